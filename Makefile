@@ -1,0 +1,28 @@
+# `make demo` and `make test` are all a fresh machine needs; both make .venv themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+OUT ?= demo-out
+
+.PHONY: demo test test-slow lint clean
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+demo: .venv/installed
+	$(BIN)/pdae-sim demo --out $(OUT) --force
+
+test: .venv/installed
+	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+test-slow: .venv/installed
+	$(BIN)/python -m pytest -q -m slow
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf .venv demo-out build dist *.egg-info

@@ -1,0 +1,75 @@
+"""Guards: each names the argument, what was expected and what was received."""
+
+from __future__ import annotations
+
+import difflib
+import numbers
+from collections.abc import Iterable
+
+import numpy as np
+
+
+class InputError(ValueError):
+    """Bad input, told in one line that names the argument and the fix."""
+
+
+def near_misses(word: str, known: Iterable[str], *, shown: int = 12) -> str:
+    """A clause that lists what `word` may have meant, else what is known."""
+    known = [str(k) for k in known]
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
+    if close:
+        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    rest = f", … ({len(known)} in all)" if len(known) > shown else ""
+    return "known: " + (", ".join(known[:shown]) + rest if known else "none")
+
+
+def choice(name: str, value: str, allowed: Iterable[str]) -> str:
+    """`value`, if it is one of `allowed`."""
+    allowed = list(allowed)
+    if value not in allowed:
+        raise InputError(f"{name} must be one of {', '.join(allowed)}; received {value!r}")
+    return value
+
+
+def whole(name: str, value: object, *, at_least: int = 1) -> int:
+    """`value` as an int no smaller than `at_least`; booleans and fractions are refused."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < at_least:
+        raise InputError(f"{name} must be a whole number ≥ {at_least}; received {value!r}")
+    return int(value)
+
+
+def between(name: str, value: object, low: float, high: float) -> float:
+    """`value` as a float strictly inside (low, high)."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low < float(value) < high:
+        raise InputError(f"{name} must lie strictly between {low} and {high}; received {value!r}")
+    return float(value)
+
+
+def at_least(name: str, value: object, low: float) -> float:
+    """`value` as a finite float ≥ low."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= float(value) < np.inf:
+        raise InputError(f"{name} must be a finite number ≥ {low}; received {value!r}")
+    return float(value)
+
+
+def finite(name: str, array: np.ndarray) -> np.ndarray:
+    """`array`, if it holds no NaN and no infinity."""
+    bad = ~np.isfinite(array)
+    if bad.any():
+        first = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise InputError(f"{name} must be finite; {int(bad.sum())} of {array.size} values are not, the first at {first}")
+    return array
+
+
+def matrix(name: str, value: object, *, columns: int | None = None, dtype: type = np.float64) -> np.ndarray:
+    """`value` as a finite two-dimensional array with rows = samples; a vector becomes one column."""
+    try:
+        array = np.asarray(value, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be numeric; received {type(value).__name__} ({error})") from None
+    array = array[:, None] if array.ndim == 1 else array
+    if array.ndim != 2:
+        raise InputError(f"{name} must have shape (n, d); received shape {array.shape}")
+    if columns is not None and array.shape[1] != columns:
+        raise InputError(f"{name} must have {columns} columns; received {array.shape[1]}")
+    return finite(name, array)

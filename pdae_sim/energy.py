@@ -1,0 +1,266 @@
+"""Energy distance and energy score: exact, in blocks that stay in cache, with gradients that are zero at ties.
+
+For β in (0, 2), with X, X' ~ P and Y, Y' ~ Q independent,
+
+    ED(P, Q) = 2 E‖X − Y‖^β − E‖X − X'‖^β − E‖Y − Y'‖^β  ≥ 0,   zero iff P = Q,
+    ES(P, x) = ½ E‖X − X'‖^β − E‖X − x‖^β,   maximal in expectation at the true law.
+
+ED is neither halved nor rooted. The V-statistic averages over all pairs and is non-negative; the U-statistic leaves out
+the pairs of a sample with itself, is unbiased and may be negative.
+
+Numpy arrays in, floats out; torch tensors in, tensors with gradients out.
+
+References:
+    Székely & Rizzo (2013), Energy statistics, J. Stat. Plan. Inference 143; Gneiting & Raftery (2007), JASA 102.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.autograd.function import once_differentiable
+
+from pdae_sim._checks import InputError, between, matrix
+
+_BLOCK_ELEMENTS = 2**19  # pairs held at once, over all batches: 2–4 MiB, within a core's cache
+_DIRECT_DIMENSION = 3  # up to here differences are as cheap as a matrix product
+_CANCELLED = {torch.float32: 2e-3, torch.float64: 1e-6}  # ‖x−y‖² below this share of ‖x‖²+‖y‖² is recomputed
+
+
+def energy_distance(
+    x: np.ndarray | torch.Tensor, y: np.ndarray | torch.Tensor, beta: float = 1.0, *, unbiased: bool = False
+) -> float | torch.Tensor:
+    """2 E‖X−Y‖^β − E‖X−X'‖^β − E‖Y−Y'‖^β between two samples.
+
+    Args:
+        x: (n, d) sample of P.
+        y: (m, d) sample of Q.
+        beta: Exponent in (0, 2).
+        unbiased: The U-statistic instead of the V-statistic; needs n, m ≥ 2.
+
+    Returns:
+        A float for arrays; for tensors a 0-d tensor with gradients.
+
+    Raises:
+        InputError: If shapes disagree, a value is not finite or `beta` is outside (0, 2).
+
+    References:
+        Székely & Rizzo (2013), eq. 5 (E_α, not its root).
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).normal(size=(500, 3))
+        >>> energy_distance(x, x + 1.0) > 10 * energy_distance(x, x[::-1])
+        True
+    """
+    x, y, as_float = _pair(x, y)
+    between("beta", beta, 0.0, 2.0)
+    centre = y.detach().mean(0)
+    x, y = x - centre, y - centre
+    cross = mean_distance(x, y, beta=beta)
+    value = 2 * cross - _self_mean(x, beta, unbiased, "x") - _self_mean(y, beta, unbiased, "y")
+    value = value if unbiased else _without_rounding(value, cross)
+    return float(value) if as_float else value
+
+
+def energy_score(
+    samples: np.ndarray | torch.Tensor,
+    x: np.ndarray | torch.Tensor,
+    beta: float = 1.0,
+    *,
+    unbiased: bool = False,
+) -> np.ndarray | torch.Tensor:
+    """½ E‖X−X'‖^β − E‖X−x‖^β at each observation; higher is better. Gradients: see `energy_loss`.
+
+    Args:
+        samples: (n, d) sample of the predicted law P.
+        x: (m, d) observations.
+        beta: Exponent in (0, 2).
+        unbiased: Average ‖X−X'‖^β over distinct pairs only.
+
+    Returns:
+        (m,) scores.
+    """
+    samples, x, as_array = _pair(samples, x)
+    between("beta", beta, 0.0, 2.0)
+    with torch.no_grad():
+        score = 0.5 * _self_mean(samples, beta, unbiased, "samples") - row_sums(x, samples, beta=beta) / len(samples)
+    return score.numpy() if as_array else score
+
+
+def energy_loss(samples: torch.Tensor, x: torch.Tensor, beta: float = 1.0) -> torch.Tensor:
+    """The negative mean energy score E‖X−x‖^β − ½ E‖X−X'‖^β over distinct pairs, with gradients.
+
+    Args:
+        samples: (…, n, d) samples of the predicted laws, n ≥ 2.
+        x: (…, m, d) observations.
+        beta: Exponent in (0, 2).
+
+    Returns:
+        (…,) losses, one per leading index.
+    """
+    return mean_distance(samples, x, beta=beta) - 0.5 * mean_distance(samples, beta=beta)
+
+
+def mean_distance(x: torch.Tensor, y: torch.Tensor | None = None, *, beta: float = 1.0) -> torch.Tensor:
+    """The mean of ‖x_i − y_j‖^β over all pairs, or over the pairs i ≠ j of one sample; (…,) over leading indices."""
+    n = x.shape[-2]
+    return distance_sum(x, y, beta=beta) / (n * (n - 1) if y is None else n * y.shape[-2])
+
+
+def distance_sum(x: torch.Tensor, y: torch.Tensor | None = None, *, beta: float = 1.0) -> torch.Tensor:
+    """Σ_ij ‖x_i − y_j‖^β, with gradients in both arguments; `y=None` sums over the ordered pairs i ≠ j of x.
+
+    Args:
+        x: (…, n, d).
+        y: (…, m, d) with the same leading shape, or None.
+        beta: Exponent in (0, 2).
+
+    Returns:
+        (…,) sums, in the dtype of x, accumulated in float64.
+    """
+    lead = x.shape[:-2]
+    x = x.reshape(-1, *x.shape[-2:])
+    y = x if y is None else y.reshape(-1, *y.shape[-2:])
+    return _DistanceSum.apply(x, y, beta, y is x).reshape(lead)
+
+
+def row_sums(x: torch.Tensor, y: torch.Tensor, *, beta: float = 1.0) -> torch.Tensor:
+    """(n,) sums Σ_j ‖x_i − y_j‖^β in float64, without gradients."""
+    sums = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    for rows, columns in _blocks(1, len(x), len(y), False):
+        squared = _squared_distances(x[None, rows], y[None, columns])[0]
+        sums[rows] += squared.pow_(beta / 2).sum(1, dtype=torch.float64)
+    return sums
+
+
+class _DistanceSum(torch.autograd.Function):
+    """The sum and its gradient in one pass: ∂/∂x_i = β Σ_j w_ij (x_i − y_j), w_ij = ‖x_i − y_j‖^(β−2), 0 at ties."""
+
+    @staticmethod
+    def forward(ctx, x: torch.Tensor, y: torch.Tensor, beta: float, same: bool) -> torch.Tensor:
+        wanted = (x.requires_grad, y.requires_grad and not same)
+        grad_x = torch.zeros_like(x) if wanted[0] else None
+        grad_y = torch.zeros_like(y) if wanted[1] else None
+        total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+        for rows, columns in _blocks(len(x), x.shape[1], y.shape[1], same):
+            x_block, y_block = x[:, rows], y[:, columns]
+            diagonal = same and rows == columns
+            squared = _squared_distances(x_block, y_block, diagonal)
+            twice = 2 if same and not diagonal else 1
+            if any(wanted):
+                total += twice * _accumulate(squared, x_block, y_block, beta, _slots(grad_x, grad_y, rows, columns, same))
+            else:
+                total += twice * _power_sum(squared, beta)
+        ctx.save_for_backward(*(grad for grad in (grad_x, grad_y) if grad is not None))
+        ctx.wanted, ctx.factor = wanted, beta * (2.0 if same else 1.0)
+        return total.to(x.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, upstream: torch.Tensor) -> tuple:
+        saved = iter(ctx.saved_tensors)
+        scale = (ctx.factor * upstream)[:, None, None]
+        grads = [scale * next(saved) if wanted else None for wanted in ctx.wanted]
+        return *grads, None, None
+
+
+def _slots(grad_x, grad_y, rows: slice, columns: slice, same: bool) -> tuple:
+    """Where the two sides of a block add their gradient; in a symmetric sum both sides belong to x."""
+    if same:
+        return grad_x[:, rows], None if rows == columns else grad_x[:, columns]
+    return (None if grad_x is None else grad_x[:, rows]), (None if grad_y is None else grad_y[:, columns])
+
+
+def _accumulate(squared: torch.Tensor, x: torch.Tensor, y: torch.Tensor, beta: float, slots: tuple) -> torch.Tensor:
+    weights = squared.rsqrt() if beta == 1.0 else squared.pow(beta / 2 - 1)
+    weights.masked_fill_(squared == 0, 0.0)
+    if slots[0] is not None:
+        slots[0].add_(weights.sum(2, keepdim=True) * x - weights @ y)
+    if slots[1] is not None:
+        slots[1].add_(weights.sum(1)[..., None] * y - weights.mT @ x)
+    return weights.mul_(squared).sum((1, 2), dtype=torch.float64)
+
+
+def _power_sum(squared: torch.Tensor, beta: float) -> torch.Tensor:
+    return (squared.sqrt_() if beta == 1.0 else squared.pow_(beta / 2)).sum((1, 2), dtype=torch.float64)
+
+
+def _blocks(batch: int, n: int, m: int, same: bool) -> Iterator[tuple[slice, slice]]:
+    """Index blocks that cover all pairs; of a symmetric set the upper triangle only."""
+    per_batch = max(_BLOCK_ELEMENTS // max(batch, 1), 64 * 64)
+    side = max(int(per_batch**0.5), 1)
+    height, width = (side, side) if same else (max(per_batch // max(min(m, 2 * side), 1), 1), min(m, 2 * side))
+    for top in range(0, n, height):
+        for left in range(top if same else 0, m, width):
+            yield slice(top, min(top + height, n)), slice(left, min(left + width, m))
+
+
+def _squared_distances(x: torch.Tensor, y: torch.Tensor, diagonal: bool = False) -> torch.Tensor:
+    """(b, n, m) squared distances; where the matrix product cancels, from the difference itself."""
+    if x.shape[-1] <= _DIRECT_DIMENSION:
+        return sum((x[:, :, None, k] - y[:, None, :, k]).square_() for k in range(x.shape[-1]))
+    x_norm, y_norm = x.square().sum(-1), y.square().sum(-1)
+    left = torch.cat([-2 * x, x_norm[..., None], torch.ones_like(x_norm)[..., None]], -1)
+    right = torch.cat([y, torch.ones_like(y_norm)[..., None], y_norm[..., None]], -1)
+    squared = left @ right.mT
+    if diagonal:
+        squared.diagonal(dim1=1, dim2=2).fill_(torch.inf)
+    _repair(squared, x, y, x_norm, y_norm)
+    if diagonal:
+        squared.diagonal(dim1=1, dim2=2).zero_()
+    return squared
+
+
+def _repair(squared, x, y, x_norm, y_norm) -> None:
+    share = _CANCELLED[x.dtype]
+    if squared.min() >= share * (x_norm.max() + y_norm.max()):
+        return
+    b, i, j = (squared <= share * (x_norm[:, :, None] + y_norm[:, None, :])).nonzero(as_tuple=True)
+    squared[b, i, j] = (x[b, i] - y[b, j]).square_().sum(-1)
+
+
+def _self_mean(x: torch.Tensor, beta: float, unbiased: bool, name: str) -> torch.Tensor:
+    n = len(x)
+    if unbiased and n < 2:
+        raise InputError(f"{name} must have at least 2 rows for the U-statistic; received {n}")
+    return distance_sum(x, beta=beta) / (n * (n - 1) if unbiased else n * n)
+
+
+def _without_rounding(value: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """`value` with a negative rounding error, and nothing larger, set to zero."""
+    tolerance = 64 * torch.finfo(value.dtype).eps * scale.detach()
+    return torch.where((value < 0) & (value > -tolerance), value * 0 + 0.0, value)
+
+
+def _pair(x, y) -> tuple[torch.Tensor, torch.Tensor, bool]:
+    """Both samples as tensors of one floating dtype, and whether they came as arrays."""
+    if not isinstance(x, torch.Tensor) and not isinstance(y, torch.Tensor):
+        x, y = _array("x", x), _array("y", y)
+        return *_same_shape(torch.from_numpy(x), torch.from_numpy(y.astype(x.dtype))), True
+    if not isinstance(x, torch.Tensor) or not isinstance(y, torch.Tensor) or x.dtype != y.dtype:
+        raise InputError(f"x and y must be of one kind and dtype; received {_kind(x)} and {_kind(y)}")
+    if not x.isfinite().all() or not y.isfinite().all():
+        raise InputError("x and y must be finite")
+    return *_same_shape(x, y), False
+
+
+def _array(name: str, value) -> np.ndarray:
+    dtype = np.float32 if getattr(value, "dtype", None) == np.float32 else np.float64
+    array = np.ascontiguousarray(matrix(name, value, dtype=dtype))
+    return array if array.flags.writeable else array.copy()
+
+
+def _same_shape(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    x, y = (v[:, None] if v.ndim == 1 else v for v in (x, y))
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
+        raise InputError(f"x and y must have shapes (n, d) and (m, d); received {tuple(x.shape)} and {tuple(y.shape)}")
+    if not len(x) or not len(y):
+        raise InputError("x and y must have at least one row")
+    return x, y
+
+
+def _kind(value) -> str:
+    return f"{type(value).__name__} of {getattr(value, 'dtype', 'no dtype')}"

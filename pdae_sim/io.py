@@ -1,0 +1,410 @@
+"""Files in and out: `.h5ad` datasets (the only place that knows anndata), CSV and Parquet tables, atomic writes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pdae_sim._checks import InputError, choice, near_misses
+from pdae_sim.data import PerturbationData, Simulation, Truth
+from pdae_sim.labels import LabelError, LabelSpace, read_dose
+
+SCHEMA_VERSION = 1
+TRANSFORMS = {"none": lambda x: x, "log1p": np.log1p, "log": np.log}
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed to it when the block ends well and removed when it does not.
+
+    Raises:
+        InputError: If `path` exists and `force` is false, or its folder is missing or not writable.
+    """
+    refuse_existing(path, force=force)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise InputError(f"{path}: cannot write in folder {path.parent} ({error.strerror}); make it or choose another") from None
+    os.close(handle)
+    try:
+        yield Path(name)
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def refuse_existing(path: Path, *, force: bool) -> None:
+    """Raise an InputError if `path` exists and `force` is false."""
+    if path.exists() and not force:
+        raise InputError(f"{path}: already exists; choose another name or pass --force (force=True) to overwrite")
+
+
+def write_text(path: Path, text: str, *, force: bool = False) -> None:
+    """Write a text file, whole or not at all."""
+    with whole_file(path, force=force) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_table(path: Path, rows: Sequence[dict], *, force: bool = False) -> None:
+    """Write rows as Parquet, whole or not at all."""
+    import pandas as pd
+
+    with whole_file(path, force=force) as temporary:
+        pd.DataFrame(list(rows)).to_parquet(temporary, index=False)
+
+
+def write_data(path: Path, data: PerturbationData, *, force: bool = False) -> None:
+    """Write a dataset as `.h5ad`."""
+    _write_anndata(path, _to_anndata(data), force=force)
+
+
+def write_simulation(path: Path, simulation: Simulation, *, force: bool = False) -> None:
+    """Write simulated data with its truth, its configuration and the state that rebuilds its simulator."""
+    adata, truth = _to_anndata(simulation.data), simulation.truth
+    adata.obsm["z_true"], adata.obsm["z_base"] = truth.z, truth.z_base
+    adata.uns["pdae_sim"] |= {
+        "W": truth.perturbation_matrix,
+        "Sigma": truth.covariance,
+        "simulator": json.dumps(simulation.simulator),
+        "config": json.dumps(simulation.config),
+        "seed": str(simulation.seed),
+    }
+    _write_anndata(path, adata, force=force)
+
+
+def read_data(
+    path: Path,
+    *,
+    condition: str = "condition",
+    dose: str = "dose",
+    split: str = "split",
+    control: str = "ctrl",
+    separator: str = "+",
+) -> PerturbationData:
+    """Read a dataset.
+
+    Args:
+        path: An `.h5ad` file.
+        condition: Column of `obs` with the condition strings.
+        dose: Key of `obsm` with numeric doses, or column of `obs` with dose text such as ``0.5+1.0``.
+        split: Column of `obs` with ``train`` or ``test``; all train where absent.
+        control: The control's name in `condition`.
+        separator: Joins the parts of a condition.
+
+    Raises:
+        InputError: With the file, the field and the fix.
+    """
+    adata = _open(path)
+    try:
+        return _from_anndata(adata, condition, dose, split, control, separator)
+    except InputError as error:
+        raise type(error)(f"{path}: {error}") from None
+
+
+def read_simulation(path: Path) -> Simulation:
+    """Read simulated data with its truth."""
+    data, adata = read_data(path), _open(path)
+    missing = [key for key in ("z_true", "z_base") if key not in adata.obsm]
+    if missing or "W" not in adata.uns.get("pdae_sim", {}):
+        raise InputError(f"{path}: obsm has no {' or '.join(missing or ['W'])}; truth is there in simulated files only")
+    uns = adata.uns["pdae_sim"]
+    truth = Truth(*(np.asarray(v, float) for v in (adata.obsm["z_true"], adata.obsm["z_base"], uns["W"], uns["Sigma"])))
+    return Simulation(data, truth, json.loads(uns["simulator"]), json.loads(uns["config"]), str(uns["seed"]))
+
+
+def has_truth(path: Path) -> bool:
+    """Whether a dataset was written by a simulation."""
+    return "W" in _open(path).uns.get("pdae_sim", {})
+
+
+def convert(
+    table: Path,
+    out: Path,
+    *,
+    condition: str = "condition",
+    split: str = "split",
+    control: str = "ctrl",
+    separator: str = "+",
+    test: Sequence[str] = (),
+    transform: str = "none",
+    force: bool = False,
+) -> PerturbationData:
+    """Convert a CSV or Parquet table with a condition column and numeric columns to the dataset format.
+
+    Args:
+        table: The table.
+        out: The `.h5ad` file to write.
+        condition: Name of the condition column.
+        split: Name of the split column, if there is one.
+        control: The control's name in the condition column.
+        separator: Joins the parts of a condition.
+        test: Conditions to hold out.
+        transform: Applied to every numeric column: none, log1p or log.
+        force: Overwrite `out`.
+
+    Raises:
+        InputError: One line that lists every problem of the table with row counts.
+    """
+    choice("--transform", transform, TRANSFORMS)
+    refuse_existing(out, force=force)
+    frame = _read_frame(table)
+    problems = _table_problems(frame, condition, split, control, separator, test, transform)
+    if problems:
+        raise InputError(f"{table}: " + "; ".join(problems))
+    space = LabelSpace.from_conditions(frame[condition], control=control, separator=separator)
+    numeric = frame.drop(columns=[c for c in (condition, split) if c in frame])
+    data = PerturbationData.from_arrays(
+        TRANSFORMS[transform](numeric.to_numpy(np.float64)).astype(np.float32),
+        _vectors(frame[condition], space),
+        names=space.names,
+        features=tuple(map(str, numeric.columns)),
+        held_out=_held_out(frame, condition, split, space, test),
+        control=control,
+    )
+    write_data(out, data, force=force)
+    return data
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _write_anndata(path: Path, adata, *, force: bool) -> None:
+    if path.suffix != ".h5ad":
+        raise InputError(f"{path}: a dataset file must end in .h5ad")
+    with whole_file(path, force=force) as temporary:
+        adata.write_h5ad(temporary, compression="gzip", compression_opts=1)
+
+
+def _open(path: Path):
+    import anndata
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    if path.suffix != ".h5ad":
+        raise InputError(f"{path}: expected an .h5ad file; `pdae-sim convert` makes one from a CSV or Parquet table")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return anndata.read_h5ad(path)
+    except Exception as error:  # anndata and h5py raise many kinds; the reader needs one line
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: not a readable .h5ad file ({reason}); write it again") from None
+
+
+def _to_anndata(data: PerturbationData):
+    import anndata
+    import pandas as pd
+
+    conditions = np.array(data.conditions)[data.environment]
+    obs = pd.DataFrame(
+        {"condition": pd.Categorical(conditions), "split": pd.Categorical(np.where(data.held_out, "test", "train")[data.environment])},
+        index=[str(i) for i in range(len(data.x))],
+    )
+    adata = anndata.AnnData(data.x.astype(np.float32), obs=obs, var=pd.DataFrame(index=list(data.features)))
+    adata.obsm["dose"] = data.labels[data.environment]
+    adata.uns["pdae_sim"] = {
+        "schema_version": SCHEMA_VERSION,
+        "perturbations": np.array(data.names, dtype=object),
+        "control": data.control,
+    }
+    return adata
+
+
+def _from_anndata(adata, condition: str, dose: str, split: str, control: str, separator: str) -> PerturbationData:
+    obs, uns = adata.obs, adata.uns.get("pdae_sim", {})
+    version = int(uns.get("schema_version", SCHEMA_VERSION))
+    if version > SCHEMA_VERSION:
+        raise InputError(f"uns['pdae_sim']['schema_version'] is {version}, newer than {SCHEMA_VERSION}; update pdae_sim")
+    if condition not in obs:
+        hint = near_misses(condition, obs.columns)
+        raise InputError(f"obs has no column {condition!r}; {hint}; name the column with condition=")
+    if not adata.n_obs or not adata.n_vars:
+        raise InputError(f"X has shape {adata.shape}; it needs at least one row and one column")
+    labels, space = _labels(adata, condition, dose, str(uns.get("control", control)), separator)
+    return PerturbationData.from_arrays(
+        _dense(adata.X),
+        labels,
+        names=space.names,
+        features=tuple(map(str, adata.var_names)),
+        held_out=_split_mask(obs, split),
+        control=space.control,
+    )
+
+
+def _dense(X) -> np.ndarray:
+    X = X.toarray() if hasattr(X, "toarray") else np.asarray(X)
+    bad = ~np.isfinite(X)
+    if bad.any():
+        raise InputError(f"X holds {int(bad.sum())} values that are NaN or infinite, in {int(bad.any(1).sum())} rows; drop or impute them")
+    return X if X.dtype in (np.float32, np.float64) else X.astype(np.float32)
+
+
+def _labels(adata, condition: str, dose: str, control: str, separator: str) -> tuple[np.ndarray, LabelSpace]:
+    names = adata.uns.get("pdae_sim", {}).get("perturbations")
+    texts = _condition_texts(adata.obs[condition], condition)
+    if dose in adata.obsm:
+        return _matrix_doses(adata, texts, dose, names, control, separator)
+    space = LabelSpace.from_conditions(texts, control=control, separator=separator) if names is None else None
+    space = space or LabelSpace(tuple(names), control=control, separator=separator)
+    if dose not in adata.obs:
+        return _vectors(texts, space), space
+    written = adata.obs[dose].astype(str).to_numpy()
+    pairs = {pair: _aligned(*pair, space) for pair in set(zip(texts, written, strict=True))}
+    return np.array([pairs[pair] for pair in zip(texts, written, strict=True)]), space
+
+
+def _matrix_doses(adata, texts, dose: str, names, control: str, separator: str) -> tuple[np.ndarray, LabelSpace]:
+    if names is None:
+        raise InputError(f"obsm[{dose!r}] needs the perturbation names in uns['pdae_sim']['perturbations']")
+    doses = np.asarray(adata.obsm[dose], dtype=np.float64)
+    if doses.ndim != 2 or doses.shape[1] != len(names):
+        raise InputError(f"obsm[{dose!r}] has shape {doses.shape}; it needs one column per perturbation ({len(names)})")
+    if not np.isfinite(doses).all():
+        raise InputError(f"obsm[{dose!r}] holds {int((~np.isfinite(doses)).any(1).sum())} rows with NaN or infinite doses")
+    space = LabelSpace(tuple(names), control=control, separator=separator)
+    _check_parts(texts, doses, space)
+    return doses, space
+
+
+def _check_parts(texts: np.ndarray, doses: np.ndarray, space: LabelSpace) -> None:
+    """The conditions and the dose matrix must name the same perturbations."""
+    present = {text: space.vector(text) != 0 for text in set(texts)}
+    wrong = np.array([(present[text] != (row != 0)).any() for text, row in zip(texts, doses, strict=True)])
+    if wrong.any():
+        first = texts[np.flatnonzero(wrong)[0]]
+        raise InputError(f"obs condition and obsm dose disagree in {int(wrong.sum())} rows, the first with condition {first!r}")
+
+
+def _aligned(condition: str, written: str, space: LabelSpace) -> np.ndarray:
+    """The label of a condition whose doses stand in a text column, part for part."""
+    parts, doses = condition.split(space.separator), written.split(space.separator)
+    if all(part.strip() == space.control for part in parts):
+        return np.zeros(len(space))
+    if len(parts) != len(doses):
+        raise LabelError(f"dose {written!r} has {len(doses)} parts where condition {condition!r} has {len(parts)}")
+    label = space.vector(condition)
+    for part, text in zip(parts, doses, strict=True):
+        if part.strip() != space.control:
+            label[space.names.index(part.strip())] = float(read_dose(text, where=f"the doses of {condition!r}"))
+    return label
+
+
+def _condition_texts(column, name: str) -> np.ndarray:
+    missing = column.isna()
+    if missing.any():
+        raise InputError(f"obs column {name!r} is empty in {int(missing.sum())} rows; write the control's name or drop them")
+    return column.astype(str).to_numpy()
+
+
+def _vectors(texts, space: LabelSpace) -> np.ndarray:
+    texts = np.asarray(texts, dtype=object)
+    vectors = {text: space.vector(text) for text in set(texts)}
+    return np.array([vectors[text] for text in texts]).reshape(len(texts), len(space))
+
+
+def _split_mask(frame, split: str) -> np.ndarray | None:
+    if split not in frame:
+        return None
+    values = frame[split].astype(str).to_numpy()
+    wrong = ~np.isin(values, ("train", "test"))
+    if wrong.any():
+        raise InputError(f"column {split!r} must hold 'train' or 'test'; {int(wrong.sum())} rows do not, the first {values[wrong][0]!r}")
+    return values == "test"
+
+
+def _read_frame(table: Path):
+    import pandas as pd
+
+    if not table.is_file():
+        raise InputError(f"{table}: no such file")
+    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+    if table.suffix not in readers:
+        raise InputError(f"{table}: expected a .csv or .parquet table")
+    try:
+        return readers[table.suffix](table)
+    except Exception as error:  # pandas and pyarrow raise many kinds; the reader needs one line
+        raise InputError(f"{table}: not a readable {table.suffix} table ({str(error).splitlines()[0]})") from None
+
+
+def _table_problems(frame, condition, split, control, separator, test, transform) -> list[str]:
+    """Every problem of the table, each with its row count."""
+    if condition not in frame:
+        return [f"no column {condition!r}; {near_misses(condition, frame.columns)}; name it with --condition-column"]
+    problems = _condition_problems(frame[condition], control, separator)
+    columns = [c for c in frame if c not in (condition, split)]
+    problems += ["no numeric column"] if not columns else []
+    problems += ["the table has no row"] if not len(frame) else []
+    problems += [text for column in columns for text in _column_problems(frame[column], column, transform)]
+    try:
+        _split_mask(frame, split)
+    except InputError as error:
+        problems.append(str(error))
+    return problems + ([] if problems else _test_problems(frame, condition, control, separator, test))
+
+
+def _condition_problems(column, control: str, separator: str) -> list[str]:
+    problems, empty = [], LabelSpace((), control=control, separator=separator)
+    if column.isna().any():
+        problems.append(f"column {column.name!r}: {int(column.isna().sum())} rows empty")
+    for text, count in column.dropna().astype(str).value_counts().items():
+        try:
+            LabelSpace.from_conditions([text], control=empty.control, separator=separator).exact(text)
+        except LabelError as error:
+            problems.append(f"column {column.name!r}: {error} ({count} rows)")
+    return problems
+
+
+def _column_problems(column, name: str, transform: str) -> list[str]:
+    import pandas as pd
+
+    numeric = pd.to_numeric(column, errors="coerce")
+    problems, text = [], int((numeric.isna() & column.notna()).sum())
+    if text:
+        first = column[numeric.isna() & column.notna()].iloc[0]
+        problems.append(f"column {name!r}: {text} rows not numeric, the first {str(first)!r}")
+    if column.isna().any():
+        problems.append(f"column {name!r}: {int(column.isna().sum())} rows empty or NaN")
+    if np.isinf(numeric).any():
+        problems.append(f"column {name!r}: {int(np.isinf(numeric).sum())} rows infinite")
+    least = {"log": 0.0, "log1p": -1.0}.get(transform)
+    if least is not None and (numeric <= least).any():
+        problems.append(f"column {name!r}: {int((numeric <= least).sum())} rows ≤ {least:g}, outside the domain of {transform}")
+    return problems
+
+
+def _test_problems(frame, condition, control, separator, test) -> list[str]:
+    space = LabelSpace.from_conditions(frame[condition], control=control, separator=separator)
+    present = {space.condition(space.exact(text)) for text in set(frame[condition])}
+    problems = []
+    for text in test:
+        try:
+            canonical = space.condition(space.exact(text))
+        except LabelError as error:
+            problems.append(f"--test: {error}")
+            continue
+        if canonical not in present:
+            problems.append(f"--test {text!r} has no row; {near_misses(canonical, present)}")
+    return problems
+
+
+def _held_out(frame, condition: str, split: str, space: LabelSpace, test: Sequence[str]) -> np.ndarray | None:
+    marked = _split_mask(frame, split)
+    if not test:
+        return marked
+    chosen = {space.condition(space.exact(text)) for text in test}
+    named = np.array([space.condition(space.exact(text)) in chosen for text in frame[condition]])
+    return named if marked is None else named | marked
