@@ -57,7 +57,9 @@ def finite(name: str, array: np.ndarray) -> np.ndarray:
     bad = ~np.isfinite(array)
     if bad.any():
         first = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise InputError(f"{name} must be finite; {int(bad.sum())} of {array.size} values are not, the first at {first}")
+        raise InputError(
+            f"{name} must be finite; {int(bad.sum())} of {array.size} values are not, the first at {first}"
+        )
     return array
 
 

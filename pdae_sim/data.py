@@ -71,9 +71,13 @@ class PerturbationData:
             raise InputError(f"x and labels must be matrices; received shapes {self.x.shape} and {self.labels.shape}")
         n, n_environments = len(self.x), len(self.labels)
         if self.labels.shape[1] != len(self.names):
-            raise InputError(f"labels must have one column per name ({len(self.names)}); received {self.labels.shape[1]}")
+            raise InputError(
+                f"labels must have one column per name ({len(self.names)}); received {self.labels.shape[1]}"
+            )
         if self.environment.shape != (n,) or not np.issubdtype(self.environment.dtype, np.integer):
-            raise InputError(f"environment must hold {n} integers; received {self.environment.dtype} {self.environment.shape}")
+            raise InputError(
+                f"environment must hold {n} integers; received {self.environment.dtype} {self.environment.shape}"
+            )
         if len(self.held_out) != n_environments or len(self.features) != self.x.shape[1]:
             raise InputError("held_out needs one value per environment and features one name per column of x")
         finite("x", self.x)

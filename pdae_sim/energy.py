@@ -127,6 +127,13 @@ def distance_sum(x: torch.Tensor, y: torch.Tensor | None = None, *, beta: float 
     return _DistanceSum.apply(x, y, beta, y is x).reshape(lead)
 
 
+def paired_distances(x: torch.Tensor, y: torch.Tensor, *, beta: float = 1.0) -> torch.Tensor:
+    """‖x_i − y_i‖^β row by row, (…, n) for x and y (…, n, d), with gradient zero at ties."""
+    squared = (x - y).square().sum(-1)
+    apart = squared > 0
+    return torch.where(apart, squared, 1.0).pow(beta / 2) * apart
+
+
 def row_sums(x: torch.Tensor, y: torch.Tensor, *, beta: float = 1.0) -> torch.Tensor:
     """(n,) sums Σ_j ‖x_i − y_j‖^β in float64, without gradients."""
     sums = torch.zeros(len(x), dtype=torch.float64, device=x.device)
@@ -151,7 +158,9 @@ class _DistanceSum(torch.autograd.Function):
             squared = _squared_distances(x_block, y_block, diagonal)
             twice = 2 if same and not diagonal else 1
             if any(wanted):
-                total += twice * _accumulate(squared, x_block, y_block, beta, _slots(grad_x, grad_y, rows, columns, same))
+                total += twice * _accumulate(
+                    squared, x_block, y_block, beta, _slots(grad_x, grad_y, rows, columns, same)
+                )
             else:
                 total += twice * _power_sum(squared, beta)
         ctx.save_for_backward(*(grad for grad in (grad_x, grad_y) if grad is not None))

@@ -34,7 +34,9 @@ def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     except OSError as error:
-        raise InputError(f"{path}: cannot write in folder {path.parent} ({error.strerror}); make it or choose another") from None
+        raise InputError(
+            f"{path}: cannot write in folder {path.parent} ({error.strerror}); make it or choose another"
+        ) from None
     os.close(handle)
     try:
         yield Path(name)
@@ -211,7 +213,10 @@ def _to_anndata(data: PerturbationData):
 
     conditions = np.array(data.conditions)[data.environment]
     obs = pd.DataFrame(
-        {"condition": pd.Categorical(conditions), "split": pd.Categorical(np.where(data.held_out, "test", "train")[data.environment])},
+        {
+            "condition": pd.Categorical(conditions),
+            "split": pd.Categorical(np.where(data.held_out, "test", "train")[data.environment]),
+        },
         index=[str(i) for i in range(len(data.x))],
     )
     adata = anndata.AnnData(data.x.astype(np.float32), obs=obs, var=pd.DataFrame(index=list(data.features)))
@@ -228,7 +233,9 @@ def _from_anndata(adata, condition: str, dose: str, split: str, control: str, se
     obs, uns = adata.obs, adata.uns.get("pdae_sim", {})
     version = int(uns.get("schema_version", SCHEMA_VERSION))
     if version > SCHEMA_VERSION:
-        raise InputError(f"uns['pdae_sim']['schema_version'] is {version}, newer than {SCHEMA_VERSION}; update pdae_sim")
+        raise InputError(
+            f"uns['pdae_sim']['schema_version'] is {version}, newer than {SCHEMA_VERSION}; update pdae_sim"
+        )
     if condition not in obs:
         hint = near_misses(condition, obs.columns)
         raise InputError(f"obs has no column {condition!r}; {hint}; name the column with condition=")
@@ -249,7 +256,9 @@ def _dense(X) -> np.ndarray:
     X = X.toarray() if hasattr(X, "toarray") else np.asarray(X)
     bad = ~np.isfinite(X)
     if bad.any():
-        raise InputError(f"X holds {int(bad.sum())} values that are NaN or infinite, in {int(bad.any(1).sum())} rows; drop or impute them")
+        raise InputError(
+            f"X holds {int(bad.sum())} values that are NaN or infinite, in {int(bad.any(1).sum())} rows; drop or impute them"
+        )
     return X if X.dtype in (np.float32, np.float64) else X.astype(np.float32)
 
 
@@ -274,19 +283,23 @@ def _matrix_doses(adata, texts, dose: str, names, control: str, separator: str) 
     if doses.ndim != 2 or doses.shape[1] != len(names):
         raise InputError(f"obsm[{dose!r}] has shape {doses.shape}; it needs one column per perturbation ({len(names)})")
     if not np.isfinite(doses).all():
-        raise InputError(f"obsm[{dose!r}] holds {int((~np.isfinite(doses)).any(1).sum())} rows with NaN or infinite doses")
+        raise InputError(
+            f"obsm[{dose!r}] holds {int((~np.isfinite(doses)).any(1).sum())} rows with NaN or infinite doses"
+        )
     space = LabelSpace(tuple(names), control=control, separator=separator)
     _check_parts(texts, doses, space)
     return doses, space
 
 
 def _check_parts(texts: np.ndarray, doses: np.ndarray, space: LabelSpace) -> None:
-    """The conditions and the dose matrix must name the same perturbations."""
+    """A perturbation with a dose must be named in the condition; a named one may have dose zero."""
     present = {text: space.vector(text) != 0 for text in set(texts)}
-    wrong = np.array([(present[text] != (row != 0)).any() for text, row in zip(texts, doses, strict=True)])
+    wrong = np.array([((row != 0) & ~present[text]).any() for text, row in zip(texts, doses, strict=True)])
     if wrong.any():
         first = texts[np.flatnonzero(wrong)[0]]
-        raise InputError(f"obs condition and obsm dose disagree in {int(wrong.sum())} rows, the first with condition {first!r}")
+        raise InputError(
+            f"obs condition and obsm dose disagree in {int(wrong.sum())} rows, the first with condition {first!r}"
+        )
 
 
 def _aligned(condition: str, written: str, space: LabelSpace) -> np.ndarray:
@@ -306,7 +319,9 @@ def _aligned(condition: str, written: str, space: LabelSpace) -> np.ndarray:
 def _condition_texts(column, name: str) -> np.ndarray:
     missing = column.isna()
     if missing.any():
-        raise InputError(f"obs column {name!r} is empty in {int(missing.sum())} rows; write the control's name or drop them")
+        raise InputError(
+            f"obs column {name!r} is empty in {int(missing.sum())} rows; write the control's name or drop them"
+        )
     return column.astype(str).to_numpy()
 
 
@@ -322,7 +337,9 @@ def _split_mask(frame, split: str) -> np.ndarray | None:
     values = frame[split].astype(str).to_numpy()
     wrong = ~np.isin(values, ("train", "test"))
     if wrong.any():
-        raise InputError(f"column {split!r} must hold 'train' or 'test'; {int(wrong.sum())} rows do not, the first {values[wrong][0]!r}")
+        raise InputError(
+            f"column {split!r} must hold 'train' or 'test'; {int(wrong.sum())} rows do not, the first {values[wrong][0]!r}"
+        )
     return values == "test"
 
 
@@ -382,7 +399,9 @@ def _column_problems(column, name: str, transform: str) -> list[str]:
         problems.append(f"column {name!r}: {int(np.isinf(numeric).sum())} rows infinite")
     least = {"log": 0.0, "log1p": -1.0}.get(transform)
     if least is not None and (numeric <= least).any():
-        problems.append(f"column {name!r}: {int((numeric <= least).sum())} rows ≤ {least:g}, outside the domain of {transform}")
+        problems.append(
+            f"column {name!r}: {int((numeric <= least).sum())} rows ≤ {least:g}, outside the domain of {transform}"
+        )
     return problems
 
 

@@ -78,7 +78,9 @@ class LabelSpace:
                 hint = near_misses(name, self.names)
                 raise LabelError(f"unknown perturbation {name!r} in condition {condition!r}; {hint}")
             if name in doses:
-                raise LabelError(f"perturbation {name!r} appears twice in condition {condition!r}; give it once, with a dose")
+                raise LabelError(
+                    f"perturbation {name!r} appears twice in condition {condition!r}; give it once, with a dose"
+                )
             doses[name] = dose
         return np.array([doses.get(name, Fraction(0)) for name in self.names] or [], dtype=object)
 
@@ -96,7 +98,9 @@ class LabelSpace:
 
     def _check_name(self, name: str) -> None:
         if not name or name != name.strip() or name == self.control:
-            raise LabelError(f"a perturbation name must be non-empty, unpadded and not {self.control!r}; received {name!r}")
+            raise LabelError(
+                f"a perturbation name must be non-empty, unpadded and not {self.control!r}; received {name!r}"
+            )
         if self.separator in name or self.dose_separator in name:
             hint = f"must not contain {self.separator!r} or {self.dose_separator!r}; rename it or change the separators"
             raise LabelError(f"perturbation name {name!r} {hint}")
@@ -120,7 +124,9 @@ class LabelSpace:
         values = list(np.asarray(label, dtype=object).ravel())
         if len(values) != len(self.names) or np.ndim(label) != 1:
             shape = np.shape(label)
-            raise LabelError(f"a label must have shape ({len(self.names)},) for {', '.join(self.names)}; received {shape}")
+            raise LabelError(
+                f"a label must have shape ({len(self.names)},) for {', '.join(self.names)}; received {shape}"
+            )
         for name, dose in zip(self.names, values, strict=True):
             if not isinstance(dose, (numbers.Real, Decimal)) or not math.isfinite(dose):
                 raise LabelError(f"the dose of {name!r} must be a finite number; received {dose!r}")

@@ -1,0 +1,1 @@
+"""Estimate against truth: span certificates, alignment, support, worth. No training, no figures."""

@@ -1,0 +1,272 @@
+"""The perturbation distribution autoencoder (PDAE): encode, shift, decode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pdae_sim import _random
+from pdae_sim._checks import InputError, between, matrix, whole
+from pdae_sim.data import PerturbationData
+from pdae_sim.estimation import persistence
+from pdae_sim.estimation.networks import Architecture, Network
+from pdae_sim.estimation.scaling import LabelScaling, Scaling
+from pdae_sim.estimation.training import Cells, Phase, Progress, train
+from pdae_sim.labels import LabelSpace
+
+STAGED = (
+    Phase(
+        "represent", 1500, {"density_ratio": 1.0, "moments": 0.1}, ("encoder", "shift"), cells=256, learning_rate=3e-3
+    ),
+    Phase("decode", 1500, {"perturbation": 1.0, "reconstruction": 1.0}, ("decoder",), cells=64, learning_rate=3e-3),
+)
+"""The default plan: encoder and Ŵ from the log-linear density ratios, then the decoder by energy scores."""
+
+JOINT = (
+    Phase("joint", 2000, {"perturbation": 1.0, "reconstruction": 1.0, "prior": 0.1}, cells=64, learning_rate=1e-3),
+)
+"""Encoder, Ŵ and decoder together, by energy scores alone."""
+
+
+class PDAE:
+    """An estimator of P(x | l) at unseen labels under the additive-latent-shift model.
+
+    A cell x of environment e under target h is simulated as f̂(g(x) + Ŵ (l_h − l_e), ε').
+
+    Args:
+        n_latents: d_Z; None takes the rank of the training shifts (at most d_X).
+        architecture: Shapes of encoder and decoder.
+        phases: The training plan: `STAGED`, `JOINT` or phases of your own.
+        beta: Exponent of the energy terms, in (0, 2).
+        random_state: Seed; the same seed, data and number of threads give the same fit on a CPU.
+        device: Where to train, for example ``cpu`` or ``cuda``.
+
+    Attributes:
+        perturbation_matrix_: Ŵ (d_Z, K) in the units of the labels; zero on perturbations outside the training span.
+        history_: One dictionary per recorded step: phase, step, the loss terms.
+
+    References:
+        von Kügelgen et al. (2025), arXiv:2504.18522; section 3 of the model for the terms.
+    """
+
+    def __init__(
+        self,
+        n_latents: int | None = None,
+        *,
+        architecture: Architecture | None = None,
+        phases: Sequence[Phase] = STAGED,
+        beta: float = 1.0,
+        random_state: int = 0,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.n_latents = None if n_latents is None else whole("n_latents", n_latents)
+        self.architecture = architecture or Architecture()
+        self.phases = tuple(phases)
+        self.beta = between("beta", beta, 0.0, 2.0)
+        self.random_state = whole("random_state", random_state, at_least=0)
+        self.device = torch.device(device)
+
+    def fit(
+        self,
+        data: PerturbationData,
+        *,
+        checkpoint: str | PathLike | None = None,
+        on_step: Callable[[Progress], None] | None = None,
+    ) -> PDAE:
+        """Fit on the training environments of `data`; held-out ones are never looked at.
+
+        Args:
+            data: The data.
+            checkpoint: A file to save progress to and, if it is there and belongs to this fit, to resume from.
+            on_step: Called with the progress after every step.
+
+        Raises:
+            InputError: If `data` cannot be fitted with these settings.
+            TrainingError: If a loss or gradient is not finite, named with phase, step and term.
+        """
+        data = canonical(data.train)
+        self._learn_frame(data)
+        self._network = self._new_network()
+        cells = self._cells(data)
+        self.history_ = persistence.resumable(
+            train,
+            self._network,
+            cells,
+            self.phases,
+            beta=self.beta,
+            checkpoint=checkpoint,
+            on_step=on_step,
+            identity=self.config(),
+        )
+        self._finish(cells)
+        return self
+
+    def encode(self, x: np.ndarray) -> np.ndarray:
+        """Latents g(x) (n, d_Z) of cells (n, d_X), in float64."""
+        x = matrix("x", x, columns=len(self.features_))
+        return self._in_parts(lambda t: self._network.encoder(t), self._scaling.forward(x))
+
+    def decode(self, z: np.ndarray, *, rng: object = None) -> np.ndarray:
+        """Cells f̂(z, ε') (n, d_X) of latents (n, d_Z), in the data's units; `rng` feeds ε' (without effect if there is none)."""
+        z = matrix("z", z, columns=self._network.shift.shape[0])
+        generator = torch.Generator(device=self.device)
+        generator.manual_seed(_random.torch_seed(_random.seed_sequence(rng), "decoder"))
+        decoded = self._in_parts(lambda t: self._network.decoder(t, generator), z.astype(np.float32))
+        return self._scaling.inverse(decoded)
+
+    def transport(
+        self, x: np.ndarray, source: str | Sequence, target: str | Sequence, *, rng: object = None
+    ) -> np.ndarray:
+        """Counterfactuals of given cells: what each row of x, measured under `source`, would have been under `target`.
+
+        Args:
+            x: (n, d_X) cells of one condition.
+            source: The condition or label they were measured under.
+            target: The condition or label wanted.
+            rng: Seed or generator of the decoder's noise.
+
+        Returns:
+            (n, d_X), row for row.
+        """
+        shift = self.space_.label(target) - self.space_.label(source)
+        return self.decode(self.encode(x) + self.perturbation_matrix_ @ shift, rng=rng)
+
+    def sample(self, label: str | Sequence, n: int, *, rng: object = None) -> np.ndarray:
+        """n draws (n, d_X) from the predicted population at a label.
+
+        Base latents g(x_i) − Ŵ l_e are drawn with replacement from the training cells, every environment with the same
+        weight, shifted by Ŵ l and decoded. Whether the label is identified is `check_span`'s answer, not this method's.
+        """
+        shift = self.perturbation_matrix_ @ self.space_.label(label)
+        root = _random.seed_sequence(rng)
+        picked = _random.stream(root, "base").choice(len(self._base), whole("n", n), p=self._base_weights)
+        return self.decode(self._base[picked] + shift, rng=_random.child(root, "noise"))
+
+    def save(self, directory: str | PathLike, *, force: bool = False) -> None:
+        """Write the fitted model as a directory of safetensors and JSON, whole or not at all."""
+        tensors = {f"network.{k}": v.detach().cpu() for k, v in self._network.state_dict().items()}
+        tensors |= {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in self._arrays().items()}
+        persistence.save(Path(directory), self.config(), tensors, self.history_, force=force)
+
+    @classmethod
+    def load(cls, directory: str | PathLike, *, device: str | torch.device = "cpu") -> PDAE:
+        """A fitted model from its directory; needs neither the data nor the device it was fitted on."""
+        config, tensors, history = persistence.load(Path(directory))
+        model = cls(
+            config["n_latents"],
+            architecture=Architecture(**config["architecture"]),
+            phases=[Phase(**phase) for phase in config["phases"]],
+            beta=config["beta"],
+            random_state=config["random_state"],
+            device=device,
+        )
+        model._restore(config, tensors, history)
+        return model
+
+    def config(self) -> dict:
+        """Settings and label space as plain JSON values."""
+        return {
+            "n_latents": self.n_latents,
+            "architecture": vars(self.architecture).copy(),
+            "phases": [phase.state() for phase in self.phases],
+            "beta": self.beta,
+            "random_state": self.random_state,
+            "names": list(self.space_.names),
+            "control": self.space_.control,
+            "features": list(self.features_),
+        }
+
+    def _learn_frame(self, data: PerturbationData) -> None:
+        """Label space, scalings and d_Z: what is fixed before the first step."""
+        self.space_, self.features_ = data.space, data.features
+        self.train_labels_ = data.labels.copy()
+        self._counts = data.counts.copy()
+        self._scaling = Scaling.of(data, centred=self.architecture.output == "linear")
+        self._label_scaling = LabelScaling.of(data.labels)
+        d_X, rank = (
+            data.x.shape[1],
+            np.linalg.matrix_rank(self._label_scaling.forward(data.labels - data.labels[data.reference])),
+        )
+        self._d_Z = self.n_latents or int(np.clip(rank, 1, d_X))
+        if self._d_Z > d_X:
+            raise InputError(f"n_latents must not exceed the observed dimension {d_X}; received {self._d_Z}")
+        if (data.counts < 2).any():
+            few = data.conditions[int(np.argmin(data.counts))]
+            raise InputError(f"condition {few!r} has one cell; a training condition needs at least 2")
+
+    def _new_network(self) -> Network:
+        generator = torch.Generator().manual_seed(
+            _random.torch_seed(_random.seed_sequence(self.random_state), "network")
+        )
+        network = Network(len(self.features_), self._d_Z, len(self.space_), self.architecture, generator)
+        return network.to(self.device)
+
+    def _cells(self, data: PerturbationData) -> Cells:
+        labels = self._label_scaling.forward(data.labels)
+        return Cells(
+            torch.from_numpy(self._scaling.forward(data.x)).to(self.device),
+            torch.tensor(labels, dtype=torch.float32, device=self.device),
+            tuple(np.flatnonzero(data.environment == e) for e in range(len(labels))),
+            _random.child(_random.seed_sequence(self.random_state), "training"),
+        )
+
+    def _finish(self, cells: Cells) -> None:
+        """Ŵ in the units of the labels, on the training span only; base latents of all training cells."""
+        internal = self._network.shift.detach().cpu().numpy().astype(np.float64)
+        self.perturbation_matrix_ = self._label_scaling.matrix(internal, self.train_labels_)
+        latents = self._in_parts(lambda t: self._network.encoder(t), cells.x)
+        environment = np.concatenate([np.full(len(rows), e) for e, rows in enumerate(cells.rows)])
+        order = np.concatenate(cells.rows)
+        self._base = latents[order] - (self.train_labels_ @ self.perturbation_matrix_.T)[environment]
+        self._base_environment = environment
+
+    @property
+    def _base_weights(self) -> np.ndarray:
+        counts = np.bincount(self._base_environment)
+        return 1.0 / (len(counts) * counts[self._base_environment])
+
+    def _in_parts(self, function: Callable, values, rows: int = 65_536) -> np.ndarray:
+        """Apply a network to many rows without holding all of its activations."""
+        tensor = torch.as_tensor(values)
+        with torch.no_grad():
+            parts = [function(part.to(self.device)).cpu() for part in tensor.split(rows)]
+        return torch.cat(parts).numpy().astype(np.float64)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {
+            "scaling.centre": self._scaling.centre,
+            "scaling.scale": self._scaling.scale,
+            "train_labels": self.train_labels_,
+            "train_counts": self._counts,
+            "perturbation_matrix": self.perturbation_matrix_,
+            "base": self._base.astype(np.float32),
+            "base_environment": self._base_environment.astype(np.int64),
+        }
+
+    def _restore(self, config: dict, tensors: dict[str, torch.Tensor], history: list[dict]) -> None:
+        arrays = {k: v.numpy() for k, v in tensors.items() if not k.startswith("network.")}
+        self.space_ = LabelSpace(tuple(config["names"]), control=config["control"])
+        self.features_, self.history_ = tuple(config["features"]), history
+        self.train_labels_, self._counts = arrays["train_labels"], arrays["train_counts"]
+        self._scaling = Scaling(arrays["scaling.centre"], arrays["scaling.scale"])
+        self._label_scaling = LabelScaling.of(self.train_labels_)
+        self.perturbation_matrix_, self._d_Z = arrays["perturbation_matrix"], len(arrays["perturbation_matrix"])
+        self._base, self._base_environment = arrays["base"].astype(np.float64), arrays["base_environment"]
+        self._network = self._new_network()
+        self._network.load_state_dict(
+            {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
+        )
+
+    @property
+    def train_counts_(self) -> np.ndarray:
+        """(E,) cells of each training environment, in the order of `train_labels_`."""
+        return self._counts
+
+
+def canonical(data: PerturbationData) -> PerturbationData:
+    """The data with environments in lexicographic order of their labels, so that their order is no input."""
+    return data.select(np.lexsort(data.labels.T[::-1]))

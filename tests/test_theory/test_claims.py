@@ -1,0 +1,134 @@
+"""Every claim holds, every part of it is needed, and every record is well formed."""
+
+from dataclasses import replace
+from itertools import permutations
+
+import pytest
+
+from theory.claims import CLAIMS, select
+from theory.identifiability import EQUAL_RATIOS
+from theory.record import DEFINITION, Lemma, Step
+from theory.trial import available, prove, verify
+
+
+def named(claims):
+    return pytest.mark.parametrize("claim", claims, ids=[claim.name for claim in claims])
+
+
+assumed = pytest.mark.parametrize(
+    ("claim", "assumption"),
+    [pytest.param(claim, a.name, id=f"{claim.name}-{a.name}") for claim in CLAIMS for a in claim.assumptions],
+)
+
+
+@named(CLAIMS)
+def test_every_part_passes(claim):
+    verdict = verify(claim)
+    assert not verdict.failed
+    assert verdict.passed
+    assert verdict.proof
+    assert verdict.check
+    assert verdict.counterexamples
+
+
+@assumed
+def test_the_proof_fails_without_any_assumption(claim, assumption):
+    failed = [outcome for outcome in prove(claim.without(assumption)) if not outcome.passed]
+    assert any(outcome.kind == "step" for outcome in failed)
+    assert all(outcome.detail != "residual 0" for outcome in failed)
+
+
+@assumed
+def test_every_assumption_has_a_counterexample_or_a_survivor(claim, assumption):
+    dropped = [example.drops for example in (*claim.counterexamples, *claim.survivors)]
+    assert dropped.count(assumption) == 1
+
+
+@named(CLAIMS)
+def test_steps_cite_only_what_comes_before(claim):
+    known = set(available(claim))
+    for item in claim.proof:
+        cited = set(item.cites) if isinstance(item, Lemma) else {name for given in item.given for name in given.cites}
+        assert cited <= known
+        assert item.name not in known
+        known.add(item.name)
+
+
+@named(CLAIMS)
+def test_everything_established_is_used_or_is_a_conclusion(claim):
+    cited = {name for item in claim.proof for name in _cites(item)}
+    conclusions = {
+        "latent_causal": {
+            "mean",
+            "whitening",
+            "structure_not_identified",
+            "explicit_mean_d3",
+            "explicit_covariance_d3",
+        },
+        "density_ratio": {"slope_and_constant", "explicit_d1", "explicit_d2", "explicit_d3"},
+        "identifiability": {"constant_jacobian", "orthogonal"},
+        "extrapolation": {"same_density"},
+        "converse": {"training_labels", "law_moves", "any_displacement", "explicit_training", "explicit_test"},
+    }
+    assert {item.name for item in claim.proof} - cited == conclusions[claim.name]
+
+
+@named(CLAIMS)
+def test_every_lemma_gives_a_reason(claim):
+    assert all(item.reason and item.statement for item in claim.proof if isinstance(item, Lemma))
+
+
+@named(CLAIMS)
+def test_a_step_that_is_cited_is_used_as_it_was_proved(claim):
+    """An equation that rests on one earlier step alone is an instance of it, read in either direction."""
+    steps = {item.name: item for item in claim.proof if isinstance(item, Step)}
+    for given in (given for item in steps.values() for given in item.given if set(given.cites) <= steps.keys()):
+        if len(given.cites) == 1:
+            source = steps[given.cites[0]]
+            assert _is_instance(given, source.left, source.right) or _is_instance(given, source.right, source.left)
+
+
+def test_claims_are_found_by_name_and_by_number():
+    assert select(["2.6"]) == select(["converse"])
+    assert select() == CLAIMS
+    assert [claim.name for claim in select(["converse", "2.1"])] == ["density_ratio", "converse"]
+
+
+def test_names_and_numbers_are_unique():
+    labels = [label for claim in CLAIMS for label in (claim.name, claim.number)]
+    assert len(labels) == len(set(labels))
+    assert DEFINITION not in labels
+
+
+def _cites(item):
+    return item.cites if isinstance(item, Lemma) else [name for given in item.given for name in given.cites]
+
+
+def _is_instance(given, old, new):
+    """Whether some replacement of letters turns old = new into the given equation."""
+    return any(
+        given.old == old.xreplace(renaming) and given.new == new.xreplace(renaming)
+        for order in permutations(_terms(given.new))
+        if (renaming := _renaming([old, *_terms(new)], [given.old, *order])) is not None
+    )
+
+
+def _renaming(products, images):
+    letters = [[letter for product in side for letter in _letters(product)] for side in (products, images)]
+    if len(letters[0]) != len(letters[1]):
+        return None
+    return dict(zip(*letters, strict=True))
+
+
+def _terms(expression):
+    return expression.args if expression.is_MatAdd else (expression,)
+
+
+def _letters(product):
+    return [getattr(factor, "arg", factor) for factor in (product.args if product.is_MatMul else [product])]
+
+
+def test_an_equation_that_was_not_proved_is_no_instance():
+    step = EQUAL_RATIOS
+    assert _is_instance(step.cited(), step.left, step.right)
+    assert not _is_instance(replace(step.cited(), new=-step.right), step.left, step.right)

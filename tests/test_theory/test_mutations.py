@@ -1,0 +1,212 @@
+"""A harness that cannot fail proves nothing: altered signs, dropped equations and wrong formulas must be refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sympy import Add, Identity, Integer, MatrixBase, Rational, Symbol, cos, sqrt
+from sympy.matrices.expressions import MatAdd
+
+from theory import converse, density_ratio, extrapolation, identifiability, latent_causal
+from theory.claims import CLAIMS
+from theory.instances import structures, worlds
+from theory.record import Case, Counterexample, Given, Measurement, Step, Survivor
+from theory.symbols import L, W, W_rival, l_0
+from theory.trial import measured, prove, refuted, residual, survived, vanishes, verify
+
+STEPS = [(claim, item) for claim in CLAIMS for item in claim.proof if isinstance(item, Step)]
+
+SIGN_IS_FREE = {
+    ("converse", "annihilates", "v"),
+    ("extrapolation", "shift", "Delta_t"),
+    ("identifiability", "shifts", "Delta_e"),
+}
+"""Where the sign of an equation cannot matter, because the step is linear and has no other term."""
+
+
+def is_zero(formula) -> bool:
+    return bool(getattr(formula, "is_ZeroMatrix", False)) or formula == 0
+
+
+def steps_where(condition=lambda step: True):
+    chosen = [pytest.param(claim, step, id=f"{claim.name}-{step.name}") for claim, step in STEPS if condition(step)]
+    return pytest.mark.parametrize(("claim", "step"), chosen)
+
+
+def step_of(claim, name):
+    return next(item for item in claim.proof if item.name == name)
+
+
+@steps_where(lambda step: not is_zero(step.right))
+def test_a_negated_step_fails(claim, step):
+    assert residual(step.negated(), step.given) != "0"
+
+
+@steps_where()
+def test_a_step_fails_without_any_of_its_equations(claim, step):
+    for index in range(len(step.given)):
+        assert residual(step, step.given[:index] + step.given[index + 1 :]) != "0", step.given[index]
+
+
+@steps_where()
+def test_a_step_fails_when_the_sign_of_an_equation_is_altered(claim, step):
+    for index, given in enumerate(step.given):
+        if is_zero(given.new) or (claim.name, step.name, str(given.old)) in SIGN_IS_FREE or _is_symmetry(given):
+            continue
+        altered = (*step.given[:index], replace(given, new=-given.new), *step.given[index + 1 :])
+        assert residual(step, altered) != "0", given
+
+
+@steps_where(lambda step: isinstance(step.right, MatAdd | Add))
+def test_a_step_fails_when_the_sign_of_a_term_is_altered(claim, step):
+    for term in step.right.args:
+        assert residual(replace(step, right=step.right - 2 * term), step.given) != "0", term
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=[claim.name for claim in CLAIMS])
+def test_a_proof_read_backwards_fails(claim):
+    outcomes = prove(replace(claim, proof=claim.proof[::-1]))
+    assert any(not outcome.passed for outcome in outcomes)
+
+
+def test_a_failed_step_cannot_be_cited():
+    broken = tuple(item.negated() if item.name == "shifts" else item for item in identifiability.CLAIM.proof)
+    failed = {outcome.name for outcome in prove(replace(identifiability.CLAIM, proof=broken)) if not outcome.passed}
+    assert {"shifts", "one_way", "orthogonal"} == failed
+
+
+def test_a_claim_cannot_use_one_whose_proof_fails():
+    step = identifiability.EQUAL_RATIOS
+    broken = replace(identifiability.CLAIM, proof=(step.negated(), *identifiability.CLAIM.proof[2:]))
+    outcomes = prove(replace(extrapolation.CLAIM, uses=(broken,)))
+    assert not any(outcome.passed for outcome in outcomes)
+
+
+class TestWrongFormulas:
+    def test_the_second_mixing_subtracts_the_offset(self):
+        step = step_of(converse.CLAIM, "training_labels")
+        assert residual(replace(step, left=step.left + 2 * converse.offset), step.given) != "0"
+
+    def test_the_second_mixing_needs_its_offset_when_the_reference_is_not_zero(self):
+        step = step_of(converse.CLAIM, "training_labels")
+        without = replace(step, left=step.left + converse.offset)
+        at_zero = (*step.given, Given(("zero",), l_0, 0 * l_0))
+        assert residual(without, step.given) != "0"
+        assert residual(without, at_zero) == "0"
+
+    def test_the_rotation_is_not_its_transpose(self):
+        step, Q = step_of(extrapolation.CLAIM, "shift"), extrapolation.Q
+        assert residual(replace(step, right=Q.T * W * extrapolation.Delta_t), step.given) != "0"
+
+    def test_shifts_are_rotated_by_the_jacobian_and_not_by_its_inverse(self):
+        step, H = step_of(identifiability.CLAIM, "one_way"), identifiability.H
+        wrong = Given(("shifts",), W_rival * L, H.T * W * L)
+        assert residual(step, (wrong, step.given[1])) != "0"
+
+    def test_the_covariance_needs_the_transpose(self):
+        step, N = step_of(latent_causal.CLAIM, "covariance"), latent_causal.N
+        assert residual(replace(step, right=N * latent_causal.D * N), step.given) != "0"
+
+    def test_effects_do_not_run_backwards(self):
+        step = step_of(latent_causal.CLAIM, "explicit_covariance_d3")
+        assert residual(replace(step, right=step.right.T.subs(Symbol("a_10"), Symbol("a_01"))), ()) != "0"
+
+    def test_the_slope_needs_the_precision(self):
+        step = step_of(density_ratio.CLAIM, "quadratic_terms_cancel")
+        without = step.right.xreplace({_letter(step.right, "P"): Identity(density_ratio.d)})
+        assert residual(replace(step, right=without), step.given) != "0"
+
+
+class TestWrongModelsFailTheChecks:
+    """Numerical checks see a relative error of 1e-5."""
+
+    @pytest.mark.parametrize("world", worlds(4))
+    def test_density_ratio(self, world):
+        slope = density_ratio.slope_of(world)
+        assert measured(density_ratio.measure(world, slope)).passed
+        assert not measured(density_ratio.measure(world, slope * (1 + 1e-5))).passed
+        assert not measured(density_ratio.measure(world, (world.W @ world.shifts).T)).passed
+
+    @pytest.mark.parametrize("world", worlds(4))
+    def test_identifiability(self, world):
+        wrong = identifiability.rival_matrix(world) * (1 + 1e-5)
+        outcomes = {m.name: measured(m).passed for m in identifiability.measure(world, wrong)}
+        assert not outcomes["orthogonality"]
+        assert not outcomes["shifts"]
+
+    @pytest.mark.parametrize("world", worlds(4))
+    def test_extrapolation_outside_the_span(self, world):
+        rival = identifiability.rival_matrix(world)
+        assert all(measured(m).passed for m in extrapolation.measure(world, rival, world.inside))
+        assert not any(measured(m).passed for m in extrapolation.measure(world, rival, world.outside))
+
+    @pytest.mark.parametrize("world", worlds(4))
+    def test_converse_with_the_offset_of_the_wrong_sign(self, world):
+        assert all(measured(m).passed for m in converse.measure(world))
+        assert not any(measured(m).passed for m in converse.measure(world, offset_sign=-1))
+
+    @pytest.mark.parametrize("structure", structures(4))
+    def test_latent_causal(self, structure):
+        W = latent_causal.exact_matrix(structure)
+        assert measured(latent_causal.measure(structure, W)).passed
+        assert not measured(latent_causal.measure(structure, W * (1 + 1e-5))).passed
+        assert not measured(latent_causal.measure(structure, structure.S)).passed
+
+
+class TestCases:
+    def test_a_counterexample_that_violates_nothing_is_refused(self):
+        for claim in CLAIMS:
+            for example in claim.counterexamples:
+                harmless = replace(example, build=lambda size, build=example.build: build(Integer(0)))
+                assert not refuted(harmless).passed
+
+    def test_a_counterexample_that_needs_no_violation_is_refused(self):
+        for claim in CLAIMS:
+            for example in claim.counterexamples:
+                uncontrolled = replace(example, build=lambda size, build=example.build: build(Integer(1)))
+                assert not refuted(uncontrolled).passed
+
+    def test_a_counterexample_with_a_false_premise_is_refused(self):
+        false = Counterexample("x", "", lambda size: Case(premises=(size,), gap=size))
+        assert not refuted(false).passed
+        assert "premise" in refuted(false).detail
+
+    def test_a_gap_must_be_a_constant(self):
+        assert not refuted(Counterexample("x", "", lambda size: Case((), size * Symbol("t")))).passed
+
+    def test_a_survivor_with_a_gap_is_refused(self):
+        assert not survived(Survivor("x", "", lambda size: Case((), size))).passed
+        assert not survived(Survivor("x", "", lambda size: Case((size,), Integer(0)))).passed
+
+
+class TestJudgement:
+    def test_nan_and_infinite_bounds_fail(self):
+        assert not measured(Measurement("m", float("nan"), 1.0)).passed
+        assert not measured(Measurement("m", 0.0, float("inf"))).passed
+        assert not measured(Measurement("m", 2.0, 1.0)).passed
+        assert measured(Measurement("m", 1.0, 1.0)).passed
+
+    def test_constants_are_told_from_zero(self):
+        t = Symbol("t")
+        assert vanishes(sqrt(2) * sqrt(3) - sqrt(6))
+        assert vanishes((t + 1) ** 2 - t**2 - 2 * t - 1)
+        assert not vanishes(cos(1) - Rational(54, 100))
+        assert not vanishes(t)
+
+    def test_a_failed_check_fails_the_verdict(self):
+        claim = replace(converse.CLAIM, check=lambda: (Measurement("planted", 1.0, 0.0),))
+        verdict = verify(claim)
+        assert not verdict.passed
+        assert [outcome.name for outcome in verdict.failed] == ["planted"]
+
+
+def _is_symmetry(given) -> bool:
+    return not isinstance(given.old, MatrixBase) and given.old == getattr(given.new, "T", None)
+
+
+def _letter(expression, name):
+    return next(symbol for symbol in expression.atoms(type(W)) if symbol.name == name)
+
+
+def test_worlds_are_the_same_at_every_call():
+    assert all(np.array_equal(a.W, b.W) for a, b in zip(worlds(3), worlds(3), strict=True))

@@ -1,0 +1,193 @@
+"""What a claim is made of: assumptions, a proof in steps, a numerical check, and what fails without each assumption."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from sympy import Expr, Rational
+from sympy.matrices import MatrixBase
+from sympy.matrices.expressions import MatrixExpr
+
+Formula = Expr | MatrixBase | MatrixExpr
+
+DEFINITION = "definition"
+"""What a rewriting cites when it only unfolds a notation."""
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """A named hypothesis of a claim.
+
+    Attributes:
+        name: one word, by which proof steps cite it.
+        statement: the hypothesis in words.
+        implies: names of weaker assumptions that hold whenever this one does.
+    """
+
+    name: str
+    statement: str
+    implies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Given:
+    """An equation old = new that a step may use, and the names it rests on.
+
+    Attributes:
+        cites: assumptions, earlier steps, lemmas or used claims; all must be available or the equation is not.
+        old: in a general-dimension step one word (a product of matrix symbols), otherwise any expression.
+        new: what it equals.
+    """
+
+    cites: tuple[str, ...]
+    old: Formula
+    new: Formula
+
+
+@dataclass(frozen=True)
+class Step:
+    """An identity left = right, to be derived from the given equations.
+
+    Both sides are matrix expressions with symbolic dimensions, or explicit expressions and matrices with free symbols.
+    """
+
+    name: str
+    statement: str
+    left: Formula
+    right: Formula
+    given: tuple[Given, ...] = ()
+
+    def cited(self, substitution: Mapping | None = None) -> Given:
+        """This step as an equation for later steps, with symbols replaced where it is used at another instance."""
+        at = dict(substitution or {})
+        return Given((self.name,), self.left.xreplace(at), self.right.xreplace(at))
+
+    def reversed(self) -> Given:
+        """This step read from right to left."""
+        return Given((self.name,), self.right, self.left)
+
+    def negated(self) -> "Step":
+        """The same step with the sign of its right side altered: what a proof checker must refuse."""
+        return replace(self, right=-self.right)
+
+
+@dataclass(frozen=True)
+class Lemma:
+    """A statement taken without derivation, with the reason why it may be, and the names it rests on."""
+
+    name: str
+    statement: str
+    reason: str
+    cites: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A deviation found numerically and the bound that rounding (or a stated inequality) puts on it."""
+
+    name: str
+    value: float
+    bound: float
+
+
+@dataclass(frozen=True)
+class Case:
+    """An explicit model that lacks one assumption.
+
+    Attributes:
+        premises: residuals that vanish because everything but that assumption holds.
+        gap: by how much the conclusion is violated; a constant.
+    """
+
+    premises: tuple[Formula, ...]
+    gap: Formula
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """Without the assumption `drops` the conclusion fails.
+
+    `build(size)` gives the model with a violation of that size: at size 0 the gap vanishes, at size 1 it does not.
+    """
+
+    drops: str
+    statement: str
+    build: Callable[[Rational], Case]
+
+
+@dataclass(frozen=True)
+class Survivor:
+    """Without the assumption `drops` this proof fails but the conclusion holds: the gap vanishes at every size."""
+
+    drops: str
+    statement: str
+    build: Callable[[Rational], Case]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim about the model class as a record that can be run.
+
+    Attributes:
+        name: the name of its module.
+        number: its number in the model document.
+        statement: the claim in one line.
+        latex: the claim as a formula.
+        assumptions: what it is stated under.
+        source: where it comes from.
+        proof: steps and lemmas, in order.
+        check: a numerical confirmation on random instances that does not use the proof.
+        counterexamples: for each assumption that can be dropped, a model in which the conclusion fails.
+        survivors: for assumptions that only this proof needs, a model in which the conclusion holds without.
+        uses: claims the proof cites; each is available only if its own assumptions are.
+    """
+
+    name: str
+    number: str
+    statement: str
+    latex: str
+    assumptions: tuple[Assumption, ...]
+    source: str
+    proof: tuple[Step | Lemma, ...]
+    check: Callable[[], tuple[Measurement, ...]]
+    counterexamples: tuple[Counterexample, ...]
+    survivors: tuple[Survivor, ...] = ()
+    uses: tuple["Claim", ...] = ()
+
+    def without(self, assumption: str) -> "Claim":
+        """The same record with one assumption dropped; its proof must then fail."""
+        return replace(self, assumptions=tuple(a for a in self.assumptions if a.name != assumption))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one part of a claim went: what it was, whether it passed, and the residual or the deviation."""
+
+    kind: str
+    name: str
+    passed: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcomes of a claim, in three parts."""
+
+    claim: Claim
+    proof: tuple[Outcome, ...]
+    check: tuple[Outcome, ...]
+    counterexamples: tuple[Outcome, ...]
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """The outcomes that did not pass."""
+        return tuple(outcome for outcome in self.outcomes if not outcome.passed)
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """All outcomes, proof first."""
+        return self.proof + self.check + self.counterexamples
+
+    @property
+    def passed(self) -> bool:
+        """Whether every part passed."""
+        return not self.failed
