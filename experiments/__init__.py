@@ -1,0 +1,1 @@
+"""The stage: studies as declarations, with their figures, paths and words."""

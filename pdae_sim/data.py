@@ -147,6 +147,10 @@ class PerturbationData:
             held_out=self.held_out[chosen],
         )
 
+    def rows(self, chosen: np.ndarray) -> PerturbationData:
+        """The chosen samples (mask or indices); every environment must keep at least one."""
+        return replace(self, x=self.x[chosen], environment=self.environment[chosen])
+
     @classmethod
     def from_arrays(
         cls, x: np.ndarray, labels: np.ndarray, *, names: Sequence[str] | None = None, **fields: object

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -50,7 +51,7 @@ class MLP(nn.Module):
     def __init__(self, n_in: int, n_out: int, shape: Architecture, generator: torch.Generator) -> None:
         super().__init__()
         sizes = [n_in, *[shape.width] * shape.depth, n_out]
-        pairs = list(zip(sizes, sizes[1:], strict=False))
+        pairs = list(pairwise(sizes))
         self.layers = nn.ModuleList(_linear(a, b, generator) for a, b in pairs)
         self.skip = _linear(n_in, n_out, generator) if shape.skip and shape.depth else None
         self.activation = ACTIVATIONS[shape.activation]()
@@ -105,7 +106,7 @@ class Network(nn.Module):
 
 
 def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
-    """A linear layer drawn from its own generator: uniform in ± 1/√n_in, as torch's default, but never its global seed."""
+    """A linear layer uniform in ± 1/√n_in, as torch's default, but drawn from a generator of its own."""
     layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
     bound = 1 / math.sqrt(n_in)
     with torch.no_grad():

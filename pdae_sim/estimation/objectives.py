@@ -89,10 +89,14 @@ def autoencoding(step: Step) -> torch.Tensor:
 
 
 def prior(step: Step) -> torch.Tensor:
-    """Energy loss between base latents and N(0, I): what makes the indeterminacy orthogonal rather than affine."""
-    base = step.base.flatten(0, 1)
+    """Energy loss between the base latents of each environment and N(0, I), averaged over environments.
+
+    It makes the indeterminacy orthogonal rather than affine. Taken by environment it also says that the base law does
+    not depend on the environment, which the pooled version leaves open.
+    """
+    base = step.base
     draws = torch.randn(base.shape, generator=step.generator, dtype=base.dtype, device=base.device)
-    return energy_loss(base, draws, step.beta)
+    return energy_loss(base, draws, step.beta).mean()
 
 
 def moments(step: Step) -> torch.Tensor:

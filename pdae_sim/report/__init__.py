@@ -1,0 +1,1 @@
+"""Figures that return figures, and one self-contained HTML page. No paths, no printing, no pyplot."""

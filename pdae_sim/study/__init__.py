@@ -1,0 +1,1 @@
+"""Studies and evaluations: where simulation, estimation and analysis meet."""

@@ -1,0 +1,106 @@
+"""`fit` and `predict`: a model made and used."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from pdae_sim import io
+from pdae_sim._checks import InputError, choice
+from pdae_sim.analysis.span import check_span
+from pdae_sim.cli.options import Device, File, Force, Json, Model, Out, Quiet, Seed
+from pdae_sim.cli.output import Output
+from pdae_sim.data import PerturbationData
+from pdae_sim.estimation.pdae import JOINT, PDAE, STAGED
+
+PLANS = {"staged": STAGED, "joint": JOINT}
+
+
+def fit(
+    file: File,
+    out: Out,
+    latents: Annotated[int | None, typer.Option(min=1, help="Latent dimension; the rank of the training shifts.")] = None,
+    plan: Annotated[str, typer.Option(help="staged or joint.")] = "staged",
+    steps: Annotated[int | None, typer.Option(min=1, help="Gradient steps of each phase.")] = None,
+    device: Device = "cpu",
+    seed: Seed = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    force: Force = False,
+) -> None:
+    """Fit a PDAE; started again after an interruption it goes on from its own checkpoint."""
+    output = Output(as_json, quiet)
+    output.start()
+    io.refuse_existing(out, force=force)
+    choice("--plan", plan, PLANS)
+    data = PerturbationData.read(file)
+    phases = PLANS[plan] if steps is None else tuple(replace(phase, steps=steps) for phase in PLANS[plan])
+    model = PDAE(latents, phases=phases, random_state=seed, device=checked_device(device))
+    with output.fitting(phases) as on_step:
+        model.fit(data, checkpoint=out.parent / f".{out.name}.checkpoint", on_step=on_step)
+    model.save(out, force=force)
+    last = {row["phase"]: {k: v for k, v in row.items() if k not in ("phase", "step")} for row in model.history_}
+    payload = {"model": str(out), "latents": len(model.perturbation_matrix_), "losses": last}
+    losses = "; ".join(f"{phase}: " + ", ".join(f"{k} {v:.4g}" for k, v in terms.items()) for phase, terms in last.items())
+    output.result(payload, f"{out}: {payload['latents']} latents, {len(data.train.labels)} training conditions; {losses}")
+
+
+def predict(
+    model: Model,
+    condition: Annotated[str, typer.Option(help='For example "A:0.5+B".')],
+    out: Out,
+    samples: Annotated[int, typer.Option(min=1, help="Cells to draw.")] = 1000,
+    allow_unidentified: Annotated[bool, typer.Option(help="Sample even where nothing in the data fixes the answer.")] = False,
+    seed: Seed = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    force: Force = False,
+) -> None:
+    """Sample an unseen condition; one that is not identified is refused."""
+    output = Output(as_json, quiet)
+    output.start()
+    io.refuse_existing(out, force=force)
+    fitted = PDAE.load(model)
+    label = fitted.space_.exact(condition)
+    (certificate,) = check_span(fitted.train_labels_, [label])
+    if not certificate.identified and not allow_unidentified:
+        train = [fitted.space_.condition(row) for row in fitted.train_labels_]
+        why = certificate.in_words(condition, train, fitted.space_.names)
+        raise InputError(f"--condition {condition!r} is not identified: {why}; pass --allow-unidentified to sample it anyway")
+    drawn = fitted.sample(condition, samples, rng=seed)
+    write_cells(out, drawn, condition, fitted, force=force)
+    payload = {"file": str(out), "condition": condition, "cells": samples, "identified": certificate.identified}
+    output.result(payload, f"{out}: {samples} cells of {condition}")
+
+
+def write_cells(out: Path, cells: np.ndarray, condition: str, model: PDAE, *, force: bool) -> None:
+    """Predicted cells as .h5ad, .csv or .parquet, by suffix."""
+    import pandas as pd
+
+    if out.suffix == ".h5ad":
+        labels = np.broadcast_to(model.space_.vector(condition), (len(cells), len(model.space_)))
+        names = {"names": model.space_.names, "features": model.features_, "control": model.space_.control}
+        PerturbationData.from_arrays(cells, labels, **names).write(out, force=force)
+    elif out.suffix in (".csv", ".parquet"):
+        frame = pd.DataFrame(cells, columns=list(model.features_))
+        frame.insert(0, "condition", condition)
+        with io.whole_file(out, force=force) as temporary:
+            frame.to_csv(temporary, index=False) if out.suffix == ".csv" else frame.to_parquet(temporary, index=False)
+    else:
+        raise InputError(f"{out}: --out must end in .h5ad, .csv or .parquet")
+
+
+def checked_device(device: str) -> str:
+    """`device`, if torch knows it and it is there."""
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--device {device!r} is not available ({reason}); `pdae-sim doctor` lists devices") from None
+    return device

@@ -1,0 +1,144 @@
+"""Simple estimators, each with the two methods of every estimator: `fit(data)` and `sample(label, n, rng=…)`.
+
+All weigh training environments equally, whatever their numbers of cells, and draw with replacement: the law they predict
+is an empirical one. None looks at a held-out environment but the ceiling, which is made to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from pdae_sim._checks import InputError, whole
+from pdae_sim._random import seed_sequence, stream
+from pdae_sim.data import PerturbationData
+
+Label = str | Sequence
+
+
+class Estimator(Protocol):
+    """What every evaluation and study takes."""
+
+    def fit(self, data: PerturbationData) -> Estimator:
+        """Learn from the training environments."""
+
+    def sample(self, label: Label, n: int, *, rng: object = None) -> np.ndarray:
+        """n draws (n, d_X) from the predicted law at a label."""
+
+
+class Pool:
+    """Every training environment mixed, whatever the label."""
+
+    def fit(self, data: PerturbationData) -> Pool:
+        self._train = data.train
+        return self
+
+    def sample(self, label: Label, n: int, *, rng: object = None) -> np.ndarray:
+        self._train.space.label(label)
+        return mixture(self._train, range(len(self._train.labels)), n, rng)
+
+
+class Pseudobulk:
+    """The training environments that share a perturbation with the label, mixed; all of them where none does."""
+
+    def fit(self, data: PerturbationData) -> Pseudobulk:
+        self._train = data.train
+        return self
+
+    def sample(self, label: Label, n: int, *, rng: object = None) -> np.ndarray:
+        wanted = self._train.space.label(label) != 0
+        shared = np.flatnonzero(((self._train.labels != 0) & wanted).any(1))
+        return mixture(self._train, shared if shared.size else range(len(self._train.labels)), n, rng)
+
+
+class Control:
+    """The reference environment, whatever the label."""
+
+    def fit(self, data: PerturbationData) -> Control:
+        self._train = data.train
+        return self
+
+    def sample(self, label: Label, n: int, *, rng: object = None) -> np.ndarray:
+        self._train.space.label(label)
+        return mixture(self._train, [self._train.reference], n, rng)
+
+
+class Additive:
+    """Reference cells moved by Σ_e α_e (mean_e − mean_0), with the least-norm α that best solves Σ_e α_e Δ_e = Δ_t.
+
+    For singles this is the sum of the singles' mean shifts; the same rule serves combinations of any order and doses.
+    """
+
+    def fit(self, data: PerturbationData) -> Additive:
+        self._train = train = data.train
+        means = environment_means(train)
+        shifts = train.labels - train.labels[train.reference]
+        self._effects = np.linalg.pinv(shifts) @ (means - means[train.reference])  # (K, d_X)
+        return self
+
+    def sample(self, label: Label, n: int, *, rng: object = None) -> np.ndarray:
+        reference = self._train.reference
+        shift = self._train.space.label(label) - self._train.labels[reference]
+        return mixture(self._train, [reference], n, rng) + shift @ self._effects
+
+
+class Linear:
+    """Regression of the environments' means on the labels with an intercept; residuals of all training cells on top."""
+
+    def fit(self, data: PerturbationData) -> Linear:
+        self._train = train = data.train
+        design = np.column_stack([np.ones(len(train.labels)), train.labels])
+        self._coefficients = np.linalg.lstsq(design, environment_means(train), rcond=None)[0]  # (1 + K, d_X)
+        return self
+
+    def sample(self, label: Label, n: int, *, rng: object = None) -> np.ndarray:
+        label = self._train.space.label(label)
+        rows = draw(self._train, range(len(self._train.labels)), n, rng)
+        fitted = self._mean(self._train.labels[self._train.environment[rows]])
+        return self._train.x[rows] - fitted + self._mean(label[None])
+
+    def _mean(self, labels: np.ndarray) -> np.ndarray:
+        return self._coefficients[0] + labels @ self._coefficients[1:]
+
+
+class Ceiling:
+    """The cells of the very condition, had it been measured: what any prediction can hope for.
+
+    Give `fit` one half of the cells of the held-out conditions and judge against the other half.
+    """
+
+    def fit(self, data: PerturbationData) -> Ceiling:
+        self._measured = data
+        return self
+
+    def sample(self, label: Label, n: int, *, rng: object = None) -> np.ndarray:
+        wanted = self._measured.space.label(label)
+        found = np.flatnonzero((self._measured.labels == wanted).all(1))
+        if not found.size:
+            raise InputError(f"the ceiling has no cells of condition {self._measured.space.condition(wanted)!r}")
+        return mixture(self._measured, found, n, rng)
+
+
+BASELINES = {"pool": Pool, "pseudobulk": Pseudobulk, "control": Control, "additive": Additive, "linear": Linear}
+
+
+def environment_means(data: PerturbationData) -> np.ndarray:
+    """(E, d_X) means of x by environment, in float64."""
+    return np.array([data.samples(e).mean(0, dtype=np.float64) for e in range(len(data.labels))])
+
+
+def mixture(data: PerturbationData, environments: Sequence[int], n: int, rng: object) -> np.ndarray:
+    """n cells (n, d_X) from the equal mixture of some environments."""
+    return data.x[draw(data, environments, n, rng)].astype(np.float64)
+
+
+def draw(data: PerturbationData, environments: Sequence[int], n: int, rng: object) -> np.ndarray:
+    """n row numbers: an environment uniformly, then one of its cells, with replacement."""
+    generator = stream(seed_sequence(rng), "cells")
+    chosen = np.asarray(environments)[generator.integers(len(environments), size=whole("n", n))]
+    rows = [np.flatnonzero(data.environment == e) for e in range(len(data.labels))]
+    within = (generator.random(n) * data.counts[chosen]).astype(np.int64)
+    starts = np.concatenate([[0], np.cumsum(data.counts)])
+    return np.concatenate(rows)[starts[chosen] + within]

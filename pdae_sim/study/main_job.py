@@ -1,0 +1,92 @@
+"""The main job on the demo world: simulate, fit, give verdicts, identify, evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pdae_sim import _random
+from pdae_sim.analysis.verdict import Verdict, judge
+from pdae_sim.data import Simulation
+from pdae_sim.estimation.pdae import PDAE, STAGED
+from pdae_sim.simulation.worlds import world
+from pdae_sim.study.evaluation import evaluate, fitted_estimators
+from pdae_sim.study.identification import Identification, identify
+
+
+@dataclass(frozen=True, eq=False)
+class MainJob:
+    """Everything the report shows.
+
+    Args:
+        simulation: Data and truth.
+        model: The fitted PDAE.
+        verdicts: By held-out condition, given before any of its cells is seen, with support from the estimate Ŵ.
+        identification: Learnt against true latents and W.
+        rows: The evaluation: condition, estimator, metric, value, low, high, status, error.
+        predictions: Cells predicted by the PDAE, by held-out condition.
+    """
+
+    simulation: Simulation
+    model: PDAE
+    verdicts: dict[str, Verdict]
+    identification: Identification
+    rows: list[dict]
+    predictions: dict[str, np.ndarray]
+
+    def verdict_names(self) -> dict[str, str]:
+        """The verdict in words by condition."""
+        return {condition: verdict.name for condition, verdict in self.verdicts.items()}
+
+    def table(self) -> list[dict]:
+        """The rows of the long results table."""
+        names, seed = self.verdict_names(), int(self.simulation.seed)
+        common = {"study": "demo", "task_id": f"demo-{seed}", "scenario": "demo", "seed": seed}
+        return [{**common, "verdict": names[row["condition"]], **row} for row in self.rows]
+
+
+def main_job(
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    cells: int | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    showing: Callable[..., AbstractContextManager] = lambda _: nullcontext(),
+) -> MainJob:
+    """Run the main job.
+
+    Args:
+        seed: Seed of world, fit and evaluation, each with streams of its own.
+        steps: Gradient steps of each phase; the plan's own when absent.
+        cells: Cells per condition; the world's own when absent.
+        say: Told what is under way.
+        showing: Given the phases, a context whose value is called after every step.
+    """
+    say("simulating")
+    overrides = () if cells is None else (f"design.cells={cells}", f"design.test_cells={cells}")
+    simulation = world("demo", overrides, seed=seed).simulate()
+    data = simulation.data
+    phases = STAGED if steps is None else tuple(replace(phase, steps=steps) for phase in STAGED)
+    say(f"fitting a PDAE to {', '.join(data.train.conditions)}")
+    with showing(phases) as on_step:
+        model = PDAE(2, phases=phases, random_state=seed).fit(data, on_step=on_step)
+    say("judging predictions of " + ", ".join(data.test.conditions))
+    rows = evaluate(fitted_estimators(model, data), data, rng=seed)
+    identification = identify(model, simulation, rng=seed)
+    return MainJob(simulation, model, verdicts(model, simulation), identification, rows, predictions(model, simulation, seed))
+
+
+def verdicts(model: PDAE, simulation: Simulation) -> dict[str, Verdict]:
+    """A verdict per held-out condition, from labels and Ŵ alone."""
+    train, test = simulation.data.train, simulation.data.test
+    judged = judge(train.labels, test.labels, counts=train.counts, perturbation_matrix=model.perturbation_matrix_)
+    return dict(zip(test.conditions, judged, strict=True))
+
+
+def predictions(model: PDAE, simulation: Simulation, seed: int, n: int = 4000) -> dict[str, np.ndarray]:
+    """Cells drawn from the model at every held-out condition."""
+    root = _random.child(np.random.SeedSequence(seed), "predictions")
+    return {c: model.sample(c, n, rng=_random.child(root, c)) for c in simulation.data.test.conditions}

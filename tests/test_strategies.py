@@ -1,0 +1,168 @@
+"""The strategies themselves: what they plant is true, they shrink to the simple case and find the hard one."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import Phase, find, given, settings
+from hypothesis import strategies as st
+
+from pdae_sim import strategies
+from pdae_sim.simulation.mixings import Orthonormal
+from pdae_sim.simulation.observation import Noiseless
+
+
+def simplest(strategy, condition=lambda _: True):
+    return find(strategy, condition, settings=settings(database=None, max_examples=2000))
+
+
+def some(strategy, condition):
+    """Any example that meets the condition: that there is one is the test."""
+    return find(strategy, condition, settings=settings(database=None, max_examples=5000, phases=[Phase.generate]))
+
+
+class TestSpanProblems:
+    @given(st.sampled_from(strategies.KINDS).flatmap(lambda kind: strategies.span_problems(kind=kind)))
+    def test_the_planted_certificate_holds(self, problem):
+        L, target = _shifts(problem)
+        if problem.identified:
+            sums = [sum(a * row[k] for a, row in zip(problem.coefficients, L, strict=True)) for k in range(len(target))]
+            assert sums == target
+            assert problem.coefficients[problem.position] == 0
+        else:
+            assert all(_dot(problem.witness, row) == 0 for row in L)
+            assert _dot(problem.witness, target) == 1
+
+    @given(strategies.span_problems())
+    def test_the_planted_rank_is_that_of_the_shifts(self, problem):
+        L, _ = _shifts(problem)
+        assert np.linalg.matrix_rank(np.array(L, dtype=float)) == problem.rank
+
+    @given(st.booleans().flatmap(lambda asked: st.tuples(st.just(asked), strategies.span_problems(identified=asked))))
+    def test_the_verdict_can_be_asked_for(self, pair):
+        asked, problem = pair
+        assert problem.identified is asked
+
+    def test_they_shrink_to_elementary_shifts_and_a_reference_of_zeros(self):
+        problem = simplest(strategies.span_problems(), lambda p: p.rank == 2 and not p.identified)
+        assert {tuple(row) for row in problem.train} == {(0, 0, 0), (1, 0, 0), (0, 1, 0)}
+        assert problem.test == (0, 0, 1)
+
+    @pytest.mark.parametrize("verdict", [True, False])
+    def test_the_hard_cases_are_found(self, verdict):
+        """Dependent training shifts, a reference away from zero, and one environment more than perturbations."""
+        found = some(
+            strategies.span_problems(identified=verdict),
+            lambda p: any(p.reference) and 0 < p.rank < len(p.test) < len(p.train) - 1,
+        )
+        assert found.identified is verdict
+
+
+class TestNumbers:
+    @pytest.mark.parametrize(
+        ("kind", "cls"), [("int", int), ("fraction", Fraction), ("decimal", Decimal), ("float", float)]
+    )
+    def test_a_kind_is_one_type(self, kind, cls):
+        assert type(simplest(strategies.labels(1, kind=kind), any)[0]) is cls
+
+    def test_labels_shrink_to_the_control(self):
+        assert simplest(strategies.labels(3)) == (0, 0, 0)
+
+    def test_thirds_and_negative_doses_are_found(self):
+        assert simplest(strategies.doses("fraction"), lambda dose: dose < 0 and dose.denominator == 3) == Fraction(
+            -1, 3
+        )
+
+    def test_an_unknown_kind_is_refused(self):
+        with pytest.raises(ValueError, match="kind must be one of int, fraction, decimal, float"):
+            strategies.doses("complex")
+
+    def test_spellings_find_padding_the_control_and_a_spelt_out_dose(self):
+        space = simplest(strategies.label_spaces(min_size=2, max_size=2))
+        assert simplest(strategies.conditions(space)) == "ctrl"
+        for wanted in (" + ", "ctrl", ":1", ":0", "/"):
+            some(strategies.spellings(space), lambda pair, wanted=wanted: wanted in pair[0] and any(pair[1]))
+
+
+class TestMatrices:
+    @given(st.integers(1, 5).flatmap(strategies.orthogonal_matrices))
+    def test_they_are_orthogonal(self, Q):
+        assert np.allclose(Q @ Q.T, np.eye(len(Q)), atol=64 * np.finfo(float).eps)
+
+    def test_orthogonal_matrices_shrink_to_the_identity(self):
+        assert np.array_equal(simplest(strategies.orthogonal_matrices(3)), np.eye(3))
+
+    @pytest.mark.parametrize("sign", [1, -1])
+    def test_rotations_and_reflections_are_found(self, sign):
+        assert some(
+            strategies.orthogonal_matrices(2), lambda Q: np.sign(np.linalg.det(Q)) == sign and abs(Q[0, 1]) > 0.5
+        ).shape == (2, 2)
+
+    @given(st.integers(1, 5).flatmap(strategies.adjacency_matrices))
+    def test_graphs_are_acyclic(self, A):
+        assert nx.is_directed_acyclic_graph(nx.from_numpy_array(A.T, create_using=nx.DiGraph))
+
+    def test_graphs_shrink_to_the_empty_one(self):
+        assert not simplest(strategies.adjacency_matrices(4)).any()
+
+    def test_a_long_path_against_the_order_of_the_nodes_is_found(self):
+        """A path of three arrows, one of them from a later to an earlier node: not every graph is lower triangular."""
+        A = some(strategies.adjacency_matrices(4), lambda A: np.triu(A).any() and np.linalg.matrix_power(A, 3).any())
+        assert np.count_nonzero(A) >= 3
+
+
+class TestWorlds:
+    def test_models_shrink_to_no_effect(self):
+        model = simplest(strategies.latent_models())
+        assert not model.adjacency.any()
+        assert not model.targets.any()
+        assert np.array_equal(model.covariance, [[1.0]])
+
+    @given(strategies.latent_models(n_latents=3, n_perturbations=2))
+    def test_sizes_can_be_asked_for(self, model):
+        assert model.perturbation_matrix.shape == (3, 2)
+
+    def test_mixings_shrink_to_the_embedding(self):
+        mixing = simplest(strategies.mixings(2, 3))
+        assert [type(layer) for layer in mixing.layers] == [Orthonormal]
+        assert np.array_equal(mixing(np.array([[2.0, 3.0]])), [[2.0, 3.0, 0.0]])
+
+    def test_two_different_bends_are_found(self):
+        found = some(strategies.mixings(1), lambda f: len({type(layer) for layer in f.layers}) == 3)
+        assert len(found.layers) == 5
+
+    def test_noise_is_drawn_only_where_it_is_allowed(self):
+        noisy = some(strategies.simulators(noise=True), lambda s: s.observation != Noiseless())
+        assert noisy.observation.scale > 0
+        assert simplest(strategies.simulators(n_latents=1, n_perturbations=1)).observation == Noiseless()
+
+    @given(strategies.perturbation_data())
+    def test_data_is_a_valid_record(self, data):
+        assert data.counts.min() >= 1
+        assert data.counts.sum() == len(data.x)
+
+    def test_data_shrinks_to_one_cell(self):
+        assert simplest(strategies.perturbation_data()).x.shape == (1, 1)
+
+    def test_data_out_of_order_with_a_held_out_environment_is_found(self):
+        some(strategies.perturbation_data(), lambda d: (np.diff(d.environment) < 0).any() and 0 < d.held_out.sum() < 3)
+
+
+def _shifts(problem):
+    exact = [[Fraction(_plain(v)) for v in row] for row in (*problem.train, problem.test, problem.reference)]
+    *rows, target, origin = exact
+    return [_minus(row, origin) for row in rows], _minus(target, origin)
+
+
+def _plain(value):
+    return repr(value) if isinstance(value, float) else value
+
+
+def _minus(row, origin):
+    return [a - b for a, b in zip(row, origin, strict=True)]
+
+
+def _dot(v, row):
+    return sum(a * b for a, b in zip(v, row, strict=True))
