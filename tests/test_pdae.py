@@ -1,0 +1,255 @@
+"""PDAE: the laws of an estimator, persistence, interruption, and failures that name themselves."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pdae_sim import PDAE, LinearLatentModel, PerturbationData, Simulator
+from pdae_sim._checks import InputError
+from pdae_sim.estimation import persistence
+from pdae_sim.estimation.networks import Architecture
+from pdae_sim.estimation.pdae import JOINT, STAGED
+from pdae_sim.estimation.training import Phase, TrainingError
+
+QUICK = tuple(replace(phase, steps=12, cells=16) for phase in STAGED)
+SMALL = Architecture(width=16, depth=2)
+
+
+@pytest.fixture(scope="module")
+def simulation():
+    latent = LinearLatentModel.random(2, 3, rng=0)
+    simulator = Simulator.random(latent, n_observed=5, rng=0)
+    return simulator.sample(["ctrl", "A", "B", "A+B"], 80, rng=0, held_out=[False, False, False, True])
+
+
+@pytest.fixture(scope="module")
+def model(simulation):
+    return quick().fit(simulation.data)
+
+
+def quick(**fields) -> PDAE:
+    return PDAE(2, **{"phases": QUICK, "architecture": SMALL, **fields})
+
+
+def drawn(model: PDAE) -> np.ndarray:
+    return model.sample("A+B", 50, rng=1)
+
+
+def test_the_same_seed_gives_the_same_result_and_another_seed_another(simulation, model):
+    assert np.array_equal(drawn(quick().fit(simulation.data)), drawn(model))
+    assert not np.array_equal(drawn(quick(random_state=1).fit(simulation.data)), drawn(model))
+
+
+def test_no_global_seed_is_read_or_set(simulation, model):
+    torch.manual_seed(123)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    again = quick().fit(simulation.data)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+    assert np.array_equal(drawn(again), drawn(model))
+
+
+def test_held_out_cells_are_never_looked_at(simulation, model):
+    data = simulation.data
+    x = data.x.copy()
+    x[data.held_out[data.environment]] = 1e9
+    assert np.array_equal(drawn(quick().fit(replace(data, x=x))), drawn(model))
+
+
+def test_the_order_of_environments_is_no_input(simulation, model):
+    permuted = simulation.data.select([2, 0, 3, 1])
+    assert np.array_equal(drawn(quick().fit(permuted)), drawn(model))
+
+
+def test_the_control_may_have_another_name(simulation, model):
+    renamed = replace(simulation.data, control="DMSO")
+    assert np.array_equal(drawn(quick().fit(renamed)), drawn(model))
+
+
+def test_rescaled_doses_rescale_the_matrix_and_nothing_else(simulation, model):
+    data = simulation.data
+    scaled = quick().fit(replace(data, labels=data.labels * [4.0, 0.5, 1.0]))
+    np.testing.assert_allclose(scaled.perturbation_matrix_ * [4.0, 0.5, 1.0], model.perturbation_matrix_, rtol=1e-6)
+    np.testing.assert_allclose(scaled.sample([4.0, 0.5, 0.0], 50, rng=1), drawn(model), rtol=1e-5, atol=1e-5)
+
+
+def test_units_of_x_are_undone_in_sample(simulation, model):
+    data = simulation.data
+    other = quick().fit(replace(data, x=data.x * 1024.0 + 3.0))
+    np.testing.assert_allclose((drawn(other) - 3.0) / 1024.0, drawn(model), atol=2e-2)
+
+
+def test_a_perturbation_never_seen_has_no_effect_rather_than_a_random_one(model):
+    assert (model.perturbation_matrix_[:, 2] == 0).all()
+    assert np.array_equal(model.sample("A+C", 20, rng=1), model.sample("A", 20, rng=1))
+
+
+def test_transport_to_the_source_is_reconstruction_and_moves_row_for_row(simulation, model):
+    x = simulation.data.samples(1)
+    np.testing.assert_allclose(model.transport(x, "A", "A"), model.decode(model.encode(x)))
+    forth = model.transport(x, "A", "B")
+    assert forth.shape == x.shape
+    assert not np.allclose(forth, model.transport(x, "A", "A"))
+    np.testing.assert_allclose(model.transport(x[::-1], "A", "B"), forth[::-1], rtol=1e-5, atol=1e-5)
+
+
+def test_transport_and_sample_take_labels_and_conditions(simulation, model):
+    x = simulation.data.samples(0)
+    assert np.array_equal(model.transport(x, "ctrl", "A:0.5+B"), model.transport(x, [0, 0, 0], [0.5, 1, 0]))
+    assert np.array_equal(model.sample("A+B", 7, rng=3), model.sample([1, 1, 0], 7, rng=3))
+
+
+def test_environments_weigh_the_same_in_sample_whatever_their_cells(simulation):
+    data = simulation.data
+    kept = data.rows(~((data.environment == 0) & (np.arange(len(data.x)) % 8 != 0)))
+    fitted = quick().fit(kept)
+    assert fitted._base_weights[fitted._base_environment == 0].sum() == pytest.approx(1 / 3)
+
+
+def test_save_and_load_give_the_same_model_without_the_data(model, tmp_path):
+    model.save(tmp_path / "m")
+    again = PDAE.load(tmp_path / "m")
+    x = np.ones((3, 5))
+    assert np.array_equal(again.encode(x), model.encode(x))
+    np.testing.assert_allclose(drawn(again), drawn(model), rtol=1e-5, atol=1e-6)
+    assert again.history_ == model.history_
+    assert again.config() == model.config()
+    assert sorted(p.name for p in (tmp_path / "m").iterdir()) == ["config.json", "history.json", "weights.safetensors"]
+
+
+def test_save_does_not_overwrite_unless_told_to_and_never_a_folder_that_is_no_model(model, tmp_path):
+    model.save(tmp_path / "m")
+    with pytest.raises(InputError, match="already exists"):
+        model.save(tmp_path / "m")
+    model.save(tmp_path / "m", force=True)
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").write_text("years")
+    with pytest.raises(InputError, match="not a model"):
+        model.save(tmp_path / "precious", force=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m", "precious"]
+
+
+@pytest.mark.parametrize("name", ["config.json", "history.json", "weights.safetensors"])
+def test_a_damaged_model_says_so_in_one_line(model, tmp_path, name):
+    model.save(tmp_path / "m")
+    content = (tmp_path / "m" / name).read_bytes()
+    (tmp_path / "m" / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="not a complete model directory") as caught:
+        PDAE.load(tmp_path / "m")
+    assert "\n" not in str(caught.value)
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stop_at", [5, 12, 20])
+def test_an_interrupted_fit_resumes_to_the_same_bits(simulation, model, tmp_path, monkeypatch, stop_at):
+    monkeypatch.setattr(persistence, "CHECKPOINT_SECONDS", 0.0)
+    path, seen = tmp_path / "checkpoint", []
+
+    def interrupt(progress):
+        seen.append(progress.step)
+        if len(seen) > stop_at:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        quick().fit(simulation.data, checkpoint=path, on_step=interrupt)
+    resumed = quick().fit(simulation.data, checkpoint=path, on_step=lambda progress: seen.append(progress.step))
+    assert np.array_equal(drawn(resumed), drawn(model))
+    assert resumed.history_ == model.history_
+    assert len(seen) < 2 * 24  # it did resume
+    assert not path.exists()
+
+
+def test_a_checkpoint_of_another_fit_is_not_resumed(simulation, model, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(persistence, "CHECKPOINT_SECONDS", 0.0)
+    path, seen = tmp_path / "checkpoint", []
+
+    def interrupt(progress):
+        seen.append(progress.step)
+        if len(seen) > 5:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        quick(random_state=5).fit(simulation.data, checkpoint=path, on_step=interrupt)
+    with caplog.at_level(logging.WARNING):
+        fresh = quick().fit(simulation.data, checkpoint=path)
+    assert "starting afresh" in caplog.text
+    assert np.array_equal(drawn(fresh), drawn(model))
+
+
+def test_a_loss_that_explodes_is_named_with_phase_step_and_term(simulation):
+    x = simulation.data.x.astype(np.float32).copy()
+    wild = tuple(replace(phase, learning_rate=1e30, clip=1e30) for phase in QUICK)
+    with pytest.raises(TrainingError, match=r"(loss term '\w+'|gradient of) .*at step \d+ of phase 'represent'"):
+        quick(phases=wild).fit(replace(simulation.data, x=x))
+
+
+def test_nan_in_data_is_caught_where_it_enters():
+    with pytest.raises(InputError, match=r"x must be finite; 1 of 12 values are not, the first at \(2, 1\)"):
+        PerturbationData.from_arrays(np.where(np.arange(12).reshape(6, 2) == 5, np.nan, 1.0), np.zeros((6, 1)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"beta": 2.0}, "beta must lie strictly between"),
+        ({"random_state": -1}, "random_state must be a whole number"),
+        ({"n_latents": 0}, "n_latents must be a whole number"),
+    ],
+)
+def test_bad_settings_are_refused_by_name(fields, words):
+    with pytest.raises(InputError, match=words):
+        PDAE(**{"n_latents": 2, **fields})
+
+
+def test_unknown_terms_and_parts_list_near_misses():
+    with pytest.raises(InputError, match="did you mean 'perturbation'"):
+        Phase("p", 1, {"pertubation": 1.0})
+    with pytest.raises(InputError, match="did you mean 'decoder'"):
+        Phase("p", 1, {}, ("decodr",))
+
+
+def test_more_latents_than_observed_coordinates_are_refused(simulation):
+    with pytest.raises(InputError, match="must not exceed the observed dimension 5"):
+        PDAE(6, phases=QUICK).fit(simulation.data)
+
+
+def test_hidden_layers_are_modules_of_their_own(model):
+    layers = model._network.encoder.layers
+    assert len({id(layer) for layer in layers}) == len(layers) == SMALL.depth + 1
+    assert len({id(p) for p in model._network.parameters()}) == len(list(model._network.parameters()))
+
+
+def test_noise_injection_makes_the_decoder_random_and_its_absence_does_not(simulation, model):
+    z = np.zeros((4, 2))
+    assert np.array_equal(model.decode(z, rng=1), model.decode(z, rng=2))
+    noisy = quick(architecture=replace(SMALL, n_noise=2)).fit(simulation.data)
+    assert not np.array_equal(noisy.decode(z, rng=1), noisy.decode(z, rng=2))
+    assert np.array_equal(noisy.decode(z, rng=1), noisy.decode(z, rng=1))
+
+
+def test_softplus_output_is_non_negative_in_the_units_of_the_data(simulation):
+    data = replace(simulation.data, x=np.exp(simulation.data.x))
+    fitted = quick(architecture=replace(SMALL, output="softplus")).fit(data)
+    assert (fitted.sample("A+B", 200, rng=0) >= 0).all()
+
+
+def test_the_joint_plan_runs_and_its_weights_are_recorded(simulation):
+    phases = tuple(replace(phase, steps=5, cells=8) for phase in JOINT)
+    fitted = quick(phases=phases).fit(simulation.data)
+    assert {"perturbation", "reconstruction", "prior"} <= set(fitted.history_[-1])
+
+
+def test_many_environments_take_part_in_turns():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.vstack([np.zeros(20), np.eye(20)]), 6, axis=0)
+    data = PerturbationData.from_arrays(rng.normal(size=(len(labels), 4)), labels)
+    phases = tuple(replace(phase, steps=4, cells=4, environments=5) for phase in STAGED)
+    assert PDAE(2, phases=phases, architecture=SMALL).fit(data).sample("P3+P4", 5, rng=0).shape == (5, 4)
