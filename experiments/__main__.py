@@ -83,7 +83,9 @@ def _write_report(directory: Path) -> None:
 def _opened(directory: Path) -> tuple:
     about = directory / "study.json"
     if not about.is_file():
-        raise InputError(f"{directory}: holds no study; make one with `python -m experiments run NAME --out {directory}`")
+        raise InputError(
+            f"{directory}: holds no study; make one with `python -m experiments run NAME --out {directory}`"
+        )
     name, settings = json.loads(about.read_text())["name"], directory / "settings.json"
     return _module(name).study(**(json.loads(settings.read_text()) if settings.is_file() else {})), Store(directory)
 

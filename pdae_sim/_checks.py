@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import difflib
 import numbers
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
 
 class InputError(ValueError):
     """Bad input, told in one line that names the argument and the fix."""
+
+
+@contextmanager
+def naming(where: object) -> Iterator[None]:
+    """Put `where` (a file, an option) in front of the message of an `InputError` raised inside."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(f"{where}: {error}") from None
 
 
 def near_misses(word: str, known: Iterable[str], *, shown: int = 12) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pdae_sim._checks import InputError, choice, near_misses
+from pdae_sim._checks import InputError, choice, naming, near_misses
 from pdae_sim.data import PerturbationData, Simulation, Truth
 from pdae_sim.labels import LabelError, LabelSpace, read_dose
 
@@ -108,10 +108,8 @@ def read_data(
         InputError: With the file, the field and the fix.
     """
     adata = _open(path)
-    try:
+    with naming(path):
         return _from_anndata(adata, condition, dose, split, control, separator)
-    except InputError as error:
-        raise type(error)(f"{path}: {error}") from None
 
 
 def read_simulation(path: Path) -> Simulation:

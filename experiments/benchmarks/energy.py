@@ -40,7 +40,9 @@ def main() -> None:
     """Print the table; dcor once, on a tenth of the rows."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(N, D)), rng.normal(size=(N, D)) + 0.1
-    print(f"n = {N}, d = {D}; median of {REPEATS}; {describe()}\n\n| rival | dtype | seconds | value |\n|---|---|---|---|")
+    print(
+        f"n = {N}, d = {D}; median of {REPEATS}; {describe()}\n\n| rival | dtype | seconds | value |\n|---|---|---|---|"
+    )
     for dtype in (torch.float32, torch.float64):
         pair = torch.tensor(x, dtype=dtype), torch.tensor(y, dtype=dtype)
         for name, rival in RIVALS.items():

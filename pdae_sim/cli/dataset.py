@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pdae_sim import io
+from pdae_sim._checks import InputError, naming, near_misses
 from pdae_sim.cli.options import Force, Json, Out, Quiet, Seed
 from pdae_sim.cli.output import Output, table
 from pdae_sim.data import PerturbationData
@@ -32,8 +33,11 @@ def simulate(
     overrides = [*(set_ or []), *([] if seed is None else [f"seed={seed}"])]
     if config in WORLDS and not Path(config).exists():
         simulation = world(config, tuple(overrides)).simulate()
+    elif Path(config).suffix != ".toml":
+        raise InputError(f"CONFIG {config!r} is neither a .toml file nor a named world; {near_misses(config, WORLDS)}")
     else:
-        simulation = WorldConfig.read(Path(config), overrides).simulate()
+        with naming(config):
+            simulation = WorldConfig.read(Path(config), overrides).simulate()
     simulation.write(out, force=force)
     _describe(output, out, simulation.data)
 

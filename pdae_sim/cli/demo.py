@@ -46,7 +46,9 @@ def demo(
     payload = {**paths, "verdicts": result.verdict_names(), "identification": result.identification.to_json()}
     found = result.identification
     headline = f"orthogonal R² {found.alignment.orthogonal_r2:.4f}, relative Gram error {found.gram_error:.3f}"
-    output.result({**payload, "rows": result.rows}, [*evaluation_tables(result.rows), headline, f"report: {paths['report']}"])
+    output.result(
+        {**payload, "rows": result.rows}, [*evaluation_tables(result.rows), headline, f"report: {paths['report']}"]
+    )
 
 
 def prepare(out: Path, *, force: bool) -> None:

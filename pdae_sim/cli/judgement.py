@@ -9,7 +9,7 @@ import numpy as np
 import typer
 
 from pdae_sim import io
-from pdae_sim._checks import InputError
+from pdae_sim._checks import InputError, naming
 from pdae_sim.analysis.verdict import Verdict, judge
 from pdae_sim.cli.options import File, Json, Model, Quiet, Seed
 from pdae_sim.cli.output import Output, table
@@ -19,7 +19,9 @@ from pdae_sim.estimation.pdae import PDAE
 
 def span(
     file: File,
-    test: Annotated[list[str] | None, typer.Option(help="A condition to judge; repeat for more. The held-out ones.")] = None,
+    test: Annotated[
+        list[str] | None, typer.Option(help="A condition to judge; repeat for more. The held-out ones.")
+    ] = None,
     model: Annotated[Path | None, typer.Option(help="A fitted model whose Ŵ tells the support.")] = None,
     seed: Seed = 0,
     as_json: Json = False,
@@ -33,7 +35,8 @@ def span(
     conditions = test or [c for c, held_out in zip(data.conditions, data.held_out, strict=True) if held_out]
     if not conditions:
         raise InputError(f"{file}: no condition is held out; name those to judge with --test")
-    labels = np.array([space.exact(condition) for condition in conditions])
+    with naming(f"{file}: --test"):
+        labels = np.array([space.exact(condition) for condition in conditions])
     W = known_shifts(file, model)
     verdicts = judge(train.labels, labels, counts=train.counts, perturbation_matrix=W)
     rows = [verdict_row(c, v, train) for c, v in zip(conditions, verdicts, strict=True)]
@@ -54,7 +57,9 @@ def identify(model: Model, file: File, seed: Seed = 0, as_json: Json = False, qu
     check_match(fitted, simulation.data, model, file)
     d = simulation.truth.z.shape[1]
     if len(fitted.perturbation_matrix_) != d:
-        raise InputError(f"{model}: has {len(fitted.perturbation_matrix_)} latents where {file} has {d}; fit with --latents {d}")
+        raise InputError(
+            f"{model}: has {len(fitted.perturbation_matrix_)} latents where {file} has {d}; fit with --latents {d}"
+        )
     result = compare(fitted, simulation, rng=seed).to_json()
     low, high = result["gram_error_oracle"]
     rows = [(k, result[k], *(f"{v:.4g}" for v in result["intervals"][k])) for k in ("affine_r2", "orthogonal_r2")]
@@ -82,7 +87,8 @@ def evaluate(
     output.start()
     fitted, data = PDAE.load(model), PerturbationData.read(file)
     check_match(fitted, data, model, file)
-    rows = measure(fitted_estimators(fitted, data, baselines=baselines), data, rng=seed)
+    with naming(file):
+        rows = measure(fitted_estimators(fitted, data, baselines=baselines), data, rng=seed)
     output.result({"rows": rows}, evaluation_tables(rows))
 
 
@@ -127,7 +133,11 @@ def verdict_row(condition: str, verdict: Verdict, train: PerturbationData) -> di
 def check_match(model: PDAE, data: PerturbationData, where: Path, file: Path) -> None:
     """Raise an InputError if a model and a dataset do not speak of the same things."""
     if model.features_ != data.features:
-        raise InputError(f"{file}: its {len(data.features)} features are not those that {where} was fitted on; use that dataset")
+        raise InputError(
+            f"{file}: its {len(data.features)} features are not those that {where} was fitted on; use that dataset"
+        )
     if model.space_.names != data.names:
         theirs, ours = ", ".join(data.names), ", ".join(model.space_.names)
-        raise InputError(f"{file}: perturbations are {theirs} where {where} has {ours}; use the dataset it was fitted on")
+        raise InputError(
+            f"{file}: perturbations are {theirs} where {where} has {ours}; use the dataset it was fitted on"
+        )

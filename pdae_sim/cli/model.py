@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from pdae_sim import io
-from pdae_sim._checks import InputError, choice
+from pdae_sim._checks import InputError, choice, naming
 from pdae_sim.analysis.span import check_span
 from pdae_sim.cli.options import Device, File, Force, Json, Model, Out, Quiet, Seed
 from pdae_sim.cli.output import Output
@@ -23,7 +23,9 @@ PLANS = {"staged": STAGED, "joint": JOINT}
 def fit(
     file: File,
     out: Out,
-    latents: Annotated[int | None, typer.Option(min=1, help="Latent dimension; the rank of the training shifts.")] = None,
+    latents: Annotated[
+        int | None, typer.Option(min=1, help="Latent dimension; the rank of the training shifts.")
+    ] = None,
     plan: Annotated[str, typer.Option(help="staged or joint.")] = "staged",
     steps: Annotated[int | None, typer.Option(min=1, help="Gradient steps of each phase.")] = None,
     device: Device = "cpu",
@@ -40,13 +42,17 @@ def fit(
     data = PerturbationData.read(file)
     phases = PLANS[plan] if steps is None else tuple(replace(phase, steps=steps) for phase in PLANS[plan])
     model = PDAE(latents, phases=phases, random_state=seed, device=checked_device(device))
-    with output.fitting(phases) as on_step:
+    with naming(file), output.fitting(phases) as on_step:
         model.fit(data, checkpoint=out.parent / f".{out.name}.checkpoint", on_step=on_step)
     model.save(out, force=force)
     last = {row["phase"]: {k: v for k, v in row.items() if k not in ("phase", "step")} for row in model.history_}
     payload = {"model": str(out), "latents": len(model.perturbation_matrix_), "losses": last}
-    losses = "; ".join(f"{phase}: " + ", ".join(f"{k} {v:.4g}" for k, v in terms.items()) for phase, terms in last.items())
-    output.result(payload, f"{out}: {payload['latents']} latents, {len(data.train.labels)} training conditions; {losses}")
+    losses = "; ".join(
+        f"{phase}: " + ", ".join(f"{k} {v:.4g}" for k, v in terms.items()) for phase, terms in last.items()
+    )
+    output.result(
+        payload, f"{out}: {payload['latents']} latents, {len(data.train.labels)} training conditions; {losses}"
+    )
 
 
 def predict(
@@ -54,7 +60,9 @@ def predict(
     condition: Annotated[str, typer.Option(help='For example "A:0.5+B".')],
     out: Out,
     samples: Annotated[int, typer.Option(min=1, help="Cells to draw.")] = 1000,
-    allow_unidentified: Annotated[bool, typer.Option(help="Sample even where nothing in the data fixes the answer.")] = False,
+    allow_unidentified: Annotated[
+        bool, typer.Option(help="Sample even where nothing in the data fixes the answer.")
+    ] = False,
     seed: Seed = 0,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -65,12 +73,15 @@ def predict(
     output.start()
     io.refuse_existing(out, force=force)
     fitted = PDAE.load(model)
-    label = fitted.space_.exact(condition)
+    with naming(f"{model}: --condition"):
+        label = fitted.space_.exact(condition)
     (certificate,) = check_span(fitted.train_labels_, [label])
     if not certificate.identified and not allow_unidentified:
         train = [fitted.space_.condition(row) for row in fitted.train_labels_]
         why = certificate.in_words(condition, train, fitted.space_.names)
-        raise InputError(f"--condition {condition!r} is not identified: {why}; pass --allow-unidentified to sample it anyway")
+        raise InputError(
+            f"--condition {condition!r} is not identified: {why}; pass --allow-unidentified to sample it anyway"
+        )
     drawn = fitted.sample(condition, samples, rng=seed)
     write_cells(out, drawn, condition, fitted, force=force)
     payload = {"file": str(out), "condition": condition, "cells": samples, "identified": certificate.identified}

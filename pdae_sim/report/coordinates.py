@@ -9,8 +9,6 @@ from matplotlib.figure import Figure
 
 from pdae_sim._checks import InputError, matrix
 from pdae_sim.report.palette import (
-    INK,
-    MUTED,
     PREDICTED,
     TRUE,
     WIDE,
@@ -96,11 +94,9 @@ def _draw_coordinate(axes: Axes, j: int, truth: np.ndarray, aligned: np.ndarray,
     axes.scatter(truth[shown, j], aligned[shown, j], s=4, color=PREDICTED, alpha=0.3, linewidths=0, zorder=2)
     axes.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"true $z_{{{j + 1}}}$", ylabel=f"aligned $z_{{{j + 1}}}$")
     axes.grid(True)
-    axes.text(
-        0.04, 0.96, f"$R^2$ = {_r2(aligned[:, j], truth[:, j])}", transform=axes.transAxes, va="top", fontsize=9,
-        color=INK, bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}, zorder=5,
-    )  # fmt: skip
-    axes.tick_params(colors=MUTED)
+    words = f"$R^2$ = {_r2(aligned[:, j], truth[:, j])}"
+    backing = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+    axes.text(0.04, 0.96, words, transform=axes.transAxes, va="top", fontsize=9, bbox=backing, zorder=5)
 
 
 def _r2(fitted: np.ndarray, z: np.ndarray) -> str:

@@ -9,11 +9,12 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 
-from pdae_sim.report.palette import INK, PAPER, RULE, settle
+from pdae_sim.report.palette import INK, PAPER, settle
 
 _ANGLES = np.deg2rad([0, 90, 270, 180, 45, 135, 315, 225, 22, 158, 202, 338, 68, 112, 248, 292])
-_DISTANCES = (5.0, 9.0, 15.0, 23.0, 33.0, 45.0, 60.0, 80.0)  # points between the mark and the nearest side of the text
+_DISTANCES = (6.5, 10.0, 15.0, 23.0, 33.0, 45.0, 60.0, 80.0)  # points between the mark and the nearest side of the text
 _LEADER = 12.0  # beyond this distance a line leads from the mark to its label
+_LINE = "#a3abb6"
 _COLLISION, _OUTSIDE = 50.0, 30.0
 
 
@@ -25,7 +26,7 @@ def place_labels(
     colours: Sequence[str] | str = INK,
     obstacles: np.ndarray | None = None,
     clearance: float = 4.5,
-    size: float = 8.0,
+    size: float = 8.8,
     bold: Sequence[bool] | bool = False,
 ) -> None:
     """Write each text beside its point, the nearest free place first; a thin line leads to those further away.
@@ -40,7 +41,7 @@ def place_labels(
         obstacles: (m, 2) further data coordinates to keep clear of.
         clearance: Half the side, in points, of the square kept clear around every point and obstacle.
         size: Font size in points.
-        bold: Whether the labels are bold; one, or one per label.
+        bold: Whether the labels are bold; one, or one per label. Bold labels choose their places first.
     """
     settle(axes.figure)
     n = len(texts)
@@ -50,8 +51,8 @@ def place_labels(
     marks = _in_points(axes, np.vstack([np.reshape(points, (-1, 2)), further]))
     taken = [np.concatenate([mark - clearance, mark + clearance]) for mark in marks]
     room = _room(axes)
-    for i, text in enumerate(texts):
-        written = _write(axes, points[i], text, colours[i], size, bold[i])
+    for i in sorted(range(n), key=lambda i: not bold[i]):
+        written = _write(axes, points[i], texts[i], colours[i], size, bold[i])
         offset, distance, box = _best_place(marks[i], _extent(axes, written), taken, room)
         taken.append(box)
         written.set_position(offset)
@@ -116,7 +117,7 @@ def _outside(box: np.ndarray, room: np.ndarray) -> float:
 def _lead(axes: Axes, point: np.ndarray, offset: np.ndarray) -> None:
     line = axes.annotate(
         "", point, xytext=offset, textcoords="offset points", annotation_clip=False, zorder=5,
-        arrowprops={"arrowstyle": "-", "color": RULE, "lw": 0.7, "shrinkA": 6, "shrinkB": 3},
+        arrowprops={"arrowstyle": "-", "color": _LINE, "lw": 0.7, "shrinkA": 6, "shrinkB": 3},
     )  # fmt: skip
     line.set_in_layout(False)
 
@@ -128,14 +129,14 @@ def write_end_labels(
     return [
         axes.annotate(
             text, (1.0, end if np.isfinite(end) else axes.get_ylim()[0]), xycoords=("axes fraction", "data"),
-            xytext=(5, 0), textcoords="offset points", ha="left", va="center", fontsize=8, color=colour,
+            xytext=(5, 0), textcoords="offset points", ha="left", va="center", fontsize=8.6, color=colour,
             annotation_clip=False, parse_math=False,
         )
         for text, end, colour in zip(texts, ends, colours, strict=True)
     ]  # fmt: skip
 
 
-def part_labels(axes: Axes, labels: Sequence[Annotation], *, line: float = 11.0) -> None:
+def part_labels(axes: Axes, labels: Sequence[Annotation], *, line: float = 11.5) -> None:
     """Move labels apart vertically, in order, until `line` points lie between them. The layout must be settled."""
     heights = np.array([_in_points(axes, np.array([[axes.get_xlim()[1], label.xy[1]]]))[0, 1] for label in labels])
     room = _room(axes)

@@ -23,6 +23,7 @@ from pdae_sim.report.palette import (
     environment_colour,
     in_house_style,
     is_compact,
+    tint,
 )
 
 MODEL, CEILING = "pdae", "ceiling"
@@ -142,7 +143,7 @@ def _draw_heads(axes: Axes, heads: Sequence[float], conditions: Sequence[str]) -
 
 def _draw_ceilings(axes: Axes, reach: Mapping[str, float], conditions, heads, depth: float) -> None:
     """Per condition a band from the left edge to the upper end of the ceiling's interval."""
-    bottoms = [*(head - _GAP + 0.1 for head in heads[1:]), depth]
+    bottoms = [*(head - _GAP + 0.1 for head in heads[1:]), depth][: len(heads)]
     for condition, head, bottom in zip(conditions, heads, bottoms, strict=True):
         edge = reach.get(condition, np.nan)
         if edge > 0:
@@ -152,7 +153,7 @@ def _draw_ceilings(axes: Axes, reach: Mapping[str, float], conditions, heads, de
 
 
 def _draw_key(figure: Figure, with_ceiling: bool, with_noise: bool) -> None:
-    band = Patch(facecolor=_BAND, edgecolor=MUTED, linestyle=_DASHES, label="noise ceiling: real cells, measured again")
+    band = Patch(facecolor=tint(MUTED, 0.28), edgecolor="none", label="noise ceiling: real cells, measured again")
     below = Line2D(
         [], [], linestyle="none", marker="<", markerfacecolor="white", markeredgecolor=MUTED,
         label="≤ noise: estimate at or below zero",

@@ -12,6 +12,7 @@ from fractions import Fraction
 from functools import cache
 
 import jinja2
+import numpy as np
 from matplotlib.figure import Figure
 
 from pdae_sim._checks import InputError, choice
@@ -22,9 +23,8 @@ NOTE = "note"
 
 _CSS_PIXELS, _DENSITY = 96, 2
 _ABSENT = "–"
-_SLUGS = {
-    verdict: slug for verdict, slug in zip(VERDICTS, ("supported", "off", "unidentified", "identified"), strict=True)
-}
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SLUGS = dict(zip(VERDICTS, ("supported", "off", "unidentified", "identified"), strict=True))
 
 
 @dataclass(frozen=True)
@@ -153,10 +153,9 @@ def figure_to_png_base64(figure: Figure) -> str:
 
 def format_value(value: object, digits: int = 3) -> str:
     """A table cell as text: numbers to some significant digits, with a true minus sign; absent and NaN as a dash."""
+    value = value.item() if isinstance(value, np.generic) else value
     if value is None:
         return _ABSENT
-    if isinstance(value, numbers.Number) and hasattr(value, "item"):
-        value = value.item()
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, numbers.Integral):
@@ -169,15 +168,16 @@ def format_value(value: object, digits: int = 3) -> str:
 def _format_real(value: float, digits: int) -> str:
     if not math.isfinite(value):
         return _ABSENT if math.isnan(value) else ("∞" if value > 0 else "−∞")
-    if value and not 1e-4 <= abs(value) < 1e6:
-        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-        return f"{mantissa} × 10^{int(exponent)}".replace("-", "−")
-    decimals = max(digits - 1 - math.floor(math.log10(abs(value))), 0) if value else 0
-    return f"{value:,.{decimals}f}".replace("-", "−")
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")  # rounded before its size is judged: 9.999 is 10.0
+    power = int(exponent)
+    if value and not -4 <= power < 6:
+        return f"{mantissa} × 10{str(power).translate(_SUPERSCRIPTS)}".replace("-", "−")
+    decimals = max(digits - 1 - power, 0) if value else 0
+    return f"{value + 0.0:,.{decimals}f}".replace("-", "−")
 
 
 def _is_number(value: object) -> bool:
-    return value is None or (isinstance(value, numbers.Number) and not isinstance(value, bool))
+    return value is None or (isinstance(value, numbers.Number) and not isinstance(value, bool | np.bool_))
 
 
 def _is_numeric(table: Table, column: int) -> bool:

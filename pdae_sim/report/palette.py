@@ -31,11 +31,11 @@ _SETTINGS = {
     "figure.dpi": 96,
     "figure.constrained_layout.use": False,
     "font.family": "DejaVu Sans",
-    "font.size": 9.0,
-    "axes.titlesize": 9.5,
+    "font.size": 9.5,
+    "axes.titlesize": 10.0,
     "axes.titlelocation": "left",
     "axes.titlepad": 7.0,
-    "axes.labelsize": 8.5,
+    "axes.labelsize": 9.2,
     "axes.labelcolor": MUTED,
     "axes.edgecolor": "#aab1bb",
     "axes.linewidth": 0.7,
@@ -46,8 +46,8 @@ _SETTINGS = {
     "text.color": INK,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
-    "xtick.labelsize": 8.0,
-    "ytick.labelsize": 8.0,
+    "xtick.labelsize": 8.6,
+    "ytick.labelsize": 8.6,
     "xtick.major.size": 3.0,
     "ytick.major.size": 3.0,
     "xtick.major.width": 0.7,
@@ -57,7 +57,7 @@ _SETTINGS = {
     "grid.color": "#eceef1",
     "grid.linewidth": 0.7,
     "legend.frameon": False,
-    "legend.fontsize": 8.0,
+    "legend.fontsize": 8.8,
     "legend.handletextpad": 0.5,
     "mathtext.fontset": "dejavusans",
     "lines.solid_capstyle": "round",
@@ -88,7 +88,7 @@ def house_style() -> object:
 
 
 def in_house_style(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """The same figure in the house style and with its layout settled, so that it looks alike however often it is drawn."""
+    """The same figure in the house style and with its layout settled: drawn twice it looks the same."""
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:

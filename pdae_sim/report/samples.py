@@ -17,6 +17,7 @@ from pdae_sim.report.planes import principal_axes
 
 _SHOWN = 900  # dots per sample
 _BINS = 80
+_LETTERS = 24  # of the feature names beside an axis
 _MASSES = (0.9, 0.5)  # contours enclose these shares of the cells
 
 
@@ -87,7 +88,9 @@ def _axis_name(i: int, axis: np.ndarray, share: float, features: Sequence[str] |
         return name
     largest = np.argsort(-np.abs(axis), kind="stable")[:3]
     shown = [f"{'−' if axis[j] < 0 else ''}{features[j]}".replace("$", r"\$") for j in largest if axis[j]]
-    return f"{name}: {', '.join(shown)}{', …' if len(axis) > 3 else ''}"
+    while len(shown) > 1 and len(", ".join(shown)) > _LETTERS:
+        shown.pop()
+    return f"{name}: {', '.join(shown)[:_LETTERS]}{', …' if len(axis) > len(shown) else ''}"
 
 
 @dataclass(frozen=True, eq=False)

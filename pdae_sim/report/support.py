@@ -68,7 +68,8 @@ def support_map(
     _draw_tests(axes, points, roles)
     _draw_key(figure, roles, radius, width)
     bold = [role != TRAIN for role in roles]
-    place_labels(axes, points, [str(c) for c in conditions], colours=_label_colours(roles), bold=bold)
+    size = 8.8 if not is_compact(width) else (7.8 if len(points) <= 12 else 6.8)
+    place_labels(axes, points, [str(c) for c in conditions], colours=_label_colours(roles), bold=bold, size=size)
     return figure
 
 

@@ -77,25 +77,25 @@ class WorldConfig(_Table):
         """A configuration from a TOML file, with ``key=value`` overrides such as ``design.cells=100``.
 
         Raises:
-            InputError: One line with the file, the key and the fix.
+            InputError: One line with the key and the fix.
         """
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+            raise InputError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
         except tomllib.TOMLDecodeError as error:
-            raise InputError(f"{path}: not valid TOML: {error}") from None
-        return cls.parse(table, overrides, where=str(path))
+            raise InputError(f"not valid TOML: {error}") from None
+        return cls.parse(table, overrides)
 
     @classmethod
-    def parse(cls, table: dict, overrides: Sequence[str] = (), *, where: str = "configuration") -> WorldConfig:
+    def parse(cls, table: dict, overrides: Sequence[str] = ()) -> WorldConfig:
         """A configuration from a nested dictionary; see `read`."""
         for override in overrides:
             table = _overridden(table, override)
         try:
             return cls.model_validate(table)
         except ValidationError as error:
-            raise InputError(f"{where}: " + "; ".join(_problems(error))) from None
+            raise InputError("; ".join(_problems(error))) from None
 
     def simulator(self) -> Simulator:
         """The simulator of this world."""
@@ -122,7 +122,9 @@ class WorldConfig(_Table):
         S = drawn.targets if isinstance(given.targets, str) else np.asarray(given.targets)
         if S.shape != drawn.targets.shape:
             shape = f"({d}, {given.n_perturbations})"
-            raise InputError(f"latent.targets must have shape (n_latents, n_perturbations) = {shape}; received {S.shape}")
+            raise InputError(
+                f"latent.targets must have shape (n_latents, n_perturbations) = {shape}; received {S.shape}"
+            )
         return LinearLatentModel(A, D, S)
 
     def simulate(self) -> Simulation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pdae_sim._checks import InputError, near_misses
+from pdae_sim._checks import InputError, naming, near_misses
 from pdae_sim.simulation.config import WorldConfig
 
 WORLDS: dict[str, dict] = {
@@ -39,4 +39,5 @@ def world(name: str, overrides: tuple[str, ...] = (), *, seed: int | None = None
     if name not in WORLDS:
         raise InputError(f"unknown world {name!r}; {near_misses(name, WORLDS)}")
     table = WORLDS[name] if seed is None else {**WORLDS[name], "seed": seed}
-    return WorldConfig.parse(table, overrides, where=f"world {name!r}")
+    with naming(f"world {name!r}"):
+        return WorldConfig.parse(table, overrides)

@@ -68,7 +68,9 @@ def identify(model: PDAE, simulation: Simulation, *, n: int = 2000, rng: object 
         align(estimate, truth.z),
         gram_error(model.perturbation_matrix_, truth.perturbation_matrix, moving),
         bootstrap(estimate, truth.z, _random.stream(root, "bootstrap")),
-        oracle_gram_error(truth.perturbation_matrix, moving, train.counts, train.reference, _random.stream(root, "oracle")),
+        oracle_gram_error(
+            truth.perturbation_matrix, moving, train.counts, train.reference, _random.stream(root, "oracle")
+        ),
         estimate,
         truth,
     )

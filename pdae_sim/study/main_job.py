@@ -76,7 +76,9 @@ def main_job(
     say("judging predictions of " + ", ".join(data.test.conditions))
     rows = evaluate(fitted_estimators(model, data), data, rng=seed)
     identification = identify(model, simulation, rng=seed)
-    return MainJob(simulation, model, verdicts(model, simulation), identification, rows, predictions(model, simulation, seed))
+    return MainJob(
+        simulation, model, verdicts(model, simulation), identification, rows, predictions(model, simulation, seed)
+    )
 
 
 def verdicts(model: PDAE, simulation: Simulation) -> dict[str, Verdict]:
