@@ -1,7 +1,7 @@
 """Simulate, fit and judge perturbation models with additive latent shifts and unknown nonlinear mixing.
 
-The river: ``simulator.sample(labels, n, rng=…)`` → data and truth → ``PDAE(…).fit(data)`` → ``.sample(label, n, rng=…)``
-→ ``check_span``, ``align``, ``energy_distance``. Each name is loaded on first use.
+The river: ``simulator.sample(labels, n, rng=…)`` → data and truth → ``PDAE(…).fit(data)`` →
+``.sample(label, n, rng=…)`` → ``check_span``, ``align``, ``energy_distance``. Each name is loaded on first use.
 """
 
 from __future__ import annotations

@@ -254,8 +254,9 @@ def _dense(X) -> np.ndarray:
     X = X.toarray() if hasattr(X, "toarray") else np.asarray(X)
     bad = ~np.isfinite(X)
     if bad.any():
+        n_rows = int(bad.any(1).sum())
         raise InputError(
-            f"X holds {int(bad.sum())} values that are NaN or infinite, in {int(bad.any(1).sum())} rows; drop or impute them"
+            f"X holds {int(bad.sum())} values that are NaN or infinite, in {n_rows} rows; drop or impute them"
         )
     return X if X.dtype in (np.float32, np.float64) else X.astype(np.float32)
 
@@ -333,11 +334,10 @@ def _split_mask(frame, split: str) -> np.ndarray | None:
     if split not in frame:
         return None
     values = frame[split].astype(str).to_numpy()
-    wrong = ~np.isin(values, ("train", "test"))
-    if wrong.any():
-        raise InputError(
-            f"column {split!r} must hold 'train' or 'test'; {int(wrong.sum())} rows do not, the first {values[wrong][0]!r}"
-        )
+    wrong = values[~np.isin(values, ("train", "test"))]
+    if wrong.size:
+        first = repr(str(wrong[0]))
+        raise InputError(f"column {split!r} must hold 'train' or 'test'; {wrong.size} rows do not, the first {first}")
     return values == "test"
 
 

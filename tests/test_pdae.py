@@ -144,7 +144,7 @@ def test_a_damaged_model_says_so_in_one_line(model, tmp_path, name):
     assert "\n" not in str(caught.value)
 
 
-class Interrupted(Exception):
+class InterruptedFitError(Exception):
     pass
 
 
@@ -156,9 +156,9 @@ def test_an_interrupted_fit_resumes_to_the_same_bits(simulation, model, tmp_path
     def interrupt(progress):
         seen.append(progress.step)
         if len(seen) > stop_at:
-            raise Interrupted
+            raise InterruptedFitError
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedFitError):
         quick().fit(simulation.data, checkpoint=path, on_step=interrupt)
     resumed = quick().fit(simulation.data, checkpoint=path, on_step=lambda progress: seen.append(progress.step))
     assert np.array_equal(drawn(resumed), drawn(model))
@@ -174,9 +174,9 @@ def test_a_checkpoint_of_another_fit_is_not_resumed(simulation, model, tmp_path,
     def interrupt(progress):
         seen.append(progress.step)
         if len(seen) > 5:
-            raise Interrupted
+            raise InterruptedFitError
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedFitError):
         quick(random_state=5).fit(simulation.data, checkpoint=path, on_step=interrupt)
     with caplog.at_level(logging.WARNING):
         fresh = quick().fit(simulation.data, checkpoint=path)

@@ -78,9 +78,8 @@ def main() -> None:
     """Print the table."""
     times = seconds()
     memory = {name: peak_mebibytes(name) for name in LOSSES}
-    print(
-        f"B = {BATCH} cells, {ENVIRONMENTS} environments, d_X = {D_X}, d_Z = {D_Z}; median of {REPEATS} steps; {describe()}\n"
-    )
+    setting = f"B = {BATCH} cells, {ENVIRONMENTS} environments, d_X = {D_X}, d_Z = {D_Z}"
+    print(f"{setting}; median of {REPEATS} steps; {describe()}\n")
     print("| formulation | step, ms (quartiles) | peak memory added, MiB |\n|---|---|---|")
     for name in LOSSES:
         low, middle, high = (1e3 * q for q in statistics.quantiles(times[name], n=4))

@@ -40,7 +40,7 @@ def mean_difference(predicted: np.ndarray, reference: np.ndarray) -> float:
 
 
 def mean_r2(predicted: np.ndarray, reference: np.ndarray) -> float:
-    """R² over coordinates of the predicted mean; near 1 for useless models too, so read it beside the control's. NaN in 1-D."""
+    """R² over coordinates of the predicted mean, NaN in 1-D; near 1 for useless models too: read it beside others'."""
     x, y = (v.mean(0) for v in _pair(predicted, reference))
     total = ((y - y.mean()) ** 2).sum()
     return float(1 - ((x - y) ** 2).sum() / total) if total > 0 else float("nan")

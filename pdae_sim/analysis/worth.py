@@ -41,7 +41,10 @@ class EnergyEstimate:
 
 @dataclass(frozen=True)
 class Worth:
-    """n_eff with a 95 % interval; where the distance is not told from zero, `value` is the lower bound and `high` infinite."""
+    """n_eff with a 95 % interval.
+
+    Where the distance cannot be told from zero, `value` is the lower bound and `high` infinite.
+    """
 
     value: float
     low: float

@@ -1,1 +1,1 @@
-"""Estimators: anything with `fit(data)` and `sample(label, n, rng=…)`. They see `PerturbationData` and never a truth."""
+"""Estimators: anything with `fit(data)` and `sample(label, n, rng=…)`. They see data and never a truth."""

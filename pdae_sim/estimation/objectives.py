@@ -100,7 +100,7 @@ def prior(step: Step) -> torch.Tensor:
 
 
 def moments(step: Step) -> torch.Tensor:
-    """Squared departure of the base latents' mean (per environment) and covariance (within environments) from N(0, I)."""
+    """Squared departure of the base latents' means (by environment) and covariance (within them) from N(0, I)."""
     base = step.base
     mean = base.mean(1, keepdim=True)
     centred = (base - mean).flatten(0, 1)

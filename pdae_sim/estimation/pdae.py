@@ -109,7 +109,7 @@ class PDAE:
         return self._in_parts(lambda t: self._network.encoder(t), self._scaling.forward(x))
 
     def decode(self, z: np.ndarray, *, rng: object = None) -> np.ndarray:
-        """Cells f̂(z, ε') (n, d_X) of latents (n, d_Z), in the data's units; `rng` feeds ε' (without effect if there is none)."""
+        """Cells f̂(z, ε') (n, d_X) of latents (n, d_Z), in the data's units; `rng` feeds ε', if there is any."""
         z = matrix("z", z, columns=self._network.shift.shape[0])
         generator = torch.Generator(device=self.device)
         generator.manual_seed(_random.torch_seed(_random.seed_sequence(rng), "decoder"))

@@ -17,7 +17,7 @@ def random_dag(kind: str, n_nodes: int, *, rng: np.random.Generator, degree: flo
     """A DAG on nodes 0 … n − 1 whose causal order is a random permutation.
 
     Args:
-        kind: ``erdos_renyi`` (each pair joined with probability degree / (n − 1)), ``chain``, ``complete`` or ``empty``.
+        kind: ``erdos_renyi`` (each pair joined with probability degree / (n − 1)), ``chain``, ``complete``, ``empty``.
         n_nodes: Number of latents n.
         rng: A generator.
         degree: Expected number of neighbours of a node, for ``erdos_renyi``.

@@ -85,7 +85,7 @@ class LinearLatentModel:
             n_latents: d_Z.
             n_perturbations: K.
             graph: A kind of `random_dag`, or a networkx DAG (weights are drawn where it has none).
-            targets: ``atomic`` (perturbation k shifts latent k mod d_Z) or ``multi`` (each shifts one to three latents).
+            targets: ``atomic`` (perturbation k shifts latent k mod d_Z) or ``multi`` (each shifts one to three).
             shift: Magnitude of the shifts; signs are random, and in ``multi`` magnitudes vary in ±50 %.
             degree: Expected degree of an ``erdos_renyi`` graph.
             rng: Seed or generator; graph, weights and targets have streams of their own.
