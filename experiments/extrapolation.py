@@ -75,8 +75,8 @@ def setting(study: Study) -> str:
     """What was simulated, in a sentence."""
     return (
         "The demo world (two latents, control and the singles A and B measured, C never) under "
-        f"{len(study.tasks)} random mixings, {study.tasks[0]['cells']:,} cells per condition. In span: A and B together "
-        "at equal doses; out of span: A and C together. Distance is that of the label to the nearest training "
+        f"{len(study.tasks)} random mixings, {study.tasks[0]['cells']:,} cells per condition. In span: A and B "
+        "together at equal doses; out of span: A and C together. Distance is that of the label to the nearest training "
         "condition, in latent standard deviations."
     )
 

@@ -111,7 +111,8 @@ class TestLatentModel:
     @pytest.mark.parametrize("graph", GRAPHS)
     def test_sampled_moments(self, graph):
         """Var of a sample covariance of Gaussians: (Σ_ij² + Σ_ii Σ_jj) / n."""
-        model, n = LinearLatentModel.random(4, 3, graph=graph, targets="multi", rng=5), 20_000
+        A = LinearLatentModel.random(4, 1, graph=graph, rng=5).adjacency
+        model, n = LinearLatentModel(A, [0.25, 1.0, 4.0, 9.0], np.zeros((4, 1))), 20_000
         z, Sigma = model.sample_base(n, rng=rng(1)), model.covariance
         variance = np.outer(np.diag(Sigma), np.diag(Sigma))
         assert (np.abs(z.mean(0)) < 5 * np.sqrt(np.diag(Sigma) / n)).all()

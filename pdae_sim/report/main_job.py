@@ -51,7 +51,8 @@ def _facts(job: MainJob) -> tuple[Fact, ...]:
     safe = next((c for c, v in job.verdicts.items() if v.name == SUPPORTED), None)
     if safe is None:
         return tuple(facts)
-    distance = {r["estimator"]: r["value"] for r in _energy_rows(job) if r["condition"] == safe}
+    judged = [r for r in _energy_rows(job) if r["condition"] == safe and r["status"] == "ok"]
+    distance = {r["estimator"]: r["value"] for r in judged}
     cells = next(r for r in job.rows if (r["condition"], r["estimator"], r["metric"]) == (safe, "pdae", "n_eff"))
     rivals = [value for name, value in distance.items() if name not in _LEARNT_OR_ORACLE]
     return (
