@@ -87,8 +87,10 @@ class PerturbationData:
     def _check_environments(self, n_environments: int) -> None:
         if n_environments == 0:
             raise InputError("data must have at least one environment")
-        if self.environment.size and not 0 <= self.environment.min() <= self.environment.max() < n_environments:
-            raise InputError(f"environment must lie in 0 … {n_environments - 1}; received {self.environment.max()}")
+        outside = self.environment[(self.environment < 0) | (self.environment >= n_environments)]
+        if outside.size:
+            raise InputError(f"environment must lie in 0 … {n_environments - 1}; received {int(outside[0])}")
+        LabelSpace(self.names, control=self.control)
         empty = np.flatnonzero(np.bincount(self.environment, minlength=n_environments) == 0)
         if empty.size:
             raise InputError(f"environment {int(empty[0])} ({self.conditions[empty[0]]}) has no sample")
@@ -132,7 +134,7 @@ class PerturbationData:
 
     def select(self, environments: np.ndarray | Sequence) -> PerturbationData:
         """The part that holds the chosen environments (mask or indices), renumbered in the order chosen."""
-        chosen = np.arange(len(self.labels))[np.asarray(environments)]
+        chosen = np.arange(len(self.labels))[np.asarray(environments, dtype=None if len(environments) else int)]
         if not chosen.size:
             which = "not held out" if not self.held_out.size or self.held_out.all() else "held out"
             raise InputError(f"no environment is {which}; mark each condition as train or test")
@@ -168,7 +170,10 @@ class PerturbationData:
         """
         labels = np.asarray(labels)
         if labels.dtype.kind in "UO" and labels.ndim == 1:
-            space = LabelSpace.from_conditions(labels) if names is None else LabelSpace(tuple(names))
+            grammar = {"control": fields.get("control", "ctrl")}
+            space = (
+                LabelSpace.from_conditions(labels, **grammar) if names is None else LabelSpace(tuple(names), **grammar)
+            )
             vectors = {condition: space.vector(condition) for condition in dict.fromkeys(labels)}
             labels, names = np.array([vectors[c] for c in labels]), space.names
         labels = labels.astype(np.float64)
@@ -253,6 +258,8 @@ def _first_appearance(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _per_environment(mask: np.ndarray | None, environment: np.ndarray, n_environments: int) -> np.ndarray | None:
     if mask is None:
         return None
+    if np.shape(mask) != environment.shape:
+        raise InputError(f"held_out must have one boolean per row of x ({len(environment)}); received {np.shape(mask)}")
     total = np.bincount(environment, minlength=n_environments)
     marked = np.bincount(environment, weights=np.asarray(mask, bool), minlength=n_environments)
     mixed = np.flatnonzero((marked > 0) & (marked < total))

@@ -61,6 +61,8 @@ def energy_distance(
     x, y = x - centre, y - centre
     cross = mean_distance(x, y, beta=beta)
     value = 2 * cross - _self_mean(x, beta, unbiased, "x") - _self_mean(y, beta, unbiased, "y")
+    if not torch.isfinite(value):
+        raise InputError(f"x and y hold values too large for {x.dtype}; rescale them")
     value = value if unbiased else _without_rounding(value, cross)
     return float(value) if as_float else value
 

@@ -1,4 +1,4 @@
-"""Files in and out: `.h5ad` datasets (the only place that knows anndata), CSV and Parquet tables, atomic writes."""
+"""Files in and out: `.h5ad` datasets (the only place that knows anndata) and whole writes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pdae_sim._checks import InputError, choice, naming, near_misses
+from pdae_sim._checks import InputError, naming, near_misses
 from pdae_sim.data import PerturbationData, Simulation, Truth
 from pdae_sim.labels import LabelError, LabelSpace, read_dose
 
 SCHEMA_VERSION = 1
-TRANSFORMS = {"none": lambda x: x, "log1p": np.log1p, "log": np.log}
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +30,8 @@ def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
         InputError: If `path` exists and `force` is false, or its folder is missing or not writable.
     """
     refuse_existing(path, force=force)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; choose another name")
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     except OSError as error:
@@ -128,54 +129,6 @@ def has_truth(path: Path) -> bool:
     return "W" in _open(path).uns.get("pdae_sim", {})
 
 
-def convert(
-    table: Path,
-    out: Path,
-    *,
-    condition: str = "condition",
-    split: str = "split",
-    control: str = "ctrl",
-    separator: str = "+",
-    test: Sequence[str] = (),
-    transform: str = "none",
-    force: bool = False,
-) -> PerturbationData:
-    """Convert a CSV or Parquet table with a condition column and numeric columns to the dataset format.
-
-    Args:
-        table: The table.
-        out: The `.h5ad` file to write.
-        condition: Name of the condition column.
-        split: Name of the split column, if there is one.
-        control: The control's name in the condition column.
-        separator: Joins the parts of a condition.
-        test: Conditions to hold out.
-        transform: Applied to every numeric column: none, log1p or log.
-        force: Overwrite `out`.
-
-    Raises:
-        InputError: One line that lists every problem of the table with row counts.
-    """
-    choice("--transform", transform, TRANSFORMS)
-    refuse_existing(out, force=force)
-    frame = _read_frame(table)
-    problems = _table_problems(frame, condition, split, control, separator, test, transform)
-    if problems:
-        raise InputError(f"{table}: " + "; ".join(problems))
-    space = LabelSpace.from_conditions(frame[condition], control=control, separator=separator)
-    numeric = frame.drop(columns=[c for c in (condition, split) if c in frame])
-    data = PerturbationData.from_arrays(
-        TRANSFORMS[transform](numeric.to_numpy(np.float64)).astype(np.float32),
-        _vectors(frame[condition], space),
-        names=space.names,
-        features=tuple(map(str, numeric.columns)),
-        held_out=_held_out(frame, condition, split, space, test),
-        control=control,
-    )
-    write_data(out, data, force=force)
-    return data
-
-
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
@@ -217,7 +170,7 @@ def _to_anndata(data: PerturbationData):
         },
         index=[str(i) for i in range(len(data.x))],
     )
-    adata = anndata.AnnData(data.x.astype(np.float32), obs=obs, var=pd.DataFrame(index=list(data.features)))
+    adata = anndata.AnnData(as_float32(data.x, data.features), obs=obs, var=pd.DataFrame(index=list(data.features)))
     adata.obsm["dose"] = data.labels[data.environment]
     adata.uns["pdae_sim"] = {
         "schema_version": SCHEMA_VERSION,
@@ -225,6 +178,15 @@ def _to_anndata(data: PerturbationData):
         "control": data.control,
     }
     return adata
+
+
+def as_float32(x: np.ndarray, features: Sequence[str]) -> np.ndarray:
+    """x in the dataset's precision; values beyond its range are refused with their column."""
+    beyond = (np.abs(x) > np.finfo(np.float32).max).any(0)
+    if beyond.any():
+        name = features[int(np.flatnonzero(beyond)[0])]
+        raise InputError(f"column {name!r} holds values beyond the range of float32; change its unit")
+    return x.astype(np.float32)
 
 
 def _from_anndata(adata, condition: str, dose: str, split: str, control: str, separator: str) -> PerturbationData:
@@ -245,7 +207,7 @@ def _from_anndata(adata, condition: str, dose: str, split: str, control: str, se
         labels,
         names=space.names,
         features=tuple(map(str, adata.var_names)),
-        held_out=_split_mask(obs, split),
+        held_out=split_mask(obs, split),
         control=space.control,
     )
 
@@ -266,10 +228,10 @@ def _labels(adata, condition: str, dose: str, control: str, separator: str) -> t
     texts = _condition_texts(adata.obs[condition], condition)
     if dose in adata.obsm:
         return _matrix_doses(adata, texts, dose, names, control, separator)
-    space = LabelSpace.from_conditions(texts, control=control, separator=separator) if names is None else None
-    space = space or LabelSpace(tuple(names), control=control, separator=separator)
+    grammar = {"control": control, "separator": separator}
+    space = LabelSpace.from_conditions(texts, **grammar) if names is None else LabelSpace(tuple(names), **grammar)
     if dose not in adata.obs:
-        return _vectors(texts, space), space
+        return vectors(texts, space), space
     written = adata.obs[dose].astype(str).to_numpy()
     pairs = {pair: _aligned(*pair, space) for pair in set(zip(texts, written, strict=True))}
     return np.array([pairs[pair] for pair in zip(texts, written, strict=True)]), space
@@ -309,6 +271,8 @@ def _aligned(condition: str, written: str, space: LabelSpace) -> np.ndarray:
     if len(parts) != len(doses):
         raise LabelError(f"dose {written!r} has {len(doses)} parts where condition {condition!r} has {len(parts)}")
     label = space.vector(condition)
+    if space.dose_separator in condition:
+        raise LabelError(f"condition {condition!r} writes its doses, and the dose column does too; keep one of them")
     for part, text in zip(parts, doses, strict=True):
         if part.strip() != space.control:
             label[space.names.index(part.strip())] = float(read_dose(text, where=f"the doses of {condition!r}"))
@@ -324,13 +288,15 @@ def _condition_texts(column, name: str) -> np.ndarray:
     return column.astype(str).to_numpy()
 
 
-def _vectors(texts, space: LabelSpace) -> np.ndarray:
+def vectors(texts, space: LabelSpace) -> np.ndarray:
+    """(n, K) labels of n condition strings."""
     texts = np.asarray(texts, dtype=object)
     vectors = {text: space.vector(text) for text in set(texts)}
     return np.array([vectors[text] for text in texts]).reshape(len(texts), len(space))
 
 
-def _split_mask(frame, split: str) -> np.ndarray | None:
+def split_mask(frame, split: str) -> np.ndarray | None:
+    """(n,) whether each row is test; None without a split column."""
     if split not in frame:
         return None
     values = frame[split].astype(str).to_numpy()
@@ -339,89 +305,3 @@ def _split_mask(frame, split: str) -> np.ndarray | None:
         first = repr(str(wrong[0]))
         raise InputError(f"column {split!r} must hold 'train' or 'test'; {wrong.size} rows do not, the first {first}")
     return values == "test"
-
-
-def _read_frame(table: Path):
-    import pandas as pd
-
-    if not table.is_file():
-        raise InputError(f"{table}: no such file")
-    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
-    if table.suffix not in readers:
-        raise InputError(f"{table}: expected a .csv or .parquet table")
-    try:
-        return readers[table.suffix](table)
-    except Exception as error:  # pandas and pyarrow raise many kinds; the reader needs one line
-        raise InputError(f"{table}: not a readable {table.suffix} table ({str(error).splitlines()[0]})") from None
-
-
-def _table_problems(frame, condition, split, control, separator, test, transform) -> list[str]:
-    """Every problem of the table, each with its row count."""
-    if condition not in frame:
-        return [f"no column {condition!r}; {near_misses(condition, frame.columns)}; name it with --condition-column"]
-    problems = _condition_problems(frame[condition], control, separator)
-    columns = [c for c in frame if c not in (condition, split)]
-    problems += ["no numeric column"] if not columns else []
-    problems += ["the table has no row"] if not len(frame) else []
-    problems += [text for column in columns for text in _column_problems(frame[column], column, transform)]
-    try:
-        _split_mask(frame, split)
-    except InputError as error:
-        problems.append(str(error))
-    return problems + ([] if problems else _test_problems(frame, condition, control, separator, test))
-
-
-def _condition_problems(column, control: str, separator: str) -> list[str]:
-    problems, empty = [], LabelSpace((), control=control, separator=separator)
-    if column.isna().any():
-        problems.append(f"column {column.name!r}: {int(column.isna().sum())} rows empty")
-    for text, count in column.dropna().astype(str).value_counts().items():
-        try:
-            LabelSpace.from_conditions([text], control=empty.control, separator=separator).exact(text)
-        except LabelError as error:
-            problems.append(f"column {column.name!r}: {error} ({count} rows)")
-    return problems
-
-
-def _column_problems(column, name: str, transform: str) -> list[str]:
-    import pandas as pd
-
-    numeric = pd.to_numeric(column, errors="coerce")
-    problems, text = [], int((numeric.isna() & column.notna()).sum())
-    if text:
-        first = column[numeric.isna() & column.notna()].iloc[0]
-        problems.append(f"column {name!r}: {text} rows not numeric, the first {str(first)!r}")
-    if column.isna().any():
-        problems.append(f"column {name!r}: {int(column.isna().sum())} rows empty or NaN")
-    if np.isinf(numeric).any():
-        problems.append(f"column {name!r}: {int(np.isinf(numeric).sum())} rows infinite")
-    least = {"log": 0.0, "log1p": -1.0}.get(transform)
-    if least is not None and (numeric <= least).any():
-        problems.append(
-            f"column {name!r}: {int((numeric <= least).sum())} rows ≤ {least:g}, outside the domain of {transform}"
-        )
-    return problems
-
-
-def _test_problems(frame, condition, control, separator, test) -> list[str]:
-    space = LabelSpace.from_conditions(frame[condition], control=control, separator=separator)
-    present = {space.condition(space.exact(text)) for text in set(frame[condition])}
-    problems = []
-    for text in test:
-        try:
-            canonical = space.condition(space.exact(text))
-        except LabelError as error:
-            problems.append(f"--test: {error}")
-            continue
-        if canonical not in present:
-            problems.append(f"--test {text!r} has no row; {near_misses(canonical, present)}")
-    return problems
-
-
-def _held_out(frame, condition: str, split: str, space: LabelSpace, test: Sequence[str]) -> np.ndarray | None:
-    marked = _split_mask(frame, split)
-    if not test:
-        return marked
-    chosen = {space.condition(space.exact(text)) for text in test}
-    named = np.array([space.condition(space.exact(text)) in chosen for text in frame[condition]])
-    return named if marked is None else named | marked

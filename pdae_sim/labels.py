@@ -128,26 +128,43 @@ class LabelSpace:
                 f"a label must have shape ({len(self.names)},) for {', '.join(self.names)}; received {shape}"
             )
         for name, dose in zip(self.names, values, strict=True):
-            if not isinstance(dose, (numbers.Real, Decimal)) or not math.isfinite(dose):
+            if not representable(dose):
                 raise LabelError(f"the dose of {name!r} must be a finite number; received {dose!r}")
         return values
 
     def _part(self, name: str, dose: object) -> str:
-        return name if dose == 1 else f"{name}{self.dose_separator}{write_dose(dose, avoid=self.separator)}"
+        text = write_dose(dose)
+        if self.separator in text or self.dose_separator in text:
+            raise LabelError(f"dose {text} of {name!r} holds a separator of the label space; choose other separators")
+        return name if dose == 1 else f"{name}{self.dose_separator}{text}"
 
 
 def read_dose(text: str, *, where: str) -> Fraction:
     """A dose from decimal, scientific or ratio text (``0.5``, ``1e-3``, ``1/3``), exactly."""
     text = text.strip()
     try:
-        return Fraction(text)
+        dose = Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise LabelError(f"malformed dose {text!r} in {where}; write a finite number such as 0.5") from None
+    if not representable(dose):
+        raise LabelError(f"dose {text!r} in {where} is beyond the range of floats; change its unit")
+    return dose
 
 
-def write_dose(dose: object, *, avoid: str = "+") -> str:
+def representable(dose: object) -> bool:
+    """Whether a dose is a finite number that a float holds without overflow or underflow to zero."""
+    if not isinstance(dose, (numbers.Real, Decimal)):
+        return False
+    try:
+        value = float(dose)
+    except (OverflowError, ValueError):
+        return False
+    return math.isfinite(value) and (value != 0 or dose == 0)
+
+
+def write_dose(dose: object) -> str:
     """The shortest text that reads back as exactly this dose."""
     if isinstance(dose, (Fraction, numbers.Integral)):
         return str(dose)
     text = str(dose) if isinstance(dose, Decimal) else repr(float(dose))
-    return text.removesuffix(".0").replace("E", "e").replace("e" + avoid, "e")
+    return text.removesuffix(".0").replace("E", "e").replace("e+", "e")

@@ -15,7 +15,7 @@ FILES = sorted(LIBRARY.rglob("*.py"))
 THEORY = sorted((ROOT / "theory").rglob("*.py"))
 
 GROUND = {"_checks", "_linalg", "_random"}
-RECORDS = GROUND | {"labels", "data", "energy", "io"}
+RECORDS = GROUND | {"labels", "data", "energy", "io", "tables"}
 MIDDLE = {"simulation", "estimation", "analysis"}
 MAY_IMPORT = {
     "_checks": set(),
@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "data": GROUND | {"labels"},
     "energy": GROUND,
     "io": GROUND | {"labels", "data"},
+    "tables": GROUND | {"labels", "data", "io"},
     "simulation": RECORDS,
     "estimation": RECORDS,
     "analysis": RECORDS,

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from pdae_sim import io, strategies
+from pdae_sim import io, strategies, tables
 from pdae_sim._checks import InputError
 from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.simulation.latent import LinearLatentModel
@@ -262,7 +262,7 @@ TABLE = "condition,g1,g2\nctrl,1,2\nA,3,4\nctrl+A,5,6\nB:0.5+A,7,8\n"
 class TestConvert:
     def converted(self, tmp_path, text, **options):
         (tmp_path / "table.csv").write_text(text)
-        return io.convert(tmp_path / "table.csv", tmp_path / "out.h5ad", **options)
+        return tables.convert(tmp_path / "table.csv", tmp_path / "out.h5ad", **options)
 
     def refused(self, tmp_path, text, **options):
         message = said(self.converted, tmp_path, text, **options)
@@ -281,7 +281,7 @@ class TestConvert:
         frame = pd.DataFrame({"drug": ["DMSO", "A"], "fold": ["train", "test"], "g": [0, 7]})
         frame.to_parquet(tmp_path / "table.parquet")
         options = {"condition": "drug", "split": "fold", "control": "DMSO", "transform": "log1p"}
-        data = io.convert(tmp_path / "table.parquet", tmp_path / "out.h5ad", **options)
+        data = tables.convert(tmp_path / "table.parquet", tmp_path / "out.h5ad", **options)
         assert data.test.conditions == ("A",)
         assert data.conditions[0] == "DMSO"
         assert np.allclose(data.x.ravel(), [0, np.log(8)])
@@ -335,8 +335,8 @@ class TestConvert:
 
     def test_another_kind_of_table(self, tmp_path):
         (tmp_path / "table.xlsx").write_text("")
-        assert "expected a .csv or .parquet" in said(io.convert, tmp_path / "table.xlsx", tmp_path / "out.h5ad")
-        assert "no such file" in said(io.convert, tmp_path / "none.csv", tmp_path / "out.h5ad")
+        assert "expected a .csv or .parquet" in said(tables.convert, tmp_path / "table.xlsx", tmp_path / "out.h5ad")
+        assert "no such file" in said(tables.convert, tmp_path / "none.csv", tmp_path / "out.h5ad")
 
 
 def fail_in_the_middle(path, **options):

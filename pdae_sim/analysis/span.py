@@ -15,6 +15,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
+from scipy import linalg
 
 from pdae_sim._checks import InputError
 from pdae_sim._linalg import echelon
@@ -112,8 +113,8 @@ def _table(name: str, labels) -> list[list]:
 def _reference_row(train: list[list], reference) -> int:
     if reference is None:
         return next((i for i, row in enumerate(train) if not any(row)), 0)
-    wanted = list(np.asarray(reference, dtype=object).ravel())
-    found = next((i for i, row in enumerate(train) if row == wanted), None)
+    wanted = [_comparable(value) for value in np.asarray(reference, dtype=object).ravel()]
+    found = next((i for i, row in enumerate(train) if [_comparable(value) for value in row] == wanted), None)
     if found is None:
         raise InputError(f"reference must be one of the training rows; received {[str(v) for v in wanted]}")
     return found
@@ -122,6 +123,11 @@ def _reference_row(train: list[list], reference) -> int:
 def _rational_rows(rows: list[list]) -> list[list[Fraction]] | None:
     converted = [[_rational(value) for value in row] for row in rows]
     return None if any(value is None for row in converted for value in row) else converted
+
+
+def _comparable(value: object) -> object:
+    exact = _rational(value)
+    return value if exact is None else exact
 
 
 def _rational(value: object) -> Fraction | None:
@@ -186,7 +192,9 @@ def _float_certificate(shifts: np.ndarray, shift: np.ndarray, reference: int) ->
     if np.linalg.norm(residual) > FLOAT_RTOL * np.linalg.norm(target):
         v = residual / unit
         return _outside(v / (v @ shift), reference, "float")
-    return _inside(np.linalg.pinv(rows.T, rcond=FLOAT_RTOL) @ target, reference, "float")
+    # Of least norm among the α with rowsᵀ α = target, in coordinates of the span already decided: no second rank cut.
+    Q, R = linalg.qr(rows @ basis.T, mode="economic")
+    return _inside(Q @ linalg.solve_triangular(R, basis @ target, trans="T"), reference, "float")
 
 
 def _row_basis(directions: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pdae_sim import io
+from pdae_sim import io, tables
 from pdae_sim._checks import InputError, naming, near_misses
 from pdae_sim.cli.options import Force, Json, Out, Quiet, Seed
 from pdae_sim.cli.output import Output, table
@@ -59,7 +59,7 @@ def convert(
     """Convert a CSV or Parquet table to the dataset format; problems are listed all at once."""
     output = Output(as_json, quiet)
     output.start()
-    data = io.convert(
+    data = tables.convert(
         source,
         out,
         condition=condition_column,

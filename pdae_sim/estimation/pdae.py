@@ -19,7 +19,7 @@ from pdae_sim.estimation.training import Cells, Phase, Progress, train
 from pdae_sim.labels import LabelSpace
 
 STAGED = (
-    Phase("represent", 1500, {"density_ratio": 1.0, "prior": 1.0}, ("encoder", "shift"), cells=256, learning_rate=1e-2),
+    Phase("represent", 1500, {"density_ratio": 1.0, "prior": 2.0}, ("encoder", "shift"), cells=256, learning_rate=1e-2),
     Phase("decode", 1500, {"perturbation": 1.0, "reconstruction": 1.0}, ("decoder",), cells=64, learning_rate=3e-3),
 )
 """The default plan: encoder and Ŵ from the log-linear density ratios, then the decoder by energy scores."""

@@ -57,7 +57,9 @@ class LinearLatentModel:
         if not nx.is_directed_acyclic_graph(_digraph(A)):
             raise InputError("adjacency must be that of an acyclic graph; set one edge of each cycle to zero")
         for name, value in (("adjacency", A), ("noise_variances", D), ("targets", S)):
-            object.__setattr__(self, name, value)
+            owned = value.copy()
+            owned.flags.writeable = False
+            object.__setattr__(self, name, owned)
 
     @classmethod
     def from_graph(
