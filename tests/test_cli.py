@@ -205,7 +205,7 @@ def shell(*arguments, **options) -> subprocess.Popen:
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_fit_leaves_no_model_and_goes_on(folder, tmp_path, how):
     out = tmp_path / "m"
-    arguments = ("fit", folder / "d.h5ad", "--out", out, "--latents", "2", "--steps", "900", "--quiet", "--json")
+    arguments = ("fit", folder / "d.h5ad", "--out", out, "--latents", "2", "--steps", "400", "--quiet", "--json")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": "."}
     patched = (
         "import pdae_sim.estimation.persistence as p; p.CHECKPOINT_SECONDS = 0.2; "
