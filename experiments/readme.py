@@ -1,6 +1,6 @@
 """The README's picture and table, from what `make demo` left behind.
 
-Run: `python -m experiments.readme demo-out docs/demo.png`. Writes the picture and prints the table.
+Run: `python -m experiments.readme demo-out experiments/results/demo.png`. Writes the picture and prints the table.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def picture(folder: Path, results: pd.DataFrame) -> Figure:
 def main(folder: Path, image: Path) -> None:
     """Write the picture and print the table."""
     results = pd.read_parquet(folder / "results.parquet")
-    image.parent.mkdir(exist_ok=True)
+    image.parent.mkdir(parents=True, exist_ok=True)
     picture(folder, results).savefig(image, dpi=110, metadata={"Software": None})
     print(table(results))
 
