@@ -11,7 +11,7 @@ from pdae_sim import energy_distance
 from pdae_sim._checks import InputError
 from pdae_sim.analysis.discrepancy import mean_difference, mean_r2, mmd
 from pdae_sim.analysis.verdict import NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED, judge
-from pdae_sim.analysis.worth import energy_estimate, worth
+from pdae_sim.analysis.worth import EnergyEstimate, energy_estimate, worth
 
 TRAIN = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]])
 W = np.array([[1.5, 0.0, 1.0], [0.0, 1.5, 1.0]])
@@ -95,6 +95,11 @@ def test_worth_reports_a_bound_where_the_distance_is_not_told_from_zero():
     apart = worth(energy_estimate(rng.normal(size=(800, 2)), rng.normal(size=(800, 2)) + 1))
     assert apart.bounded
     assert apart.low < apart.value < apart.high < 10
+
+
+def test_worth_is_finite_where_the_estimate_is_far_below_zero():
+    found = worth(EnergyEstimate(value=-0.01, standard_error=0.001, spread=2.0))
+    assert found.value == found.low == pytest.approx(2.0 / (1.959963984540054 * 0.001))
 
 
 def test_mmd_against_a_naive_loop():

@@ -69,6 +69,17 @@ def test_a_failure_is_a_row_with_traceback_and_seed_and_is_retried_on_request(tm
     assert engine.run(broken, store, retry=True).failed == 0
 
 
+def undefined(task: dict) -> list[dict]:
+    return [{**row, "value": float("nan")} for row in perform(task)]
+
+
+def test_a_value_that_is_not_finite_is_a_failure_row_and_not_a_crash(tmp_path):
+    store = Store(tmp_path / "s")
+    assert engine.run(Study("toy", "", "", "", [{"seed": 0}], undefined), store).failed == 1
+    row = table(tmp_path / "s").iloc[0]
+    assert (row["status"], row["error"]) == ("failed", "value not finite")
+
+
 def test_a_tasks_id_is_its_meaning():
     assert task_id("s", {"a": 1, "b": 2}) == task_id("s", {"b": 2, "a": 1})
     assert len({task_id("s", {"a": 1}), task_id("s", {"a": 2}), task_id("t", {"a": 1})}) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import traceback
 from collections.abc import Callable
@@ -64,9 +65,17 @@ def attempt(perform: Callable[[dict], list[dict]], task: dict, number: int) -> t
     torch.set_num_threads(1)
     start = time.perf_counter()
     try:
-        rows = [{"status": "ok", "error": None, **row} for row in perform(task)]
+        rows = [_checked({"status": "ok", "error": None, **row}) for row in perform(task)]
     except Exception as error:
         text = "".join(traceback.format_exception(error))
         rows = [{"metric": None, "value": None, "seed": task.get("seed"), "status": "failed", "error": text}]
     seconds = round(time.perf_counter() - start, 3)
     return number, [{**row, "task_seconds": seconds} for row in rows]
+
+
+def _checked(row: dict) -> dict:
+    """The row, or a failure row in its place where a number is not finite."""
+    wrong = [key for key, value in row.items() if isinstance(value, float) and not math.isfinite(value)]
+    if not wrong:
+        return row
+    return row | dict.fromkeys(wrong) | {"status": "failed", "error": f"{', '.join(wrong)} not finite"}
