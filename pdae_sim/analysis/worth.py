@@ -34,7 +34,7 @@ class EnergyEstimate:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """A 95 % interval of a distance that cannot be negative: a negative estimate counts as zero at its upper end."""
+        """A 95 % interval, never negative; an estimate below zero counts as zero in its upper end."""
         margin = Z_95 * self.standard_error
         return max(self.value - margin, 0.0), max(self.value, 0.0) + margin
 
