@@ -187,7 +187,7 @@ def _slots(grad_x, grad_y, rows: slice, columns: slice, same: bool) -> tuple:
 
 def _accumulate(squared: torch.Tensor, x: torch.Tensor, y: torch.Tensor, beta: float, slots: tuple) -> torch.Tensor:
     weights = squared.rsqrt() if beta == 1.0 else squared.pow(beta / 2 - 1)
-    weights.masked_fill_(squared == 0, 0.0)
+    weights.nan_to_num_(posinf=0.0)  # at ties
     if slots[0] is not None:
         slots[0].add_(weights.sum(2, keepdim=True) * x - weights @ y)
     if slots[1] is not None:
