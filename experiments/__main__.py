@@ -34,6 +34,9 @@ def main() -> int:
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    except OSError as error:
+        sys.stderr.write(f"error: {error.filename}: {error.strerror}\n")
+        return 2
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; finished tasks are kept, run again to go on\n")
         return 130
@@ -52,6 +55,9 @@ def run_study(arguments: argparse.Namespace) -> int:
     settings = module.SMOKE if arguments.smoke else {}
     study = module.study(**settings)
     arguments.out.mkdir(parents=True, exist_ok=True)
+    kept = _settings(arguments.out)
+    if kept is not None and kept != settings:
+        raise InputError(f"{arguments.out}: holds a run with settings {kept}; choose another --out for {settings}")
     io.write_text(arguments.out / "settings.json", json.dumps(settings), force=True)
     done = run(study, store, workers=arguments.workers, retry=arguments.retry)
     _write_report(arguments.out)
@@ -83,11 +89,20 @@ def _write_report(directory: Path) -> None:
 def _opened(directory: Path) -> tuple:
     about = directory / "study.json"
     if not about.is_file():
+        hint = f"make one with `python -m experiments run NAME --out {directory}`"
+        raise InputError(f"{directory}: holds no study; {hint}")
+    try:
+        name, settings = json.loads(about.read_text())["name"], _settings(directory)
+        return _module(name).study(**(settings or {})), Store(directory)
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{directory}: holds no study; make one with `python -m experiments run NAME --out {directory}`"
-        )
-    name, settings = json.loads(about.read_text())["name"], directory / "settings.json"
-    return _module(name).study(**(json.loads(settings.read_text()) if settings.is_file() else {})), Store(directory)
+            f"{directory}: study.json or settings.json is damaged ({error}); run the study again"
+        ) from None
+
+
+def _settings(directory: Path) -> dict | None:
+    path = directory / "settings.json"
+    return json.loads(path.read_text()) if path.is_file() else None
 
 
 def _module(name: str):

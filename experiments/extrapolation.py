@@ -96,12 +96,14 @@ def findings(rows: list[dict]) -> list[str]:
 
 def _range(cells: dict, name: str) -> str:
     values = [value for (*_, estimator), value in cells.items() if estimator == name]
-    return f"the median energy distance of {name} is {min(values):.3g} to {max(values):.3g}"
+    span = f"is {min(values):.3g} to {max(values):.3g}" if values else "was not measured"
+    return f"the median energy distance of {name} {span}"
 
 
 def _best(cells: dict) -> str:
     values = [v for (*_, name), v in cells.items() if name not in ("pdae", "tilting", "ceiling")]
-    return f"that of the baselines without a representation is {min(values):.3g} to {max(values):.3g}"
+    span = f"is {min(values):.3g} to {max(values):.3g}" if values else "was not measured"
+    return f"that of the baselines without a representation {span}"
 
 
 def figure(rows: list[dict]) -> Figure:

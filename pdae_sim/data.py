@@ -150,7 +150,7 @@ class PerturbationData:
         )
 
     def rows(self, chosen: np.ndarray) -> PerturbationData:
-        """The chosen samples (mask or indices); every environment must keep at least one."""
+        """The chosen samples (mask or indices, in that order); every environment must keep at least one."""
         return replace(self, x=self.x[chosen], environment=self.environment[chosen])
 
     @classmethod

@@ -12,6 +12,11 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.io import as_float32, refuse_existing, split_mask, vectors, write_data
 from pdae_sim.labels import LabelError, LabelSpace
 
+_NOT_FEATURES = {
+    "Unnamed:": "column {!r} looks like a row index; write the table without it",
+    "dose": "column {!r} would become a feature; write doses in the conditions (A:0.5+B) or rename the column",
+}
+_MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None")
 TRANSFORMS = {"none": lambda x: x, "log1p": np.log1p, "log": np.log}
 
 
@@ -45,7 +50,7 @@ def convert(
     """
     choice("--transform", transform, TRANSFORMS)
     refuse_existing(out, force=force)
-    frame = _read_frame(table)
+    frame = _read_frame(table, condition)
     if condition in frame:
         frame[condition] = frame[condition].map(str, na_action="ignore")
     grammar = {"control": control, "separator": separator}
@@ -68,12 +73,12 @@ def convert(
     return data
 
 
-def _read_frame(table: Path):
+def _read_frame(table: Path, condition: str):
     import pandas as pd
 
     if not table.is_file():
         raise InputError(f"{table}: no such file")
-    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+    readers = {".csv": lambda path: _read_csv(path, condition), ".parquet": pd.read_parquet}
     if table.suffix not in readers:
         raise InputError(f"{table}: expected a .csv or .parquet table")
     try:
@@ -82,12 +87,26 @@ def _read_frame(table: Path):
         raise InputError(f"{table}: not a readable {table.suffix} table ({str(error).splitlines()[0]})") from None
 
 
+def _read_csv(table: Path, condition: str):
+    """A CSV whose condition column is text as written: `None` and `01` are names, only an empty cell is missing."""
+    import pandas as pd
+
+    present = pd.read_csv(table, nrows=0).columns
+    names = {name: str for name in (condition,) if name in present}
+    missing = {name: _MISSING for name in present if name not in names}
+    frame = pd.read_csv(table, dtype=names, keep_default_na=False, na_values=missing)
+    if names:
+        frame[condition] = frame[condition].where(frame[condition] != "")
+    return frame
+
+
 def _table_problems(frame, condition, split, grammar: dict, test, transform) -> list[str]:
     """Every problem of the table, each with its row count."""
     if condition not in frame:
         return [f"no column {condition!r}; {near_misses(condition, frame.columns)}; name it with --condition-column"]
     problems = _condition_problems(frame[condition], grammar)
     columns = [c for c in frame if c not in (condition, split)]
+    problems += [_NOT_FEATURES[key].format(c) for c in columns for key in _NOT_FEATURES if str(c).startswith(key)]
     problems += ["no numeric column"] if not columns else []
     problems += ["the table has no row"] if not len(frame) else []
     problems += [text for column in columns for text in _column_problems(frame[column], column, transform)]

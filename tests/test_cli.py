@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -142,6 +143,21 @@ def test_doctor_names_versions_and_devices(capsys):
     assert found["packages"]["torch"]
 
 
+def test_a_model_that_saw_the_held_out_condition_is_refused(folder, tmp_path, capsys):
+    seen = PerturbationData.read(folder / "d.h5ad").select([0, 1, 2, 3])
+    replace(seen, held_out=np.array([False, False, True, True])).write(tmp_path / "l.h5ad")
+    status, _, err = ran(capsys, "evaluate", folder / "m", tmp_path / "l.h5ad")
+    assert status == 2
+    assert "was fitted on held-out condition 'B'" in err
+
+
+def test_brackets_in_names_are_shown_as_they_are(tmp_path, capsys):
+    (tmp_path / "t.csv").write_text("condition,g\nctrl,1\ndrug [um],2\ngene[/i],3\nNone,4\n")
+    status, out, _ = ran(capsys, "convert", tmp_path / "t.csv", "--out", tmp_path / "t.h5ad", "--quiet")
+    assert status == 0
+    assert all(name in out for name in ("drug [um]", "gene[/i]", "None"))
+
+
 BAD = {
     "no such dataset": (["fit", "nowhere.h5ad", "--out", "m"], ["nowhere.h5ad", "no such file"]),
     "not a dataset": (["span", "{d}/t.txt"], ["t.txt", ".h5ad"]),
@@ -162,6 +178,9 @@ BAD = {
     "no samples": (["predict", "{f}/m", "--condition", "A", "--out", "{d}/p.csv", "--samples", "0"], ["--samples"]),
     "missing option": (["fit", "{f}/d.h5ad"], ["--out"]),
     "no such command": (["fits"], ["fits"]),
+    "index column": (["convert", "{d}/i.csv", "--out", "{d}/x.h5ad"], ["i.csv", "row index"]),
+    "model folder missing": (["fit", "{f}/d.h5ad", "--out", "{d}/no/m"], ["no/m", "cannot write"]),
+    "dose beyond floats": (["span", "{f}/d.h5ad", "--test", "A:1e400"], ["1e400", "range of floats"]),
     "existing model": (["fit", "{f}/d.h5ad", "--out", "{f}/m"], ["/m", "--force"]),
     "demo over a demo": (["demo", "--out", "{f}/d.h5ad"], ["d.h5ad", "folder"]),
 }  # fmt: skip
@@ -170,6 +189,7 @@ BAD = {
 @pytest.mark.parametrize("case", list(BAD))
 def test_bad_input_is_one_line_with_status_two_and_leaves_nothing(folder, capsys, tmp_path, case):
     (tmp_path / "t.txt").write_text("condition\nctrl\n")
+    (tmp_path / "i.csv").write_text(",condition,g\n0,ctrl,1\n1,A,2\n")
     arguments, words = BAD[case]
     before = sorted(p.name for p in [*tmp_path.iterdir(), *folder.iterdir()])
     status, out, err = ran(capsys, *(a.format(d=tmp_path, f=folder) for a in arguments))
@@ -223,6 +243,7 @@ def test_an_interrupted_fit_leaves_no_model_and_goes_on(folder, tmp_path, how):
     assert (tmp_path / ".m.checkpoint").exists()
     again = subprocess.run(command, env=environment, capture_output=True, timeout=120, check=True)
     assert json.loads(again.stdout)["latents"] == 2
+    assert how == signal.SIGKILL or err.startswith(b"error: interrupted")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m"]
 
 

@@ -164,7 +164,7 @@ def test_an_interrupted_fit_resumes_to_the_same_bits(simulation, model, tmp_path
     assert np.array_equal(drawn(resumed), drawn(model))
     assert resumed.history_ == model.history_
     assert len(seen) < 2 * 24  # it did resume
-    assert not path.exists()
+    assert path.exists()  # the caller deletes it once the model is saved
 
 
 def test_a_checkpoint_of_another_fit_is_not_resumed(simulation, model, tmp_path, monkeypatch, caplog):
@@ -182,6 +182,40 @@ def test_a_checkpoint_of_another_fit_is_not_resumed(simulation, model, tmp_path,
         fresh = quick().fit(simulation.data, checkpoint=path)
     assert "starting afresh" in caplog.text
     assert np.array_equal(drawn(fresh), drawn(model))
+
+
+def test_relabelled_cells_are_another_fit(simulation, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(persistence, "CHECKPOINT_SECONDS", 0.0)
+    path, data = tmp_path / "checkpoint", simulation.data
+    quick().fit(data, checkpoint=path)
+    swapped = replace(data, environment=np.array([0, 2, 1, 3])[data.environment])
+    with caplog.at_level(logging.WARNING):
+        quick().fit(swapped, checkpoint=path)
+    assert "starting afresh" in caplog.text
+
+
+def test_what_is_not_fitted_or_not_data_says_so(simulation):
+    with pytest.raises(InputError, match="not fitted"):
+        PDAE(2).sample([1], 3)
+    with pytest.raises(InputError, match="received ndarray"):
+        PDAE(2).fit(simulation.data.x)
+    with pytest.raises(InputError, match="at least two training conditions"):
+        PDAE(2).fit(simulation.data.select([0]))
+
+
+def test_a_dose_beyond_decoding_is_refused(model):
+    with pytest.raises(InputError, match="too far from the training latents"):
+        model.sample([1e39, 0, 0], 3)
+
+
+def test_a_large_offset_is_not_taken_for_a_constant():
+    from pdae_sim.estimation.scaling import Scaling
+
+    x = 1e7 + 5 * np.random.default_rng(0).normal(size=(400, 1))
+    data = PerturbationData.from_arrays(np.hstack([x, np.full((400, 1), 0.1)]), np.repeat([[0.0], [1.0]], 200, axis=0))
+    scale = Scaling.of(data).scale
+    assert scale[0] == pytest.approx(5, rel=0.1)
+    assert scale[1] == 1.0
 
 
 def test_a_loss_that_explodes_is_named_with_phase_step_and_term(simulation):

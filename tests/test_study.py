@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from experiments import extrapolation
-from pdae_sim import LinearLatentModel, Simulator
+from pdae_sim import LinearLatentModel, PerturbationData, Simulator
 from pdae_sim._checks import InputError
-from pdae_sim.estimation.baselines import BASELINES, Ceiling
+from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.simulation.worlds import world
 from pdae_sim.study import run as engine
 from pdae_sim.study.evaluation import evaluate, halves
@@ -138,11 +138,35 @@ def test_the_ceiling_is_near_zero_and_below_a_wrong_prediction(simulation):
     assert abs(distance["ceiling"]) < 0.1 * distance["control"]
 
 
-def test_too_few_held_out_cells_are_refused_with_the_condition(simulation):
+def test_too_few_held_out_cells_are_a_row_with_the_reason(simulation):
     data = simulation.data
     few = data.rows((data.environment != 3) | (np.arange(len(data.x)) >= len(data.x) - 5))
-    with pytest.raises(InputError, match="condition 'A\\+B' has 5 cells"):
-        evaluate({"ceiling2": Ceiling().fit(data)}, few)
+    (row,) = (r for r in evaluate({}, few) if r["condition"] == "A+B")
+    assert (row["status"], row["estimator"]) == ("failed", "ceiling")
+    assert "the condition has 5 cells" in row["error"]
+
+
+@pytest.mark.statistical
+def test_the_order_of_a_files_rows_is_no_input():
+    x = np.random.default_rng(0).normal(size=(3000, 1))
+    labels = np.repeat([[0.0], [1.0]], [1000, 2000], axis=0)
+    results = []
+    for cells in (x[1000:], np.sort(x[1000:], axis=0)):
+        data = PerturbationData.from_arrays(np.vstack([x[:1000], cells]), labels, held_out=labels[:, 0] > 0)
+        rows = evaluate({"control": BASELINES["control"]().fit(data)}, data)
+        results.append({(r["estimator"], r["metric"]): r for r in rows})
+    shuffled, ordered = (found["control", "energy_distance"] for found in results)
+    assert ordered["high"] < 3 * shuffled["high"] + 0.01
+    assert abs(results[1]["control", "mmd"]["value"]) < 0.01
+
+
+def test_one_metric_that_fails_leaves_the_others():
+    labels = np.repeat([[0.0], [1.0]], 30, axis=0)
+    data = PerturbationData.from_arrays(np.ones((60, 1)), labels, held_out=labels[:, 0] > 0)
+    rows = evaluate({"pool": BASELINES["pool"]().fit(data)}, data)
+    found = {r["metric"]: r for r in rows if r["estimator"] == "pool"}
+    assert found["mmd"]["status"] == "failed"
+    assert found["mean_difference"]["value"] == 0.0
 
 
 def exact_model(simulation, W):

@@ -18,7 +18,7 @@ from experiments.benchmarks.pairwise import pairwise_loss
 from pdae_sim.estimation.networks import Architecture, Network
 from pdae_sim.estimation.objectives import Step, perturbation
 
-ENVIRONMENTS, BATCH, D_X, D_Z, REPEATS = 4, 128, 10, 2, 30
+ENVIRONMENTS, BATCH, D_X, D_Z, ROUNDS = 4, 128, 10, 2, 8
 
 
 def grouped(network: Network, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -40,16 +40,21 @@ def problem() -> tuple[Network, torch.Tensor, torch.Tensor]:
 
 
 def seconds() -> dict[str, list[float]]:
-    """Wall times of single steps, forward and backward, the two formulations in turn; three rounds to warm up."""
+    """Wall times of single steps, forward and backward; ten of each formulation in turn, two of them to warm up."""
     network, x, labels = problem()
     times: dict[str, list[float]] = {name: [] for name in LOSSES}
-    for _ in range(REPEATS + 3):
+    for _ in range(ROUNDS):
         for name, loss in LOSSES.items():
-            start = time.perf_counter()
-            network.zero_grad(set_to_none=True)
-            loss(network, x, labels).backward()
-            times[name].append(time.perf_counter() - start)
-    return {name: values[3:] for name, values in times.items()}
+            rounds = [_timed(loss, network, x, labels) for _ in range(10)]
+            times[name] += rounds[2:]
+    return times
+
+
+def _timed(loss, network: Network, x: torch.Tensor, labels: torch.Tensor) -> float:
+    start = time.perf_counter()
+    network.zero_grad(set_to_none=True)
+    loss(network, x, labels).backward()
+    return time.perf_counter() - start
 
 
 def peak_mebibytes(name: str) -> float:
@@ -79,7 +84,7 @@ def main() -> None:
     times = seconds()
     memory = {name: peak_mebibytes(name) for name in LOSSES}
     setting = f"B = {BATCH} cells, {ENVIRONMENTS} environments, d_X = {D_X}, d_Z = {D_Z}"
-    print(f"{setting}; median of {REPEATS} steps; {describe()}\n")
+    print(f"{setting}; median of {8 * ROUNDS} steps; {describe()}\n")
     print("| formulation | step, ms (quartiles) | peak memory added, MiB |\n|---|---|---|")
     for name in LOSSES:
         low, middle, high = (1e3 * q for q in statistics.quantiles(times[name], n=4))

@@ -16,16 +16,18 @@ def mmd(predicted: np.ndarray, reference: np.ndarray, *, scales: tuple[float, ..
     Args:
         predicted: (n, d_X).
         reference: (m, d_X).
-        scales: The bandwidths σ in units of the median distance within the reference (of its first 1,000 rows).
+        scales: The bandwidths σ in units of the median positive distance within the first 1,000 rows of the reference,
+            which are taken to be in random order.
 
     References:
         Gretton et al. (2012), A kernel two-sample test, JMLR 13, eq. 3.
     """
     x, y = (torch.from_numpy(np.ascontiguousarray(v)) for v in _pair(predicted, reference))
     distances = torch.pdist(y[:1000])
-    median = float(distances.median()) if len(distances) else 0.0
-    if median == 0:
-        raise InputError("reference must vary for a kernel bandwidth; its median distance is zero")
+    distances = distances[distances > 0]
+    if not len(distances):
+        raise InputError("reference must vary for a kernel bandwidth; all of its distances are zero")
+    median = float(distances.median())
     widths = [scale * median for scale in scales]
     n, m = len(x), len(y)
     within_x = (_kernel_sum(x, x, widths) - n) / (n * (n - 1))

@@ -208,11 +208,19 @@ def _row_basis(directions: np.ndarray) -> np.ndarray:
 def _inside(alpha: Sequence, reference: int, arithmetic: str) -> SpanCertificate:
     rest = 1 - sum(alpha)
     gain = sum(a * a for a in alpha) + rest * rest
-    return SpanCertificate(True, np.array([float(a) for a in alpha]), None, float(gain), arithmetic, reference)
+    return SpanCertificate(True, np.array([_float(a) for a in alpha]), None, _float(gain), arithmetic, reference)
+
+
+def _float(value: Fraction | float) -> float:
+    """The nearest float; infinite beyond their range."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _outside(v: Sequence, reference: int, arithmetic: str) -> SpanCertificate:
-    return SpanCertificate(False, None, np.array([float(a) for a in v]), math.inf, arithmetic, reference)
+    return SpanCertificate(False, None, np.array([_float(a) for a in v]), math.inf, arithmetic, reference)
 
 
 def _differences(rows, origin) -> list[list[Fraction]]:

@@ -62,8 +62,8 @@ def energy_estimate(
     """The energy distance between the law of a prediction and that of a reference sample.
 
     Args:
-        predicted: (n, d_X) independent draws of P̂.
-        reference: (m, d_X) independent draws of P.
+        predicted: (n, d_X) independent draws of P̂, in random order: neighbouring rows make the jackknife's blocks.
+        reference: (m, d_X) independent draws of P, likewise.
         beta: Exponent in (0, 2).
         n_blocks: Blocks of the jackknife; both samples need at least 2 rows a block.
     """

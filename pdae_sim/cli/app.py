@@ -13,6 +13,7 @@ from pdae_sim.cli import dataset, demo, doctor, judgement, model
 from pdae_sim.estimation.training import TrainingError
 
 FINE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+_INTERRUPTED = "interrupted; the same command goes on from what was saved, or starts again"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 for name, command in {
@@ -38,9 +39,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status; bad input is one line on stderr and status 2."""
     try:
         status = app(args=None if arguments is None else list(arguments), standalone_mode=False, prog_name="pdae-sim")
+        if status == INTERRUPTED:
+            return _complain(_INTERRUPTED, INTERRUPTED)
         return status if isinstance(status, int) else FINE
     except (KeyboardInterrupt, typer.Abort):
-        return _complain("interrupted", INTERRUPTED)
+        return _complain(_INTERRUPTED, INTERRUPTED)
     except (InputError, TrainingError) as error:
         return _complain(str(error), BAD_INPUT)
     except OSError as error:

@@ -37,7 +37,7 @@ def span(
         raise InputError(f"{file}: no condition is held out; name those to judge with --test")
     with naming(f"{file}: --test"):
         labels = np.array([space.exact(condition) for condition in conditions])
-    W = known_shifts(file, model)
+    W = known_shifts(file, model, data)
     verdicts = judge(train.labels, labels, counts=train.counts, perturbation_matrix=W)
     rows = [verdict_row(c, v, train) for c, v in zip(conditions, verdicts, strict=True)]
     lines = [
@@ -87,6 +87,7 @@ def evaluate(
     output.start()
     fitted, data = PDAE.load(model), PerturbationData.read(file)
     check_match(fitted, data, model, file)
+    check_unseen(fitted, data, model, file)
     with naming(file):
         rows = measure(fitted_estimators(fitted, data, baselines=baselines), data, rng=seed)
     output.result({"rows": rows}, evaluation_tables(rows))
@@ -105,10 +106,12 @@ def evaluation_tables(rows: list[dict]) -> list:
     return tables
 
 
-def known_shifts(file: Path, model: Path | None) -> np.ndarray | None:
+def known_shifts(file: Path, model: Path | None, data: PerturbationData) -> np.ndarray | None:
     """W in isotropic form: a model's estimate where one is given, else the file's truth where there is one."""
     if model is not None:
-        return PDAE.load(model).perturbation_matrix_
+        fitted = PDAE.load(model)
+        check_match(fitted, data, model, file)
+        return fitted.perturbation_matrix_
     return Simulation.read(file).truth.isotropic().perturbation_matrix if io.has_truth(file) else None
 
 
@@ -128,6 +131,16 @@ def verdict_row(condition: str, verdict: Verdict, train: PerturbationData) -> di
         "effective_cells": verdict.effective_cells,
         "verdict": verdict.name,
     }
+
+
+def check_unseen(model: PDAE, data: PerturbationData, where: Path, file: Path) -> None:
+    """Raise an InputError if a condition held out in a dataset was among those a model was fitted on."""
+    seen = {tuple(row) for row in model.train_labels_}
+    leaked = [c for c, label in zip(data.test.conditions, data.test.labels, strict=True) if tuple(label) in seen]
+    if leaked:
+        raise InputError(
+            f"{file}: {where} was fitted on held-out condition {leaked[0]!r}; fit it on this file's training split"
+        )
 
 
 def check_match(model: PDAE, data: PerturbationData, where: Path, file: Path) -> None:

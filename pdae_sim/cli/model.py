@@ -16,6 +16,7 @@ from pdae_sim.cli.options import Device, File, Force, Json, Model, Out, Quiet, S
 from pdae_sim.cli.output import Output
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.pdae import JOINT, PDAE, STAGED
+from pdae_sim.estimation.persistence import check_place
 
 PLANS = {"staged": STAGED, "joint": JOINT}
 
@@ -37,14 +38,16 @@ def fit(
     """Fit a PDAE; started again after an interruption it goes on from its own checkpoint."""
     output = Output(as_json, quiet)
     output.start()
-    io.refuse_existing(out, force=force)
+    check_place(out, force=force)
     choice("--plan", plan, PLANS)
     data = PerturbationData.read(file)
     phases = PLANS[plan] if steps is None else tuple(replace(phase, steps=steps) for phase in PLANS[plan])
     model = PDAE(latents, phases=phases, random_state=seed, device=checked_device(device))
+    checkpoint = out.parent / f".{out.name}.checkpoint"
     with naming(file), output.fitting(phases) as on_step:
-        model.fit(data, checkpoint=out.parent / f".{out.name}.checkpoint", on_step=on_step)
+        model.fit(data, checkpoint=checkpoint, on_step=on_step)
     model.save(out, force=force)
+    checkpoint.unlink(missing_ok=True)
     last = {row["phase"]: {k: v for k, v in row.items() if k not in ("phase", "step")} for row in model.history_}
     payload = {"model": str(out), "latents": len(model.perturbation_matrix_), "losses": last}
     losses = "; ".join(

@@ -79,13 +79,18 @@ class PDAE:
 
         Args:
             data: The data.
-            checkpoint: A file to save progress to and, if it is there and belongs to this fit, to resume from.
+            checkpoint: A file to save progress to and, if it is there and belongs to this fit, to resume from. It is
+                left behind for the caller to delete once the model is saved.
             on_step: Called with the progress after every step.
 
         Raises:
             InputError: If `data` cannot be fitted with these settings.
             TrainingError: If a loss or gradient is not finite, named with phase, step and term.
         """
+        if not isinstance(data, PerturbationData):
+            raise InputError(
+                f"data must be PerturbationData (see PerturbationData.from_arrays); received {type(data).__name__}"
+            )
         data = canonical(data.train)
         self._learn_frame(data)
         self._network = self._new_network()
@@ -105,15 +110,22 @@ class PDAE:
 
     def encode(self, x: np.ndarray) -> np.ndarray:
         """Latents g(x) (n, d_Z) of cells (n, d_X), in float64."""
+        self._check_fitted()
         x = matrix("x", x, columns=len(self.features_))
         return self._in_parts(lambda t: self._network.encoder(t), self._scaling.forward(x))
 
     def decode(self, z: np.ndarray, *, rng: object = None) -> np.ndarray:
         """Cells f̂(z, ε') (n, d_X) of latents (n, d_Z), in the data's units; `rng` feeds ε', if there is any."""
+        self._check_fitted()
         z = matrix("z", z, columns=self._network.shift.shape[0])
         generator = torch.Generator(device=self.device)
         generator.manual_seed(_random.torch_seed(_random.seed_sequence(rng), "decoder"))
-        decoded = self._in_parts(lambda t: self._network.decoder(t, generator), z.astype(np.float32))
+        with np.errstate(over="ignore"):
+            decoded = self._in_parts(lambda t: self._network.decoder(t, generator), z.astype(np.float32))
+        if not np.isfinite(decoded).all():
+            raise InputError(
+                f"z is too far from the training latents to decode (up to {np.abs(z).max():.3g}); lower the dose"
+            )
         return self._scaling.inverse(decoded)
 
     def transport(
@@ -130,6 +142,7 @@ class PDAE:
         Returns:
             (n, d_X), row for row.
         """
+        self._check_fitted()
         shift = self.space_.label(target) - self.space_.label(source)
         return self.decode(self.encode(x) + self.perturbation_matrix_ @ shift, rng=rng)
 
@@ -139,6 +152,7 @@ class PDAE:
         Base latents g(x_i) − Ŵ l_e are drawn with replacement from the training cells, every environment with the same
         weight, shifted by Ŵ l and decoded. Whether the label is identified is `check_span`'s answer, not this method's.
         """
+        self._check_fitted()
         shift = self.perturbation_matrix_ @ self.space_.label(label)
         root = _random.seed_sequence(rng)
         picked = _random.stream(root, "base").choice(len(self._base), whole("n", n), p=self._base_weights)
@@ -146,6 +160,7 @@ class PDAE:
 
     def save(self, directory: str | PathLike, *, force: bool = False) -> None:
         """Write the fitted model as a directory of safetensors and JSON, whole or not at all."""
+        self._check_fitted()
         tensors = {f"network.{k}": v.detach().cpu() for k, v in self._network.state_dict().items()}
         tensors |= {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in self._arrays().items()}
         persistence.save(Path(directory), self.config(), tensors, self.history_, force=force)
@@ -154,15 +169,21 @@ class PDAE:
     def load(cls, directory: str | PathLike, *, device: str | torch.device = "cpu") -> PDAE:
         """A fitted model from its directory; needs neither the data nor the device it was fitted on."""
         config, tensors, history = persistence.load(Path(directory))
-        model = cls(
-            config["n_latents"],
-            architecture=Architecture(**config["architecture"]),
-            phases=[Phase(**phase) for phase in config["phases"]],
-            beta=config["beta"],
-            random_state=config["random_state"],
-            device=device,
-        )
-        model._restore(config, tensors, history)
+        try:
+            model = cls(
+                config["n_latents"],
+                architecture=Architecture(**config["architecture"]),
+                phases=[Phase(**phase) for phase in config["phases"]],
+                beta=config["beta"],
+                random_state=config["random_state"],
+                device=device,
+            )
+            model._restore(config, tensors, history)
+        except (KeyError, TypeError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"{directory}: config.json and weights.safetensors do not fit together ({reason})"
+            ) from None
         return model
 
     def config(self) -> dict:
@@ -178,8 +199,14 @@ class PDAE:
             "features": list(self.features_),
         }
 
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "perturbation_matrix_"):
+            raise InputError("this PDAE is not fitted; call fit(data) or PDAE.load(directory) first")
+
     def _learn_frame(self, data: PerturbationData) -> None:
         """Label space, scalings and d_Z: what is fixed before the first step."""
+        if len(data.labels) < 2:
+            raise InputError("a fit needs at least two training conditions that differ; only one is there")
         self.space_, self.features_ = data.space, data.features
         self.train_labels_ = data.labels.copy()
         self._counts = data.counts.copy()
@@ -267,4 +294,4 @@ class PDAE:
 
 def canonical(data: PerturbationData) -> PerturbationData:
     """The data with environments in lexicographic order of their labels, so that their order is no input."""
-    return data.select(np.lexsort(data.labels.T[::-1]))
+    return data.select(np.lexsort(data.labels.T[::-1]) if data.labels.shape[1] else [0])

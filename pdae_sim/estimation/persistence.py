@@ -29,9 +29,7 @@ log = logging.getLogger(__name__)
 
 def save(directory: Path, config: dict, tensors: dict[str, torch.Tensor], history: list[dict], *, force: bool) -> None:
     """Write a model directory beside its final place, then rename it there."""
-    refuse_existing(directory, force=force)
-    if directory.exists() and not (directory / "config.json").is_file():
-        raise InputError(f"{directory}: exists and is not a model; choose another name")
+    check_place(directory, force=force)
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.absolute().parent))
     except OSError as error:
@@ -44,6 +42,16 @@ def save(directory: Path, config: dict, tensors: dict[str, torch.Tensor], histor
         _replace_directory(temporary, directory)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_place(directory: Path, *, force: bool) -> None:
+    """Raise an InputError if a model cannot be saved there; worth asking before a long fit."""
+    refuse_existing(directory, force=force)
+    parent = directory.absolute().parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise InputError(f"{directory}: cannot write in folder {parent}; make it or choose another")
+    if directory.exists() and not (directory / "config.json").is_file():
+        raise InputError(f"{directory}: exists and is not a model; choose another name")
 
 
 def load(directory: Path) -> tuple[dict, dict[str, torch.Tensor], list[dict]]:
@@ -80,23 +88,21 @@ def resumable(
         nonlocal last
         if on_step:
             on_step(progress)
-        if path and time.monotonic() - last > CHECKPOINT_SECONDS:
+        done = progress.phase + 1 == len(phases) and progress.step == phases[-1].steps
+        if path and (done or time.monotonic() - last > CHECKPOINT_SECONDS):
             write_checkpoint(path, network, optimiser, progress, mark)
             last = time.monotonic()
 
-    history = train(
+    return train(
         network, cells, phases, beta=beta, progress=progress, optimiser_state=optimiser_state, after_step=after_step
     )
-    if path:
-        path.unlink(missing_ok=True)
-    return history
 
 
 def fingerprint(cells: Cells, identity: dict) -> str:
     """A hash of the data and the settings of a fit."""
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
-    for tensor in (cells.x, cells.labels):
-        digest.update(tensor.cpu().numpy().tobytes())
+    for array in (cells.x.cpu().numpy(), cells.labels.cpu().numpy(), *cells.rows):
+        digest.update(str(array.shape).encode() + array.tobytes())
     return digest.hexdigest()
 
 

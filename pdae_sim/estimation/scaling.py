@@ -27,7 +27,7 @@ class Scaling:
         environments = [data.samples(e).astype(np.float64) for e in range(len(data.labels))]
         mean = np.mean([x.mean(0) for x in environments], axis=0)
         variance = np.mean([((x - mean) ** 2).mean(0) for x in environments], axis=0)
-        floor = 1e-12 * np.maximum(np.abs(mean), 1e-300) ** 2
+        floor = (4 * np.finfo(data.x.dtype).eps * np.abs(mean)) ** 2  # what rounding alone would leave
         return cls(mean if centred else np.zeros_like(mean), np.where(variance > floor, np.sqrt(variance), 1.0))
 
     def forward(self, x: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import logsumexp
 
-from pdae_sim._checks import whole
+from pdae_sim._checks import InputError, whole
 from pdae_sim._random import seed_sequence, stream
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.baselines import Label
@@ -42,6 +42,8 @@ class Tilting:
     def weights(self, label: Label) -> np.ndarray:
         """(n,) weights of the training cells at a label, adding to one."""
         log_weights = self._z @ (self._W @ self._train.space.label(label)) - self._log_mixture
+        if not np.isfinite(log_weights).all():
+            raise InputError("the label is too far from the training labels to tilt to; lower the dose")
         return np.exp(log_weights - logsumexp(log_weights))
 
     def effective_sample_size(self, label: Label) -> float:

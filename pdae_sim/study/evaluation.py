@@ -18,6 +18,9 @@ from pdae_sim.estimation.tilting import Tilting
 
 log = logging.getLogger(__name__)
 
+MIN_CELLS = 8
+"""Fewer cells of a held-out condition than this cannot be split and judged by."""
+
 _MMD_ROWS = 4000
 _MAX_BLOCKS = 20
 
@@ -49,10 +52,14 @@ def evaluate(
         Rows with condition, estimator, metric, value, low, high, status, error. An estimator that fails gives a row
         with its error, never a missing row.
     """
-    root = _random.seed_sequence(rng)
-    reference, given = halves(data.test, root)
+    root, test = _random.seed_sequence(rng), data.test
+    few = test.counts < MIN_CELLS
+    names = [*estimators, "ceiling"]
+    rows = [_too_few(test.conditions[e], name, test.counts[e]) for e in np.flatnonzero(few) for name in names]
+    if few.all():
+        return rows
+    reference, given = halves(test.select(~few), root)
     judged = {**estimators, "ceiling": Ceiling().fit(given)}
-    rows = []
     for e, condition in enumerate(reference.conditions):
         truth = reference.samples(e)
         for name, estimator in judged.items():
@@ -64,45 +71,59 @@ def evaluate(
 
 
 def halves(data: PerturbationData, root: np.random.SeedSequence) -> tuple[PerturbationData, PerturbationData]:
-    """Every environment split at random into two disjoint halves."""
-    first = np.zeros(len(data.x), bool)
+    """Every environment split at random into two disjoint halves, each in random order."""
+    first, second = [], []
     for e, condition in enumerate(data.conditions):
-        rows = np.flatnonzero(data.environment == e)
-        if len(rows) < 8:
-            raise InputError(
-                f"held-out condition {condition!r} has {len(rows)} cells; at least 8 are needed to judge by"
-            )
-        first[_random.stream(root, "halves", condition).permutation(rows)[: len(rows) // 2]] = True
-    return data.rows(first), data.rows(~first)
+        shuffled = _random.stream(root, "halves", condition).permutation(np.flatnonzero(data.environment == e))
+        first.append(shuffled[: len(shuffled) // 2])
+        second.append(shuffled[len(shuffled) // 2 :])
+    return data.rows(np.concatenate(first)), data.rows(np.concatenate(second))
 
 
 def measure(draw: Callable[[], np.ndarray], truth: np.ndarray) -> list[dict]:
-    """One row per metric for the draws of a predicted law against a reference sample, or one row with the error."""
+    """One row per metric for the draws of a predicted law against a reference sample; a failure is a row too."""
     try:
         predicted = draw()
         if not np.isfinite(predicted).all():
             raise ValueError(f"the prediction holds {int((~np.isfinite(predicted)).sum())} values that are not finite")
-        return [{**row, "status": "ok", "error": None} for row in _metrics(predicted, truth)]
     except Exception as error:
         log.warning("an estimator failed: %s", error)
-        failed = {"metric": "energy_distance", "value": None, "low": None, "high": None}
-        return [{**failed, "status": "failed", "error": f"{type(error).__name__}: {error}"}]
-
-
-def _metrics(predicted: np.ndarray, truth: np.ndarray) -> list[dict]:
-    estimate = energy_estimate(predicted, truth, n_blocks=min(_MAX_BLOCKS, len(truth) // 2))
-    value = worth(estimate)
-    low, high = estimate.interval
-    plain = {
-        "mmd": mmd(predicted[:_MMD_ROWS], truth[:_MMD_ROWS]),
-        "mean_difference": mean_difference(predicted, truth),
-        "mean_r2": mean_r2(predicted, truth),
-    }
-    return [
-        {"metric": "energy_distance", "value": estimate.value, "low": low, "high": high},
-        {"metric": "n_eff", "value": value.value, "low": value.low, "high": value.high if value.bounded else None},
-        *({"metric": name, "value": _or_none(number), "low": None, "high": None} for name, number in plain.items()),
+        return [_row("energy_distance", error=error)]
+    return _energy(predicted, truth) + [
+        _measured(name, metric, predicted[:rows], truth[:rows]) for name, (metric, rows) in _PLAIN.items()
     ]
+
+
+_PLAIN = {"mmd": (mmd, _MMD_ROWS), "mean_difference": (mean_difference, None), "mean_r2": (mean_r2, None)}
+
+
+def _energy(predicted: np.ndarray, truth: np.ndarray) -> list[dict]:
+    try:
+        estimate = energy_estimate(predicted, truth, n_blocks=min(_MAX_BLOCKS, len(truth) // 2))
+        value = worth(estimate)
+    except Exception as error:
+        return [_row("energy_distance", error=error), _row("n_eff", error=error)]
+    high = value.high if value.bounded else None
+    return [_row("energy_distance", estimate.value, *estimate.interval), _row("n_eff", value.value, value.low, high)]
+
+
+def _measured(name: str, metric: Callable, predicted: np.ndarray, truth: np.ndarray) -> dict:
+    try:
+        return _row(name, _or_none(metric(predicted, truth)))
+    except Exception as error:
+        return _row(name, error=error)
+
+
+def _row(metric: str, value=None, low=None, high=None, *, error: Exception | None = None) -> dict:
+    status = {"status": "ok", "error": None}
+    if error is not None:
+        status = {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+    return {"metric": metric, "value": value, "low": low, "high": high, **status}
+
+
+def _too_few(condition: str, estimator: str, n: int) -> dict:
+    error = InputError(f"the condition has {n} cells; judging needs at least {MIN_CELLS}")
+    return {"condition": condition, "estimator": estimator, **_row("energy_distance", error=error)}
 
 
 def _drawer(estimator: Estimator, condition: str, n: int, rng: object) -> Callable[[], np.ndarray]:
