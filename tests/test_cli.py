@@ -22,7 +22,7 @@ SMALL = ["--set", "design.cells=120", "--set", "design.test_cells=80"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A dataset and a model that the commands of a session left behind."""
+    """A dataset and a model that other commands left behind."""
     path = tmp_path_factory.mktemp("cli")
     assert run(["simulate", "demo", "--out", str(path / "d.h5ad"), *SMALL, "--quiet", "--json"]) == 0
     fit = [
