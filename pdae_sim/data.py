@@ -112,6 +112,12 @@ class PerturbationData:
         """(E,) number of samples per environment."""
         return np.bincount(self.environment, minlength=len(self.labels))
 
+    @cached_property
+    def rows_by_environment(self) -> tuple[np.ndarray, ...]:
+        """For each environment the row numbers of its samples, in increasing order."""
+        order = np.argsort(self.environment, kind="stable")
+        return tuple(np.split(order, np.cumsum(self.counts)[:-1]))
+
     @property
     def reference(self) -> int:
         """The environment with the zero label where there is one, else the first."""

@@ -108,14 +108,20 @@ def read_data(
     Raises:
         InputError: With the file, the field and the fix.
     """
-    adata = _open(path)
+    return _data_of(path, _open(path), condition, dose, split, control, separator)
+
+
+def _data_of(
+    path: Path, adata, condition="condition", dose="dose", split="split", control="ctrl", separator="+"
+) -> PerturbationData:
     with naming(path):
         return _from_anndata(adata, condition, dose, split, control, separator)
 
 
 def read_simulation(path: Path) -> Simulation:
     """Read simulated data with its truth."""
-    data, adata = read_data(path), _open(path)
+    adata = _open(path)
+    data = _data_of(path, adata)
     missing = [key for key in ("z_true", "z_base") if key not in adata.obsm]
     if missing or "W" not in adata.uns.get("pdae_sim", {}):
         raise InputError(f"{path}: obsm has no {' or '.join(missing or ['W'])}; truth is there in simulated files only")

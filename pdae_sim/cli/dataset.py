@@ -27,8 +27,7 @@ def simulate(
     from pdae_sim.simulation.config import WorldConfig
     from pdae_sim.simulation.worlds import WORLDS, world
 
-    output = Output(as_json, quiet)
-    output.start()
+    output = Output.started(as_json, quiet)
     io.refuse_existing(out, force=force)
     overrides = [*(set_ or []), *([] if seed is None else [f"seed={seed}"])]
     if config in WORLDS and not Path(config).exists():
@@ -57,8 +56,7 @@ def convert(
     force: Force = False,
 ) -> None:
     """Convert a CSV or Parquet table to the dataset format; problems are listed all at once."""
-    output = Output(as_json, quiet)
-    output.start()
+    output = Output.started(as_json, quiet)
     data = tables.convert(
         source,
         out,

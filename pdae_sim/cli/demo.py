@@ -32,8 +32,7 @@ def demo(
     from pdae_sim.report.page import render
     from pdae_sim.study.main_job import main_job
 
-    output = Output(as_json, quiet)
-    output.start()
+    output = Output.started(as_json, quiet)
     prepare(out, force=force)
     torch.set_num_threads(1)  # the same result whatever the machine's number of cores
     result = main_job(seed=seed, steps=steps, cells=cells, say=output.say, showing=output.fitting)

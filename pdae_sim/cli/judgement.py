@@ -28,8 +28,7 @@ def span(
     quiet: Quiet = False,
 ) -> None:
     """Verdict and certificate per condition. Support needs W: the truth of a simulated file, or --model."""
-    output = Output(as_json, quiet)
-    output.start()
+    output = Output.started(as_json, quiet)
     data = PerturbationData.read(file)
     train, space = data.train, data.space
     conditions = test or [c for c, held_out in zip(data.conditions, data.held_out, strict=True) if held_out]
@@ -51,8 +50,7 @@ def identify(model: Model, file: File, seed: Seed = 0, as_json: Json = False, qu
     """Learnt against true latents and W, on fresh cells of a simulated world."""
     from pdae_sim.study.identification import identify as compare
 
-    output = Output(as_json, quiet)
-    output.start()
+    output = Output.started(as_json, quiet)
     fitted, simulation = PDAE.load(model), Simulation.read(file)
     check_match(fitted, simulation.data, model, file)
     d = simulation.truth.z.shape[1]
@@ -83,8 +81,7 @@ def evaluate(
     from pdae_sim.study.evaluation import evaluate as measure
     from pdae_sim.study.evaluation import fitted_estimators
 
-    output = Output(as_json, quiet)
-    output.start()
+    output = Output.started(as_json, quiet)
     fitted, data = PDAE.load(model), PerturbationData.read(file)
     check_match(fitted, data, model, file)
     check_unseen(fitted, data, model, file)

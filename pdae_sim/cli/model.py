@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,7 @@ from pdae_sim.analysis.span import check_span
 from pdae_sim.cli.options import Device, File, Force, Json, Model, Out, Quiet, Seed
 from pdae_sim.cli.output import Output
 from pdae_sim.data import PerturbationData
-from pdae_sim.estimation.pdae import JOINT, PDAE, STAGED
+from pdae_sim.estimation.pdae import JOINT, PDAE, STAGED, shortened
 from pdae_sim.estimation.persistence import check_place
 
 PLANS = {"staged": STAGED, "joint": JOINT}
@@ -36,12 +35,11 @@ def fit(
     force: Force = False,
 ) -> None:
     """Fit a PDAE; started again after an interruption it goes on from its own checkpoint."""
-    output = Output(as_json, quiet)
-    output.start()
+    output = Output.started(as_json, quiet)
     check_place(out, force=force)
     choice("--plan", plan, PLANS)
     data = PerturbationData.read(file)
-    phases = PLANS[plan] if steps is None else tuple(replace(phase, steps=steps) for phase in PLANS[plan])
+    phases = shortened(PLANS[plan], steps)
     model = PDAE(latents, phases=phases, random_state=seed, device=checked_device(device))
     checkpoint = out.parent / f".{out.name}.checkpoint"
     with naming(file), output.fitting(phases) as on_step:
@@ -72,8 +70,7 @@ def predict(
     force: Force = False,
 ) -> None:
     """Sample an unseen condition; one that is not identified is refused."""
-    output = Output(as_json, quiet)
-    output.start()
+    output = Output.started(as_json, quiet)
     io.refuse_existing(out, force=force)
     fitted = PDAE.load(model)
     with naming(f"{model}: --condition"):

@@ -30,10 +30,12 @@ class Output:
     as_json: bool
     quiet: bool
 
-    def start(self) -> None:
-        """Send logs to stderr; heartbeat lines only where no progress bar is drawn."""
-        level = logging.WARNING if self.quiet or sys.stderr.isatty() else logging.INFO
+    @classmethod
+    def started(cls, as_json: bool, quiet: bool) -> Output:
+        """Speech with logs sent to stderr; heartbeat lines only where no progress bar is drawn."""
+        level = logging.WARNING if quiet or sys.stderr.isatty() else logging.INFO
         logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr, force=True)
+        return cls(as_json, quiet)
 
     def result(self, payload: dict, text: str | Table | Sequence[str | Table]) -> None:
         """The result: `payload` as JSON, or `text` for people."""

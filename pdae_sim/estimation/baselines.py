@@ -138,7 +138,6 @@ def draw(data: PerturbationData, environments: Sequence[int], n: int, rng: objec
     """n row numbers: an environment uniformly, then one of its cells, with replacement."""
     generator = stream(seed_sequence(rng), "cells")
     chosen = np.asarray(environments)[generator.integers(len(environments), size=whole("n", n))]
-    rows = [np.flatnonzero(data.environment == e) for e in range(len(data.labels))]
     within = (generator.random(n) * data.counts[chosen]).astype(np.int64)
     starts = np.concatenate([[0], np.cumsum(data.counts)])
-    return np.concatenate(rows)[starts[chosen] + within]
+    return np.concatenate(data.rows_by_environment)[starts[chosen] + within]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class PDAE:
 
     Attributes:
         perturbation_matrix_: Ŵ (d_Z, K) in the units of the labels; zero on perturbations outside the training span.
+        train_labels_, train_counts_: (E, K) labels and (E,) cells of the training environments.
         history_: One dictionary per recorded step: phase, step, the loss terms.
 
     References:
@@ -209,7 +211,7 @@ class PDAE:
             raise InputError("a fit needs at least two training conditions that differ; only one is there")
         self.space_, self.features_ = data.space, data.features
         self.train_labels_ = data.labels.copy()
-        self._counts = data.counts.copy()
+        self.train_counts_ = data.counts.copy()
         self._scaling = Scaling.of(data, centred=self.architecture.output == "linear")
         self._label_scaling = LabelScaling.of(data.labels)
         d_X, rank = (
@@ -235,7 +237,7 @@ class PDAE:
         return Cells(
             torch.from_numpy(self._scaling.forward(data.x)).to(self.device),
             torch.tensor(labels, dtype=torch.float32, device=self.device),
-            tuple(np.flatnonzero(data.environment == e) for e in range(len(labels))),
+            data.rows_by_environment,
             _random.child(_random.seed_sequence(self.random_state), "training"),
         )
 
@@ -266,7 +268,7 @@ class PDAE:
             "scaling.centre": self._scaling.centre,
             "scaling.scale": self._scaling.scale,
             "train_labels": self.train_labels_,
-            "train_counts": self._counts,
+            "train_counts": self.train_counts_,
             "perturbation_matrix": self.perturbation_matrix_,
             "base": self._base.astype(np.float32),
             "base_environment": self._base_environment.astype(np.int64),
@@ -276,7 +278,7 @@ class PDAE:
         arrays = {k: v.numpy() for k, v in tensors.items() if not k.startswith("network.")}
         self.space_ = LabelSpace(tuple(config["names"]), control=config["control"])
         self.features_, self.history_ = tuple(config["features"]), history
-        self.train_labels_, self._counts = arrays["train_labels"], arrays["train_counts"]
+        self.train_labels_, self.train_counts_ = arrays["train_labels"], arrays["train_counts"]
         self._scaling = Scaling(arrays["scaling.centre"], arrays["scaling.scale"])
         self._label_scaling = LabelScaling.of(self.train_labels_)
         self.perturbation_matrix_, self._d_Z = arrays["perturbation_matrix"], len(arrays["perturbation_matrix"])
@@ -286,10 +288,10 @@ class PDAE:
             {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
         )
 
-    @property
-    def train_counts_(self) -> np.ndarray:
-        """(E,) cells of each training environment, in the order of `train_labels_`."""
-        return self._counts
+
+def shortened(phases: Sequence[Phase], steps: int | None) -> tuple[Phase, ...]:
+    """The phases with `steps` gradient steps each; as they are when it is None."""
+    return tuple(phases) if steps is None else tuple(replace(phase, steps=steps) for phase in phases)
 
 
 def canonical(data: PerturbationData) -> PerturbationData:

@@ -73,8 +73,8 @@ def evaluate(
 def halves(data: PerturbationData, root: np.random.SeedSequence) -> tuple[PerturbationData, PerturbationData]:
     """Every environment split at random into two disjoint halves, each in random order."""
     first, second = [], []
-    for e, condition in enumerate(data.conditions):
-        shuffled = _random.stream(root, "halves", condition).permutation(np.flatnonzero(data.environment == e))
+    for condition, rows in zip(data.conditions, data.rows_by_environment, strict=True):
+        shuffled = _random.stream(root, "halves", condition).permutation(rows)
         first.append(shuffled[: len(shuffled) // 2])
         second.append(shuffled[len(shuffled) // 2 :])
     return data.rows(np.concatenate(first)), data.rows(np.concatenate(second))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from pdae_sim import _random
 from pdae_sim.analysis.verdict import Verdict, judge
 from pdae_sim.data import Simulation
-from pdae_sim.estimation.pdae import PDAE, STAGED
+from pdae_sim.estimation.pdae import PDAE, STAGED, shortened
 from pdae_sim.simulation.worlds import world
 from pdae_sim.study.evaluation import evaluate, fitted_estimators
 from pdae_sim.study.identification import Identification, identify
@@ -69,7 +69,7 @@ def main_job(
     overrides = () if cells is None else (f"design.cells={cells}", f"design.test_cells={cells}")
     simulation = world("demo", overrides, seed=seed).simulate()
     data = simulation.data
-    phases = STAGED if steps is None else tuple(replace(phase, steps=steps) for phase in STAGED)
+    phases = shortened(STAGED, steps)
     say(f"fitting a PDAE to {', '.join(data.train.conditions)}")
     with showing(phases) as on_step:
         model = PDAE(2, phases=phases, random_state=seed).fit(data, on_step=on_step)
