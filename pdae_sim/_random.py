@@ -30,6 +30,22 @@ def child(root: np.random.SeedSequence, *names: object) -> np.random.SeedSequenc
     return np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, *key))
 
 
+class Streams:
+    """Generators by name under one root, each made on first use and continued after.
+
+    What is drawn block by block is what would be drawn at once, as long as each name serves one call a block.
+    """
+
+    def __init__(self, root: np.random.SeedSequence, *names: object) -> None:
+        self._root = child(root, *names)
+        self._open: dict[str, np.random.Generator] = {}
+
+    def __getitem__(self, name: str) -> np.random.Generator:
+        if name not in self._open:
+            self._open[name] = stream(self._root, name)
+        return self._open[name]
+
+
 def torch_seed(root: np.random.SeedSequence, *names: object) -> int:
     """A 63-bit seed for `torch.Generator.manual_seed` under a path of names."""
     return int(stream(root, *names).integers(2**63))

@@ -1,0 +1,32 @@
+"""Parts of a world as plain values: a kind and its fields, enough to rebuild the part exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+from pdae_sim._checks import InputError, near_misses
+
+
+def to_state(part: object, kinds: Mapping[str, type]) -> dict:
+    """``{"kind": name, **fields}`` of a dataclass; values stay as they are (numbers, strings, arrays).
+
+    Args:
+        part: An instance of one of `kinds`.
+        kinds: Classes by the name that files use.
+    """
+    kind = next(name for name, cls in kinds.items() if type(part) is cls)
+    return {"kind": kind, **{field.name: getattr(part, field.name) for field in fields(part)}}
+
+
+def from_state(state: Mapping, kinds: Mapping[str, type]) -> object:
+    """The part that `to_state` described.
+
+    Raises:
+        InputError: If the kind is unknown, for instance one of a newer version or of the user's own.
+    """
+    settings = dict(state)
+    kind = settings.pop("kind", None)
+    if kind not in kinds:
+        raise InputError(f"unknown kind {kind!r}; {near_misses(str(kind), kinds)}")
+    return kinds[kind](**settings)

@@ -1,0 +1,125 @@
+"""Mixings: they invert, their slopes are as stated, their states rebuild them."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdae_sim import strategies
+from pdae_sim._checks import InputError
+from pdae_sim.simulation.mixings import (
+    ACTIVATIONS,
+    LinearTanh,
+    Mixing,
+    Orthonormal,
+    SmoothLeaky,
+    mixing_from_state,
+    mixing_state,
+    random_mixing,
+)
+
+EPS = np.finfo(float).eps
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+everywhere = pytest.mark.parametrize("far", [1e-3, 1.0, 1e3, 1e6])
+
+
+class TestMixings:
+    @everywhere
+    @pytest.mark.parametrize("activation", list(ACTIVATIONS))
+    @pytest.mark.parametrize("depth", [0, 1, 3])
+    @pytest.mark.parametrize("n_observed", [3, 8])
+    def test_every_member_inverts_to_ten_digits(self, activation, depth, n_observed, far):
+        mixing = random_mixing(3, n_observed, rng=rng(depth), activation=activation, depth=depth)
+        z = far * rng(1).normal(size=(200, 3))
+        gap = np.linalg.norm(mixing.inverse(mixing(z)) - z, axis=1)
+        assert (gap < 1e-10 * np.maximum(np.linalg.norm(z, axis=1), 1)).all()
+
+    @everywhere
+    @pytest.mark.parametrize("activation", ["tanh", "leaky"])
+    @pytest.mark.parametrize("condition", [1.01, 10, 1e4, 1e8])
+    def test_a_hard_member_inverts_to_its_condition(self, activation, condition, far):
+        """Tolerance c · eps · cond, c = 100 for some ten operations on ten coordinates."""
+        mixing = random_mixing(3, 6, rng=rng(), activation=activation, condition=condition)
+        z = far * rng(1).normal(size=(200, 3))
+        gap = np.linalg.norm(mixing.inverse(mixing(z)) - z, axis=1)
+        assert (gap < 100 * EPS * condition * np.maximum(np.linalg.norm(z, axis=1), 1)).all()
+
+    @given(st.integers(1, 4).flatmap(strategies.mixings), seeds)
+    def test_drawn_mixings_invert(self, mixing, seed):
+        z = rng(seed).normal(size=(20, mixing.layers[0].Q.shape[1]))
+        gap = np.abs(mixing.inverse(mixing(z)) - z).max()
+        assert gap < 1000 * EPS * mixing.condition_number * (1 + np.abs(z).max())
+
+    @pytest.mark.parametrize(
+        "layer", [LinearTanh(0.3), LinearTanh(1e-6), LinearTanh(50.0), SmoothLeaky(0.25), SmoothLeaky(1.0)]
+    )
+    @given(u=st.floats(-1e8, 1e8))
+    def test_layers_invert_and_increase(self, layer, u):
+        x, low = layer.forward(np.array(u)), layer.slopes[0]
+        assert abs(layer.inverse(x) - u) <= 50 * EPS * max(abs(u), 1) / low
+        assert layer.forward(np.array(u + 1)) > x
+
+    @pytest.mark.parametrize("activation", ["tanh", "leaky"])
+    @pytest.mark.parametrize("condition", [None, 3.0, 50.0])
+    def test_the_bound_on_the_condition_number_holds(self, activation, condition):
+        """Jacobians by central differences, error some h² + eps / h of their size."""
+        mixing = random_mixing(3, 5, rng=rng(2), activation=activation, condition=condition)
+        if condition is not None:
+            assert mixing.condition_number == pytest.approx(condition)
+        z, h = 2 * rng(3).normal(size=(300, 3)), 1e-5
+        J = np.stack([(mixing(z + h * e) - mixing(z - h * e)) / (2 * h) for e in np.eye(3)], axis=-1)
+        s = np.linalg.svd(J, compute_uv=False)
+        assert ((s[:, 0] / s[:, -1]) <= mixing.condition_number * (1 + 1e-6)).all()
+        assert (s[:, 0] / s[:, -1]).max() > 1.05
+
+    def test_slopes_reach_their_bounds(self):
+        """The bound is attained: at the origin and far out for tanh, on either side for the leaky rectifier."""
+        h = 1e-4
+        for layer, steep, flat in ((LinearTanh(0.3), 0.0, 40.0), (SmoothLeaky(0.25), 1e4, -1e4)):
+            at = [(layer.forward(np.array(u + h)) - layer.forward(np.array(u - h))) / (2 * h) for u in (flat, steep)]
+            assert np.allclose(at, layer.slopes, rtol=1e-6)
+
+    def test_a_linear_mixing_is_a_scaled_isometry(self):
+        mixing = random_mixing(2, 5, rng=rng(), activation="linear", gain=2.0)
+        z = rng(1).normal(size=(2, 2))
+        assert np.linalg.norm(np.diff(mixing(z), axis=0)) == pytest.approx(2 * np.linalg.norm(np.diff(z, axis=0)))
+        assert mixing.condition_number == 1
+
+    @given(st.integers(1, 3).flatmap(strategies.mixings))
+    def test_its_state_is_json_and_rebuilds_it_exactly(self, mixing):
+        again = mixing_from_state(json.loads(json.dumps(mixing_state(mixing))))
+        z = rng().normal(size=(4, mixing.layers[0].Q.shape[1]))
+        assert np.array_equal(again(z), mixing(z))
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"n_observed": 2}, "n_observed must be at least n_latents = 3"),
+            ({"activation": "relu"}, "activation must be one of tanh, leaky, linear"),
+            ({"condition": 1.0}, "condition must be greater than 1"),
+            ({"depth": -1}, "depth must be a whole number ≥ 0"),
+            ({"gain": 0.0}, "gain be positive"),
+        ],
+    )
+    def test_bad_options(self, options, message):
+        with pytest.raises(InputError, match=message):
+            random_mixing(**{"n_latents": 3, "n_observed": 5, "rng": rng()} | options)
+
+    def test_a_map_that_is_not_orthonormal_is_refused(self):
+        with pytest.raises(InputError, match="orthonormal columns"):
+            Orthonormal(np.ones((2, 2)), np.zeros(2))
+
+
+def test_mixing_is_a_stack():
+    """The first layer acts first."""
+    lift = Orthonormal(np.array([[1.0], [0.0]]), np.array([1.0, 2.0]))
+    assert Mixing((lift, SmoothLeaky(1.0)))(np.array([[3.0]])).tolist() == [[4.0, 2.0]]
