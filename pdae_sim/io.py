@@ -8,7 +8,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from pdae_sim._checks import InputError, naming, near_misses
 from pdae_sim.data import PerturbationData, Simulation, Truth
 from pdae_sim.labels import LabelError, LabelSpace, read_dose
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 log = logging.getLogger(__name__)
 
@@ -76,10 +76,12 @@ def write_simulation(path: Path, simulation: Simulation, *, force: bool = False)
     """Write simulated data with its truth, its configuration and the state that rebuilds its simulator."""
     adata, truth = _to_anndata(simulation.data), simulation.truth
     adata.obsm["z_true"], adata.obsm["z_base"] = truth.z, truth.z_base
+    simulator, arrays = packed(simulation.simulator)
     adata.uns["pdae_sim"] |= {
         "W": truth.perturbation_matrix,
         "Sigma": truth.covariance,
-        "simulator": json.dumps(simulation.simulator),
+        "simulator": json.dumps(simulator),
+        "arrays": {str(i): array for i, array in enumerate(arrays)},
         "config": json.dumps(simulation.config),
         "seed": str(simulation.seed),
     }
@@ -126,8 +128,35 @@ def read_simulation(path: Path) -> Simulation:
     if missing or "W" not in adata.uns.get("pdae_sim", {}):
         raise InputError(f"{path}: obsm has no {' or '.join(missing or ['W'])}; truth is there in simulated files only")
     uns = adata.uns["pdae_sim"]
+    if int(uns.get("schema_version", 0)) < SCHEMA_VERSION:
+        raise InputError(f"{path}: its truth was written by an older version of pdae_sim; simulate it again")
     truth = Truth(*(np.asarray(v, float) for v in (adata.obsm["z_true"], adata.obsm["z_base"], uns["W"], uns["Sigma"])))
-    return Simulation(data, truth, json.loads(uns["simulator"]), json.loads(uns["config"]), str(uns["seed"]))
+    simulator = unpacked(json.loads(uns["simulator"]), uns.get("arrays", {}))
+    return Simulation(data, truth, simulator, json.loads(uns["config"]), str(uns["seed"]))
+
+
+def packed(tree: object) -> tuple[object, list[np.ndarray]]:
+    """A nested state as JSON values, its arrays taken out and counted: ``{"array": 3}`` stands for the fourth."""
+    arrays: list[np.ndarray] = []
+
+    def walk(node: object) -> object:
+        if isinstance(node, np.ndarray):
+            arrays.append(node)
+            return {"array": len(arrays) - 1}
+        if isinstance(node, dict):
+            return {key: walk(value) for key, value in node.items()}
+        return [walk(value) for value in node] if isinstance(node, (list, tuple)) else node
+
+    return walk(tree), arrays
+
+
+def unpacked(tree: object, arrays: Mapping[str, np.ndarray]) -> object:
+    """The state that `packed` took apart."""
+    if isinstance(tree, dict) and tree.keys() == {"array"}:
+        return np.asarray(arrays[str(tree["array"])])
+    if isinstance(tree, dict):
+        return {key: unpacked(value, arrays) for key, value in tree.items()}
+    return [unpacked(value, arrays) for value in tree] if isinstance(tree, list) else tree
 
 
 def has_truth(path: Path) -> bool:
@@ -188,7 +217,7 @@ def _to_anndata(data: PerturbationData):
 
 def as_float32(x: np.ndarray, features: Sequence[str]) -> np.ndarray:
     """x in the dataset's precision; values beyond its range are refused with their column."""
-    beyond = (np.abs(x) > np.finfo(np.float32).max).any(0)
+    beyond = np.maximum(x.max(0), -x.min(0)) > np.finfo(np.float32).max
     if beyond.any():
         name = features[int(np.flatnonzero(beyond)[0])]
         raise InputError(f"column {name!r} holds values beyond the range of float32; change its unit")

@@ -10,8 +10,9 @@ import pytest
 from pdae_sim import energy_distance
 from pdae_sim._checks import InputError
 from pdae_sim.analysis.discrepancy import mean_difference, mean_r2, mmd
-from pdae_sim.analysis.verdict import NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED, judge
+from pdae_sim.analysis.verdict import judge
 from pdae_sim.analysis.worth import EnergyEstimate, energy_estimate, worth
+from pdae_sim.verdicts import NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED
 
 TRAIN = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]])
 W = np.array([[1.5, 0.0, 1.0], [0.0, 1.5, 1.0]])

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from pdae_sim._checks import InputError
-from pdae_sim.analysis.verdict import NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED
 from pdae_sim.report import figures
 from pdae_sim.report.page import (
     Callout,
@@ -29,6 +28,7 @@ from pdae_sim.report.page import (
 )
 from pdae_sim.report.palette import ENVIRONMENTS, NARROW, PREDICTED, TRUE, VERDICTS, WIDE
 from pdae_sim.report.planes import principal_axes
+from pdae_sim.verdicts import NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED
 
 HOSTILE = '<script>alert("x")</script>$a_{$ & \'"'
 

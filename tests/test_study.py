@@ -188,7 +188,8 @@ def test_identification_is_perfect_for_the_truth_and_rejects_a_wrong_matrix(simu
 
 
 def test_the_demo_world_shows_all_three_situations():
-    from pdae_sim.analysis.verdict import NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED, judge
+    from pdae_sim.analysis.verdict import judge
+    from pdae_sim.verdicts import NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED
 
     simulation = world("demo", ("design.cells=4096", "design.test_cells=10")).simulate()
     train, test = simulation.data.train, simulation.data.test

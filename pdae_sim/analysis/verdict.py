@@ -9,11 +9,7 @@ import numpy as np
 
 from pdae_sim._checks import InputError, matrix
 from pdae_sim.analysis.span import SpanCertificate, check_span
-
-MIN_EFFECTIVE_CELLS = 100.0
-"""A label is supported if importance sampling from the training environments would be worth this many of its cells."""
-
-SUPPORTED, OFF_SUPPORT, NOT_IDENTIFIED = "identified and supported", "identified, off support", "not identified"
+from pdae_sim.verdicts import MIN_EFFECTIVE_CELLS, in_words
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +31,7 @@ class Verdict:
     @property
     def name(self) -> str:
         """The verdict in words; ``identified`` where support is unknown."""
-        if not self.certificate.identified:
-            return NOT_IDENTIFIED
-        return {True: SUPPORTED, False: OFF_SUPPORT, None: "identified"}[self.supported]
+        return in_words(self.certificate.identified, self.supported)
 
 
 def judge(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from pdae_sim import __version__
-from pdae_sim.analysis.verdict import NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED, Verdict
+from pdae_sim.analysis.verdict import Verdict
 from pdae_sim.data import PerturbationData
 from pdae_sim.report import figures
 from pdae_sim.report.page import Callout, Fact, Illustration, Page, Section, Table
 from pdae_sim.study.main_job import MainJob
+from pdae_sim.verdicts import NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED
 
 _ADVICE = {
     SUPPORTED: "Use the prediction; how well it did is in the tables below.",

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from pdae_sim.analysis.verdict import NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED
+from pdae_sim.verdicts import NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED
 
 P = ParamSpec("P")
 

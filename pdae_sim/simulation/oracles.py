@@ -1,0 +1,142 @@
+"""What is true of an unseen label in a world that is known: in the span or not, supported or not.
+
+Written apart from `pdae_sim.analysis`, which must reach the same verdicts from less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+from scipy import integrate, linalg
+
+from pdae_sim._linalg import echelon
+from pdae_sim.simulation.assumptions import EXTRAPOLATION, Assumptions
+from pdae_sim.simulation.latent import LinearLatentModel
+from pdae_sim.simulation.laws import Gaussian
+from pdae_sim.simulation.mechanisms import Mechanisms
+from pdae_sim.verdicts import MIN_EFFECTIVE_CELLS, in_words
+
+
+@dataclass(frozen=True, eq=False)
+class TrueVerdict:
+    """The truth about one unseen label.
+
+    Args:
+        in_span: Whether l − l_0 lies in the span of the training shifts, by exact arithmetic.
+        guaranteed: Whether that settles P(x | l): in the span, in a world where claim 2.4 applies.
+        effective_cells: Σ_e n_e / (1 + χ²(P_l ‖ P_e)), which is Σ_e n_e exp(−δ_e²) for Gaussian shifts (claim 2.9);
+            None where it has no closed form.
+        supported: Whether that reaches `MIN_EFFECTIVE_CELLS`; None if not in the span or unknown.
+    """
+
+    in_span: bool
+    guaranteed: bool
+    effective_cells: float | None
+    supported: bool | None
+
+    @property
+    def name(self) -> str:
+        """The verdict in words."""
+        return in_words(self.in_span, self.supported)
+
+
+def true_verdicts(
+    latent: LinearLatentModel,
+    train: np.ndarray,
+    test: np.ndarray,
+    counts: Sequence[int],
+    assumptions: Assumptions,
+) -> list[TrueVerdict]:
+    """The truth about each test label.
+
+    Args:
+        latent: The latent model of the world.
+        train: (E, K) training labels; the reference is the row of zeros where there is one, else the first.
+        test: (T, K) labels to judge.
+        counts: (E,) training cells.
+        assumptions: Those of the world.
+    """
+    known, guaranteed = in_span(train, test), assumptions.hold(*EXTRAPOLATION)
+    verdicts = []
+    for inside, label in zip(known, test, strict=True):
+        cells = effective_cells(latent, train, label, counts)
+        supported = None if cells is None or not inside else cells >= MIN_EFFECTIVE_CELLS
+        verdicts.append(TrueVerdict(inside, inside and guaranteed, cells, supported))
+    return verdicts
+
+
+def in_span(train: np.ndarray, test: np.ndarray) -> list[bool]:
+    """Whether each test label lies in the affine hull of the training labels, over the rationals.
+
+    Doses are read as the shortest decimals that print them. One elimination answers for all: in [L | T], reduced over
+    the columns of L, a test column is in the span if it vanishes below the last pivot.
+    """
+    origin, *rest = _rationals(train)
+    shifts, targets = _differences(rest, origin), _differences(_rationals(test), origin)
+    rows = [list(row) for row in zip(*shifts, *targets, strict=True)]
+    reduced, pivots = echelon(rows, len(shifts))
+    return [not any(row[len(shifts) + t] for row in reduced[len(pivots) :]) for t in range(len(targets))]
+
+
+def effective_cells(
+    latent: LinearLatentModel, train: np.ndarray, label: np.ndarray, counts: Sequence[int]
+) -> float | None:
+    """Σ_e n_e / (1 + χ²(P_l ‖ P_e)) over training environments; None where it is not known."""
+    target = latent.mechanisms(label)
+    fractions = [overlap(latent, target, latent.mechanisms(row)) for row in train]
+    if any(fraction is None for fraction in fractions):
+        return None
+    return float(np.dot(counts, fractions))
+
+
+def overlap(latent: LinearLatentModel, target: Mechanisms, source: Mechanisms) -> float | None:
+    """1 / (1 + χ²(target ‖ source)): the fraction of source cells that importance sampling keeps.
+
+    For Gaussian laws in closed form; for other laws under pure shifts by quadrature in each independent noise.
+    """
+    if isinstance(latent.noise, Gaussian):
+        return _gaussian_overlap(target, source)
+    if latent.departures:
+        return None
+    moved = (target.shift - source.shift) / target.scale
+    return float(np.prod([_shift_overlap(latent.noise, a) for a in moved]))
+
+
+def _gaussian_overlap(target: Mechanisms, source: Mechanisms) -> float | None:
+    """∫ p²/q = |P| |R|^{−½} |Q|^{−½} exp(½ δᵀ(R + R Q⁻¹ R) δ), P and R the precisions of p and q, Q = 2 P − R."""
+    if not (target.scale.all() and source.scale.all()):
+        return None
+    P, R = linalg.inv(target.covariance), linalg.inv(source.covariance)
+    Q, delta = 2 * P - R, target.mean - source.mean
+    if np.linalg.eigvalsh(Q)[0] <= 0:
+        return 0.0
+    logs = [np.linalg.slogdet(M)[1] for M in (P, R, Q)]
+    exponent = delta @ (R + R @ linalg.solve(Q, R)) @ delta
+    return float(np.exp(-(logs[0] - logs[1] / 2 - logs[2] / 2 + exponent / 2)))
+
+
+def _shift_overlap(law, move: float) -> float:
+    """1 / ∫ p(u − a)² / p(u) du."""
+    if move == 0:
+        return 1.0
+
+    def integrand(u: float) -> float:
+        with np.errstate(invalid="ignore", over="ignore"):
+            value = float(np.exp(2 * law.log_density(np.array(u - move)) - law.log_density(np.array(u))))
+        return 0.0 if np.isnan(value) else value
+
+    reach = 40.0 + abs(move)
+    value, _ = integrate.quad(integrand, -reach, reach, points=sorted({0.0, float(move)}), limit=400)
+    return 1.0 / value if np.isfinite(value) and value >= 1 else 0.0
+
+
+def _rationals(labels: np.ndarray) -> list[list[Fraction]]:
+    return [[Fraction(Decimal(repr(float(dose)))) for dose in row] for row in labels]
+
+
+def _differences(rows: list[list[Fraction]], origin: list[Fraction]) -> list[list[Fraction]]:
+    return [[a - b for a, b in zip(row, origin, strict=True)] for row in rows]

@@ -1,0 +1,99 @@
+"""Label spaces, doses, labels and the strings that spell them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+
+from hypothesis import strategies as st
+
+from pdae_sim._checks import choice, whole
+from pdae_sim.labels import LabelSpace
+
+_SHORT_UNITS = (1, 2, 4, 5, 10, 100)  # denominators whose quotients are short decimals
+UNITS = {"int": (1,), "fraction": (1, 2, 3, 7, 10), "decimal": _SHORT_UNITS, "float": _SHORT_UNITS}
+_QUOTIENT: dict[str, Callable[[int, int], object]] = {
+    "int": lambda n, unit: n // unit,
+    "fraction": Fraction,
+    "decimal": lambda n, unit: Decimal(n) / unit,
+    "float": lambda n, unit: n / unit,
+}
+KINDS = tuple(UNITS)
+"""The kinds of number a dose may be: ``int``, ``fraction``, ``decimal`` and ``float`` (short decimals such as 0.1)."""
+
+
+def quotient(kind: str) -> Callable[[int, int], object]:
+    """n, unit ↦ n / unit as a number of one kind."""
+    return _QUOTIENT[choice("kind", kind, KINDS)]
+
+
+def label_spaces(*, min_size: int = 1, max_size: int = 4) -> st.SearchStrategy[LabelSpace]:
+    """Label spaces; shrinks to few perturbations with short names.
+
+    Args:
+        min_size: Least number K of perturbations.
+        max_size: Greatest K.
+
+    Example:
+        >>> from hypothesis import find
+        >>> len(find(label_spaces(min_size=2), lambda space: True)) == 2
+        True
+    """
+    alphabet = st.characters(categories=("Lu", "Ll", "Nd", "Pd", "Sm", "So"), exclude_characters="+:")
+    names = st.text(alphabet, min_size=1, max_size=6).filter(lambda name: name != "ctrl")
+    return st.lists(names, min_size=min_size, max_size=max_size, unique=True).map(
+        lambda found: LabelSpace(tuple(found))
+    )
+
+
+def doses(kind: str = "fraction", *, largest: int = 6) -> st.SearchStrategy:
+    """Doses of one kind of number, negative ones included; shrinks to 0.
+
+    Args:
+        kind: One of `KINDS`.
+        largest: Greatest magnitude of the numerator; the denominators are small.
+    """
+    return st.builds(quotient(kind), st.integers(-largest, largest), st.sampled_from(UNITS[kind]))
+
+
+def labels(n_perturbations: int, *, kind: str = "fraction") -> st.SearchStrategy[tuple]:
+    """Labels (K,) as tuples of numbers of one kind; shrinks to the control.
+
+    Args:
+        n_perturbations: K.
+        kind: One of `KINDS`.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(labels(2, kind="int"), any) in {(0, 1), (1, 0)}
+        True
+    """
+    return st.tuples(*[doses(kind)] * whole("n_perturbations", n_perturbations))
+
+
+def conditions(space: LabelSpace) -> st.SearchStrategy[str]:
+    """Condition strings of a label space, canonical or not; shrinks to the control."""
+    return spellings(space).map(lambda pair: pair[0])
+
+
+@st.composite
+def spellings(draw: st.DrawFn, space: LabelSpace) -> tuple[str, tuple[Fraction, ...]]:
+    """A condition string beside the label it must be read as, planted.
+
+    The string may list the parts in any order, pad them, spell out a dose of 1 or 0 and mention the control.
+    """
+    chosen = draw(st.lists(st.sampled_from(range(len(space))), unique=True)) if len(space) else []
+    amounts = [draw(doses("fraction")) if draw(st.booleans()) else Fraction(1) for _ in chosen]
+    written = [
+        _written(space, space.names[k], dose, draw(st.booleans())) for k, dose in zip(chosen, amounts, strict=True)
+    ]
+    if not written or draw(st.booleans()):
+        written.insert(draw(st.integers(0, len(written))), space.control)
+    joint = draw(st.sampled_from([space.separator, f" {space.separator} "]))
+    known = dict(zip(chosen, amounts, strict=True))
+    return joint.join(written), tuple(known.get(k, Fraction(0)) for k in range(len(space)))
+
+
+def _written(space: LabelSpace, name: str, dose: Fraction, bare: bool) -> str:
+    return name if dose == 1 and bare else f"{name}{space.dose_separator}{dose}"
