@@ -86,7 +86,7 @@ class TestWheel:
             assert [clause.operator for clause in requirement.specifier] == [">="], str(requirement)
 
     def test_what_only_tests_need_is_an_extra(self, metadata):
-        assert {"testing", "dev", "all"} <= set(metadata.get_all("Provides-Extra"))
+        assert {"testing", "flows", "dev", "all"} <= set(metadata.get_all("Provides-Extra"))
         needed = {r.name for r in map(Requirement, metadata.get_all("Requires-Dist")) if r.marker is None}
         assert not needed & {"hypothesis", "pytest", "sympy", "dcor", "sempler", "ruff", "jax", "scanpy"}
 

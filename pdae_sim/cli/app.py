@@ -19,6 +19,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 for name, command in {
     "demo": demo.demo,
     "simulate": dataset.simulate,
+    "worlds": dataset.worlds,
     "convert": dataset.convert,
     "fit": model.fit,
     "predict": model.predict,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 from pdae_sim import io, tables
 from pdae_sim._checks import InputError, naming, near_misses
 from pdae_sim.cli.options import Force, Json, Out, Quiet, Seed
 from pdae_sim.cli.output import Output, table
-from pdae_sim.data import PerturbationData
+from pdae_sim.data import PerturbationData, Simulation
+
+if TYPE_CHECKING:
+    from pdae_sim.simulation.config import WorldConfig
 
 
 def simulate(
@@ -24,21 +29,24 @@ def simulate(
     force: Force = False,
 ) -> None:
     """Simulate a dataset with its truth."""
-    from pdae_sim.simulation.config import WorldConfig
+    output = Output.started(as_json, quiet)
+    io.refuse_existing(out, force=force)
+    overrides = (*(set_ or ()), *(() if seed is None else (f"seed={seed}",)))
+    with naming(config):
+        simulation = _configured(config, overrides).simulate()
+    simulation.write(out, force=force)
+    truth = _Truth.of(simulation)
+    _describe(output, out, simulation.data, truth)
+
+
+def worlds(seed: Seed = 0, as_json: Json = False, quiet: Quiet = False) -> None:
+    """List the named worlds: how hard each is, and which assumptions it breaks."""
     from pdae_sim.simulation.worlds import WORLDS, world
 
     output = Output.started(as_json, quiet)
-    io.refuse_existing(out, force=force)
-    overrides = [*(set_ or []), *([] if seed is None else [f"seed={seed}"])]
-    if config in WORLDS and not Path(config).exists():
-        simulation = world(config, tuple(overrides)).simulate()
-    elif Path(config).suffix != ".toml":
-        raise InputError(f"CONFIG {config!r} is neither a .toml file nor a named world; {near_misses(config, WORLDS)}")
-    else:
-        with naming(config):
-            simulation = WorldConfig.read(Path(config), overrides).simulate()
-    simulation.write(out, force=force)
-    _describe(output, out, simulation.data)
+    rows = [(name, ", ".join(world(name, seed=seed).breaks), entry.difficulty) for name, entry in WORLDS.items()]
+    payload = {"worlds": [{"name": n, "breaks": b.split(", ") if b else [], "difficulty": d} for n, b, d in rows]}
+    output.result(payload, table("Named worlds", ("name", "breaks", "difficulty"), rows))
 
 
 def convert(
@@ -71,14 +79,46 @@ def convert(
     _describe(output, out, data)
 
 
-def _describe(output: Output, out: Path, data: PerturbationData) -> None:
+def _configured(config: str, overrides: tuple[str, ...]) -> WorldConfig:
+    from pdae_sim.simulation.config import WorldConfig
+    from pdae_sim.simulation.worlds import WORLDS, world
+
+    if config in WORLDS and not Path(config).exists():
+        return world(config, overrides)
+    if Path(config).suffix != ".toml":
+        raise InputError(f"neither a .toml file nor a named world; {near_misses(config, WORLDS)}")
+    return WorldConfig.read(Path(config), overrides)
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """What the simulator knows of the held-out conditions."""
+
+    breaks: tuple[str, ...]
+    verdicts: dict[str, str]
+
+    @classmethod
+    def of(cls, simulation: Simulation) -> _Truth:
+        from pdae_sim.simulation.simulator import Simulator
+
+        simulator, data = Simulator.from_state(simulation.simulator), simulation.data
+        held_out = data.held_out
+        judged = simulator.verdicts(data.labels[held_out], data.labels[~held_out], data.counts[~held_out])
+        names = np.array(data.conditions)[held_out].tolist()
+        verdicts = {name: verdict.name for name, verdict in zip(names, judged, strict=True)}
+        return cls(simulator.assumptions().broken, verdicts)
+
+
+def _describe(output: Output, out: Path, data: PerturbationData, truth: _Truth | None = None) -> None:
     split = ["test" if held_out else "train" for held_out in data.held_out]
-    rows = list(zip(data.conditions, data.counts.tolist(), split, strict=True))
-    payload = {
-        "file": str(out),
-        "cells": len(data.x),
-        "features": data.x.shape[1],
-        "conditions": [{"condition": c, "cells": n, "split": s} for c, n, s in rows],
-    }
+    rows = [
+        {"condition": c, "cells": n, "split": s}
+        for c, n, s in zip(data.conditions, data.counts.tolist(), split, strict=True)
+    ]
+    payload = {"file": str(out), "cells": len(data.x), "features": data.x.shape[1], "conditions": rows}
     title = f"{out}: {len(data.x)} cells, {data.x.shape[1]} features"
-    output.result(payload, table(title, ("condition", "cells", "split"), rows))
+    if truth is not None:
+        rows = [row | {"verdict": truth.verdicts.get(row["condition"])} for row in rows]
+        payload |= {"conditions": rows, "breaks": list(truth.breaks)}
+        title += f"; breaks {', '.join(truth.breaks)}" if truth.breaks else "; every assumption of the theory holds"
+    output.result(payload, table(title, tuple(rows[0]), [tuple(v or "" for v in row.values()) for row in rows]))

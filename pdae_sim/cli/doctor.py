@@ -10,7 +10,7 @@ from pdae_sim.cli.options import Json, Quiet, Seed
 from pdae_sim.cli.output import Output, table
 
 CORE = ("numpy", "scipy", "torch", "networkx", "pandas", "pyarrow", "anndata", "matplotlib", "pydantic", "safetensors")
-OPTIONAL = {"hypothesis": "testing", "sympy": "dev", "dcor": "dev", "sempler": "dev", "ruff": "dev"}
+OPTIONAL = {"hypothesis": "testing", "zuko": "flows", "sympy": "dev", "dcor": "dev", "sempler": "dev", "ruff": "dev"}
 
 
 def doctor(seed: Seed = 0, as_json: Json = False, quiet: Quiet = False) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,56 +11,101 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, near_misses
+from pdae_sim._checks import InputError, choice, naming, near_misses
 from pdae_sim.data import Simulation
+from pdae_sim.labels import LabelSpace
+from pdae_sim.simulation.assumptions import Assumptions
+from pdae_sim.simulation.designs import DESIGNS, Design, cell_counts, design_settings, make_design
 from pdae_sim.simulation.latent import LinearLatentModel
-from pdae_sim.simulation.observation import observation_from_state
+from pdae_sim.simulation.laws import LAWS
+from pdae_sim.simulation.mixings import EMBEDDINGS, FAMILIES
+from pdae_sim.simulation.observation import Observation, observation_settings, random_observation
+from pdae_sim.simulation.oracles import TrueVerdict
 from pdae_sim.simulation.simulator import Simulator, default_names
+from pdae_sim.simulation.state import from_state
+
+REFERENCE_CELLS = 4096
+"""Cells of the reference environment from which signal-to-noise ratios and gene baselines are taken."""
 
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class _Open(BaseModel):
+    """A table whose further keys are the settings of its kind."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    @property
+    def settings(self) -> dict:
+        """The settings that were given."""
+        return dict(self.model_extra or {})
+
+
 class LatentConfig(_Table):
-    """The latent model: drawn from its kinds, or given by `adjacency` and a matrix of `targets`."""
+    """The latent model: drawn from its kinds, or given in part or whole.
+
+    `adjacency`, `noise_variances` and a matrix of `targets` are A, D and S; `covariance` (with `perturbation_matrix`)
+    gives Σ and W instead. `noise` is a law's kind or a table with its settings; `departures` maps kinds to strengths.
+    """
 
     n_latents: int = Field(2, ge=1)
     n_perturbations: int = Field(3, ge=1)
-    graph: Literal["erdos_renyi", "chain", "complete", "empty"] = "erdos_renyi"
+    graph: str = "erdos_renyi"
+    base: str = "graph"
     degree: float = Field(2.0, ge=0)
-    targets: Literal["atomic", "multi"] | list[list[float]] = "atomic"
+    layers: int | None = Field(None, ge=1)
+    normalise: bool = False
+    targets: str | list[list[float]] = "atomic"
     shift: float = 1.5
+    density: float = Field(0.3, ge=0, le=1)
+    noise: str | dict = "gaussian"
+    departures: dict[str, float] = {}
     adjacency: list[list[float]] | None = None
     noise_variances: list[float] | None = None
+    covariance: list[list[float]] | None = None
+    perturbation_matrix: list[list[float]] | None = None
 
 
-class MixingConfig(_Table):
-    """Arguments of `random_mixing`."""
+class MixingConfig(_Open):
+    """Arguments of `random_mixing`; further keys are the settings of the family and of the embedding."""
 
     n_observed: int = Field(10, ge=1)
-    depth: int = Field(2, ge=0)
-    activation: Literal["tanh", "leaky", "linear"] = "tanh"
-    gain: float = Field(1.4, gt=0)
-    bias: float = Field(0.3, ge=0)
-    condition: float | None = Field(None, gt=1)
+    kind: str = "stack"
+    embedding: Literal["linear", "curved"] = "linear"
+    condition: float | None = Field(None, ge=1)
+    nonlinearity: float | None = Field(None, ge=0, lt=1)
+
+    def all_settings(self) -> dict:
+        """The settings of the family and of the embedding, with their defaults."""
+        choice("mixing.kind", self.kind, FAMILIES)
+        return {**FAMILIES[self.kind].settings, **EMBEDDINGS[self.embedding]}
 
 
-class ObservationConfig(_Table):
-    """The observation law; `scale` is the standard deviation of Gaussian noise."""
+class ObservationConfig(_Open):
+    """One step of the observation; further keys are the settings of its kind, as in `random_observation`."""
 
-    kind: Literal["none", "gaussian"] = "none"
-    scale: float | None = Field(None, ge=0)
+    kind: str = "none"
 
 
-class DesignConfig(_Table):
-    """Which conditions are measured, in how many cells, and which of them are held out."""
+class DesignConfig(_Open):
+    """Which conditions are measured, in how many cells, and which of them are held out.
 
+    Kind ``given`` lists conditions in `train` and `test`; any other kind of `DESIGNS` makes labels by its settings,
+    and `test` then holds out further conditions. Cells are `cells` (and `test_cells`) in each condition, or `total` in
+    all of them, shared out by `control_excess` and `spread`.
+    """
+
+    kind: str = "given"
     names: list[str] | None = None
-    train: list[str] = ["ctrl"]
+    train: list[str] | None = None
     test: list[str] = []
     cells: int = Field(4096, ge=1)
     test_cells: int | None = Field(None, ge=1)
+    total: int | None = Field(None, ge=1)
+    control_excess: float = Field(1.0, gt=0)
+    spread: float = Field(0.0, ge=0)
 
 
 class WorldConfig(_Table):
@@ -69,7 +114,7 @@ class WorldConfig(_Table):
     seed: int = Field(0, ge=0)
     latent: LatentConfig = LatentConfig()
     mixing: MixingConfig = MixingConfig()
-    observation: ObservationConfig = ObservationConfig()
+    observation: ObservationConfig | list[ObservationConfig] = ObservationConfig()
     design: DesignConfig = DesignConfig()
 
     @classmethod
@@ -93,50 +138,150 @@ class WorldConfig(_Table):
         for override in overrides:
             table = _overridden(table, override)
         try:
-            return cls.model_validate(table)
+            config = cls.model_validate(table)
         except ValidationError as error:
             raise InputError("; ".join(_problems(error))) from None
+        config._check_settings()
+        return config
+
+    @property
+    def steps(self) -> list[ObservationConfig]:
+        """The steps of the observation, in order."""
+        return self.observation if isinstance(self.observation, list) else [self.observation]
+
+    def resolved(self) -> dict:
+        """Every key with its value, those that were left to their defaults included."""
+        table = self.model_dump()
+        table["mixing"] = self.mixing.all_settings() | table["mixing"]
+        return table
 
     def simulator(self) -> Simulator:
         """The simulator of this world."""
-        latent = self.latent_model()
-        observation = observation_from_state(self.observation.model_dump(exclude_none=True))
-        names = tuple(self.design.names or default_names(latent.n_perturbations))
-        fields = self.mixing.model_dump()
-        return Simulator.random(latent, rng=self._root("simulator"), names=names, observation=observation, **fields)
+        with naming("latent"):
+            latent = self.latent_model()
+        with naming("mixing"):
+            simulator = Simulator.random(
+                latent, rng=self._root("simulator"), names=self._names(), **self.mixing.model_dump()
+            )
+        return Simulator(latent, simulator.mixing, self._observation(simulator), simulator.names)
 
     def latent_model(self) -> LinearLatentModel:
         """The latent model: given, or drawn under the world's seed."""
-        given, d = self.latent, self.latent.n_latents
+        given = self.latent
+        if given.covariance is not None:
+            return self._from_covariance()
         drawn = LinearLatentModel.random(
-            d,
+            given.n_latents,
             given.n_perturbations,
             graph=given.graph,
-            degree=given.degree,
-            targets=given.targets if isinstance(given.targets, str) else "atomic",
-            shift=given.shift,
+            targets=given.targets if isinstance(given.targets, str) else np.array(given.targets, dtype=np.float64),
+            noise=_law(given.noise),
+            departures=given.departures,
             rng=self._root("latent"),
+            **given.model_dump(include={"base", "degree", "layers", "normalise", "shift", "density"}),
         )
         A = drawn.adjacency if given.adjacency is None else given.adjacency
         D = drawn.noise_variances if given.noise_variances is None else given.noise_variances
-        S = drawn.targets if isinstance(given.targets, str) else np.asarray(given.targets)
-        if S.shape != drawn.targets.shape:
-            shape = f"({d}, {given.n_perturbations})"
-            raise InputError(
-                f"latent.targets must have shape (n_latents, n_perturbations) = {shape}; received {S.shape}"
-            )
-        return LinearLatentModel(A, D, S)
+        return LinearLatentModel(A, D, drawn.targets, drawn.noise, drawn.departures)
+
+    def experiments(self) -> tuple[Design, np.ndarray]:
+        """The labels of the design and (E + T,) cells of each."""
+        with naming("design"):
+            design = self._design()
+            return design, self._cells(len(design.train), len(design.test))
 
     def simulate(self) -> Simulation:
         """Samples of every condition of the design, with the truth and this configuration."""
-        simulator, design = self.simulator(), self.design
-        counts = [design.cells] * len(design.train) + [design.test_cells or design.cells] * len(design.test)
-        held_out = [False] * len(design.train) + [True] * len(design.test)
-        drawn = simulator.sample([*design.train, *design.test], counts, held_out=held_out, rng=self._root("cells"))
-        return Simulation(drawn.data, drawn.truth, drawn.simulator, self.model_dump(), str(self.seed))
+        simulator, (design, counts) = self.simulator(), self.experiments()
+        drawn = simulator.sample(design.labels, counts, held_out=design.held_out, rng=self._root("cells"))
+        return Simulation(drawn.data, drawn.truth, drawn.simulator, self.resolved(), str(self.seed))
+
+    @property
+    def breaks(self) -> tuple[str, ...]:
+        """Names of the assumptions that this world breaks under its training design."""
+        return self.assumptions().broken
+
+    def assumptions(self) -> Assumptions:
+        """Which assumptions of the theory hold in this world under its training design."""
+        return self.simulator().assumptions(self.experiments()[0].train)
+
+    def verdicts(self) -> dict[str, TrueVerdict]:
+        """The truth about each held-out condition."""
+        simulator, (design, counts) = self.simulator(), self.experiments()
+        names = [simulator.space.condition(label) for label in design.test]
+        judged = simulator.verdicts(design.test, design.train, counts[: len(design.train)])
+        return dict(zip(names, judged, strict=True))
+
+    def _from_covariance(self) -> LinearLatentModel:
+        given = self.latent
+        if given.perturbation_matrix is None:
+            raise InputError("covariance needs perturbation_matrix, W (n_latents, n_perturbations), beside it")
+        return LinearLatentModel.from_covariance(
+            np.array(given.covariance, dtype=np.float64), np.array(given.perturbation_matrix, dtype=np.float64)
+        )
+
+    def _observation(self, simulator: Simulator) -> Observation:
+        """The law drawn to suit f(z) in the reference environment."""
+        reference = np.zeros(simulator.latent.n_perturbations)
+        rng = _random.stream(self._root("simulator"), "reference")
+        clean = simulator.decode(simulator.latent.draw(REFERENCE_CELLS, reference, rng=rng)[1])
+        rng = _random.child(self._root("simulator"), "observation")
+        steps = [step.model_dump() for step in self.steps]
+        if len(steps) == 1:
+            return random_observation(clean=clean, rng=rng, **steps[0])
+        return random_observation("chain", clean=clean, rng=rng, steps=steps)
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(self.design.names or default_names(self.latent.n_perturbations))
+
+    def _design(self) -> Design:
+        given, space = self.design, LabelSpace(self._names())
+        further = [space.vector(condition) for condition in given.test]
+        if given.kind == "given":
+            train = given.train or [space.control]
+            return Design([space.vector(condition) for condition in train], further)
+        if given.train is not None:
+            raise InputError(f"train is for kind 'given'; the kind {given.kind!r} makes its own training labels")
+        design = make_design(given.kind, len(space), rng=self._root("design"), **given.settings)
+        return Design(design.train, np.vstack([design.test, *further])) if further else design
+
+    def _cells(self, n_train: int, n_test: int) -> np.ndarray:
+        given = self.design
+        if given.total is None:
+            return np.repeat([given.cells, given.test_cells or given.cells], [n_train, n_test])
+        shared = n_train if given.test_cells else n_train + n_test
+        counts = cell_counts(
+            shared,
+            total=given.total,
+            control_excess=given.control_excess,
+            spread=given.spread,
+            rng=self._root("counts"),
+        )
+        return np.concatenate([counts, np.full(n_train + n_test - shared, given.test_cells or 0)]).astype(int)
+
+    def _check_settings(self) -> None:
+        _known("mixing", self.mixing.settings, self.mixing.all_settings(), MixingConfig)
+        for step in self.steps:
+            _known("observation", step.settings, observation_settings(step.kind), ObservationConfig)
+        kind = choice("design.kind", self.design.kind, ("given", *DESIGNS))
+        known = {} if kind == "given" else design_settings(kind)
+        _known("design", self.design.settings, known, DesignConfig)
 
     def _root(self, name: str) -> np.random.SeedSequence:
         return _random.child(np.random.SeedSequence(self.seed), name)
+
+
+def _law(noise: str | Mapping) -> object:
+    if isinstance(noise, str):
+        return noise
+    with naming("noise"):
+        return from_state(noise, LAWS)
+
+
+def _known(place: str, settings: Mapping, known: Mapping, table: type[BaseModel]) -> None:
+    for name in settings:
+        if name not in known:
+            raise InputError(f"unknown key '{place}.{name}'; {near_misses(name, [*known, *table.model_fields])}")
 
 
 def _overridden(table: dict, override: str) -> dict:

@@ -1,4 +1,4 @@
-"""The simulator: a latent model, a mixing and an observation law, sampled label by label."""
+"""The simulator: a latent model, a mixing and an observation law, sampled label by label, with its exact laws."""
 
 from __future__ import annotations
 
@@ -8,17 +8,23 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, whole
+from pdae_sim._checks import InputError, matrix, whole
 from pdae_sim.data import PerturbationData, Simulation, Truth
 from pdae_sim.labels import LabelSpace
+from pdae_sim.simulation.assumptions import Assumptions
+from pdae_sim.simulation.blocks import blocks, shared_out, within
 from pdae_sim.simulation.latent import LinearLatentModel
-from pdae_sim.simulation.mixings import Mixing, mixing_from_state, mixing_state, random_mixing
+from pdae_sim.simulation.mixings import Mixing, random_mixing
 from pdae_sim.simulation.observation import Noiseless, Observation, observation_from_state, observation_state
+from pdae_sim.simulation.oracles import TrueVerdict, true_verdicts
+
+Condition = str | Sequence | np.ndarray
+"""A condition string such as ``A:0.5+B``, or a label (K,)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Simulator:
-    """x = f(z) (or f(z) with noise), z = z_base + W l.
+    """x = f(z) (or f(z) with noise), z = z_base + W l, and every law of it that has a closed form.
 
     Args:
         latent: The linear latent causal model.
@@ -30,7 +36,7 @@ class Simulator:
         >>> latent = LinearLatentModel.random(n_latents=2, n_perturbations=3, rng=0)
         >>> simulator = Simulator.random(latent, n_observed=10, rng=0)
         >>> simulation = simulator.sample(["ctrl", "A", "A+B"], 50, rng=0)
-        >>> bool(np.allclose(simulator.mixing.inverse(simulation.data.x), simulation.truth.z))
+        >>> bool(np.allclose(simulator.encode(simulation.data.x), simulation.truth.z))
         True
     """
 
@@ -54,20 +60,30 @@ class Simulator:
             latent: The latent model.
             n_observed: d_X ≥ d_Z.
             rng: Seed or generator.
-            fields: `observation` and `names`; the rest goes to `random_mixing`.
+            fields: `observation` and `names`; the rest goes to `random_mixing`, whose difficulty is measured over
+                z_base.
         """
         own = {name: fields.pop(name) for name in ("observation", "names") if name in fields}
-        rng = _random.stream(_random.seed_sequence(rng), "mixing")
-        return cls(latent, random_mixing(latent.n_latents, n_observed, rng=rng, **fields), **own)
+        drawn = {"rng": _random.stream(_random.seed_sequence(rng), "mixing"), "covariance": latent.covariance, **fields}
+        return cls(latent, random_mixing(latent.n_latents, n_observed, **drawn), **own)
 
     @property
     def space(self) -> LabelSpace:
         """The label space of the names."""
         return LabelSpace(self.names)
 
+    @property
+    def n_observed(self) -> int:
+        """d_X."""
+        return self.mixing(np.zeros((1, self.latent.n_latents))).shape[1]
+
+    def labels(self, conditions: Sequence[Condition] | np.ndarray) -> np.ndarray:
+        """(E, K) doses of E condition strings or labels."""
+        return np.array([self.space.label(c) for c in conditions]).reshape(len(conditions), len(self.names))
+
     def sample(
         self,
-        labels: Sequence | np.ndarray,
+        labels: Sequence[Condition] | np.ndarray,
         n: int | Sequence[int],
         *,
         rng: object = None,
@@ -75,8 +91,9 @@ class Simulator:
     ) -> Simulation:
         """Samples under each label, with the truth.
 
-        Each environment draws from a stream named by its label: adding or reordering environments, or drawing more
-        cells, leaves the cells already drawn as they were.
+        Each environment draws from streams named by its label, in blocks of a fixed number of cells: adding or
+        reordering environments, drawing more cells, or using more threads, leaves the cells already drawn as they were
+        (the products of matrices up to rounding).
 
         Args:
             labels: (E, K) doses, or E condition strings.
@@ -84,28 +101,107 @@ class Simulator:
             rng: Seed or generator.
             held_out: (E,) booleans, the environments to mark as test.
         """
-        labels = np.array([self.space.label(label) for label in labels]).reshape(len(labels), len(self.names))
-        counts = np.broadcast_to(n, len(labels))
-        root = _random.seed_sequence(rng)
-        parts = [self._draw(label, whole("n", int(count)), root) for label, count in zip(labels, counts, strict=True)]
-        base, z, x = (np.concatenate(part) for part in zip(*parts, strict=True))
-        environment = np.repeat(np.arange(len(labels)), counts)
-        data = PerturbationData(x, labels, environment, self.names, held_out=held_out)
+        labels, root = self.labels(labels), _random.seed_sequence(rng)
+        counts = [whole("n", int(count)) for count in np.broadcast_to(n, len(labels))]
+        d, p, total = self.latent.n_latents, self.n_observed, sum(counts)
+        base, z, x = np.empty((total, d)), np.empty((total, d)), np.empty((total, p))
+
+        def fill(block: tuple[int, int, slice]) -> None:
+            environment, number, rows = block
+            label = labels[environment]
+            path = (root, "environment", _label_key(label), number)
+            rng, streams = _random.stream(*path, "base"), _random.Streams(*path, "observation")
+            for part in within(rows, p):
+                base[part], z[part] = self.latent.draw(part.stop - part.start, label, rng=rng)
+                x[part] = self.observation.sample(self.mixing(z[part]), streams=streams)
+
+        shared_out(fill, list(blocks(counts)), total * p)
+        data = PerturbationData(x, labels, np.repeat(np.arange(len(labels)), counts), self.names, held_out=held_out)
         truth = Truth(z, base, self.latent.perturbation_matrix, self.latent.covariance)
         return Simulation(data, truth, simulator=self.state(), seed=str(root.entropy))
 
-    def _draw(self, label: np.ndarray, n: int, root: np.random.SeedSequence) -> tuple[np.ndarray, ...]:
-        key = _label_key(label)
-        base = self.latent.sample_base(n, rng=_random.stream(root, "environment", key, "base"))
-        z = base + self.latent.perturbation_matrix @ label
-        noise = _random.stream(root, "environment", key, "observation")
-        return base, z, self.observation.sample(self.mixing(z), rng=noise)
+    def encode(self, x: np.ndarray) -> np.ndarray:
+        """z = f⁻¹(x) (n, d_Z), exact on the image of f."""
+        return self.mixing.inverse(matrix("x", x, columns=self.n_observed))
+
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """x = f(z) (n, d_X), before any observation noise."""
+        return self.mixing(matrix("z", z, columns=self.latent.n_latents))
+
+    def mean(self, condition: Condition) -> np.ndarray:
+        """E z (d_Z,) under a condition."""
+        return self.latent.mean(self.space.label(condition))
+
+    def covariance(self, condition: Condition) -> np.ndarray:
+        """Cov z (d_Z, d_Z) under a condition."""
+        return self.latent.covariance_under(self.space.label(condition))
+
+    def log_density(self, x: np.ndarray, condition: Condition) -> np.ndarray:
+        """log p(x | l) = log p_z(f⁻¹(x) | l) − ½ log det JᵀJ (n,), with respect to volume on the image of f.
+
+        Args:
+            x: (n, d_X) points in the image of f.
+            condition: A label or condition string.
+
+        Raises:
+            InputError: If x is not f(z) with f injective, or the latent law has no density.
+        """
+        z = self._latents_of(x)
+        return self.latent.log_density(z, self.space.label(condition)) - self.mixing.log_volume(z)
+
+    def log_density_ratio(self, x: np.ndarray, condition: Condition, reference: Condition = "ctrl") -> np.ndarray:
+        """log p(x | l) − log p(x | l_0) (n,); the volume of f cancels (claim 2.1).
+
+        Args:
+            x: (n, d_X) points in the image of f.
+            condition: l.
+            reference: l_0.
+        """
+        z = self._latents_of(x)
+        top, bottom = (self.latent.log_density(z, self.space.label(c)) for c in (condition, reference))
+        return top - bottom
+
+    def _latents_of(self, x: np.ndarray) -> np.ndarray:
+        if not isinstance(self.observation, Noiseless):
+            kind = observation_state(self.observation)["kind"]
+            raise InputError(f"x has no closed-form density under observation {kind!r}; use observation 'none'")
+        return self.encode(x)
+
+    def assumptions(self, train: Sequence[Condition] | np.ndarray | None = None) -> Assumptions:
+        """Which assumptions of the theory hold.
+
+        Args:
+            train: Training labels; without them diversity is not judged.
+        """
+        broken = {*self.latent.breaks, *self.mixing.breaks, *self.observation.breaks}
+        return Assumptions.without(*broken, diverse=None if train is None else self._diverse(self.labels(train)))
+
+    def _diverse(self, train: np.ndarray) -> bool:
+        moves = (train - train[0]) @ self.latent.perturbation_matrix.T
+        return int(np.linalg.matrix_rank(moves)) == self.latent.n_latents
+
+    def verdicts(
+        self,
+        test: Sequence[Condition] | np.ndarray,
+        train: Sequence[Condition] | np.ndarray,
+        counts: int | Sequence[int],
+    ) -> list[TrueVerdict]:
+        """The truth about each test label: in the span or not, supported or not.
+
+        Args:
+            test: T labels or condition strings.
+            train: E labels or condition strings.
+            counts: Training cells, one number or one per environment.
+        """
+        train = self.labels(train)
+        counts = np.broadcast_to(counts, len(train))
+        return true_verdicts(self.latent, train, self.labels(test), counts, self.assumptions())
 
     def state(self) -> dict:
-        """Every parameter as plain JSON values; `from_state` rebuilds the same simulator."""
+        """Every parameter as plain values and arrays; `from_state` rebuilds the same simulator."""
         return {
-            "latent": {k: getattr(self.latent, k).tolist() for k in ("adjacency", "noise_variances", "targets")},
-            "mixing": mixing_state(self.mixing),
+            "latent": self.latent.state(),
+            "mixing": self.mixing.state(),
             "observation": observation_state(self.observation),
             "names": list(self.names),
         }
@@ -116,8 +212,8 @@ class Simulator:
         if not state:
             raise InputError("the file holds no simulator; only files written by a simulation can be sampled again")
         return cls(
-            LinearLatentModel(**state["latent"]),
-            mixing_from_state(state["mixing"]),
+            LinearLatentModel.from_state(state["latent"]),
+            Mixing.from_state(state["mixing"]),
             observation_from_state(state["observation"]),
             tuple(state["names"]),
         )

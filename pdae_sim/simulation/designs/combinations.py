@@ -1,0 +1,172 @@
+"""Designs by what is combined: singles, doubles, doses, grids. Row 0 of the training labels is the control."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations, product
+from math import comb
+
+import numpy as np
+
+from pdae_sim import _random
+from pdae_sim._checks import InputError, finite, whole
+from pdae_sim.simulation.designs.design import FINEST, Design, distinct_rows, with_control
+
+_MOST_ROWS = 1_000_000
+
+
+def singles(n_perturbations: int) -> Design:
+    """The control and each perturbation alone.
+
+    Args:
+        n_perturbations: K ≥ 1.
+    """
+    return Design(with_control(np.eye(whole("n_perturbations", n_perturbations))), ())
+
+
+def singles_and_doubles(
+    n_perturbations: int,
+    *,
+    pairs: Sequence[Sequence[int]] | None = None,
+    n_doubles: int | None = None,
+    n_held_out: int = 0,
+    rng: object = None,
+) -> Design:
+    """The control, all singles and some doubles, of which a random few are held out; those are in the span.
+
+    Args:
+        n_perturbations: K.
+        pairs: The doubles as pairs of distinct indices 0 … K − 1; or
+        n_doubles: how many different ones to draw.
+        n_held_out: How many of the doubles become test labels.
+        rng: Seed or generator.
+    """
+    K = whole("n_perturbations", n_perturbations)
+    root = _random.seed_sequence(rng)
+    if (pairs is None) == (n_doubles is None):
+        raise InputError("give exactly one of pairs and n_doubles")
+    chosen = _drawn_pairs(K, n_doubles, _random.stream(root, "pairs")) if pairs is None else pairs
+    doubles = np.array([_double(K, pair) for pair in chosen]).reshape(-1, K)
+    if whole("n_held_out", n_held_out, at_least=0) > len(doubles):
+        raise InputError(f"n_held_out must be at most the {len(doubles)} doubles; received {n_held_out}")
+    out = np.zeros(len(doubles), dtype=bool)
+    out[_random.stream(root, "held out").permutation(len(doubles))[:n_held_out]] = True
+    return Design(with_control(np.eye(K), doubles[~out]), doubles[out], np.ones(n_held_out, dtype=bool))
+
+
+def all_doubles(n_perturbations: int, *, n_held_out: int = 0, rng: object = None) -> Design:
+    """The control, all singles and all K (K − 1) / 2 doubles; see `singles_and_doubles`."""
+    pairs = list(combinations(range(whole("n_perturbations", n_perturbations)), 2))
+    return singles_and_doubles(n_perturbations, pairs=pairs, n_held_out=n_held_out, rng=rng)
+
+
+def one_factor_at_a_time(n_perturbations: int, *, levels: Sequence[float]) -> Design:
+    """The control and each perturbation alone at each of several doses.
+
+    Args:
+        n_perturbations: K.
+        levels: Distinct doses, not 0.
+    """
+    eye = np.eye(whole("n_perturbations", n_perturbations))
+    return Design(with_control(*(level * eye for level in _levels(levels))), ())
+
+
+def dose_grid(n_perturbations: int, *, levels: Sequence[float]) -> Design:
+    """Every combination of the doses 0 and `levels`: the full factorial design.
+
+    Args:
+        n_perturbations: K.
+        levels: Distinct doses, not 0.
+    """
+    K, levels = whole("n_perturbations", n_perturbations), _levels(levels)
+    if (size := (len(levels) + 1) ** K) > _MOST_ROWS:
+        raise InputError(
+            f"a grid of {len(levels) + 1} doses of {K} perturbations has {size} rows; the most is {_MOST_ROWS}"
+        )
+    return Design(np.array(list(product([0.0, *levels], repeat=K))), ())
+
+
+def random_doses(
+    n_perturbations: int,
+    n_environments: int,
+    *,
+    n_test: int = 0,
+    per_environment: int | Sequence[int] = 2,
+    low: float = 0.25,
+    high: float = 2.0,
+    step: float = 0.125,
+    rng: object = None,
+) -> Design:
+    """The control and different random combinations, at doses that are random multiples of a power of two.
+
+    Args:
+        n_perturbations: K.
+        n_environments: Training environments beside the control.
+        n_test: Further combinations, held out; whether they are in the span is not planted.
+        per_environment: Perturbations combined in an environment: one number, or the least and the most (each order
+            equally likely).
+        low: Least dose.
+        high: Greatest dose.
+        step: Doses are multiples of this power of two, 0 left out.
+        rng: Seed or generator.
+    """
+    K, n = whole("n_perturbations", n_perturbations), whole("n_environments", n_environments, at_least=0)
+    n += whole("n_test", n_test, at_least=0)
+    orders, doses = _orders(K, per_environment), _dyadic(low, high, step)
+    possible = sum(comb(K, order) * len(doses) ** order for order in orders)
+    if n > possible:
+        raise InputError(f"only {possible} different environments exist; received {n}: widen the doses or orders")
+    rng = _random.stream(_random.seed_sequence(rng), "random doses")
+    rows = distinct_rows(lambda: _combination(K, orders, doses, rng), n)
+    rows = np.array(rows).reshape(n, K)
+    return Design(with_control(rows[:n_environments]), rows[n_environments:])
+
+
+def _drawn_pairs(K: int, n: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+    possible = comb(K, 2)
+    if whole("n_doubles", n, at_least=0) > possible:
+        raise InputError(f"n_doubles must be at most K (K − 1) / 2 = {possible}; received {n}")
+    first, second = np.triu_indices(K, 1)
+    chosen = rng.permutation(possible)[:n]
+    return list(zip(first[chosen].tolist(), second[chosen].tolist(), strict=True))
+
+
+def _double(K: int, pair: Sequence[int]) -> np.ndarray:
+    indices = [whole("an index of a pair", k, at_least=0) for k in pair]
+    if len(set(indices)) != 2 or len(indices) != 2 or max(indices) >= K:
+        raise InputError(f"pairs must hold two different indices below {K}; received {tuple(indices)}")
+    return np.bincount(indices, minlength=K)
+
+
+def _levels(levels: Sequence[float]) -> list[float]:
+    levels = finite("levels", np.array(levels, dtype=np.float64).ravel()).tolist()
+    if not levels or 0.0 in levels or len(set(levels)) < len(levels):
+        raise InputError(f"levels must be different doses, none of them 0; received {levels}")
+    return levels
+
+
+def _orders(K: int, per_environment: int | Sequence[int]) -> range:
+    ends = list(per_environment) if isinstance(per_environment, Sequence) else [per_environment] * 2
+    ends = [whole("per_environment", order) for order in ends]
+    if len(ends) != 2 or not ends[0] <= ends[1] <= K:
+        raise InputError(f"per_environment must be a number, or a least and a most, up to K = {K}; received {ends}")
+    return range(ends[0], ends[1] + 1)
+
+
+def _dyadic(low: float, high: float, step: float) -> np.ndarray:
+    """The multiples of a power of two in [low, high] but 0."""
+    if step not in [2.0**-m for m in range(FINEST + 1)]:
+        raise InputError(f"step must be 2^-m with m = 0 … {FINEST}, so that doses are exact; received {step!r}")
+    low, high = (float(finite(name, np.array(end, dtype=np.float64))) for name, end in (("low", low), ("high", high)))
+    doses = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
+    doses = doses[doses != 0]
+    if not len(doses):
+        raise InputError(f"no multiple of {step} but 0 lies between low = {low} and high = {high}")
+    return doses
+
+
+def _combination(K: int, orders: range, doses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    order = rng.integers(orders.start, orders.stop)
+    label = np.zeros(K)
+    label[rng.permutation(K)[:order]] = rng.choice(doses, order)
+    return label

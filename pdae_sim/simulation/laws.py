@@ -1,0 +1,183 @@
+"""Laws of the independent noises u of the latents, each standardised to mean zero and variance one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+from scipy.special import gammaln, xlogy
+
+from pdae_sim._checks import between, choice
+from pdae_sim.simulation.state import from_state, to_state
+
+_LOG_2PI = np.log(2 * np.pi)
+
+
+class Law(Protocol):
+    """A law on the line with mean zero and variance one.
+
+    A generator is consumed by one per-element call, so that the first draws do not depend on how many are drawn.
+    """
+
+    breaks: ClassVar[tuple[str, ...]]
+
+    def sample(self, shape: tuple[int, ...], *, rng: np.random.Generator) -> np.ndarray:
+        """Independent draws."""
+
+    def log_density(self, u: np.ndarray) -> np.ndarray:
+        """log p(u), entry by entry; −∞ outside the support."""
+
+    @property
+    def skewness(self) -> float:
+        """E u³; NaN where it does not exist."""
+
+    @property
+    def excess_kurtosis(self) -> float:
+        """E u⁴ − 3; infinite where the fourth moment is."""
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """N(0, 1), the law under which every claim is made."""
+
+    breaks: ClassVar[tuple[str, ...]] = ()
+    skewness: ClassVar[float] = 0.0
+    excess_kurtosis: ClassVar[float] = 0.0
+
+    def sample(self, shape: tuple[int, ...], *, rng: np.random.Generator) -> np.ndarray:
+        return rng.standard_normal(shape)
+
+    def log_density(self, u: np.ndarray) -> np.ndarray:
+        return -0.5 * (np.square(u) + _LOG_2PI)
+
+
+@dataclass(frozen=True)
+class StudentT:
+    """Student's t divided by its standard deviation √(df / (df − 2)): heavy tails.
+
+    Args:
+        df: Degrees of freedom > 2.
+    """
+
+    df: float = 5.0
+    breaks: ClassVar[tuple[str, ...]] = ("gaussian",)
+
+    def __post_init__(self) -> None:
+        between("df", self.df, 2, np.inf)
+
+    def sample(self, shape: tuple[int, ...], *, rng: np.random.Generator) -> np.ndarray:
+        return rng.standard_t(self.df, shape) * np.sqrt((self.df - 2) / self.df)
+
+    def log_density(self, u: np.ndarray) -> np.ndarray:
+        v = self.df
+        constant = gammaln((v + 1) / 2) - gammaln(v / 2) - 0.5 * np.log(np.pi * (v - 2))
+        return constant - (v + 1) / 2 * np.log1p(np.square(u) / (v - 2))
+
+    @property
+    def skewness(self) -> float:
+        """0 for df > 3, else NaN."""
+        return 0.0 if self.df > 3 else np.nan
+
+    @property
+    def excess_kurtosis(self) -> float:
+        """6 / (df − 4) for df > 4, else infinite."""
+        return 6 / (self.df - 4) if self.df > 4 else np.inf
+
+
+@dataclass(frozen=True)
+class Laplace:
+    """The double exponential law with scale 1/√2: a peak at zero."""
+
+    breaks: ClassVar[tuple[str, ...]] = ("gaussian",)
+    skewness: ClassVar[float] = 0.0
+    excess_kurtosis: ClassVar[float] = 3.0
+
+    def sample(self, shape: tuple[int, ...], *, rng: np.random.Generator) -> np.ndarray:
+        return rng.laplace(0.0, np.sqrt(0.5), shape)
+
+    def log_density(self, u: np.ndarray) -> np.ndarray:
+        return -np.sqrt(2) * np.abs(u) - 0.5 * np.log(2)
+
+
+@dataclass(frozen=True)
+class Skewed:
+    """(g − shape) / √shape with g ~ Gamma(shape): skewed to the right, with support u ≥ −√shape.
+
+    Args:
+        shape: > 0; the larger, the closer to a Gaussian.
+    """
+
+    shape: float = 2.0
+    breaks: ClassVar[tuple[str, ...]] = ("gaussian",)
+
+    def __post_init__(self) -> None:
+        between("shape", self.shape, 0, np.inf)
+
+    def sample(self, shape: tuple[int, ...], *, rng: np.random.Generator) -> np.ndarray:
+        return (rng.standard_gamma(self.shape, shape) - self.shape) / np.sqrt(self.shape)
+
+    def log_density(self, u: np.ndarray) -> np.ndarray:
+        k, root = self.shape, np.sqrt(self.shape)
+        g = k + root * np.asarray(u)
+        inside = np.maximum(g, 0.0)
+        return np.where(g >= 0, np.log(root) - gammaln(k) + xlogy(k - 1, inside) - inside, -np.inf)
+
+    @property
+    def skewness(self) -> float:
+        """2 / √shape."""
+        return 2 / np.sqrt(self.shape)
+
+    @property
+    def excess_kurtosis(self) -> float:
+        """6 / shape."""
+        return 6 / self.shape
+
+
+@dataclass(frozen=True)
+class Bimodal:
+    """±m with equal chances, plus N(0, 1 − m²): two modes when m > 1/√2.
+
+    Args:
+        separation: m, in (0, 1).
+    """
+
+    separation: float = 0.9
+    breaks: ClassVar[tuple[str, ...]] = ("gaussian",)
+    skewness: ClassVar[float] = 0.0
+
+    def __post_init__(self) -> None:
+        between("separation", self.separation, 0, 1)
+
+    def sample(self, shape: tuple[int, ...], *, rng: np.random.Generator) -> np.ndarray:
+        side, within = np.moveaxis(rng.standard_normal((*shape, 2)), -1, 0)
+        return np.copysign(self.separation, side) + np.sqrt(1 - self.separation**2) * within
+
+    def log_density(self, u: np.ndarray) -> np.ndarray:
+        m, variance = self.separation, 1 - self.separation**2
+        modes = np.logaddexp(-0.5 * np.square(u - m) / variance, -0.5 * np.square(u + m) / variance)
+        return modes - np.log(2) - 0.5 * (_LOG_2PI + np.log(variance))
+
+    @property
+    def excess_kurtosis(self) -> float:
+        """−2 m⁴."""
+        return -2 * self.separation**4
+
+
+LAWS = {"gaussian": Gaussian, "student_t": StudentT, "laplace": Laplace, "skewed": Skewed, "bimodal": Bimodal}
+"""Noise laws by the name that files use."""
+
+
+def noise_law(noise: str | Law) -> Law:
+    """A law, or the one of a kind of `LAWS` with its default parameters."""
+    return LAWS[choice("noise", noise, LAWS)]() if isinstance(noise, str) else noise
+
+
+def law_state(law: Law) -> dict:
+    """The law as plain values; `law_from_state` is its inverse."""
+    return to_state(law, LAWS)
+
+
+def law_from_state(state: dict) -> Law:
+    """The law that `law_state` described."""
+    return from_state(state, LAWS)

@@ -1,0 +1,168 @@
+"""Mixings: compositions of layers, with inverse, Jacobian, volume, and a state that rebuilds them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdae_sim._checks import InputError
+from pdae_sim.simulation.mixings.affine import Affine, Orthonormal
+from pdae_sim.simulation.mixings.coupling import AffineCoupling
+from pdae_sim.simulation.mixings.embeddings import Curved
+from pdae_sim.simulation.mixings.folding import Fold, Periodic
+from pdae_sim.simulation.mixings.layer import Layer
+from pdae_sim.simulation.mixings.monotone import LinearTanh, SinhArcsinh, SmoothLeaky
+from pdae_sim.simulation.mixings.polynomial import QuadraticShear
+from pdae_sim.simulation.mixings.splines import Spline
+from pdae_sim.simulation.state import from_state, to_state
+
+LAYERS: dict[str, type[Layer]] = {
+    "orthonormal": Orthonormal,
+    "affine": Affine,
+    "linear_tanh": LinearTanh,
+    "smooth_leaky": SmoothLeaky,
+    "sinh_arcsinh": SinhArcsinh,
+    "coupling": AffineCoupling,
+    "quadratic_shear": QuadraticShear,
+    "spline": Spline,
+    "curved": Curved,
+    "fold": Fold,
+    "periodic": Periodic,
+}
+"""Kinds of layer by the name that files use."""
+
+_BLOCK = 2_000_000  # numbers in a block of Jacobians
+
+
+@dataclass(frozen=True, eq=False)
+class Mixing:
+    """A composition of layers, f = layer_last ∘ … ∘ layer_first.
+
+    Args:
+        layers: The first acts first.
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(self.layers))
+        width = None
+        for position, layer in enumerate(self.layers):
+            if None not in (width, layer.n_inputs) and width != layer.n_inputs:
+                raise InputError(
+                    f"layer {position} ({type(layer).__name__}) takes {layer.n_inputs} coordinates and is given {width}"
+                )
+            width = layer.n_outputs or width
+
+    def __call__(self, z: np.ndarray) -> np.ndarray:
+        """x = f(z): (n, d_Z) to (n, d_X)."""
+        z = self._rows("z", z, self.n_latents)
+        for layer in self.layers:
+            z = layer.forward(z)
+        return z
+
+    def inverse(self, x: np.ndarray) -> np.ndarray:
+        """z with f(z) = x for x (n, d_X) in the image of f; a left inverse elsewhere.
+
+        Raises:
+            InputError: If a layer is not injective.
+        """
+        x = self._rows("x", x, self.n_observed)
+        for layer in reversed(self.layers):
+            x = layer.inverse(x)
+        return x
+
+    def jacobian(self, z: np.ndarray) -> np.ndarray:
+        """The Jacobians ∂f/∂z at z (n, d_Z): (n, d_X, d_Z)."""
+        return _jacobian(self.layers, self._rows("z", z, self.n_latents))
+
+    def log_volume(self, z: np.ndarray) -> np.ndarray:
+        """½ log det JᵀJ at z (n, d_Z), (n,): with it log p_X(f(z)) = log p_Z(z) − log_volume(z) on the image.
+
+        The sum over the layers where all are square; a lift that is not the last layer needs the Jacobian of what
+        follows it.
+        """
+        z = self._rows("z", z, self.n_latents)
+        total = np.zeros(len(z))
+        for position, layer in enumerate(self.layers):
+            if layer.n_inputs != layer.n_outputs and position + 1 < len(self.layers):
+                return total + _log_volume(self.layers[position:], z)
+            total += layer.log_det(z)
+            z = layer.forward(z)
+        return total
+
+    @property
+    def n_latents(self) -> int | None:
+        """d_Z, None where any dimension will do."""
+        return next((layer.n_inputs for layer in self.layers if layer.n_inputs), None)
+
+    @property
+    def n_observed(self) -> int | None:
+        """d_X, None where any dimension will do."""
+        return next((layer.n_outputs for layer in reversed(self.layers) if layer.n_outputs), None)
+
+    @property
+    def condition_number(self) -> float:
+        """A bound, over all z, on the condition number of the Jacobian of f; inf where the layers have none."""
+        return math.prod(high / low if low else math.inf for low, high in (layer.slopes for layer in self.layers))
+
+    @property
+    def injective(self) -> bool:
+        """Whether every layer is injective."""
+        return all(layer.injective for layer in self.layers)
+
+    @property
+    def smooth(self) -> bool:
+        """Whether every layer is C²."""
+        return all(layer.smooth for layer in self.layers)
+
+    @property
+    def breaks(self) -> tuple[str, ...]:
+        """The assumptions on f that do not hold, among ``injective`` and ``smooth``."""
+        return tuple(name for name in ("injective", "smooth") if not getattr(self, name))
+
+    def state(self) -> list[dict]:
+        """The layers, first to last, as kinds with their fields; arrays stay arrays."""
+        return [to_state(layer, LAYERS) for layer in self.layers]
+
+    @classmethod
+    def from_state(cls, state: Sequence[Mapping]) -> Mixing:
+        """The mixing that `state` described, with arrays or nested lists of numbers."""
+        return cls(tuple(from_state(entry, LAYERS) for entry in state))
+
+    @staticmethod
+    def _rows(name: str, values: np.ndarray, width: int | None) -> np.ndarray:
+        values = np.asarray(values, dtype=np.float64)
+        if values.ndim != 2 or width not in (None, values.shape[1]):
+            raise InputError(f"{name} must have shape (n, {width or 'd'}); received {values.shape}")
+        return values
+
+
+def jacobian_blocks(mixing: Mixing, z: np.ndarray) -> Iterator[np.ndarray]:
+    """The Jacobians at the rows of z, block after block, each block of moderate size."""
+    return _jacobians(mixing.layers, z)
+
+
+def _jacobian(layers: Sequence[Layer], z: np.ndarray) -> np.ndarray:
+    tangents = np.broadcast_to(np.eye(z.shape[1]), (len(z), z.shape[1], z.shape[1]))
+    for layer in layers:
+        z, tangents = layer.forward(z), layer.push(z, tangents)
+    return np.array(tangents) if not layers else tangents
+
+
+def _jacobians(layers: Sequence[Layer], z: np.ndarray) -> Iterator[np.ndarray]:
+    widest = max([z.shape[1], *(layer.n_outputs or 0 for layer in layers)])
+    rows = max(1, _BLOCK // (widest * z.shape[1]))
+    for start in range(0, len(z), rows):
+        yield _jacobian(layers, z[start : start + rows])
+
+
+def _log_volume(layers: Sequence[Layer], z: np.ndarray) -> np.ndarray:
+    """By the triangular factor of J, which does not square its condition number."""
+    factors = (np.linalg.qr(J, mode="r") for J in _jacobians(layers, z))
+    diagonals = [np.abs(np.diagonal(R, axis1=1, axis2=2)) for R in factors]
+    with np.errstate(divide="ignore"):
+        return np.log(np.concatenate([*diagonals, np.ones((0, z.shape[1]))])).sum(axis=1)

@@ -1,0 +1,211 @@
+"""What each family of mixings draws: random layers whose bending is a dial, from affine at strength 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.special import ndtri
+from scipy.stats import ortho_group
+
+from pdae_sim._checks import InputError, at_least, between, choice, whole
+from pdae_sim.simulation.mixings.affine import Orthonormal, orthonormal_columns
+from pdae_sim.simulation.mixings.coupling import AffineCoupling
+from pdae_sim.simulation.mixings.embeddings import Curved
+from pdae_sim.simulation.mixings.folding import Fold, Periodic
+from pdae_sim.simulation.mixings.layer import Layer
+from pdae_sim.simulation.mixings.monotone import LinearTanh, SinhArcsinh, SmoothLeaky
+from pdae_sim.simulation.mixings.polynomial import QuadraticShear
+from pdae_sim.simulation.mixings.splines import Spline, load_zuko
+
+Layers = tuple[Layer, ...]
+Strengthened = Callable[[float], Layers]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A random map whose strength is open.
+
+    Args:
+        layers: The layers at a strength; affine at 0.
+        default: The family's own strength.
+        largest: The greatest strength that makes sense.
+    """
+
+    layers: Strengthened
+    default: float = 1.0
+    largest: float = 1.0
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of random map.
+
+    Args:
+        draw: Called with d, the dimension to act in (d, but for the lifted stack), `rng` and the settings.
+        settings: The settings with their defaults; `bias` is the standard deviation of all offsets.
+        least: Least number of latents.
+        breaks: The assumptions on f that members break.
+    """
+
+    draw: Callable[..., Draw]
+    settings: Mapping[str, object] = field(default_factory=dict)
+    least: int = 1
+    breaks: tuple[str, ...] = ()
+
+
+def _tanh(strength: float) -> LinearTanh:
+    if strength == _TANH:
+        return LinearTanh()  # to the last digit
+    return LinearTanh(1.3 / (1.0 + strength), 1.3 * strength / (1.0 + strength))
+
+
+_TANH = 1.0 / 0.3
+SHAPES: dict[str, tuple[Callable[[float], Layer], float, float]] = {
+    "tanh": (_tanh, _TANH, 100.0),
+    "leaky": (lambda strength: SmoothLeaky(1.0 - strength), 0.75, 0.999),
+    "sinh": (lambda strength: SinhArcsinh(float(np.exp(strength))), 0.5, 1.5),
+}
+"""Elementwise layers by strength, with the default strength and the greatest; strength 0 is linear."""
+
+ACTIVATIONS = {"tanh": LinearTanh, "leaky": SmoothLeaky, "linear": None}
+"""Elementwise layers of a stack."""
+
+
+def _linear(d: int, width: int, rng: np.random.Generator, *, bias: float) -> Draw:
+    at_least("bias", bias, 0.0)
+    return Draw(lambda strength: (), largest=8.0)
+
+
+def _stack(
+    d: int, width: int, rng: np.random.Generator, *, depth: int, activation: str, gain: float, bias: float
+) -> Draw:
+    choice("activation", activation, ACTIVATIONS)
+    depth = 0 if activation == "linear" else whole("depth", depth, at_least=0)
+    at_least("bias", bias, 0.0)
+    maps = []
+    for index in range(depth + 1):
+        Q = _haar(width, d if index == 0 else width, rng)
+        maps.append(Orthonormal(Q, rng.normal(0.0, bias, width), gain))
+    bend, default, largest = SHAPES["tanh" if depth == 0 else activation]
+
+    def layers(strength: float) -> Layers:
+        return (maps[0], *(layer for Q in maps[1:] for layer in (bend(strength), Q)))
+
+    return Draw(layers, default, largest)
+
+
+def _monotone(d: int, width: int, rng: np.random.Generator, *, shape: str, sharpness: float, bias: float) -> Draw:
+    bend, default, largest = SHAPES[choice("shape", shape, SHAPES)]
+    sharpness = between("sharpness", sharpness, 0.0, np.inf)
+    offset = Orthonormal(np.eye(d), rng.normal(0.0, at_least("bias", bias, 0.0), d), sharpness)
+    return Draw(lambda strength: (offset, bend(strength)), default, largest)
+
+
+def _coupling(
+    d: int, width: int, rng: np.random.Generator, *, depth: int, hidden: int, sharpness: float, bias: float
+) -> Draw:
+    k, h = d // 2, whole("hidden", hidden)
+    sharpness = between("sharpness", sharpness, 0.0, np.inf)
+    turns, networks = _turns(d, whole("depth", depth), rng, bias), []
+    for _ in turns:
+        weights, offsets = rng.normal(0.0, sharpness / np.sqrt(k), (h, k)), rng.normal(0.0, 1.0, h)
+        networks.append((weights, offsets, *rng.normal(0.0, 1.0 / np.sqrt(h), (2, d - k, h))))
+
+    def layer(strength: float, B: np.ndarray, b: np.ndarray, S: np.ndarray, T: np.ndarray) -> Layer:
+        return AffineCoupling(B, b, S, 2.0 * strength * T, bound=float(np.tanh(strength)))
+
+    return Draw(_between(turns, networks, layer), 0.5, 5.0)
+
+
+def _henon(d: int, width: int, rng: np.random.Generator, *, depth: int, bias: float) -> Draw:
+    k = d // 2
+    turns = _turns(d, whole("depth", depth), rng, bias)
+    forms = [(_quadratic_forms(d - k, k, rng),) for _ in turns]
+    return Draw(_between(turns, forms, lambda strength, C: QuadraticShear(strength * C)), 0.4, 4.0)
+
+
+def _spline(d: int, width: int, rng: np.random.Generator, *, depth: int, bins: int, bound: float, bias: float) -> Draw:
+    load_zuko()
+    K, bound = whole("bins", bins, at_least=2), between("bound", bound, 0.0, np.inf)
+    turns = _turns(d, whole("depth", depth), rng, bias)
+    knots = [tuple(rng.standard_normal((d, m)) for m in (K, K, K - 1)) for _ in turns]
+    return Draw(_between(turns, knots, lambda t, *parameters: Spline(*(t * a for a in parameters), bound)), 0.25, 4.0)
+
+
+def _folding(d: int, width: int, rng: np.random.Generator, *, folds: int, roundness: float, bias: float) -> Draw:
+    turn = _violated(d, folds, "folds", rng, bias)
+    return Draw(lambda share: (turn, Fold(float(ndtri(max(share, 1e-12))), roundness, folds)), 0.3, 0.5)
+
+
+def _periodic(d: int, width: int, rng: np.random.Generator, *, waves: int, bias: float) -> Draw:
+    turn = _violated(d, waves, "waves", rng, bias)
+    return Draw(lambda frequency: (turn, Periodic(max(frequency, 1e-6), waves)), 1.5, 4.0)
+
+
+FAMILIES: dict[str, Family] = {
+    "linear": Family(_linear, {"bias": 0.3}),
+    "monotone": Family(_monotone, {"shape": "sinh", "sharpness": 1.0, "bias": 0.3}),
+    "stack": Family(_stack, {"depth": 2, "activation": "tanh", "gain": 1.4, "bias": 0.3}),
+    "coupling": Family(_coupling, {"depth": 3, "hidden": 16, "sharpness": 2.0, "bias": 0.3}, least=2),
+    "henon": Family(_henon, {"depth": 2, "bias": 0.3}, least=2),
+    "spline": Family(_spline, {"depth": 2, "bins": 8, "bound": 4.0, "bias": 0.3}, breaks=("smooth",)),
+    "folding": Family(_folding, {"folds": 1, "roundness": 0.1, "bias": 0.3}, breaks=("injective",)),
+    "periodic": Family(_periodic, {"waves": 1, "bias": 0.3}, breaks=("injective",)),
+}
+"""Families of random mixings by name."""
+
+
+def drawn_curve(d: int, p: int, rng: np.random.Generator, *, bias: float, curvature: float, width: int) -> Curved:
+    """A curved embedding of R^d in R^p.
+
+    Args:
+        d: Dimension of the latents.
+        p: Dimension of the observations, greater than d.
+        rng: A generator.
+        bias: Standard deviation of the offsets in R^p.
+        curvature: Root mean square height over the subspace, as a multiple of that of unit latents, at most.
+        width: Hidden units, and the greatest number of directions bent into.
+    """
+    h, curvature = whole("width", width), at_least("curvature", curvature, 0.0)
+    m = min(h, p - d)
+    weights, offsets = rng.normal(0.0, 2.0 / np.sqrt(d), (h, d)), rng.standard_normal(h)
+    heights = rng.normal(0.0, curvature * np.sqrt(d / (m * h)), (m, h))
+    Q = orthonormal_columns(p, d + m, rng)
+    return Curved(Q, rng.normal(0.0, at_least("bias", bias, 0.0), p), weights, offsets, heights)
+
+
+def _haar(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
+    if rows == 1:
+        return np.ones((1, 1))
+    return ortho_group.rvs(rows, random_state=rng)[:, :columns]
+
+
+def _turns(d: int, depth: int, rng: np.random.Generator, bias: float) -> list[Orthonormal]:
+    at_least("bias", bias, 0.0)
+    return [Orthonormal(orthonormal_columns(d, d, rng), rng.normal(0.0, bias, d)) for _ in range(depth)]
+
+
+def _between(turns: list[Orthonormal], parameters: list[tuple], layer: Callable[..., Layer]) -> Strengthened:
+    """Turns and layers by turns, the layers at a strength."""
+
+    def layers(strength: float) -> Layers:
+        pairs = zip(turns, parameters, strict=True)
+        return tuple(one for turn, drawn in pairs for one in (turn, layer(strength, *drawn)))
+
+    return layers
+
+
+def _quadratic_forms(m: int, k: int, rng: np.random.Generator) -> np.ndarray:
+    """C (m, k, k), symmetric, with var(uᵀ C_i u) = 2 ‖C_i‖² = 1 for u ~ N(0, I)."""
+    C = rng.standard_normal((m, k, k))
+    C = C + C.swapaxes(1, 2)
+    return C / np.sqrt(2.0 * (C**2).sum(axis=(1, 2), keepdims=True))
+
+
+def _violated(d: int, count: int, name: str, rng: np.random.Generator, bias: float) -> Orthonormal:
+    at_least("bias", bias, 0.0)
+    if whole(name, count) > d:
+        raise InputError(f"{name} must be at most n_latents = {d}; received {count}")
+    return Orthonormal(orthonormal_columns(d, d, rng), np.zeros(d))

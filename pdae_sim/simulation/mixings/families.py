@@ -1,0 +1,137 @@
+"""Random mixings by family, with a difficulty that is met where it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdae_sim._checks import InputError, choice, near_misses, whole
+from pdae_sim.simulation.mixings.affine import Orthonormal, orthonormal_columns, stretched
+from pdae_sim.simulation.mixings.composition import Mixing
+from pdae_sim.simulation.mixings.difficulty import Dials, Targets
+from pdae_sim.simulation.mixings.draws import FAMILIES, Draw, drawn_curve
+from pdae_sim.simulation.mixings.embeddings import Curved
+from pdae_sim.simulation.mixings.layer import Layer
+
+EMBEDDINGS: dict[str, dict] = {"linear": {}, "curved": {"curvature": 1.0, "width": 32}}
+"""Embeddings by name, with their settings."""
+
+
+def random_mixing(
+    n_latents: int,
+    n_observed: int,
+    *,
+    rng: np.random.Generator,
+    kind: str = "stack",
+    embedding: str = "linear",
+    condition: float | None = None,
+    nonlinearity: float | None = None,
+    covariance: np.ndarray | None = None,
+    **settings: object,
+) -> Mixing:
+    """A random mixing of a family, whose difficulty is the family's own or, where it is asked for, met.
+
+    All kinds but the stack act on the d_Z latents; then comes (where `condition` is asked for) a linear map whose
+    condition number is solved for, and last the embedding. The stack is lifted first, a curved embedding of its own,
+    unless the embedding is curved too, and the linear map comes before the lift.
+
+    Args:
+        n_latents: d_Z.
+        n_observed: d_X ≥ d_Z.
+        rng: A generator.
+        kind: One of `FAMILIES`.
+        embedding: ``linear``, an isometry into R^d_X, or ``curved`` (d_X > d_Z), a graph over a linear subspace, with
+            the settings `curvature` (its height as a multiple of unit latents) and `width` (hidden units).
+        condition: The median condition number of the Jacobian over z ~ N(0, Σ), met to 1 % on `reference_latents`.
+        nonlinearity: 1 − R² of the best affine map over z ~ N(0, Σ), met to 0.005 on `reference_latents`.
+        covariance: Σ (d_Z, d_Z), to which these refer; the identity when None.
+        settings: The settings of the family, `FAMILIES[kind].settings`, and of the embedding.
+
+    Returns:
+        A mixing with an exact inverse on its image, unless the family breaks ``injective``.
+
+    Raises:
+        InputError: If a setting is unknown, or the difficulty out of reach, with the range that is within reach.
+    """
+    d, p = whole("n_latents", n_latents), whole("n_observed", n_observed)
+    choice("kind", kind, FAMILIES)
+    choice("embedding", embedding, EMBEDDINGS)
+    own, curve = _settings(kind, embedding, settings)
+    _check_dimensions(kind, embedding, d, p)
+    targets = Targets(condition, nonlinearity, covariance)
+    lifted = kind == "stack" and embedding == "linear"
+    draw = FAMILIES[kind].draw(d, p if lifted else d, rng, **own)
+    end = None if lifted else _drawn_end(d, p, rng, own["bias"], curve)
+    turn = None if condition is None else tuple(orthonormal_columns(d, d, rng) for _ in range(2))
+    recipe = _Recipe(draw, end, turn, lifted)
+    if targets.free:
+        return recipe.mixing(draw.default)
+    strength, linear = Dials(recipe.unplaced, (d, p if lifted else d), draw.default, draw.largest).solve(targets)
+    return recipe.mixing(strength, linear)
+
+
+@dataclass(frozen=True, eq=False)
+class _Recipe:
+    """What was drawn, with strength and linear condition open.
+
+    Args:
+        draw: The bent part.
+        end: The embedding at full height, None for a stack that is lifted already.
+        turn: U and V of the linear layer, None without one.
+        stretch_first: Whether the linear layer comes first.
+    """
+
+    draw: Draw
+    end: Layer | None
+    turn: tuple[np.ndarray, np.ndarray] | None
+    stretch_first: bool
+
+    def mixing(self, strength: float, linear: float = 1.0) -> Mixing:
+        """The mixing at two dials."""
+        inner = self._inner(strength, linear)
+        return Mixing(inner if self.end is None else (*inner, self._end(strength)))
+
+    def unplaced(self, strength: float, linear: float = 1.0) -> Mixing:
+        """The same up to an isometry of the observed space, which changes no difficulty but costs time."""
+        inner = self._inner(strength, linear)
+        return Mixing((*inner, self._end(strength).flat()) if isinstance(self.end, Curved) else inner)
+
+    def _inner(self, strength: float, linear: float) -> tuple[Layer, ...]:
+        bent = self.draw.layers(strength)
+        stretch = () if self.turn is None else (stretched(*self.turn, linear),)
+        return stretch + bent if self.stretch_first else bent + stretch
+
+    def _end(self, strength: float) -> Layer:
+        return self.end.scaled(strength / self.draw.default) if isinstance(self.end, Curved) else self.end
+
+
+def _settings(kind: str, embedding: str, settings: dict) -> tuple[dict, dict]:
+    """The settings of the family and of the embedding, defaults filled in."""
+    own, curve = dict(FAMILIES[kind].settings), dict(EMBEDDINGS[embedding])
+    for name, value in settings.items():
+        if name not in own | curve:
+            beside = "" if embedding == "linear" else f" with a {embedding} embedding"
+            raise InputError(
+                f"unknown setting {name!r} of the mixing {kind!r}{beside}; {near_misses(name, own | curve)}"
+            )
+        (own if name in own else curve)[name] = value
+    return own, curve
+
+
+def _check_dimensions(kind: str, embedding: str, d: int, p: int) -> None:
+    least = FAMILIES[kind].least
+    if d < least:
+        raise InputError(f"n_latents must be at least {least} for the mixing {kind!r}; received {d}")
+    if p < d:
+        raise InputError(f"n_observed must be at least n_latents = {d} for an injective mixing; received {p}")
+    if embedding == "curved" and p == d:
+        raise InputError(
+            f"n_observed must exceed n_latents = {d} for a curved embedding, which needs room; received {p}"
+        )
+
+
+def _drawn_end(d: int, p: int, rng: np.random.Generator, bias: float, curve: dict) -> Layer:
+    if curve:
+        return drawn_curve(d, p, rng, bias=bias, **curve)
+    return Orthonormal(orthonormal_columns(p, d, rng), rng.normal(0.0, bias, p))

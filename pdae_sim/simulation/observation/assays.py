@@ -1,0 +1,175 @@
+"""Assays that count or weigh molecules: f(z) moves log abundances, and the assay samples them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from pdae_sim._checks import InputError, at_least, between
+from pdae_sim.simulation.observation.features import guarded_exp, per_feature, same_width, standardised
+
+_Streams = Mapping[str, np.random.Generator]
+_LARGEST_COUNT = 2.0**53  # beyond it float64 skips whole numbers
+
+
+@dataclass(frozen=True, eq=False)
+class NegativeBinomial:
+    """RNA counts: x_g ~ NB(mean = library · p_g, dispersion), library log-normal, given f(z).
+
+    p = softmax(baseline + amplitude · (f(z) − centre) / spread) over the genes of a cell; library = depth ·
+    exp(depth_spread · ε) with one ε ~ N(0, 1) a cell; the negative binomial is a gamma–Poisson mixture with
+    Var = mean + dispersion · mean². The softmax makes the genes of a cell compete: one that rises lowers the others.
+    Counts are whole numbers, stored as float64.
+
+    Args:
+        depth: Median library size (expected molecules in a cell), > 0.
+        depth_spread: Standard deviation of the log library size, ≥ 0.
+        baseline: Log rates at the centre up to a constant, a number or (d_X,).
+        amplitude: Change of the log rate per spread, a number or (d_X,).
+        centre: f(z) at the baseline, a number or (d_X,).
+        spread: Unit of f(z), > 0, a number or (d_X,).
+        dispersion: ≥ 0, a number or (d_X,); 0 is Poisson.
+    """
+
+    depth: float
+    depth_spread: float
+    baseline: np.ndarray
+    amplitude: np.ndarray
+    centre: np.ndarray
+    spread: np.ndarray
+    dispersion: np.ndarray
+
+    random: ClassVar[bool] = True
+    breaks: ClassVar[tuple[str, ...]] = ("noiseless",)
+
+    def __post_init__(self) -> None:
+        between("depth", self.depth, 0.0, np.inf)
+        at_least("depth_spread", self.depth_spread, 0.0)
+        for name in ("baseline", "amplitude", "centre"):
+            object.__setattr__(self, name, per_feature(name, getattr(self, name)))
+        object.__setattr__(self, "spread", per_feature("spread", self.spread, low=0.0, strict=True))
+        object.__setattr__(self, "dispersion", per_feature("dispersion", self.dispersion, low=0.0))
+        if (self.dispersion[self.dispersion > 0] < 1e-300).any():
+            raise InputError(f"dispersion must be 0 or ≥ 1e-300; received {self.dispersion.min():g}")
+
+    def sample(self, clean: np.ndarray, *, streams: _Streams) -> np.ndarray:
+        """Counts x (n, d_X) given f(z) (n, d_X)."""
+        rate = self.proportions(clean)
+        with np.errstate(over="ignore", invalid="ignore"):
+            rate *= self._library(len(rate), streams)[:, None]
+            self._overdisperse(rate, streams)
+        if not (largest := rate.max(initial=0.0)) < _LARGEST_COUNT:
+            raise InputError(f"rates must stay below 2^53; received {largest:g}: lower depth or depth_spread")
+        rate[...] = streams["count"].poisson(rate)
+        return rate
+
+    def proportions(self, clean: np.ndarray) -> np.ndarray:
+        """p (n, d_X), rows sum to 1."""
+        rate = _log_rate(self, clean)
+        with np.errstate(invalid="ignore"):
+            rate -= rate.max(axis=1, keepdims=True)
+        np.exp(rate, out=rate)
+        total = rate.sum(axis=1, keepdims=True)
+        if not np.isfinite(total).all():
+            raise InputError(
+                "log rates must be finite; f(z) lies too many spreads from the centre, or amplitude is large"
+            )
+        rate /= total
+        return rate
+
+    def mean(self, clean: np.ndarray) -> np.ndarray:
+        """E[x | f(z)] = E[library] p with E[library] = depth · exp(depth_spread² / 2)."""
+        return self._library_moment(1) * self.proportions(clean)
+
+    def variance(self, clean: np.ndarray) -> np.ndarray:
+        """Var[x | f(z)] = E[library] p + ((1 + dispersion) E[library²] − E[library]²) p², entry by entry."""
+        p, first, second = self.proportions(clean), self._library_moment(1), self._library_moment(2)
+        return first * p + ((1 + self.dispersion) * second - first**2) * p**2
+
+    def _library_moment(self, k: int) -> float:
+        return self.depth**k * np.exp((k * self.depth_spread) ** 2 / 2)
+
+    def _library(self, n: int, streams: _Streams) -> np.ndarray:
+        size = streams["library"].standard_normal(n)
+        size *= self.depth_spread
+        size += np.log(self.depth)
+        return guarded_exp(size, "the library size")
+
+    def _overdisperse(self, rate: np.ndarray, streams: _Streams) -> None:
+        """Times a gamma variate of mean 1 and variance `dispersion`, in place; genes without dispersion draw too."""
+        if not self.dispersion.any():
+            return
+        poisson = self.dispersion == 0
+        factor = streams["rate"].standard_gamma(1 / np.where(poisson, 1.0, self.dispersion), rate.shape)
+        factor *= self.dispersion
+        if poisson.any():
+            factor[:, poisson] = 1.0
+        rate *= factor
+
+
+@dataclass(frozen=True, eq=False)
+class LogNormal:
+    """Positive intensities such as protein: log x = m(f(z)) + sigma ε with ε ~ N(0, I).
+
+    m(y) = baseline + amplitude · (y − centre) / spread, feature by feature.
+
+    Args:
+        baseline: Log intensity at the centre, a number or (d_X,).
+        amplitude: Change of the log intensity per spread, a number or (d_X,).
+        centre: f(z) at the baseline, a number or (d_X,).
+        spread: Unit of f(z), > 0, a number or (d_X,).
+        sigma: Standard deviation of the log noise, ≥ 0, a number or (d_X,).
+    """
+
+    baseline: np.ndarray
+    amplitude: np.ndarray
+    centre: np.ndarray
+    spread: np.ndarray
+    sigma: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name in ("baseline", "amplitude", "centre"):
+            object.__setattr__(self, name, per_feature(name, getattr(self, name)))
+        object.__setattr__(self, "spread", per_feature("spread", self.spread, low=0.0, strict=True))
+        object.__setattr__(self, "sigma", per_feature("sigma", self.sigma, low=0.0))
+
+    @property
+    def random(self) -> bool:
+        """Whether x is more than a function of f(z)."""
+        return bool(self.sigma.any())
+
+    @property
+    def breaks(self) -> tuple[str, ...]:
+        """Assumptions of the theory that do not hold."""
+        lost = ("injective",) if not self.amplitude.all() else ()
+        return ("noiseless", *lost) if self.random else lost
+
+    def sample(self, clean: np.ndarray, *, streams: _Streams) -> np.ndarray:
+        """Intensities x (n, d_X) given f(z) (n, d_X)."""
+        exponent = streams["log_normal"].standard_normal(clean.shape)
+        exponent *= self.sigma
+        exponent += _log_rate(self, clean)
+        return guarded_exp(exponent, "a log-normal intensity")
+
+    def mean(self, clean: np.ndarray) -> np.ndarray:
+        """E[x | f(z)] = exp(m + sigma² / 2)."""
+        return guarded_exp(_log_rate(self, clean) + self.sigma**2 / 2, "a log-normal mean")
+
+    def variance(self, clean: np.ndarray) -> np.ndarray:
+        """Var[x | f(z)] = (exp(sigma²) − 1) exp(2 m + sigma²), entry by entry."""
+        return np.expm1(self.sigma**2) * guarded_exp(
+            2 * _log_rate(self, clean) + self.sigma**2, "a log-normal variance"
+        )
+
+
+def _log_rate(law: NegativeBinomial | LogNormal, clean: np.ndarray) -> np.ndarray:
+    """baseline + amplitude · (f(z) − centre) / spread, a fresh array."""
+    rate = standardised(clean, law.centre, law.spread)
+    same_width(rate, baseline=law.baseline, amplitude=law.amplitude)
+    with np.errstate(over="ignore", invalid="ignore"):
+        rate *= law.amplitude
+        rate += law.baseline
+    return rate

@@ -1,0 +1,176 @@
+"""Observation laws with per-feature parameters, drawn to suit a reference sample of f(z)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from pdae_sim import _random
+from pdae_sim._checks import InputError, at_least, choice, matrix, naming, near_misses
+from pdae_sim.simulation.observation.assays import LogNormal, NegativeBinomial
+from pdae_sim.simulation.observation.chain import Chain, Observation
+from pdae_sim.simulation.observation.features import guarded_exp
+from pdae_sim.simulation.observation.noise import (
+    Dropout,
+    GaussianNoise,
+    Heteroscedastic,
+    Noiseless,
+    SignalDropout,
+    noise_scale,
+)
+from pdae_sim.simulation.observation.transforms import CentredLogRatio, Log1p, LogNormalise
+
+
+def random_observation(kind: str, *, clean: np.ndarray, rng: object = None, **settings: object) -> Observation:
+    """A law of one kind with its per-feature parameters taken from, or drawn to suit, a reference sample.
+
+    Centre and spread are the means and standard deviations of the reference. Settings by kind, with their defaults:
+
+    - ``none``, ``log1p``: none; ``log_normalise``: target = 10⁴; ``clr``: pseudocount = 1; ``dropout``: rate.
+    - ``gaussian``: exactly one of scale and snr (Σ Var f_g(z) over the total noise variance).
+    - ``heteroscedastic``: exactly one of scale and snr; slope = 1.
+    - ``signal_dropout``: midpoint = −1 in spreads from the centre; steepness = 2 per spread.
+    - ``negative_binomial``: depth (2 counts a gene), depth_spread = 0.3, amplitude = 0.5, baseline_spread = 1.5 (log-sd
+      of the gene baselines), dispersion = 0.3 (the median gene), dispersion_spread = 0.5 (log-sd over genes).
+    - ``log_normal``: baseline = 2 (mean over features), baseline_spread = 1, amplitude = 0.5, sigma = 0.3.
+    - ``chain``: steps, a list of ``{"kind": …, **settings}``; each is drawn on what the steps before it made.
+
+    Args:
+        kind: A key of `OBSERVATIONS`.
+        clean: (m, d_X) reference sample of f(z).
+        rng: Seed or generator.
+        settings: As above.
+
+    Raises:
+        InputError: If the kind or a setting is unknown, missing or out of range.
+
+    Example:
+        >>> clean = np.array([[0.0, 1.0], [2.0, 5.0]])
+        >>> random_observation("gaussian", clean=clean, snr=10.0).scale == 0.5
+        True
+    """
+    draw = _DRAWN[choice("observation kind", kind, _DRAWN)]
+    clean = matrix("clean", clean)
+    if len(clean) < 2:
+        raise InputError(f"clean must have at least two rows; received {len(clean)}")
+    with naming(f"observation {kind}"):
+        _check_settings(draw, settings)
+        return draw(clean, _random.Streams(_random.seed_sequence(rng), "observation"), **settings)
+
+
+def observation_settings(kind: str) -> dict[str, object]:
+    """The settings of a kind with their defaults; `inspect.Parameter.empty` where one must be given."""
+    draw = _DRAWN[choice("observation kind", kind, _DRAWN)]
+    return {name: parameter.default for name, parameter in _settings(draw).items()}
+
+
+def _settings(draw: Callable) -> dict[str, inspect.Parameter]:
+    return {n: p for n, p in inspect.signature(draw).parameters.items() if p.kind is p.KEYWORD_ONLY}
+
+
+def _check_settings(draw: Callable, settings: Mapping[str, object]) -> None:
+    known = _settings(draw)
+    for name in settings:
+        if name not in known:
+            raise InputError(f"unknown setting {name!r}; {near_misses(name, known)}")
+    missing = [name for name, p in known.items() if p.default is p.empty and name not in settings]
+    if missing:
+        raise InputError(f"the setting {missing[0]} is required")
+
+
+def _gaussian(clean, streams, *, scale: float | None = None, snr: float | None = None):
+    return GaussianNoise(_one_scale(clean, scale, snr))
+
+
+def _heteroscedastic(clean, streams, *, scale: float | None = None, snr: float | None = None, slope: float = 1.0):
+    centre, spread = _centre_and_spread(clean)
+    at_least("slope", slope, 0.0)
+    average = ((1 + (slope * (clean - centre) / spread) ** 2).mean()) ** 0.5  # sd of the whole noise at scale 1
+    scale = _one_scale(clean, scale, snr) / (1.0 if snr is None else average)
+    return Heteroscedastic(scale, slope, centre, spread)
+
+
+def _dropout(clean, streams, *, rate: float):
+    return Dropout(rate)
+
+
+def _signal_dropout(clean, streams, *, midpoint: float = -1.0, steepness: float = 2.0):
+    centre, spread = _centre_and_spread(clean)
+    return SignalDropout(centre + midpoint * spread, steepness / spread)
+
+
+def _negative_binomial(
+    clean,
+    streams,
+    *,
+    depth: float | None = None,
+    depth_spread: float = 0.3,
+    amplitude: float = 0.5,
+    baseline_spread: float = 1.5,
+    dispersion: float = 0.3,
+    dispersion_spread: float = 0.5,
+):
+    d = clean.shape[1]
+    baseline = _around(0.0, baseline_spread, d, streams["baseline"], "baseline_spread")
+    log_factor = _around(0.0, dispersion_spread, d, streams["dispersion"], "dispersion_spread")
+    centre, spread = _centre_and_spread(clean)
+    depth = 2.0 * d if depth is None else depth
+    dispersion = at_least("dispersion", dispersion, 0.0) * guarded_exp(log_factor, "a gene's dispersion")
+    return NegativeBinomial(depth, depth_spread, baseline, amplitude, centre, spread, dispersion)
+
+
+def _log_normal(
+    clean,
+    streams,
+    *,
+    baseline: float = 2.0,
+    baseline_spread: float = 1.0,
+    amplitude: float = 0.5,
+    sigma: float = 0.3,
+):
+    baselines = _around(baseline, baseline_spread, clean.shape[1], streams["baseline"], "baseline_spread")
+    return LogNormal(baselines, amplitude, *_centre_and_spread(clean), sigma)
+
+
+def _chain(clean, streams, *, steps: Sequence[Mapping[str, object]]):
+    made = []
+    for i, step in enumerate(steps):
+        if "kind" not in step:
+            raise InputError(f"step {i} has no kind")
+        made.append(random_observation(clean=clean, rng=streams[f"law.{i}"], **step))
+        clean = made[-1].sample(clean, streams=_random.Streams(_random.seed_sequence(streams[f"reference.{i}"])))
+    return Chain(tuple(made))
+
+
+_DRAWN = {
+    "none": lambda clean, streams: Noiseless(),
+    "gaussian": _gaussian,
+    "heteroscedastic": _heteroscedastic,
+    "dropout": _dropout,
+    "signal_dropout": _signal_dropout,
+    "negative_binomial": _negative_binomial,
+    "log_normal": _log_normal,
+    "log1p": lambda clean, streams: Log1p(),
+    "log_normalise": lambda clean, streams, *, target=1e4: LogNormalise(target),
+    "clr": lambda clean, streams, *, pseudocount=1.0: CentredLogRatio(pseudocount),
+    "chain": _chain,
+}
+
+
+def _centre_and_spread(clean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means and standard deviations of the features; a constant feature has spread 1."""
+    spread = clean.std(axis=0)
+    return clean.mean(axis=0), np.where(spread > 0, spread, 1.0)
+
+
+def _around(middle: float, spread: float, d: int, rng: np.random.Generator, name: str) -> np.ndarray:
+    return middle + at_least(name, spread, 0.0) * rng.standard_normal(d)
+
+
+def _one_scale(clean: np.ndarray, scale: float | None, snr: float | None) -> float:
+    if (scale is None) == (snr is None):
+        received = "neither" if scale is None else "both"
+        raise InputError(f"needs exactly one of scale and snr; received {received}")
+    return noise_scale(clean, snr) if scale is None else at_least("scale", scale, 0.0)

@@ -1,0 +1,226 @@
+"""Noise added to f(z), and entries lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from scipy.special import expit
+
+from pdae_sim._checks import InputError, at_least, between, matrix
+from pdae_sim.simulation.observation.features import per_feature, same_width, standardised
+
+_Streams = Mapping[str, np.random.Generator]
+
+
+@dataclass(frozen=True)
+class Noiseless:
+    """x = f(z)."""
+
+    random: ClassVar[bool] = False
+    breaks: ClassVar[tuple[str, ...]] = ()
+
+    def sample(self, clean: np.ndarray, *, streams: _Streams) -> np.ndarray:
+        """x (n, d_X): the very array given."""
+        return clean
+
+
+@dataclass(frozen=True)
+class GaussianNoise:
+    """x = f(z) + ε with ε ~ N(0, scale² I), independent of z. It makes z no function of x.
+
+    Args:
+        scale: Standard deviation of the noise, in units of f(z).
+    """
+
+    scale: float
+
+    def __post_init__(self) -> None:
+        at_least("scale", self.scale, 0.0)
+
+    @classmethod
+    def from_snr(cls, clean: np.ndarray, snr: float) -> GaussianNoise:
+        """The noise with a given signal-to-noise ratio: total variance of f(z) over total variance of the noise.
+
+        A plain ratio, no decibels: scale² = Σ_g Var f_g(z) / (d_X · snr).
+
+        Args:
+            clean: (m, d_X) a reference sample of f(z).
+            snr: The ratio, > 0.
+        """
+        return cls(noise_scale(clean, snr))
+
+    @property
+    def random(self) -> bool:
+        """Whether x is more than a function of f(z)."""
+        return self.scale > 0
+
+    @property
+    def breaks(self) -> tuple[str, ...]:
+        """Assumptions of the theory that do not hold."""
+        return ("noiseless",) if self.random else ()
+
+    def sample(self, clean: np.ndarray, *, streams: _Streams) -> np.ndarray:
+        """x (n, d_X) given f(z) (n, d_X)."""
+        noise = streams["gaussian"].standard_normal(clean.shape)
+        noise *= self.scale
+        noise += clean
+        return noise
+
+    def mean(self, clean: np.ndarray) -> np.ndarray:
+        """E[x | f(z)] = f(z)."""
+        return clean
+
+    def variance(self, clean: np.ndarray) -> np.ndarray:
+        """Var[x | f(z)] = scale², entry by entry."""
+        return np.full(clean.shape, self.scale**2)
+
+
+@dataclass(frozen=True, eq=False)
+class Heteroscedastic:
+    """x = f(z) + sd(f(z)) ε, ε ~ N(0, I): noise that grows away from the centre.
+
+    sd(y) = scale · √(1 + slope² ((y − centre) / spread)²), feature by feature.
+
+    Args:
+        scale: Standard deviation at the centre, ≥ 0.
+        slope: Growth per spread, ≥ 0; 0 is `GaussianNoise`.
+        centre: f(z) of least noise, a number or (d_X,).
+        spread: Unit of f(z), > 0, a number or (d_X,).
+    """
+
+    scale: float
+    slope: float
+    centre: np.ndarray
+    spread: np.ndarray
+
+    def __post_init__(self) -> None:
+        at_least("scale", self.scale, 0.0)
+        at_least("slope", self.slope, 0.0)
+        object.__setattr__(self, "centre", per_feature("centre", self.centre))
+        object.__setattr__(self, "spread", per_feature("spread", self.spread, low=0.0, strict=True))
+
+    @property
+    def random(self) -> bool:
+        """Whether x is more than a function of f(z)."""
+        return self.scale > 0
+
+    @property
+    def breaks(self) -> tuple[str, ...]:
+        """Assumptions of the theory that do not hold."""
+        return ("noiseless",) if self.random else ()
+
+    def sample(self, clean: np.ndarray, *, streams: _Streams) -> np.ndarray:
+        """x (n, d_X) given f(z) (n, d_X)."""
+        noise = self.conditional_sd(clean)
+        noise *= streams["heteroscedastic"].standard_normal(clean.shape)
+        noise += clean
+        return noise
+
+    def conditional_sd(self, clean: np.ndarray) -> np.ndarray:
+        """sd(f(z)) (n, d_X), the exact standard deviation of x given f(z)."""
+        sd = standardised(clean, self.centre, self.spread)
+        with np.errstate(over="ignore", invalid="ignore"):
+            sd *= self.slope
+            np.hypot(1.0, sd, out=sd)
+            sd *= self.scale
+        if not sd.max(initial=0.0) < np.inf:
+            raise InputError("heteroscedastic noise must be finite; f(z) lies too many spreads from the centre")
+        return sd
+
+    def mean(self, clean: np.ndarray) -> np.ndarray:
+        """E[x | f(z)] = f(z)."""
+        return clean
+
+    def variance(self, clean: np.ndarray) -> np.ndarray:
+        """Var[x | f(z)] = sd(f(z))², entry by entry."""
+        return self.conditional_sd(clean) ** 2
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Each entry of f(z) is set to zero with one probability, independently.
+
+    Args:
+        rate: The probability, in [0, 1).
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        if self.rate != 0:
+            between("rate", self.rate, 0.0, 1.0)
+
+    @property
+    def random(self) -> bool:
+        """Whether x is more than a function of f(z)."""
+        return self.rate > 0
+
+    @property
+    def breaks(self) -> tuple[str, ...]:
+        """Assumptions of the theory that do not hold."""
+        return ("noiseless",) if self.random else ()
+
+    def sample(self, clean: np.ndarray, *, streams: _Streams) -> np.ndarray:
+        """x (n, d_X) given f(z) (n, d_X)."""
+        return np.where(streams["dropout"].random(clean.shape) < self.rate, 0.0, clean)
+
+    def mean(self, clean: np.ndarray) -> np.ndarray:
+        """E[x | f(z)] = (1 − rate) f(z)."""
+        return (1 - self.rate) * clean
+
+    def variance(self, clean: np.ndarray) -> np.ndarray:
+        """Var[x | f(z)] = rate (1 − rate) f(z)², entry by entry."""
+        return self.rate * (1 - self.rate) * clean**2
+
+
+@dataclass(frozen=True, eq=False)
+class SignalDropout:
+    """Each entry of f(z) is set to zero with a probability that falls with its value: weak signals are missed.
+
+    P(zero | y) = 1 / (1 + exp(steepness · (y − midpoint))), feature by feature.
+
+    Args:
+        midpoint: f(z) at which half of the entries are lost, a number or (d_X,).
+        steepness: Fall of the log odds per unit of f(z), a number or (d_X,); negative where strong signals are lost.
+    """
+
+    midpoint: np.ndarray
+    steepness: np.ndarray
+
+    random: ClassVar[bool] = True
+    breaks: ClassVar[tuple[str, ...]] = ("noiseless",)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "midpoint", per_feature("midpoint", self.midpoint))
+        object.__setattr__(self, "steepness", per_feature("steepness", self.steepness))
+
+    def sample(self, clean: np.ndarray, *, streams: _Streams) -> np.ndarray:
+        """x (n, d_X) given f(z) (n, d_X)."""
+        return np.where(streams["signal_dropout"].random(clean.shape) < self.probability(clean), 0.0, clean)
+
+    def probability(self, clean: np.ndarray) -> np.ndarray:
+        """P(zero | f(z)) (n, d_X)."""
+        clean = same_width(clean, midpoint=self.midpoint, steepness=self.steepness)
+        with np.errstate(over="ignore"):
+            log_odds = self.midpoint - clean
+            log_odds *= self.steepness
+        return expit(log_odds, out=log_odds)
+
+    def mean(self, clean: np.ndarray) -> np.ndarray:
+        """E[x | f(z)] = (1 − P) f(z)."""
+        return (1 - self.probability(clean)) * clean
+
+    def variance(self, clean: np.ndarray) -> np.ndarray:
+        """Var[x | f(z)] = P (1 − P) f(z)², entry by entry."""
+        probability = self.probability(clean)
+        return probability * (1 - probability) * clean**2
+
+
+def noise_scale(clean: np.ndarray, snr: float) -> float:
+    """The standard deviation of noise alike in all features with a signal-to-noise ratio; see `from_snr`."""
+    between("snr", snr, 0.0, np.inf)
+    clean = matrix("clean", clean)
+    return float(np.sqrt(clean.var(axis=0).sum() / (clean.shape[1] * snr)))

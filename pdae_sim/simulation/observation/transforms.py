@@ -1,0 +1,93 @@
+"""What analysts do to a table before they look at it: deterministic steps, cell by cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from pdae_sim._checks import InputError, between
+
+_Streams = Mapping[str, np.random.Generator]
+
+
+@dataclass(frozen=True)
+class Log1p:
+    """x ↦ log(1 + x), entry by entry; one to one for x > −1."""
+
+    random: ClassVar[bool] = False
+    breaks: ClassVar[tuple[str, ...]] = ()
+
+    def sample(self, clean: np.ndarray, *, streams: _Streams) -> np.ndarray:
+        """The transform (n, d_X) of a table (n, d_X)."""
+        return np.log1p(_above("log1p", clean, -1.0))
+
+
+@dataclass(frozen=True)
+class LogNormalise:
+    """Each cell scaled to one total, then log(1 + ·): scanpy's ``normalize_total`` and ``log1p``.
+
+    Many to one: the cell's total is lost. A cell of zeros stays zero.
+
+    Args:
+        target: Total of every cell after scaling, > 0.
+    """
+
+    target: float = 1e4
+
+    random: ClassVar[bool] = False
+    breaks: ClassVar[tuple[str, ...]] = ("injective",)
+
+    def __post_init__(self) -> None:
+        between("target", self.target, 0.0, np.inf)
+
+    def sample(self, clean: np.ndarray, *, streams: _Streams) -> np.ndarray:
+        """The transform (n, d_X) of a table (n, d_X) with entries ≥ 0."""
+        clean = _above("log_normalise", clean, 0.0, strict=False)
+        with np.errstate(over="ignore"):
+            total = clean.sum(axis=1, keepdims=True)
+        if not np.isfinite(total).all():
+            raise InputError("log_normalise needs finite totals; a cell's total overflows")
+        scaled = clean / np.where(total == 0, 1.0, total)
+        scaled *= self.target
+        return np.log1p(scaled, out=scaled)
+
+
+@dataclass(frozen=True)
+class CentredLogRatio:
+    """log(x + pseudocount) less its mean over the features of the cell.
+
+    Many to one: (x + pseudocount) and any multiple of it become the same.
+
+    Args:
+        pseudocount: Added to every entry, ≥ 0 and such that all sums are positive.
+
+    References:
+        Aitchison, The statistical analysis of compositional data (1982).
+    """
+
+    pseudocount: float = 1.0
+
+    random: ClassVar[bool] = False
+    breaks: ClassVar[tuple[str, ...]] = ("injective",)
+
+    def __post_init__(self) -> None:
+        if self.pseudocount != 0:
+            between("pseudocount", self.pseudocount, 0.0, np.inf)
+
+    def sample(self, clean: np.ndarray, *, streams: _Streams) -> np.ndarray:
+        """The transform (n, d_X) of a table (n, d_X) with entries > −pseudocount."""
+        ratio = _above("clr", clean, -self.pseudocount) + self.pseudocount
+        np.log(ratio, out=ratio)
+        ratio -= ratio.mean(axis=1, keepdims=True)
+        return ratio
+
+
+def _above(kind: str, clean: np.ndarray, low: float, *, strict: bool = True) -> np.ndarray:
+    clean = np.ascontiguousarray(clean, dtype=np.float64)
+    least = clean.min(initial=np.inf)
+    if not (least > low if strict else least >= low):
+        raise InputError(f"{kind} needs values {'>' if strict else '≥'} {low:g}; received {least:g}")
+    return clean

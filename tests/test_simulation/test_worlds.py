@@ -1,0 +1,264 @@
+"""The zoo: every named world runs, is written and rebuilt; every violation breaks what it says it breaks."""
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from pdae_sim import Simulation
+from pdae_sim._checks import InputError
+from pdae_sim.simulation.config import WorldConfig
+from pdae_sim.simulation.simulator import Simulator
+from pdae_sim.simulation.worlds import WORLDS, world
+
+SMALL = ("design.cells=40", "design.test_cells=30")
+NORMAN = ("design.total=2000", "mixing.n_observed=60")
+HONEST = [name for name in WORLDS if not {*world(name, NORMAN if "norman" in name else ()).breaks} - {"diverse"}]
+
+
+def small(name, *overrides):
+    return world(name, (*(NORMAN if name == "norman-like" else SMALL), *overrides))
+
+
+def additivity(config):
+    """The greatest contrast of latent means that shifts leave at zero: m(A+B) − m(A) − m(B) + m(0), m(2A) − 2 m(A)."""
+    m = config.simulator().mean
+    contrasts = (m("A+B") - m("A") - m("B") + m("ctrl"), m("A:2") - 2 * m("A") + m("ctrl"))
+    return max(np.abs(c).max() for c in contrasts)
+
+
+def covariance_change(config):
+    """How far the covariance of z under A, B or A+B is from that of control."""
+    covariance = config.simulator().covariance
+    return max(np.abs(covariance(c) - covariance("ctrl")).max() for c in ("A", "B", "A+B"))
+
+
+def curvature_of_the_ratio(config):
+    """Root mean square of log p_A − log p_0 about its best affine function of z (claim 2.1)."""
+    simulator = config.simulator()
+    drawn = simulator.sample(["ctrl"], 2000, rng=0)
+    latent = simulator.latent
+    ratio = latent.log_density(drawn.truth.z, [1, 0]) - latent.log_density(drawn.truth.z, [0, 0])
+    kept = np.isfinite(ratio)
+    design = np.column_stack([np.ones(kept.sum()), drawn.truth.z[kept]])
+    return np.sqrt(np.mean((ratio[kept] - design @ np.linalg.lstsq(design, ratio[kept], rcond=None)[0]) ** 2))
+
+
+def collision(config):
+    """The greatest distance of two latents whose observations nearly coincide, over that of the observations."""
+    simulator = config.simulator()
+    z = np.random.default_rng(0).uniform(-3, 3, (40_000, 2))
+    x = simulator.decode(z)
+    distance, neighbour = cKDTree(x).query(x, k=2)
+    return np.median(np.sort(np.linalg.norm(z - z[neighbour[:, 1]], axis=1) / distance[:, 1])[-400:])
+
+
+def noise(config):
+    """How much of x is not a function of z: the spread of x about f(z) over cells that share their latents."""
+    simulator = config.simulator()
+    first, second = (simulator.sample(["ctrl"], 500, rng=0) for _ in range(2))
+    assert np.array_equal(first.truth.z, second.truth.z)
+    streams = np.random.default_rng(1), np.random.default_rng(2)
+    clean = simulator.decode(first.truth.z)
+    draws = [simulator.observation.sample(clean, streams=_Always(rng)) for rng in streams]
+    return np.abs(draws[0] - draws[1]).mean() / draws[0].std()
+
+
+class _Always(dict):
+    """Every stream is the same generator."""
+
+    def __init__(self, rng):
+        super().__init__()
+        self._rng = rng
+
+    def __missing__(self, name):
+        return self._rng
+
+
+VIOLATIONS = {
+    "epistatic": (additivity, 0.5),
+    "saturating": (additivity, 0.5),
+    "hard-interventions": (covariance_change, 0.5),
+    "variance-changes": (covariance_change, 0.5),
+    "mechanism-changes": (covariance_change, 0.3),
+    "heavy-tails": (curvature_of_the_ratio, 0.1),
+    "laplace": (curvature_of_the_ratio, 0.1),
+    "skewed": (curvature_of_the_ratio, 0.1),
+    "bimodal": (curvature_of_the_ratio, 0.1),
+    "folded": (collision, 20.0),
+    "periodic": (collision, 20.0),
+    "noisy": (noise, 0.05),
+    "heteroscedastic": (noise, 0.05),
+    "dropout": (noise, 0.05),
+    "counts": (noise, 0.05),
+    "proteins": (noise, 0.05),
+}
+
+
+class TestViolations:
+    @pytest.mark.parametrize("name", VIOLATIONS)
+    def test_it_breaks_a_property_that_the_honest_world_has(self, name):
+        measure, least = VIOLATIONS[name]
+        assert measure(world(name)) > least
+        honest = world("two-latents", ("mixing.n_observed=50",) if name == "counts" else ())
+        assert measure(honest) < min(least / 2, 1e-8 if measure is not collision else np.inf)
+
+    def test_every_violating_world_is_among_them(self):
+        assert {name for name in WORLDS if name not in HONEST} == {*VIOLATIONS, "norman-like"}
+
+    @pytest.mark.statistical
+    @pytest.mark.parametrize("name", ["epistatic", "hard-interventions", "variance-changes", "heavy-tails", "skewed"])
+    def test_sampled_moments_are_those_of_the_oracle(self, name):
+        simulator, n = world(name).simulator(), 40_000
+        drawn = simulator.sample(["ctrl", "A", "A+B"], n, rng=0)
+        for e, condition in enumerate(drawn.data.conditions):
+            z = drawn.truth.z[drawn.data.environment == e]
+            centred = z - simulator.mean(condition)
+            products = centred[:, :, None] * centred[:, None, :]
+            assert (np.abs(centred.mean(0)) <= 5 * z.std(0) / np.sqrt(n) + 1e-12).all()
+            gap = np.abs(products.mean(0) - simulator.covariance(condition))
+            assert (gap <= 5 * products.std(0) / np.sqrt(n) + 1e-12).all()
+
+
+class TestZoo:
+    @pytest.mark.parametrize("name", WORLDS)
+    def test_it_is_written_and_rebuilt_to_draw_what_was_never_written(self, name, tmp_path):
+        simulation = small(name).simulate()
+        simulation.write(tmp_path / "world.h5ad")
+        again = Simulation.read(tmp_path / "world.h5ad")
+        first, second = (Simulator.from_state(s.simulator) for s in (simulation, again))
+        unseen = ["+".join(simulation.data.names[:2]) + ":0.625"]
+        assert np.array_equal(second.sample(unseen, 20, rng=5).data.x, first.sample(unseen, 20, rng=5).data.x)
+        assert WorldConfig.parse(again.config).simulate().data.conditions == simulation.data.conditions
+
+    @pytest.mark.parametrize("name", WORLDS)
+    def test_the_configuration_it_records_makes_it_again(self, name):
+        simulation = small(name).simulate()
+        again = WorldConfig.parse(simulation.config).simulate()
+        assert np.array_equal(again.data.x, simulation.data.x)
+
+    @pytest.mark.parametrize("name", WORLDS)
+    def test_it_says_how_hard_it_is(self, name):
+        assert WORLDS[name].difficulty.endswith(".")
+        assert len(WORLDS[name].difficulty) > 20
+
+    @pytest.mark.parametrize("name", HONEST)
+    def test_honest_worlds_settle_what_is_in_the_span(self, name):
+        verdicts = world(name).verdicts()
+        assert verdicts
+        assert all(verdict.guaranteed == verdict.in_span for verdict in verdicts.values())
+
+    def test_the_demo_has_one_condition_for_each_verdict(self):
+        assert [v.name for v in world("demo").verdicts().values()] == [
+            "identified and supported",
+            "identified, off support",
+            "not identified",
+        ]
+
+    def test_planted_verdicts_are_the_true_ones(self):
+        config = world("planted")
+        design, _ = config.experiments()
+        assert [v.in_span for v in config.verdicts().values()] == design.planted.tolist()
+
+    def test_another_seed_is_another_world(self):
+        first, second = (world("ten-latents", seed=s).simulator().latent.adjacency for s in (0, 1))
+        assert not np.array_equal(first, second)
+
+    def test_the_curved_world_meets_its_difficulty(self):
+        """On fresh latents: median condition 4, a tenth of the variance beyond the best affine map."""
+        from pdae_sim.simulation.mixings import condition_numbers, linear_r2
+
+        simulator = world("curved").simulator()
+        z = simulator.sample(["ctrl"], 20_000, rng=1).truth.z
+        assert np.median(condition_numbers(simulator.mixing, z)) == pytest.approx(4.0, rel=0.05)
+        assert 1 - linear_r2(simulator.mixing, z) == pytest.approx(0.1, abs=0.01)
+
+
+class TestNormanLike:
+    def test_its_shape(self):
+        design, counts = world("norman-like").experiments()
+        assert design.train.shape == (1 + 105 + 131 - 26, 105)
+        assert len(design.test) == 26
+        orders = design.labels.sum(1)
+        assert [(orders == order).sum() for order in (0, 1, 2)] == [1, 105, 131]
+        assert counts.sum() == 90_000
+        assert counts[0] > 10 * np.median(counts)
+        assert counts[1:].max() > 3 * counts[1:].min()
+
+    def test_its_counts_are_normalised_and_logged(self):
+        x = small("norman-like").simulate().data.x
+        assert (x >= 0).all()
+        assert np.allclose(np.expm1(x).sum(1), 1e4)
+        assert (x == 0).mean() > 0.1
+
+
+class TestConfiguration:
+    @pytest.mark.parametrize(
+        ("table", "message"),
+        [
+            ({"mixing": {"dpth": 3}}, "unknown key 'mixing.dpth'; did you mean 'depth'"),
+            ({"mixing": {"kind": "coupling", "gain": 3}}, "unknown key 'mixing.gain'"),
+            ({"mixing": {"kind": "couplng"}}, "mixing.kind must be one of linear, .*coupling"),
+            (
+                {"observation": {"kind": "gaussian", "sclae": 3}},
+                "unknown key 'observation.sclae'; did you mean 'scale'",
+            ),
+            ({"observation": [{"kind": "log1p"}, {"kind": "clr", "x": 1}]}, "unknown key 'observation.x'"),
+            ({"observation": {"kind": "gausian"}}, "observation kind must be one of"),
+            ({"design": {"kind": "singles", "rank": 2}}, "unknown key 'design.rank'"),
+            ({"design": {"kind": "single"}}, "design.kind must be one of given, singles"),
+            ({"design": {"cels": 4}}, "unknown key 'design.cels'; did you mean 'cells'"),
+            ({"laten": {}}, "unknown key 'laten'; did you mean 'latent'"),
+            ({"latent": {"grph": "tree"}}, "unknown key 'latent.grph'; did you mean 'graph'"),
+        ],
+    )
+    def test_unknown_keys_are_refused_with_a_suggestion(self, table, message):
+        with pytest.raises(InputError, match=message):
+            WorldConfig.parse(table)
+
+    @pytest.mark.parametrize(
+        ("table", "message"),
+        [
+            ({"latent": {"graph": "treee"}}, "latent: graph must be one of"),
+            ({"latent": {"noise": {"kind": "student_t", "df": 2}}}, "df must"),
+            ({"latent": {"departures": {"epistass": 1}}}, "latent: departure must be one of epistasis"),
+            ({"latent": {"covariance": [[1, 0], [0, 1]]}}, "covariance needs perturbation_matrix"),
+            ({"latent": {"targets": [[1.0]]}}, "targets must have shape"),
+            ({"mixing": {"depth": -1}}, "mixing: depth must be a whole number"),
+            ({"mixing": {"n_observed": 1}}, "mixing: n_observed must be at least n_latents = 2"),
+            ({"mixing": {"kind": "linear", "nonlinearity": 0.5}}, "mixing: nonlinearity"),
+            ({"observation": {"kind": "gaussian"}}, "needs exactly one of scale and snr"),
+            ({"design": {"kind": "planted", "n_environments": 2, "rank": 3}}, "design: rank must be at most"),
+            ({"design": {"kind": "singles", "train": ["ctrl"]}}, "design: train is for kind 'given'"),
+            ({"design": {"train": ["ctrl", "Z"]}}, "design: unknown perturbation 'Z'"),
+            ({"design": {"train": ["ctrl", "A"], "total": 1, "control_excess": 1.0}}, "design: every environment"),
+        ],
+    )
+    def test_settings_that_cannot_be_met_name_their_table(self, table, message):
+        with pytest.raises(InputError, match=message) as refusal:
+            WorldConfig.parse(table).simulate()
+        assert "\n" not in str(refusal.value)
+
+    def test_a_covariance_and_a_matrix_are_taken_as_they_are(self):
+        Sigma, W = [[2.0, 0.5], [0.5, 1.0]], [[1.0, 2.0, 0.0], [0.0, 1.0, -1.0]]
+        model = WorldConfig.parse({"latent": {"covariance": Sigma, "perturbation_matrix": W}}).latent_model()
+        assert np.allclose(model.covariance, Sigma)
+        assert np.allclose(model.perturbation_matrix, W)
+
+    def test_a_signal_to_noise_ratio_is_met(self):
+        simulator = world("noisy").simulator()
+        clean = simulator.decode(simulator.sample(["ctrl"], 40_000, rng=3).truth.z)
+        ratio = clean.var(0).sum() / (clean.shape[1] * simulator.observation.scale**2)
+        assert ratio == pytest.approx(10.0, rel=0.1)
+
+    def test_resolved_settings_hold_the_defaults(self):
+        assert world("demo").resolved()["mixing"]["gain"] == 1.4
+        assert world("curved").resolved()["mixing"]["curvature"] == 1.0
+
+    def test_cells_are_shared_out(self):
+        table = {"design": {"kind": "singles", "total": 1000, "control_excess": 2.0, "spread": 0.5, "test": ["A+B"]}}
+        design, counts = WorldConfig.parse(table).experiments()
+        assert counts.sum() == 1000
+        assert counts[0] == 400
+        assert len(counts) == len(design.labels) == 5
+        table["design"]["test_cells"] = 77
+        assert WorldConfig.parse(table).experiments()[1][-1] == 77
