@@ -13,13 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pdae_sim import _random
-from pdae_sim.simulation.mixings import Mixing, random_mixing
-from pdae_sim.simulation.mixings.difficulty import condition_numbers, linear_r2
+from pdae_sim.simulation.mixings import Mixing, condition_numbers, linear_r2, random_mixing
 
 PLANES = ("linear", "monotone", "stack", "coupling", "henon", "spline", "folding", "periodic")
 SHIFTS = {"control": (0.0, 0.0), "A": (2.2, 0.0), "B": (0.0, 2.2)}
 COLOURS = ("#4b5563", "#c2410c", "#1d6fb8")
-REACH, LINES, POINTS, CELLS = 4.2, 15, 241, 500
+REACH, LINES, POINTS, CELLS = 4.0, 17, 241, 500
 
 
 def picture(seed: int = 3, cells: int = CELLS) -> Figure:
@@ -30,7 +29,10 @@ def picture(seed: int = 3, cells: int = CELLS) -> Figure:
         draw(panel, mixing_of(kind, 2, seed), kind, seed, cells)
         panel.set_aspect("equal", adjustable="datalim")
     panel = drawing.add_subplot(3, 3, len(PLANES) + 1, projection="3d")
-    draw(panel, mixing_of("linear", 3, seed, embedding="curved"), "curved embedding in space", seed, cells)
+    curved = mixing_of("linear", 3, seed, embedding="curved", curvature=1.2)
+    draw(panel, curved, "curved embedding in space", seed, cells)
+    panel.set_box_aspect((1, 1, 0.6), zoom=1.45)
+    panel.view_init(elev=38, azim=-60)
     handles, names = panel.get_legend_handles_labels()
     drawing.legend(handles, names, loc="outside lower center", ncols=3, frameon=False, markerscale=3, fontsize=11)
     return drawing
@@ -44,15 +46,20 @@ def mixing_of(kind: str, n_observed: int, seed: int, **settings: object) -> Mixi
 
 def draw(panel: Axes, mixing: Mixing, name: str, seed: int, cells: int) -> None:
     """The grid and the clouds under one mixing, with its measured difficulty."""
+    view = principal_axes(mixing(np.concatenate(grid())))
     for line in grid():
-        panel.plot(*mixing(line).T, color="#c9ced6", linewidth=0.7, zorder=1)
+        panel.plot(*(mixing(line) @ view).T, color="#c3c9d2", linewidth=0.7, zorder=1)
     for (condition, shift), colour in zip(SHIFTS.items(), COLOURS, strict=True):
         rng = _random.stream(_random.seed_sequence(seed), "cells", condition)
-        x = mixing(rng.standard_normal((cells, 2)) + shift)
-        panel.scatter(*x.T, s=4, color=colour, alpha=0.55, linewidths=0, label=condition, zorder=2)
+        x = mixing(rng.standard_normal((cells, 2)) + shift) @ view
+        panel.scatter(*x.T, s=5, color=colour, alpha=0.55, linewidths=0, label=condition, zorder=2)
     panel.set_title(f"{name}\n{difficulty(mixing)}", fontsize=11)
-    for axis in "xyz" if hasattr(panel, "zaxis") else "xy":
-        getattr(panel, f"set_{axis}ticks")([])
+    panel.axis("off")
+
+
+def principal_axes(x: np.ndarray) -> np.ndarray:
+    """Columns of the principal axes: a turn that shows what is drawn at its widest."""
+    return np.linalg.svd(x - x.mean(0), full_matrices=False)[2].T
 
 
 def grid() -> list[np.ndarray]:

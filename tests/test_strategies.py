@@ -10,6 +10,8 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from pdae_sim import strategies
+from pdae_sim.simulation.departures import DEPARTURES, Saturation
+from pdae_sim.simulation.laws import LAWS, Gaussian
 from pdae_sim.simulation.mixings import Orthonormal
 from pdae_sim.simulation.observation import Noiseless
 
@@ -123,6 +125,38 @@ class TestWorlds:
     @given(strategies.latent_models(n_latents=3, n_perturbations=2))
     def test_sizes_can_be_asked_for(self, model):
         assert model.perturbation_matrix.shape == (3, 2)
+
+    def test_noise_laws_shrink_to_the_gaussian_and_find_every_kind(self):
+        assert simplest(strategies.noise_laws()) == Gaussian()
+        for law in LAWS.values():
+            assert isinstance(some(strategies.noise_laws(), lambda found, law=law: isinstance(found, law)), law)
+
+    def test_departures_find_every_kind_and_shrink_to_none(self):
+        assert simplest(strategies.departures(2, 2)) == Saturation(np.inf)
+        assert not simplest(strategies.departures(2, 2, kind="epistasis")).terms.any()
+        for kind, cls in DEPARTURES.items():
+            assert isinstance(some(strategies.departures(2, 2, kind=kind), lambda _: True), cls)
+
+    def test_models_depart_and_have_other_noise_only_where_asked(self):
+        model = some(
+            strategies.latent_models(departing=True, noise=strategies.noise_laws()), lambda m: len(m.breaks) > 1
+        )
+        assert {"gaussian", "additive"} <= set(model.breaks)
+        assert simplest(strategies.latent_models()).breaks == ()
+
+    @given(st.integers(1, 4).flatmap(strategies.covariances))
+    def test_covariances_are_positive_definite(self, covariance):
+        assert np.array_equal(covariance, covariance.T)
+        assert np.linalg.eigvalsh(covariance)[0] > 0.1
+
+    def test_planted_designs_find_both_answers(self):
+        design, rank = some(strategies.planted_designs(), lambda pair: set(pair[0].planted) == {True, False})
+        assert np.linalg.matrix_rank(design.train) == rank
+
+    def test_families_shrink_to_few_latents(self):
+        mixing = simplest(strategies.family_mixings("coupling"))
+        assert (mixing.n_latents, mixing.n_observed) == (2, 2)
+        assert some(strategies.family_mixings("linear"), lambda f: f.n_observed > f.n_latents + 2).n_observed >= 4
 
     def test_mixings_shrink_to_the_embedding(self):
         mixing = simplest(strategies.mixings(2, 3))

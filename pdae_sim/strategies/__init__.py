@@ -4,29 +4,38 @@ Property tests of a user's own estimator or reader start here. Needs the extra `
 imports this package.
 """
 
+from pdae_sim.strategies.designs import designs, designs_of_doubles, planted_designs
 from pdae_sim.strategies.labels import KINDS, conditions, doses, label_spaces, labels, spellings
-from pdae_sim.strategies.span import SpanProblem, span_problems
-from pdae_sim.strategies.worlds import (
+from pdae_sim.strategies.models import (
     adjacency_matrices,
+    covariances,
+    departures,
     latent_models,
-    mixings,
+    noise_laws,
     orthogonal_matrices,
-    perturbation_data,
-    simulators,
 )
+from pdae_sim.strategies.span import SpanProblem, span_problems
+from pdae_sim.strategies.worlds import family_mixings, mixings, perturbation_data, simulators
 
 __all__ = [
     "KINDS",
     "SpanProblem",
     "adjacency_matrices",
     "conditions",
+    "covariances",
+    "departures",
+    "designs",
+    "designs_of_doubles",
     "doses",
+    "family_mixings",
     "label_spaces",
     "labels",
     "latent_models",
     "mixings",
+    "noise_laws",
     "orthogonal_matrices",
     "perturbation_data",
+    "planted_designs",
     "simulators",
     "span_problems",
     "spellings",

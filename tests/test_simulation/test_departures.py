@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from pdae_sim import strategies
@@ -37,39 +36,12 @@ NAMES = tuple(DEPARTURES)
 
 
 @st.composite
-def departures(draw, n_latents, n_perturbations, kind=None):
-    """Departures that fit a model, with dyadic entries; shrinks to an epistasis that is none.
-
-    Args:
-        n_latents: d_Z.
-        n_perturbations: K.
-        kind: One of `DEPARTURES`; any when None.
-    """
-    shape = (n_latents, n_perturbations)
-    kind = kind or draw(st.sampled_from(NAMES))
-    if kind == "epistasis":
-        return Epistasis(draw(eighths((*shape, n_perturbations))))
-    if kind == "saturation":
-        return Saturation(draw(st.sampled_from([np.inf, 1.0, 0.25, 4.0])))
-    if kind == "do":
-        values = np.where(draw(hnp.arrays(bool, shape)), draw(eighths(shape)), np.nan)
-        return Do(values, noise=draw(st.sampled_from([1.0, 0.5, 0.0])))
-    if kind == "variance":
-        return VarianceIntervention(draw(eighths(shape)))
-    return MechanismChange(np.abs(draw(eighths(shape))))
-
-
-@st.composite
 def departed_models(draw, kind):
     """A Gaussian model with one departure, and a label."""
     honest = draw(strategies.latent_models())
-    departure = draw(departures(honest.n_latents, honest.n_perturbations, kind))
+    departure = draw(strategies.departures(honest.n_latents, honest.n_perturbations, kind=kind))
     label = np.array(draw(strategies.labels(honest.n_perturbations, kind="float")))
     return replace(honest, departures=(departure,)), np.clip(label, -3, 3)
-
-
-def eighths(shape):
-    return hnp.arrays(np.int64, shape, elements=st.integers(-8, 8)).map(lambda numerators: numerators / 8)
 
 
 def rng(seed=0):
@@ -336,7 +308,7 @@ class TestMechanisms:
 class TestStates:
     @given(st.data())
     def test_a_state_is_json_and_gives_the_departure_back(self, data):
-        departure = data.draw(departures(2, 3))
+        departure = data.draw(strategies.departures(2, 3))
         written = json.dumps(departure_state(departure), default=lambda array: array.tolist())
         again = departure_from_state(json.loads(written))
         assert type(again) is type(departure)

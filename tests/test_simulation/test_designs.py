@@ -3,7 +3,6 @@
 import json
 from fractions import Fraction
 from itertools import combinations, product
-from math import comb
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pdae_sim import strategies
 from pdae_sim._checks import InputError
 from pdae_sim.analysis.span import check_span
 from pdae_sim.labels import LabelSpace
@@ -29,7 +29,6 @@ from pdae_sim.simulation.designs import (
 )
 
 seeds = st.integers(0, 2**32 - 1)
-up_to_three = st.integers(0, 3)
 
 
 def rank(rows):
@@ -43,61 +42,29 @@ def in_span(design):
     return [rank([*design.train, label]) == rank(design.train) for label in design.test]
 
 
-@st.composite
-def planted_designs(draw, n_in_span=up_to_three, n_out_of_span=up_to_three):
-    """(design, rank), any rank from nothing but the control to full; shrinks to few labels."""
-    K, M = draw(st.integers(1, 5)), draw(st.integers(0, 7))
-    r = draw(st.integers(min(1, M), min(K, M)))
-    n_in = draw(n_in_span) if r else 0
-    n_out = draw(n_out_of_span) if r < K else 0
-    design = planted(K, M, rank=r, n_in_span=n_in, n_out_of_span=n_out, rng=draw(seeds))
-    return design, r
-
-
-@st.composite
-def designs_of_doubles(draw):
-    """Singles and doubles, some held out; shrinks to two perturbations."""
-    K = draw(st.integers(2, 6))
-    n = draw(st.integers(0, comb(K, 2)))
-    return singles_and_doubles(K, n_doubles=n, n_held_out=draw(st.integers(0, n)), rng=draw(seeds))
-
-
-@st.composite
-def designs(draw):
-    """A design of any kind; shrinks to the singles of one perturbation."""
-    K, levels = draw(st.integers(1, 3)), draw(st.lists(st.sampled_from([0.5, 1.0, 2.0, -1.0]), min_size=1, unique=True))
-    made = st.sampled_from(
-        [singles(K), all_doubles(K), one_factor_at_a_time(K, levels=levels), dose_grid(K, levels=levels)]
-    )
-    doses = st.builds(
-        lambda rng, order: random_doses(K, 3, n_test=2, per_environment=order, rng=rng), seeds, st.just(K)
-    )
-    return draw(made | designs_of_doubles() | planted_designs().map(lambda pair: pair[0]) | doses)
-
-
 class TestEveryDesign:
-    @given(designs())
+    @given(strategies.designs())
     def test_the_control_is_first_and_labels_differ(self, design):
         assert not design.train[0].any()
         assert len({tuple(label) for label in design.labels}) == len(design.labels)
 
-    @given(designs())
+    @given(strategies.designs())
     def test_train_comes_before_what_is_held_out(self, design):
         assert np.array_equal(design.labels[design.held_out], design.test)
         assert np.array_equal(design.labels[~design.held_out], design.train)
 
-    @given(designs())
+    @given(strategies.designs())
     def test_conditions_read_back_exactly(self, design):
         space = LabelSpace(tuple("ABCDEF"[: design.train.shape[1]]))
         conditions = design.conditions(space)
         assert conditions[0] == "ctrl"
         assert np.array_equal([space.vector(condition) for condition in conditions], design.labels)
 
-    @given(designs())
+    @given(strategies.designs())
     def test_doses_are_read_in_exact_arithmetic(self, design):
         assert all(c.arithmetic == "exact" for c in check_span(design.train, design.test))
 
-    @given(designs())
+    @given(strategies.designs())
     def test_what_is_planted_is_true(self, design):
         if design.planted is not None:
             assert design.planted.tolist() == in_span(design)
@@ -117,26 +84,26 @@ class TestEveryDesign:
 
 
 class TestPlanted:
-    @given(planted_designs())
+    @given(strategies.planted_designs())
     def test_the_rank_is_exact(self, pair):
         design, r = pair
         assert rank(design.train) == r
 
-    @given(planted_designs())
+    @given(strategies.planted_designs())
     def test_the_span_is_as_planted_and_check_span_agrees(self, pair):
         design, _ = pair
         assert design.planted.tolist() == in_span(design)
         if len(design.test):
             assert [c.identified for c in check_span(design.train, design.test)] == in_span(design)
 
-    @given(planted_designs(st.integers(1, 3), st.integers(1, 3)))
+    @given(strategies.planted_designs())
     def test_a_flipped_plant_is_noticed(self, pair):
         design, _ = pair
         if len(design.test):
             assert (~design.planted).tolist() != in_span(design)
 
     @settings(max_examples=25)
-    @given(planted_designs(n_in_span=st.just(1)))
+    @given(strategies.planted_designs(max_in_span=1))
     def test_labels_in_the_span_are_integer_combinations(self, pair):
         """Adding them does not refine the lattice of the training labels: the determinantal divisors stay."""
         design, r = pair
@@ -186,7 +153,7 @@ class TestCombinations:
         assert np.array_equal(design.train, np.vstack([np.zeros(3), np.eye(3)]))
         assert design.test.shape == (0, 3)
 
-    @given(designs_of_doubles())
+    @given(strategies.designs_of_doubles())
     def test_held_out_doubles_are_the_sum_of_trained_singles(self, design):
         assert design.planted.all()
         assert set(design.test.sum(1)) <= {2.0}

@@ -22,15 +22,6 @@ BASES = ("graph", "isotropic", "diagonal", "full")
 seeds = st.integers(0, 2**32 - 1)
 
 
-@st.composite
-def covariances(draw, size):
-    """Covariances Q diag(λ) Qᵀ with eigenvalues from ⅛ to 8; shrinks to the identity."""
-    Q = draw(strategies.orthogonal_matrices(size))
-    powers = draw(st.lists(st.sampled_from([0, 1, -1, 3, -3]), min_size=size, max_size=size))
-    covariance = (Q * 2.0 ** np.array(powers)) @ Q.T
-    return (covariance + covariance.T) / 2
-
-
 def rng(seed=0):
     return np.random.default_rng(seed)
 
@@ -97,7 +88,7 @@ class TestPopulation:
     @given(st.data(), st.integers(1, 5), st.integers(1, 4))
     def test_any_covariance_and_any_shifts_make_a_model(self, data, d, K):
         """Up to the rounding of a factorisation: 1e-13 times the greatest condition, 64."""
-        Sigma = data.draw(covariances(d))
+        Sigma = data.draw(strategies.covariances(d))
         W = np.round(rng(data.draw(seeds)).standard_normal((d, K)), 1)
         model = LinearLatentModel.from_covariance(Sigma, W)
         assert np.allclose(model.covariance, Sigma, rtol=0, atol=1e-11)

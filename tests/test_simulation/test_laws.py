@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
+from pdae_sim import strategies
 from pdae_sim._checks import InputError
 from pdae_sim.simulation.laws import (
     LAWS,
@@ -34,17 +35,6 @@ EXAMPLES = (
     Bimodal(0.3),
     Bimodal(0.95),
 )
-
-
-def noise_laws():
-    """Noise laws with their parameters; shrinks to the Gaussian."""
-    return st.one_of(
-        st.just(Gaussian()),
-        st.just(Laplace()),
-        st.floats(2.25, 50).map(StudentT),
-        st.floats(0.25, 50).map(Skewed),
-        st.floats(0.125, 0.96875).map(Bimodal),
-    )
 
 
 def rng(seed=0):
@@ -92,7 +82,7 @@ class TestDensities:
         assert StudentT(4.0).excess_kurtosis == np.inf
         assert StudentT(4.0).skewness == 0
 
-    @given(noise_laws(), st.floats(-8, 8))
+    @given(strategies.noise_laws(), st.floats(-8, 8))
     def test_scipy_agrees(self, law, u):
         """For two modes a mixture of two normals stands in."""
         if isinstance(law, Bimodal):
@@ -116,7 +106,7 @@ class TestDensities:
         assert Skewed(1.0).log_density(-1.0) == 0
         assert np.isfinite(Skewed(4.0).log_density(-1.99))
 
-    @given(noise_laws())
+    @given(strategies.noise_laws())
     def test_entry_by_entry(self, law):
         u = np.linspace(-3, 3, 12).reshape(3, 4)
         density = law.log_density(u)
@@ -146,7 +136,12 @@ class TestSamples:
             u = np.clip(law.sample((20_000, 2), rng=rng(3)), -4, 4)
             assert abs(np.corrcoef(u.T)[0, 1]) < 5 / np.sqrt(20_000)
 
-    @given(noise_laws(), st.integers(1, 4), st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(0, 99))
+    @given(
+        strategies.noise_laws(),
+        st.integers(1, 4),
+        st.lists(st.integers(1, 9), min_size=1, max_size=4),
+        st.integers(0, 99),
+    )
     def test_block_by_block_is_at_once(self, law, d, blocks, seed):
         at_once, continued = law.sample((sum(blocks), d), rng=rng(seed)), rng(seed)
         block_by_block = np.concatenate([law.sample((n, d), rng=continued) for n in blocks])
@@ -157,7 +152,7 @@ class TestSamples:
 
 
 class TestStates:
-    @given(noise_laws())
+    @given(strategies.noise_laws())
     def test_a_state_is_json_and_gives_the_law_back(self, law):
         assert law_from_state(json.loads(json.dumps(law_state(law)))) == law
 

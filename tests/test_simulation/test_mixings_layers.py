@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdae_sim import io
+from pdae_sim import io, strategies
 from pdae_sim._checks import InputError
 from pdae_sim.simulation.mixings import (
     FAMILIES,
@@ -43,15 +43,6 @@ def rng(seed=0):
 seeds = st.integers(0, 2**32 - 1)
 every_kind = pytest.mark.parametrize("kind", FAMILIES)
 few = settings(max_examples=8)
-
-
-@st.composite
-def random_mixings(draw, kind, max_latents=4):
-    """Members of a family at its own difficulty; shrinks to few latents, observed in as many coordinates."""
-    d = draw(st.integers(FAMILIES[kind].least, max_latents))
-    p = d + draw(st.integers(0, 4))
-    embedding = draw(st.sampled_from(["linear", "curved"])) if p > d else "linear"
-    return random_mixing(d, p, rng=rng(draw(st.integers(0, 2**32 - 1))), kind=kind, embedding=embedding)
 
 
 # --- the twin: one row in, one row out, from the layer's public fields
@@ -242,7 +233,7 @@ class TestFamilies:
     @given(data=st.data(), seed=seeds)
     @few
     def test_values_jacobians_and_volumes_are_the_twins(self, kind, data, seed):
-        mixing = data.draw(random_mixings(kind))
+        mixing = data.draw(strategies.family_mixings(kind))
         z = rng(seed).normal(size=(8, mixing.n_latents))
         x = torch.func.vmap(twin(mixing))(torch.tensor(z)).numpy()
         J = twin_jacobian(mixing, z)
@@ -259,7 +250,7 @@ class TestFamilies:
     @few
     def test_inverses_are_exact_on_the_image(self, kind, far, data, seed):
         """To ten digits, or to c · eps · cond · ‖x‖ where a member is too ill-conditioned there for ten."""
-        mixing = data.draw(random_mixings(kind))
+        mixing = data.draw(strategies.family_mixings(kind))
         z = far * rng(seed).normal(size=(20, mixing.n_latents))
         x = mixing(z)
         s = np.linalg.svd(mixing.jacobian(z), compute_uv=False)
@@ -271,7 +262,7 @@ class TestFamilies:
     @given(data=st.data())
     @few
     def test_their_states_rebuild_them_exactly(self, kind, data):
-        mixing = data.draw(random_mixings(kind))
+        mixing = data.draw(strategies.family_mixings(kind))
         z = rng().normal(size=(4, mixing.n_latents))
         tree, arrays = io.packed(mixing.state())
         stored = {str(i): array for i, array in enumerate(arrays)}
@@ -329,7 +320,7 @@ class TestViolations:
     @few
     def test_honest_latents_keep_their_distance(self, kind, data):
         """The negative control: distances shrink by the product of the least slopes at most."""
-        mixing = data.draw(random_mixings(kind))
+        mixing = data.draw(strategies.family_mixings(kind))
         z = 2 * rng().normal(size=(200, mixing.n_latents))
         z, other = z[:100], z[100:]
         least = math.prod(layer.slopes[0] for layer in mixing.layers)
