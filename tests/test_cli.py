@@ -61,6 +61,23 @@ def test_simulate_writes_the_design_with_its_truth(folder):
     assert simulation.config["design"]["cells"] == 120
 
 
+def test_simulate_tells_the_truth_about_held_out_conditions(folder, capsys):
+    result = answer(capsys, "simulate", "demo", "--out", folder / "again.h5ad", "--set", "design.cells=60")
+    verdicts = [row["verdict"] for row in result["conditions"]]
+    assert verdicts[:3] == [None] * 3
+    assert verdicts[3:] == ["identified, off support", "identified, off support", "not identified"]  # 60 cells are few
+    assert result["breaks"] == []
+    noisy = answer(capsys, "simulate", "noisy", "--out", folder / "noisy.h5ad", "--set", "design.cells=60")
+    assert noisy["breaks"] == ["noiseless"]
+
+
+def test_worlds_are_listed_with_what_they_break(capsys):
+    listed = {row["name"]: row for row in answer(capsys, "worlds")["worlds"]}
+    assert listed["demo"]["breaks"] == []
+    assert listed["folded"]["breaks"] == ["injective"]
+    assert all(row["difficulty"] for row in listed.values())
+
+
 def test_span_gives_the_fields_of_the_contract(folder, capsys):
     rows = answer(capsys, "span", folder / "d.h5ad")["verdicts"]
     assert [row["identified"] for row in rows] == [True, True, False]

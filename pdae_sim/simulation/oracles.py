@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from scipy import integrate, linalg
@@ -16,7 +17,7 @@ from scipy import integrate, linalg
 from pdae_sim._linalg import echelon
 from pdae_sim.simulation.assumptions import EXTRAPOLATION, Assumptions
 from pdae_sim.simulation.latent import LinearLatentModel
-from pdae_sim.simulation.laws import Gaussian
+from pdae_sim.simulation.laws import Gaussian, Law
 from pdae_sim.simulation.mechanisms import Mechanisms
 from pdae_sim.verdicts import MIN_EFFECTIVE_CELLS, in_words
 
@@ -61,9 +62,10 @@ def true_verdicts(
         assumptions: Those of the world.
     """
     known, guaranteed = in_span(train, test), assumptions.hold(*EXTRAPOLATION)
+    sources = [latent.mechanisms(row) for row in train]
     verdicts = []
     for inside, label in zip(known, test, strict=True):
-        cells = effective_cells(latent, train, label, counts)
+        cells = effective_cells(latent.noise, latent.mechanisms(label), sources, counts)
         supported = None if cells is None or not inside else cells >= MIN_EFFECTIVE_CELLS
         verdicts.append(TrueVerdict(inside, inside and guaranteed, cells, supported))
     return verdicts
@@ -82,34 +84,29 @@ def in_span(train: np.ndarray, test: np.ndarray) -> list[bool]:
     return [not any(row[len(shifts) + t] for row in reduced[len(pivots) :]) for t in range(len(targets))]
 
 
-def effective_cells(
-    latent: LinearLatentModel, train: np.ndarray, label: np.ndarray, counts: Sequence[int]
-) -> float | None:
-    """Σ_e n_e / (1 + χ²(P_l ‖ P_e)) over training environments; None where it is not known."""
-    target = latent.mechanisms(label)
-    fractions = [overlap(latent, target, latent.mechanisms(row)) for row in train]
-    if any(fraction is None for fraction in fractions):
-        return None
-    return float(np.dot(counts, fractions))
+def effective_cells(law: Law, target: Mechanisms, sources: Sequence[Mechanisms], counts: Sequence[int]) -> float | None:
+    """Σ_e n_e / (1 + χ²(target ‖ source_e)); None where one of them is not known."""
+    fractions = [overlap(law, target, source) for source in sources]
+    return None if None in fractions else float(np.dot(counts, fractions))
 
 
-def overlap(latent: LinearLatentModel, target: Mechanisms, source: Mechanisms) -> float | None:
+def overlap(law: Law, target: Mechanisms, source: Mechanisms) -> float | None:
     """1 / (1 + χ²(target ‖ source)): the fraction of source cells that importance sampling keeps.
 
-    For Gaussian laws in closed form; for other laws under pure shifts by quadrature in each independent noise.
+    Between mechanisms that differ by a shift alone it is a product over the independent noises, exp(−‖Δ / scale‖²) for
+    Gaussian ones and a quadrature for others; between other Gaussian mechanisms it has a closed form too. None where a
+    mechanism leaves no noise, or a law that is not Gaussian changes more than its place.
     """
-    if isinstance(latent.noise, Gaussian):
-        return _gaussian_overlap(target, source)
-    if latent.departures:
-        return None
-    moved = (target.shift - source.shift) / target.scale
-    return float(np.prod([_shift_overlap(latent.noise, a) for a in moved]))
-
-
-def _gaussian_overlap(target: Mechanisms, source: Mechanisms) -> float | None:
-    """∫ p²/q = |P| |R|^{−½} |Q|^{−½} exp(½ δᵀ(R + R Q⁻¹ R) δ), P and R the precisions of p and q, Q = 2 P − R."""
     if not (target.scale.all() and source.scale.all()):
         return None
+    if target.differs_by_a_shift(source):
+        moves = np.abs(target.shift - source.shift) if law.skewness == 0 else target.shift - source.shift
+        return float(np.prod([_shift_overlap(law, float(move)) for move in moves / target.scale]))
+    return _gaussian_overlap(target, source) if isinstance(law, Gaussian) else None
+
+
+def _gaussian_overlap(target: Mechanisms, source: Mechanisms) -> float:
+    """∫ p²/q = |P| |R|^{−½} |Q|^{−½} exp(½ δᵀ(R + R Q⁻¹ R) δ), P and R the precisions of p and q, Q = 2 P − R."""
     P, R = linalg.inv(target.covariance), linalg.inv(source.covariance)
     Q, delta = 2 * P - R, target.mean - source.mean
     if np.linalg.eigvalsh(Q)[0] <= 0:
@@ -119,10 +116,11 @@ def _gaussian_overlap(target: Mechanisms, source: Mechanisms) -> float | None:
     return float(np.exp(-(logs[0] - logs[1] / 2 - logs[2] / 2 + exponent / 2)))
 
 
-def _shift_overlap(law, move: float) -> float:
+@lru_cache(maxsize=2**16)
+def _shift_overlap(law: Law, move: float) -> float:
     """1 / ∫ p(u − a)² / p(u) du."""
-    if move == 0:
-        return 1.0
+    if move == 0 or isinstance(law, Gaussian):
+        return float(np.exp(-(move**2)))
 
     def integrand(u: float) -> float:
         with np.errstate(invalid="ignore", over="ignore"):

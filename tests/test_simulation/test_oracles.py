@@ -161,18 +161,20 @@ class TestVerdicts:
         for dose in (0.3, 1.0, 5.0):
             a = dose / 2 * np.sqrt(2)
             known = 1 / (2 / 3 * np.exp(a) + np.exp(-2 * a) / 3)
-            assert overlap(model, *(model.mechanisms([d]) for d in (dose, 0.0))) == pytest.approx(known, rel=1e-6)
+            assert overlap(model.noise, *(model.mechanisms([d]) for d in (dose, 0.0))) == pytest.approx(known, rel=1e-6)
 
     @pytest.mark.parametrize("law", LAWS)
     def test_overlap_is_one_at_home_and_falls_with_distance(self, law):
         model = LinearLatentModel([[0.0]], [1.0], [[1.0]], LAWS[law]())
-        fractions = [overlap(model, *(model.mechanisms([d]) for d in (dose, 0.0))) for dose in (0, 0.25, 0.5, 1.0, 2.0)]
+        fractions = [
+            overlap(model.noise, *(model.mechanisms([d]) for d in (dose, 0.0))) for dose in (0, 0.25, 0.5, 1.0, 2.0)
+        ]
         assert fractions[0] == 1
         assert (np.diff(fractions) < 0).all()
 
     def test_a_law_whose_support_ends_covers_one_side_only(self):
         model = LinearLatentModel([[0.0]], [1.0], [[1.0]], LAWS["skewed"]())
-        right, left = (overlap(model, *(model.mechanisms([d]) for d in (dose, 0.0))) for dose in (0.3, -0.3))
+        right, left = (overlap(model.noise, *(model.mechanisms([d]) for d in (dose, 0.0))) for dose in (0.3, -0.3))
         assert right > 0.5
         assert left == 0
 
@@ -184,8 +186,8 @@ class TestVerdicts:
             at = np.array([[z]])
             return float(np.exp(2 * p.log_density(at, Gaussian()) - q.log_density(at, Gaussian()))[0])
 
-        assert overlap(model, p, q) == pytest.approx(1 / integrate.quad(integrand, -15, 15)[0], rel=1e-6)
-        assert overlap(model, q, model.mechanisms([3.0])) == 0  # a wide law is not covered by a narrow one
+        assert overlap(Gaussian(), p, q) == pytest.approx(1 / integrate.quad(integrand, -15, 15)[0], rel=1e-6)
+        assert overlap(Gaussian(), q, model.mechanisms([3.0])) == 0  # a wide law is not covered by a narrow one
 
     @pytest.mark.statistical
     def test_effective_cells_are_those_of_importance_weights(self):
