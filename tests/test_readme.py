@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pdae_sim.cli.app import app
+from pdae_sim.simulation.config import WorldConfig
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+EXAMPLE, WORLD = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+
+
 @pytest.mark.slow
 def test_the_example_runs_and_says_what_its_comments_say(capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+    code = EXAMPLE
     exec(compile(code, "README.md", "exec"), {})
     words, distance, r2 = capsys.readouterr().out.splitlines()
     assert words == "A+B = A + B − ctrl"
@@ -23,9 +29,28 @@ def test_the_example_runs_and_says_what_its_comments_say(capsys):
     assert float(r2) > 0.98
 
 
+def test_the_world_answers_as_its_comments_say(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(compile(WORLD, "README.md", "exec"), names)
+    simulator, x = names["simulator"], names["x"]
+    z, ratio = simulator.encode(x), simulator.log_density_ratio(x, "A:0.5+B", "ctrl")
+    design = np.column_stack([np.ones(len(z)), z])
+    assert np.allclose(design @ np.linalg.lstsq(design, ratio, rcond=None)[0], ratio)
+    assert simulator.assumptions(["ctrl", "A", "B"]).broken == ()
+
+
+def test_the_file_shown_is_a_world():
+    (text,) = re.findall(r"```toml\n(.*?)```", TEXT, re.S)
+    config = WorldConfig.parse(tomllib.loads(text), ["design.total=2000"])
+    data = config.simulate().data
+    assert data.x.shape == (2000, 30)
+    assert config.breaks == ("additive", "noiseless", "injective")
+    assert len(data.test.labels) == 4
+
+
 def test_the_example_is_short_and_the_picture_is_there():
-    (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.S)
-    assert len([line for line in code.splitlines() if line.strip()]) <= 14
+    assert len([line for line in EXAMPLE.splitlines() if line.strip()]) <= 14
     for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", TEXT):
         assert (ROOT / picture).is_file()
 
