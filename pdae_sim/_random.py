@@ -46,6 +46,11 @@ class Streams:
         return self._open[name]
 
 
+def written(root: np.random.SeedSequence) -> str:
+    """A root as text: its entropy, and its spawn key where it has one."""
+    return str(root.entropy) + "".join(f"/{word}" for word in root.spawn_key)
+
+
 def torch_seed(root: np.random.SeedSequence, *names: object) -> int:
     """A 63-bit seed for `torch.Generator.manual_seed` under a path of names."""
     return int(stream(root, *names).integers(2**63))

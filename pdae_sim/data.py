@@ -209,8 +209,8 @@ class Truth:
     """What a simulation knows and an estimator never sees.
 
     Args:
-        z: (n, d_Z) latents, z = z_base + W l.
-        z_base: (n, d_Z) base latents.
+        z: (n, d_Z) latents, z = z_base + W l under pure shifts.
+        z_base: (n, d_Z) base latents: the same cells under no perturbation.
         perturbation_matrix: W (d_Z, K).
         covariance: Σ (d_Z, d_Z), the covariance of z_base.
     """

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import logging
 import os
+import signal
 import tempfile
+import threading
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,12 +30,17 @@ log = logging.getLogger(__name__)
 def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it when the block ends well and removed when it does not.
 
+    An interrupt (SIGINT, SIGTERM) inside the block is heeded when the block ends: libraries that write files run
+    callbacks in which Python would drop it. What a killed process left behind is removed by a write an hour later.
+
     Raises:
         InputError: If `path` exists and `force` is false, or its folder is missing or not writable.
     """
-    refuse_existing(path, force=force)
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; choose another name")
+    check_target(path, force=force)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{path.suffix}"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > 3600:
+                left.unlink()
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     except OSError as error:
@@ -40,11 +49,46 @@ def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
         ) from None
     os.close(handle)
     try:
-        yield Path(name)
+        with _interrupts_at_the_end():
+            yield Path(name)
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, path)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _interrupts_at_the_end() -> Iterator[None]:
+    """Hold SIGINT and SIGTERM back until the block ends; elsewhere than in the main thread, do nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda received, _: caught.append(received))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    if signal.SIGINT in caught:
+        raise KeyboardInterrupt
+    if caught:
+        raise SystemExit(128 + caught[0])
+
+
+def check_target(path: Path, *, force: bool, suffix: str | None = None) -> None:
+    """Raise an InputError if `path` cannot be written: it exists, its folder does not, or its suffix is another."""
+    if suffix is not None and path.suffix != suffix:
+        raise InputError(f"{path}: a dataset file must end in {suffix}")
+    refuse_existing(path, force=force)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; choose another name")
+    if not path.parent.is_dir():
+        raise InputError(
+            f"{path}: cannot write in folder {path.parent} (No such file or directory); make it or choose another"
+        )
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
@@ -130,9 +174,13 @@ def read_simulation(path: Path) -> Simulation:
     uns = adata.uns["pdae_sim"]
     if int(uns.get("schema_version", 0)) < SCHEMA_VERSION:
         raise InputError(f"{path}: its truth was written by an older version of pdae_sim; simulate it again")
-    truth = Truth(*(np.asarray(v, float) for v in (adata.obsm["z_true"], adata.obsm["z_base"], uns["W"], uns["Sigma"])))
-    simulator = unpacked(json.loads(uns["simulator"]), uns.get("arrays", {}))
-    return Simulation(data, truth, simulator, json.loads(uns["config"]), str(uns["seed"]))
+    try:
+        latents, matrices = (adata.obsm["z_true"], adata.obsm["z_base"]), (uns["W"], uns["Sigma"])
+        truth = Truth(*(np.asarray(part, float) for part in (*latents, *matrices)))
+        simulator = unpacked(json.loads(uns["simulator"]), uns.get("arrays", {}))
+        return Simulation(data, truth, simulator, json.loads(uns["config"]), str(uns["seed"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: the truth in uns['pdae_sim'] is damaged ({error}); simulate it again") from None
 
 
 def packed(tree: object) -> tuple[object, list[np.ndarray]]:
@@ -171,8 +219,7 @@ def _umask() -> int:
 
 
 def _write_anndata(path: Path, adata, *, force: bool) -> None:
-    if path.suffix != ".h5ad":
-        raise InputError(f"{path}: a dataset file must end in .h5ad")
+    check_target(path, force=force, suffix=".h5ad")
     with whole_file(path, force=force) as temporary:
         adata.write_h5ad(temporary, compression="gzip", compression_opts=1)
 
@@ -220,7 +267,9 @@ def as_float32(x: np.ndarray, features: Sequence[str]) -> np.ndarray:
     beyond = np.maximum(x.max(0), -x.min(0)) > np.finfo(np.float32).max
     if beyond.any():
         name = features[int(np.flatnonzero(beyond)[0])]
-        raise InputError(f"column {name!r} holds values beyond the range of float32; change its unit")
+        raise InputError(
+            f"column {name!r} holds values beyond the range of float32, the precision of files; rescale it"
+        )
     return x.astype(np.float32)
 
 

@@ -97,9 +97,9 @@ class LabelSpace:
         return np.array([float(dose) for dose in self._checked(condition_or_label)], dtype=np.float64)
 
     def _check_name(self, name: str) -> None:
-        if not name or name != name.strip() or name == self.control:
+        if not name or name != name.strip() or name == self.control or not name.isprintable():
             raise LabelError(
-                f"a perturbation name must be non-empty, unpadded and not {self.control!r}; received {name!r}"
+                f"a perturbation name must be printable, unpadded, given and not {self.control!r}; received {name!r}"
             )
         if self.separator in name or self.dose_separator in name:
             hint = f"must not contain {self.separator!r} or {self.dose_separator!r}; rename it or change the separators"

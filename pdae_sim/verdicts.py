@@ -4,8 +4,12 @@ from __future__ import annotations
 
 SUPPORTED, OFF_SUPPORT, NOT_IDENTIFIED = "identified and supported", "identified, off support", "not identified"
 
+NO_GUARANTEE = "in the span, no guarantee"
+"""What a simulator that breaks an assumption says in place of ``identified``."""
+
 MIN_EFFECTIVE_CELLS = 100.0
-"""A label is supported if importance sampling from the training environments would be worth this many of its cells."""
+"""A label is supported if importance sampling from each training environment by itself is worth, added up, this many
+of its cells; pooled they are worth no less."""
 
 
 def in_words(identified: bool, supported: bool | None) -> str:

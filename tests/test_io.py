@@ -1,5 +1,7 @@
 """Files in and out: what is written is read back, a bad file is told in one line, a failed write leaves nothing."""
 
+import os
+import signal
 from fractions import Fraction
 from pathlib import Path
 
@@ -351,3 +353,39 @@ def said(call, *args, **kwargs):
         call(*args, **kwargs)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+class TestInterrupts:
+    @pytest.mark.parametrize(
+        ("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)], ids=["INT", "TERM"]
+    )
+    def test_one_that_comes_during_a_write_is_heeded_at_its_end_and_nothing_is_left(self, tmp_path, number, raised):
+        before, reached = signal.getsignal(number), []
+
+        def write():
+            with io.whole_file(tmp_path / "a.txt") as temporary:
+                temporary.write_text("half")
+                signal.raise_signal(number)
+                reached.append(temporary.write_text("whole"))
+
+        with pytest.raises(raised):
+            write()
+        assert reached
+        assert not list(tmp_path.iterdir())
+        assert signal.getsignal(number) is before
+
+    def test_a_write_without_one_is_whole_and_sweeps_up_what_was_left_long_ago(self, tmp_path):
+        old, young = tmp_path / ".a.txt.old.txt", tmp_path / ".a.txt.young.txt"
+        for left in (old, young):
+            left.write_text("left")
+        os.utime(old, (0, 0))
+        io.write_text(tmp_path / "a.txt", "whole")
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".a.txt.young.txt", "a.txt"]
+
+    @pytest.mark.parametrize("key", ["Sigma", "simulator", "config", "arrays"])
+    def test_a_damaged_truth_is_told_in_one_line(self, tmp_path, simulation, key):
+        simulation.write(tmp_path / "a.h5ad")
+        adata = anndata.read_h5ad(tmp_path / "a.h5ad")
+        del adata.uns["pdae_sim"][key]
+        adata.write_h5ad(tmp_path / "b.h5ad")
+        assert "b.h5ad: the truth in uns['pdae_sim'] is damaged" in said(Simulation.read, tmp_path / "b.h5ad")

@@ -169,9 +169,9 @@ class TestErrors:
         ("names", "said"),
         [
             (("A", "B", "A"), "perturbation names must differ; repeated: A"),
-            (("A", ""), "a perturbation name must be non-empty"),
-            (("A", " B"), "a perturbation name must be non-empty, unpadded"),
-            (("ctrl",), "a perturbation name must be non-empty, unpadded and not 'ctrl'"),
+            (("A", ""), "a perturbation name must be printable"),
+            (("A", " B"), "a perturbation name must be printable, unpadded"),
+            (("ctrl",), "a perturbation name must be printable, unpadded, given and not 'ctrl'"),
             (("A+B",), "perturbation name 'A+B' must not contain '+' or ':'"),
             (("A:B",), "perturbation name 'A:B' must not contain '+' or ':'"),
         ],

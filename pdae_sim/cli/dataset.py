@@ -30,7 +30,7 @@ def simulate(
 ) -> None:
     """Simulate a dataset with its truth."""
     output = Output.started(as_json, quiet)
-    io.refuse_existing(out, force=force)
+    io.check_target(out, force=force, suffix=".h5ad")
     overrides = (*(set_ or ()), *(() if seed is None else (f"seed={seed}",)))
     with naming(config):
         simulation = _configured(config, overrides).simulate()

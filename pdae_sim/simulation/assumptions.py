@@ -13,8 +13,8 @@ class Assumptions:
         additive: z = z_base + W l, linear in the dose.
         gaussian: z_base is Gaussian.
         shared_covariance: z has one covariance in all environments.
-        noiseless: x = f(z), or a fixed injective transform of it.
-        injective: f, and what follows it, is injective.
+        noiseless: x = f(z), or a fixed transform of it.
+        injective: f is injective, and so is each transform of it, on all of its domain.
         smooth: f is twice continuously differentiable.
         diverse: rank(W L) = d_Z; None where no training labels were given.
     """
@@ -40,8 +40,8 @@ class Assumptions:
         return tuple(name for name, holds in asdict(self).items() if holds is False)
 
     def hold(self, *names: str) -> bool:
-        """Whether all of the named assumptions hold; all of them when none is named."""
-        return all(asdict(self)[name] for name in (names or asdict(self)))
+        """Whether all of the named assumptions are known to hold; without names, whether none is known to fail."""
+        return all(asdict(self)[name] is True for name in names) if names else not self.broken
 
 
 EXTRAPOLATION = ("additive", "gaussian", "shared_covariance", "noiseless", "injective")

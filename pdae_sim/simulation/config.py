@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from inspect import Parameter
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pdae_sim import _random
 from pdae_sim._checks import InputError, choice, naming, near_misses
@@ -16,8 +19,9 @@ from pdae_sim.data import Simulation
 from pdae_sim.labels import LabelSpace
 from pdae_sim.simulation.assumptions import Assumptions
 from pdae_sim.simulation.designs import DESIGNS, Design, cell_counts, design_settings, make_design
-from pdae_sim.simulation.latent import LinearLatentModel
-from pdae_sim.simulation.laws import LAWS
+from pdae_sim.simulation.latent import LinearLatentModel, random_departures
+from pdae_sim.simulation.laws import LAWS, Law, law_state
+from pdae_sim.simulation.mechanisms import internally_standardised
 from pdae_sim.simulation.mixings import EMBEDDINGS, FAMILIES
 from pdae_sim.simulation.observation import Observation, observation_settings, random_observation
 from pdae_sim.simulation.oracles import TrueVerdict
@@ -28,14 +32,35 @@ REFERENCE_CELLS = 4096
 """Cells of the reference environment from which signal-to-noise ratios and gene baselines are taken."""
 
 
+log = logging.getLogger(__name__)
+
+_BESIDE_COVARIANCE = {"covariance", "perturbation_matrix", "n_latents", "n_perturbations", "noise", "departures"}
+
+
+def _kind(noise: object) -> object:
+    """A law's kind alone as a table."""
+    return {"kind": noise} if isinstance(noise, str) else noise
+
+
+def _steps(observation: object) -> object:
+    """One step alone as a list of steps."""
+    return observation if isinstance(observation, list) else [observation]
+
+
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    def _refuse(self, place: str, reason: str, *names: str) -> None:
+        """Raise an InputError if one of the keys was set to something, where it would not be read."""
+        for name in names:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise InputError(f"{place}.{name} is not read {reason}; remove it")
 
 
-class _Open(BaseModel):
+class _Open(_Table):
     """A table whose further keys are the settings of its kind."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     @property
     def settings(self) -> dict:
@@ -60,12 +85,29 @@ class LatentConfig(_Table):
     targets: str | list[list[float]] = "atomic"
     shift: float = 1.5
     density: float = Field(0.3, ge=0, le=1)
-    noise: str | dict = "gaussian"
+    noise: Annotated[dict, BeforeValidator(_kind)] = {"kind": "gaussian"}
     departures: dict[str, float] = {}
     adjacency: list[list[float]] | None = None
     noise_variances: list[float] | None = None
     covariance: list[list[float]] | None = None
     perturbation_matrix: list[list[float]] | None = None
+
+    def check(self) -> None:
+        """Refuse keys that nothing would read."""
+        if self.covariance is None:
+            self._refuse("latent", "without covariance", "perturbation_matrix")
+        if self.adjacency is not None:
+            self._refuse("latent", "beside adjacency", "graph", "base", "degree", "layers")
+        elif self.base != "graph":
+            self._refuse("latent", f"with base = {self.base!r}", "graph", "degree", "layers")
+        if self.graph not in ("erdos_renyi", "scale_free", "layered"):
+            self._refuse("latent", f"with graph = {self.graph!r}", "degree")
+        if self.graph != "layered":
+            self._refuse("latent", f"with graph = {self.graph!r}", "layers")
+        if not isinstance(self.targets, str):
+            self._refuse("latent", "beside a matrix of targets", "shift")
+        if self.targets != "sparse":
+            self._refuse("latent", "without targets = 'sparse'", "density")
 
 
 class MixingConfig(_Open):
@@ -107,6 +149,17 @@ class DesignConfig(_Open):
     control_excess: float = Field(1.0, gt=0)
     spread: float = Field(0.0, ge=0)
 
+    def check(self) -> None:
+        """Refuse keys that nothing would read."""
+        if self.total is None:
+            self._refuse("design", "without total", "control_excess", "spread")
+        else:
+            self._refuse("design", "beside total", "cells")
+        if self.kind != "given":
+            self._refuse("design", f"with kind = {self.kind!r}, which makes its own training labels", "train")
+        if self.train == []:
+            raise InputError("design.train must name at least one condition, the reference")
+
 
 class WorldConfig(_Table):
     """A simulator and what is sampled from it."""
@@ -114,7 +167,9 @@ class WorldConfig(_Table):
     seed: int = Field(0, ge=0)
     latent: LatentConfig = LatentConfig()
     mixing: MixingConfig = MixingConfig()
-    observation: ObservationConfig | list[ObservationConfig] = ObservationConfig()
+    observation: Annotated[list[ObservationConfig], BeforeValidator(_steps), Field(min_length=1)] = [
+        ObservationConfig()
+    ]
     design: DesignConfig = DesignConfig()
 
     @classmethod
@@ -144,26 +199,32 @@ class WorldConfig(_Table):
         config._check_settings()
         return config
 
-    @property
-    def steps(self) -> list[ObservationConfig]:
-        """The steps of the observation, in order."""
-        return self.observation if isinstance(self.observation, list) else [self.observation]
-
     def resolved(self) -> dict:
         """Every key with its value, those that were left to their defaults included."""
         table = self.model_dump()
         table["mixing"] = self.mixing.all_settings() | table["mixing"]
+        table["observation"] = [
+            _given(observation_settings(step.kind)) | step.model_dump() for step in self.observation
+        ]
+        if self.design.kind != "given":
+            table["design"] = _given(design_settings(self.design.kind)) | table["design"]
+        law = _law(self.latent.noise)
+        table["latent"]["noise"] = law_state(law)
+        if self.latent.covariance is not None:
+            table["latent"] = {k: v for k, v in table["latent"].items() if k in _BESIDE_COVARIANCE}
+            W = self.latent.perturbation_matrix
+            table["latent"] |= {"n_latents": len(W), "n_perturbations": len(W[0])}
         return table
 
     def simulator(self) -> Simulator:
         """The simulator of this world."""
-        with naming("latent"):
+        names = self._names()
+        with _building("latent"):
             latent = self.latent_model()
-        with naming("mixing"):
-            simulator = Simulator.random(
-                latent, rng=self._root("simulator"), names=self._names(), **self.mixing.model_dump()
-            )
-        return Simulator(latent, simulator.mixing, self._observation(simulator), simulator.names)
+        with _building("mixing"):
+            simulator = Simulator.random(latent, rng=self._root("simulator"), names=names, **self.mixing.model_dump())
+        with _building("observation"):
+            return Simulator(latent, simulator.mixing, self._observation(simulator), names)
 
     def latent_model(self) -> LinearLatentModel:
         """The latent model: given, or drawn under the world's seed."""
@@ -178,22 +239,29 @@ class WorldConfig(_Table):
             noise=_law(given.noise),
             departures=given.departures,
             rng=self._root("latent"),
-            **given.model_dump(include={"base", "degree", "layers", "normalise", "shift", "density"}),
+            **given.model_dump(include={"base", "degree", "layers", "shift", "density"}),
         )
-        A = drawn.adjacency if given.adjacency is None else given.adjacency
-        D = drawn.noise_variances if given.noise_variances is None else given.noise_variances
-        return LinearLatentModel(A, D, drawn.targets, drawn.noise, drawn.departures)
+        A, D = drawn.adjacency, drawn.noise_variances
+        if given.adjacency is not None:
+            A, D = np.array(given.adjacency, dtype=np.float64), np.ones(given.n_latents)
+        D = D if given.noise_variances is None else np.array(given.noise_variances, dtype=np.float64)
+        model = LinearLatentModel(A, D, drawn.targets, drawn.noise, drawn.departures)
+        if not given.normalise:
+            return model
+        A, D = internally_standardised(model.adjacency, model.noise_variances)
+        return LinearLatentModel(A, D, model.targets, model.noise, model.departures)
 
     def experiments(self) -> tuple[Design, np.ndarray]:
         """The labels of the design and (E + T,) cells of each."""
-        with naming("design"):
+        with _building("design"):
             design = self._design()
             return design, self._cells(len(design.train), len(design.test))
 
     def simulate(self) -> Simulation:
         """Samples of every condition of the design, with the truth and this configuration."""
         simulator, (design, counts) = self.simulator(), self.experiments()
-        drawn = simulator.sample(design.labels, counts, held_out=design.held_out, rng=self._root("cells"))
+        with _building("cells"):
+            drawn = simulator.sample(design.labels, counts, held_out=design.held_out, rng=self._root("cells"))
         return Simulation(drawn.data, drawn.truth, drawn.simulator, self.resolved(), str(self.seed))
 
     @property
@@ -213,12 +281,23 @@ class WorldConfig(_Table):
         return dict(zip(names, judged, strict=True))
 
     def _from_covariance(self) -> LinearLatentModel:
+        """The model of a given Σ and W, with the noise and the departures asked for."""
         given = self.latent
+        unread = sorted(given.model_fields_set - _BESIDE_COVARIANCE)
         if given.perturbation_matrix is None:
             raise InputError("covariance needs perturbation_matrix, W (n_latents, n_perturbations), beside it")
-        return LinearLatentModel.from_covariance(
-            np.array(given.covariance, dtype=np.float64), np.array(given.perturbation_matrix, dtype=np.float64)
-        )
+        if unread:
+            raise InputError(f"covariance and perturbation_matrix leave nothing to {', '.join(unread)}; remove one")
+        Sigma, W = (np.array(m, dtype=np.float64) for m in (given.covariance, given.perturbation_matrix))
+        for name, wanted, found in (
+            ("n_latents", given.n_latents, len(W)),
+            ("n_perturbations", given.n_perturbations, W.shape[1]),
+        ):
+            if name in given.model_fields_set and wanted != found:
+                raise InputError(f"{name} = {wanted} disagrees with perturbation_matrix {W.shape}; remove it")
+        plain = LinearLatentModel.from_covariance(Sigma, W)
+        drawn = random_departures(given.departures, plain.targets, self._root("latent"))
+        return LinearLatentModel(plain.adjacency, plain.noise_variances, plain.targets, _law(given.noise), drawn)
 
     def _observation(self, simulator: Simulator) -> Observation:
         """The law drawn to suit f(z) in the reference environment."""
@@ -226,22 +305,24 @@ class WorldConfig(_Table):
         rng = _random.stream(self._root("simulator"), "reference")
         clean = simulator.decode(simulator.latent.draw(REFERENCE_CELLS, reference, rng=rng)[1])
         rng = _random.child(self._root("simulator"), "observation")
-        steps = [step.model_dump() for step in self.steps]
+        steps = [step.model_dump() for step in self.observation]
         if len(steps) == 1:
             return random_observation(clean=clean, rng=rng, **steps[0])
         return random_observation("chain", clean=clean, rng=rng, steps=steps)
 
     def _names(self) -> tuple[str, ...]:
-        return tuple(self.design.names or default_names(self.latent.n_perturbations))
+        W, names = self.latent.perturbation_matrix, self.design.names
+        K = self.latent.n_perturbations if W is None else len(W[0])
+        if names is not None and len(names) != K:
+            raise InputError(f"design.names must name all {K} perturbations; received {len(names)}")
+        with naming("design.names"):
+            return LabelSpace(default_names(K) if names is None else tuple(names)).names
 
     def _design(self) -> Design:
         given, space = self.design, LabelSpace(self._names())
         further = [space.vector(condition) for condition in given.test]
         if given.kind == "given":
-            train = given.train or [space.control]
-            return Design([space.vector(condition) for condition in train], further)
-        if given.train is not None:
-            raise InputError(f"train is for kind 'given'; the kind {given.kind!r} makes its own training labels")
+            return Design([space.vector(condition) for condition in given.train or [space.control]], further)
         design = make_design(given.kind, len(space), rng=self._root("design"), **given.settings)
         return Design(design.train, np.vstack([design.test, *further])) if further else design
 
@@ -261,21 +342,41 @@ class WorldConfig(_Table):
 
     def _check_settings(self) -> None:
         _known("mixing", self.mixing.settings, self.mixing.all_settings(), MixingConfig)
-        for step in self.steps:
+        for step in self.observation:
             _known("observation", step.settings, observation_settings(step.kind), ObservationConfig)
         kind = choice("design.kind", self.design.kind, ("given", *DESIGNS))
         known = {} if kind == "given" else design_settings(kind)
         _known("design", self.design.settings, known, DesignConfig)
+        self.latent.check()
+        self.design.check()
 
     def _root(self, name: str) -> np.random.SeedSequence:
         return _random.child(np.random.SeedSequence(self.seed), name)
 
 
-def _law(noise: str | Mapping) -> object:
-    if isinstance(noise, str):
-        return noise
+@contextmanager
+def _building(place: str) -> Iterator[None]:
+    """Name the table in front of whatever goes wrong with its settings, in one line."""
+    try:
+        with naming(place), np.errstate(over="ignore", invalid="ignore"):
+            yield
+    except InputError:
+        raise
+    except MemoryError:
+        raise InputError(f"{place}: too large for the memory of this machine; ask for less") from None
+    except (TypeError, ValueError, OverflowError, ArithmeticError) as error:
+        log.debug("a setting does not fit", exc_info=True)
+        raise InputError(f"{place}: a setting has the wrong type, shape or size ({error})") from None
+
+
+def _law(noise: Mapping) -> Law:
     with naming("noise"):
         return from_state(noise, LAWS)
+
+
+def _given(settings: Mapping) -> dict:
+    """The settings that have a default."""
+    return {name: value for name, value in settings.items() if value is not Parameter.empty}
 
 
 def _known(place: str, settings: Mapping, known: Mapping, table: type[BaseModel]) -> None:
@@ -286,7 +387,7 @@ def _known(place: str, settings: Mapping, known: Mapping, table: type[BaseModel]
 
 def _overridden(table: dict, override: str) -> dict:
     key, equals, text = override.partition("=")
-    if not equals or not key.strip():
+    if not equals or not key.strip() or "\n" in override:
         raise InputError(f"--set {override!r}: expected key=value, for example design.cells=100")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
@@ -312,7 +413,4 @@ def _problems(error: ValidationError) -> Iterator[str]:
 
 
 def _keys(place: list[str]) -> list[str]:
-    model: type[BaseModel] = WorldConfig
-    for part in place:
-        model = model.model_fields[part].annotation
-    return list(model.model_fields)
+    return list((WorldConfig.model_fields[place[0]].annotation if place else WorldConfig).model_fields)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numbers
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -15,11 +15,16 @@ from pdae_sim._checks import InputError, at_least, choice, finite
 from pdae_sim.simulation.mechanisms import Mechanisms, owned
 from pdae_sim.simulation.state import from_state, to_state
 
+_SHIFTS = ("additive",)
+_MECHANISMS = ("additive", "shared_covariance")
+
 
 class Departure(Protocol):
     """A change of mechanisms that depends on the label and is none at the label 0."""
 
-    breaks: ClassVar[tuple[str, ...]]
+    @property
+    def breaks(self) -> tuple[str, ...]:
+        """The assumptions violated; none where the parameters leave every mechanism as it is."""
 
     def apply(self, mechanisms: Mechanisms, label: np.ndarray, targets: np.ndarray) -> Mechanisms:
         """The mechanisms under a label (K,), from those before and the targets S (d, K)."""
@@ -34,10 +39,14 @@ class Epistasis:
     """
 
     terms: np.ndarray
-    breaks: ClassVar[tuple[str, ...]] = ("additive",)
 
     def __post_init__(self) -> None:
         _own(self, "terms", finite)
+
+    @property
+    def breaks(self) -> tuple[str, ...]:
+        """Additivity, unless all terms are zero."""
+        return _SHIFTS if np.triu(self.terms, 1).any() else ()
 
     def apply(self, mechanisms: Mechanisms, label: np.ndarray, targets: np.ndarray) -> Mechanisms:
         _match("epistasis.terms", self.terms, (*targets.shape, targets.shape[1]))
@@ -47,20 +56,25 @@ class Epistasis:
 
 @dataclass(frozen=True)
 class Saturation:
-    """Doses saturate: the shift is S φ(l) with φ(l) = (1 + half) l / (half + |l|).
+    """Doses saturate: the shift S l becomes S φ(l) with φ(l) = (1 + half) l / (half + |l|).
 
-    φ is odd, φ(1) = 1 and |φ| < 1 + half, half of which is reached at the dose `half`.
+    It adds S (φ(l) − l), so it comes before a `Do`, which replaces shifts. φ is odd, φ(1) = 1 and |φ| < 1 + half,
+    half of which is reached at the dose `half`.
 
     Args:
         half: > 0; infinite for none.
     """
 
     half: float
-    breaks: ClassVar[tuple[str, ...]] = ("additive",)
 
     def __post_init__(self) -> None:
         if not (isinstance(self.half, numbers.Real) and self.half > 0):
             raise InputError(f"half must be a number > 0; received {self.half!r}")
+
+    @property
+    def breaks(self) -> tuple[str, ...]:
+        """Additivity, unless `half` is infinite."""
+        return () if np.isinf(self.half) else _SHIFTS
 
     def dose(self, label: np.ndarray) -> np.ndarray:
         """φ(l), entry by entry."""
@@ -83,11 +97,15 @@ class Do:
 
     values: np.ndarray
     noise: float = 0.0
-    breaks: ClassVar[tuple[str, ...]] = ("additive", "shared_covariance")
 
     def __post_init__(self) -> None:
         at_least("noise", self.noise, 0.0)
         _own(self, "values", _finite_or_nan)
+
+    @property
+    def breaks(self) -> tuple[str, ...]:
+        """Additivity and the shared covariance, unless nothing is set."""
+        return () if np.isnan(self.values).all() else _MECHANISMS
 
     def apply(self, mechanisms: Mechanisms, label: np.ndarray, targets: np.ndarray) -> Mechanisms:
         _match("do.values", self.values, targets.shape)
@@ -110,10 +128,14 @@ class VarianceIntervention:
     """
 
     log_ratio: np.ndarray
-    breaks: ClassVar[tuple[str, ...]] = ("additive", "shared_covariance")
 
     def __post_init__(self) -> None:
         _own(self, "log_ratio", finite)
+
+    @property
+    def breaks(self) -> tuple[str, ...]:
+        """Additivity and the shared covariance, unless all ratios are one."""
+        return _MECHANISMS if self.log_ratio.any() else ()
 
     def apply(self, mechanisms: Mechanisms, label: np.ndarray, targets: np.ndarray) -> Mechanisms:
         _match("variance.log_ratio", self.log_ratio, targets.shape)
@@ -129,12 +151,16 @@ class MechanismChange:
     """
 
     rate: np.ndarray
-    breaks: ClassVar[tuple[str, ...]] = ("additive", "shared_covariance")
 
     def __post_init__(self) -> None:
         _own(self, "rate", finite)
         if (self.rate < 0).any():
             raise InputError(f"rate must be ≥ 0; received {self.rate.min()}")
+
+    @property
+    def breaks(self) -> tuple[str, ...]:
+        """Additivity and the shared covariance, unless all rates are zero."""
+        return _MECHANISMS if self.rate.any() else ()
 
     def apply(self, mechanisms: Mechanisms, label: np.ndarray, targets: np.ndarray) -> Mechanisms:
         _match("mechanism.rate", self.rate, targets.shape)

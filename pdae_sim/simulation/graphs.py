@@ -18,8 +18,8 @@ def random_dag(
 
     ============ ==========================================================================================
     erdos_renyi  each pair joined with probability degree / (n − 1)
-    scale_free   each node has degree / 2 causes (rounded, at least one), chosen among the earlier nodes in
-                 proportion to one plus their effects so far
+    scale_free   each node has degree / 2 causes (rounded, at least one, and fewer where there are not so many
+                 earlier nodes), chosen among the earlier nodes in proportion to one plus their effects so far
     layered      layers of equal width; edges join a layer to the next one, at least one into each node
     tree         each node has one cause, uniform among the earlier nodes (a random recursive tree)
     chain        each node causes the next
@@ -35,8 +35,9 @@ def random_dag(
         kind: One of `GRAPHS`.
         n_nodes: Number of latents n.
         rng: A generator.
-        degree: Expected number of neighbours of a node, for ``erdos_renyi``, ``scale_free`` and ``layered`` (the last
-            two have at least one cause for every node that can have one).
+        degree: Expected number of neighbours of a node, for ``erdos_renyi``. For ``scale_free`` that is
+            2 m − m (m + 1) / n, where m is half of `degree`, rounded, halves up, and at least 1. For ``layered`` it is
+            met as far as pairs of adjacent layers allow, with at least one cause for every node that can have one.
         layers: Number of layers of ``layered``; about √n when absent.
 
     Returns:
@@ -66,9 +67,10 @@ def signed_weights(graph: nx.DiGraph, *, rng: np.random.Generator, low: float = 
         raise InputError(f"weights need 0 ≤ low ≤ high; received low={low}, high={high}")
     n = graph.number_of_nodes()
     weights = rng.uniform(low, high, (n, n)) * rng.choice([-1.0, 1.0], (n, n))
+    place = {node: index for index, node in enumerate(sorted(graph.nodes))}
     weighted = nx.DiGraph()
     weighted.add_nodes_from(graph.nodes)
-    weighted.add_weighted_edges_from((j, i, float(weights[i, j])) for j, i in graph.edges)
+    weighted.add_weighted_edges_from((j, i, float(weights[place[i], place[j]])) for j, i in graph.edges)
     return weighted
 
 
@@ -120,7 +122,7 @@ def _erdos_renyi(uniform: np.ndarray, degree: float) -> np.ndarray:
 
 def _scale_free(uniform: np.ndarray, degree: float) -> np.ndarray:
     """The largest log(uniform) / weight are a draw by weight without replacement (Efraimidis, Spirakis 2006)."""
-    n_causes, causes = max(round(degree / 2), 1), np.zeros_like(uniform, dtype=bool)
+    n_causes, causes = max(int(degree / 2 + 0.5), 1), np.zeros_like(uniform, dtype=bool)
     for i in range(1, len(uniform)):
         keys = np.log1p(-uniform[i, :i]) / (1 + causes[:, :i].sum(0))
         causes[i, np.argsort(-keys)[:n_causes]] = True

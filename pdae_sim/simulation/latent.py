@@ -113,7 +113,7 @@ class LinearLatentModel:
         Args:
             n_latents: d_Z.
             n_perturbations: K.
-            graph: A kind of `random_dag`, or a networkx DAG (weights are drawn where it has none).
+            graph: A kind of `random_dag`, or a networkx DAG (weights are drawn if no edge has one).
             targets: ``atomic`` (perturbation k shifts latent k mod d_Z), ``multi`` (each shifts one to three),
                 ``sparse`` (each shifts at least one, any other with equal chance) or S itself (d_Z, K).
             noise: A law of the noises, or its kind.
@@ -134,7 +134,7 @@ class LinearLatentModel:
         if recipe.normalise:
             A, D = internally_standardised(A, D)
         S = _targets(targets, (d, K), recipe, _random.stream(root, "targets"))
-        return cls(A, D, S, noise, _departures(departures, S, root))
+        return cls(A, D, S, noise, random_departures(departures, S, root))
 
     @property
     def n_latents(self) -> int:
@@ -376,12 +376,13 @@ def _sparse(d: int, K: int, recipe: Recipe, rng: np.random.Generator) -> np.ndar
 _TARGETS = {"atomic": _atomic, "multi": _multi, "sparse": _sparse}
 
 
-def _departures(
-    departures: Sequence[Departure] | Mapping[str, float], S: np.ndarray, root: np.random.SeedSequence
+def random_departures(
+    departures: Sequence[Departure] | Mapping[str, float], targets: np.ndarray, root: np.random.SeedSequence
 ) -> tuple[Departure, ...]:
+    """Departures as they are, or random ones by the strength of each kind, each with a stream of its own."""
     if not isinstance(departures, Mapping):
         return tuple(departures)
     return tuple(
-        random_departure(kind, S, strength=strength, rng=_random.stream(root, "departure", kind))
-        for kind, strength in departures.items()
+        random_departure(kind, targets, strength=departures[kind], rng=_random.stream(root, "departure", kind))
+        for kind in sorted(departures, key=lambda kind: kind == "do")  # what replaces mechanisms comes last
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Protocol
 
 import numpy as np
+from scipy import integrate
 from scipy.special import gammaln, xlogy
 
 from pdae_sim._checks import between, choice
@@ -36,6 +39,9 @@ class Law(Protocol):
     def excess_kurtosis(self) -> float:
         """E u⁴ − 3; infinite where the fourth moment is."""
 
+    def overlap(self, move: float) -> float:
+        """1 / (1 + χ²(u + move ‖ u)) = 1 / ∫ p(v − move)² / p(v) dv: what importance sampling keeps of a shift."""
+
 
 @dataclass(frozen=True)
 class Gaussian:
@@ -50,6 +56,9 @@ class Gaussian:
 
     def log_density(self, u: np.ndarray) -> np.ndarray:
         return -0.5 * (np.square(u) + _LOG_2PI)
+
+    def overlap(self, move: float) -> float:
+        return float(np.exp(-(move**2)))
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,9 @@ class StudentT:
         """6 / (df − 4) for df > 4, else infinite."""
         return 6 / (self.df - 4) if self.df > 4 else np.inf
 
+    def overlap(self, move: float) -> float:
+        return _overlap(self, float(move), (-np.inf, 0.0, move, np.inf))
+
 
 @dataclass(frozen=True)
 class Laplace:
@@ -98,6 +110,10 @@ class Laplace:
 
     def log_density(self, u: np.ndarray) -> np.ndarray:
         return -np.sqrt(2) * np.abs(u) - 0.5 * np.log(2)
+
+    def overlap(self, move: float) -> float:
+        a = np.sqrt(2) * abs(move)
+        return float(3 * np.exp(-a) / (2 + np.exp(-3 * a)))
 
 
 @dataclass(frozen=True)
@@ -133,6 +149,20 @@ class Skewed:
         """6 / shape."""
         return 6 / self.shape
 
+    def overlap(self, move: float) -> float:
+        """0 to the left, where the support ends, and for shape ≤ ½, where χ² is infinite.
+
+        With k the shape, b = √k · move and q = 2 k − 1 the integral is eᵇ / Γ(k) ∫ (g + b)^(1 − k) g^(2k − 2) e^(−g) dg
+        over g > 0; g = s^(1 / q) takes away the pole at zero.
+        """
+        k, b, q = self.shape, np.sqrt(self.shape) * move, 2 * self.shape - 1
+        if move == 0 or b < 0 or q <= 0:
+            return float(move == 0)
+        if k > 1:  # (g + b)^(1 − k) g^(2k − 2) = g^(k − 1) (1 + b / g)^(1 − k): a mean over Gamma(k)
+            return 1 / (np.exp(b) * _gamma_mean(lambda g: (1 + b / g) ** (1 - k), k))
+        value, _ = integrate.quad(lambda s: (s ** (1 / q) + b) ** (1 - k) * np.exp(-(s ** (1 / q))), 0, np.inf)
+        return float(np.exp(gammaln(k) - b) * q / value)
+
 
 @dataclass(frozen=True)
 class Bimodal:
@@ -162,6 +192,38 @@ class Bimodal:
     def excess_kurtosis(self) -> float:
         """−2 m⁴."""
         return -2 * self.separation**4
+
+    def overlap(self, move: float) -> float:
+        m, s = self.separation, np.sqrt(1 - self.separation**2)
+        centres = [c + shift for c in (-m, m) for shift in (-move, 0.0, move, 2 * move)]
+        points = sorted({float(c + width * s) for c in (*centres, 0.0) for width in (-12, -4, 0, 4, 12)})
+        return _overlap(self, float(move), tuple(points))
+
+
+def _overlap(law: Law, move: float, points: tuple[float, ...]) -> float:
+    """1 / (1 + χ²) with χ² = ∫ (p(u − a) − p(u))² / p(u) du, quadrature between points."""
+
+    def integrand(u: float) -> float:
+        here, there = (float(law.log_density(np.array(v))) for v in (u, u - move))
+        low, high = sorted((here, there))
+        if low == high:
+            return 0.0
+        log_difference = high + np.log(-np.expm1(low - high))
+        return float(np.exp(min(2 * log_difference - here, 600.0)))  # far beyond any ratio that matters
+
+    chi2 = sum(integrate.quad(integrand, low, high, limit=200)[0] for low, high in pairwise(points) if low < high)
+    return float(1 / (1 + chi2))
+
+
+def _gamma_mean(function: Callable[[float], float], k: float) -> float:
+    """E function(g), g ~ Gamma(k), k > 1."""
+    middle, width = k, np.sqrt(k)
+    points = [0.0, max(middle - 4 * width, 0.0), middle, middle + 4 * width, middle + 12 * width + 40]
+
+    def integrand(g: float) -> float:
+        return function(g) * np.exp((k - 1) * np.log(g) - g - gammaln(k)) if g > 0 else 0.0
+
+    return float(sum(integrate.quad(integrand, a, b, limit=200)[0] for a, b in pairwise(points) if a < b))
 
 
 LAWS = {"gaussian": Gaussian, "student_t": StudentT, "laplace": Laplace, "skewed": Skewed, "bimodal": Bimodal}

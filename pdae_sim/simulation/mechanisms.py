@@ -124,8 +124,9 @@ def internally_standardised(adjacency: np.ndarray, noise_variances: np.ndarray) 
     """A and D rescaled latent by latent along the causal order, so that every latent has variance one.
 
     Each mechanism reads causes that are already standardised and is then divided by its own standard deviation s_i:
-    A'[i, j] = A[i, j] / s_i and D'_i = D_i / s_i² with s_i² = Var(Σ_j A[i, j] z'_j + u_i). Unlike a rescaling of the
-    finished variables, this leaves no trace of the causal order in the strength of the effects.
+    A'[i, j] = A[i, j] / s_i and D'_i = D_i / s_i² with s_i² = Var(Σ_j A[i, j] z'_j + u_i). Among latents with
+    equally many causes neither variances nor effects grow along the order, as they do not either under a rescaling of
+    the finished variables for the variances alone.
 
     Args:
         adjacency: A (d, d), that of an acyclic graph.

@@ -9,28 +9,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from functools import lru_cache
 
 import numpy as np
-from scipy import integrate, linalg
+from scipy import linalg
 
 from pdae_sim._linalg import echelon
 from pdae_sim.simulation.assumptions import EXTRAPOLATION, Assumptions
 from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.laws import Gaussian, Law
 from pdae_sim.simulation.mechanisms import Mechanisms
-from pdae_sim.verdicts import MIN_EFFECTIVE_CELLS, in_words
+from pdae_sim.verdicts import MIN_EFFECTIVE_CELLS, NO_GUARANTEE, in_words
 
 
 @dataclass(frozen=True, eq=False)
 class TrueVerdict:
     """The truth about one unseen label.
 
+    Support is that of the latents: where x is no injective function of them, cells overlap more than their latents do.
+
     Args:
         in_span: Whether l − l_0 lies in the span of the training shifts, by exact arithmetic.
         guaranteed: Whether that settles P(x | l): in the span, in a world where claim 2.4 applies.
-        effective_cells: Σ_e n_e / (1 + χ²(P_l ‖ P_e)), which is Σ_e n_e exp(−δ_e²) for Gaussian shifts (claim 2.9);
-            None where it has no closed form.
+        effective_cells: Σ_e n_e / (1 + χ²(P_l ‖ P_e)), which is Σ_e n_e exp(−δ_e²) for Gaussian shifts (claim 2.9):
+            what each environment is worth by itself, added up, and no more than what they are worth pooled; None where
+            it is not known.
         supported: Whether that reaches `MIN_EFFECTIVE_CELLS`; None if not in the span or unknown.
     """
 
@@ -41,8 +43,8 @@ class TrueVerdict:
 
     @property
     def name(self) -> str:
-        """The verdict in words."""
-        return in_words(self.in_span, self.supported)
+        """The verdict in words; where the assumptions fail, that a label in the span settles nothing."""
+        return NO_GUARANTEE if self.in_span and not self.guaranteed else in_words(self.in_span, self.supported)
 
 
 def true_verdicts(
@@ -56,15 +58,15 @@ def true_verdicts(
 
     Args:
         latent: The latent model of the world.
-        train: (E, K) training labels; the reference is the row of zeros where there is one, else the first.
+        train: (E, K) training labels, floats or Fractions.
         test: (T, K) labels to judge.
         counts: (E,) training cells.
         assumptions: Those of the world.
     """
     known, guaranteed = in_span(train, test), assumptions.hold(*EXTRAPOLATION)
-    sources = [latent.mechanisms(row) for row in train]
+    sources = [latent.mechanisms(row) for row in np.asarray(train, dtype=np.float64)]
     verdicts = []
-    for inside, label in zip(known, test, strict=True):
+    for inside, label in zip(known, np.asarray(test, dtype=np.float64), strict=True):
         cells = effective_cells(latent.noise, latent.mechanisms(label), sources, counts)
         supported = None if cells is None or not inside else cells >= MIN_EFFECTIVE_CELLS
         verdicts.append(TrueVerdict(inside, inside and guaranteed, cells, supported))
@@ -74,7 +76,7 @@ def true_verdicts(
 def in_span(train: np.ndarray, test: np.ndarray) -> list[bool]:
     """Whether each test label lies in the affine hull of the training labels, over the rationals.
 
-    Doses are read as the shortest decimals that print them. One elimination answers for all: in [L | T], reduced over
+    Floats are read as the shortest decimals that print them. One elimination answers for all: in [L | T], reduced over
     the columns of L, a test column is in the span if it vanishes below the last pivot.
     """
     origin, *rest = _rationals(train)
@@ -94,14 +96,15 @@ def overlap(law: Law, target: Mechanisms, source: Mechanisms) -> float | None:
     """1 / (1 + χ²(target ‖ source)): the fraction of source cells that importance sampling keeps.
 
     Between mechanisms that differ by a shift alone it is a product over the independent noises, exp(−‖Δ / scale‖²) for
-    Gaussian ones and a quadrature for others; between other Gaussian mechanisms it has a closed form too. None where a
-    mechanism leaves no noise, or a law that is not Gaussian changes more than its place.
+    Gaussian ones; between other Gaussian mechanisms it has a closed form too; it is 0 where one of them leaves a latent
+    without noise and the other does not. None where both do, or a law that is not Gaussian changes more than its place.
     """
-    if not (target.scale.all() and source.scale.all()):
-        return None
+    still = target.scale == 0, source.scale == 0
+    if still[0].any() or still[1].any():
+        return None if np.array_equal(*still) else 0.0
     if target.differs_by_a_shift(source):
-        moves = np.abs(target.shift - source.shift) if law.skewness == 0 else target.shift - source.shift
-        return float(np.prod([_shift_overlap(law, float(move)) for move in moves / target.scale]))
+        moves = (target.shift - source.shift) / target.scale
+        return float(np.prod([law.overlap(float(move)) for move in moves]))
     return _gaussian_overlap(target, source) if isinstance(law, Gaussian) else None
 
 
@@ -116,24 +119,8 @@ def _gaussian_overlap(target: Mechanisms, source: Mechanisms) -> float:
     return float(np.exp(-(logs[0] - logs[1] / 2 - logs[2] / 2 + exponent / 2)))
 
 
-@lru_cache(maxsize=2**16)
-def _shift_overlap(law: Law, move: float) -> float:
-    """1 / ∫ p(u − a)² / p(u) du."""
-    if move == 0 or isinstance(law, Gaussian):
-        return float(np.exp(-(move**2)))
-
-    def integrand(u: float) -> float:
-        with np.errstate(invalid="ignore", over="ignore"):
-            value = float(np.exp(2 * law.log_density(np.array(u - move)) - law.log_density(np.array(u))))
-        return 0.0 if np.isnan(value) else value
-
-    reach = 40.0 + abs(move)
-    value, _ = integrate.quad(integrand, -reach, reach, points=sorted({0.0, float(move)}), limit=400)
-    return 1.0 / value if np.isfinite(value) and value >= 1 else 0.0
-
-
 def _rationals(labels: np.ndarray) -> list[list[Fraction]]:
-    return [[Fraction(Decimal(repr(float(dose)))) for dose in row] for row in labels]
+    return [[d if isinstance(d, Fraction) else Fraction(Decimal(repr(float(d)))) for d in row] for row in labels]
 
 
 def _differences(rows: list[list[Fraction]], origin: list[Fraction]) -> list[list[Fraction]]:

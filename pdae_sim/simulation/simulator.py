@@ -24,7 +24,7 @@ Condition = str | Sequence | np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class Simulator:
-    """x = f(z) (or f(z) with noise), z = z_base + W l, and every law of it that has a closed form.
+    """x = f(z) (or f(z) with noise), z = z_base + W l (or a departure), and every law of it with a closed form.
 
     Args:
         latent: The linear latent causal model.
@@ -50,6 +50,10 @@ class Simulator:
         names = tuple(self.names) or default_names(K)
         if len(names) != K:
             raise InputError(f"names must name all {K} perturbations; received {len(names)}")
+        if self.mixing.n_latents not in (None, self.latent.n_latents):
+            raise InputError(
+                f"mixing takes {self.mixing.n_latents} latents where the model has {self.latent.n_latents}"
+            )
         object.__setattr__(self, "names", LabelSpace(names).names)
 
     @classmethod
@@ -61,7 +65,7 @@ class Simulator:
             n_observed: d_X ≥ d_Z.
             rng: Seed or generator.
             fields: `observation` and `names`; the rest goes to `random_mixing`, whose difficulty is measured over
-                z_base.
+                Gaussian latents with the covariance of z_base, whatever its law: the law of the noises changes no f.
         """
         own = {name: fields.pop(name) for name in ("observation", "names") if name in fields}
         drawn = {"rng": _random.stream(_random.seed_sequence(rng), "mixing"), "covariance": latent.covariance, **fields}
@@ -102,7 +106,7 @@ class Simulator:
             held_out: (E,) booleans, the environments to mark as test.
         """
         labels, root = self.labels(labels), _random.seed_sequence(rng)
-        counts = [whole("n", int(count)) for count in np.broadcast_to(n, len(labels))]
+        counts = self._counts(n, len(labels))
         d, p, total = self.latent.n_latents, self.n_observed, sum(counts)
         base, z, x = np.empty((total, d)), np.empty((total, d)), np.empty((total, p))
 
@@ -111,14 +115,21 @@ class Simulator:
             label = labels[environment]
             path = (root, "environment", _label_key(label), number)
             rng, streams = _random.stream(*path, "base"), _random.Streams(*path, "observation")
-            for part in within(rows, p):
-                base[part], z[part] = self.latent.draw(part.stop - part.start, label, rng=rng)
-                x[part] = self.observation.sample(self.mixing(z[part]), streams=streams)
+            with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below, with its place
+                for part in within(rows, p):
+                    base[part], z[part] = self.latent.draw(part.stop - part.start, label, rng=rng)
+                    x[part] = self.observation.sample(self.mixing(z[part]), streams=streams)
 
         shared_out(fill, list(blocks(counts)), total * p)
         data = PerturbationData(x, labels, np.repeat(np.arange(len(labels)), counts), self.names, held_out=held_out)
         truth = Truth(z, base, self.latent.perturbation_matrix, self.latent.covariance)
-        return Simulation(data, truth, simulator=self.state(), seed=str(root.entropy))
+        return Simulation(data, truth, simulator=self.state(), seed=_random.written(root))
+
+    @staticmethod
+    def _counts(n: int | Sequence[int], n_environments: int) -> list[int]:
+        if np.ndim(n) and len(n) != n_environments:
+            raise InputError(f"n must be a number, or one per environment ({n_environments}); received {len(n)}")
+        return [whole("n", count) for count in np.broadcast_to(n, n_environments).tolist()]
 
     def encode(self, x: np.ndarray) -> np.ndarray:
         """z = f⁻¹(x) (n, d_Z), exact on the image of f."""
@@ -140,11 +151,12 @@ class Simulator:
         """log p(x | l) = log p_z(f⁻¹(x) | l) − ½ log det JᵀJ (n,), with respect to volume on the image of f.
 
         Args:
-            x: (n, d_X) points in the image of f.
+            x: (n, d_X) points in the image of f; a point off it is answered for the point of the image that
+                `encode` takes it to.
             condition: A label or condition string.
 
         Raises:
-            InputError: If x is not f(z) with f injective, or the latent law has no density.
+            InputError: If there is observation noise, f is not injective, or the latent law has no density.
         """
         z = self._latents_of(x)
         return self.latent.log_density(z, self.space.label(condition)) - self.mixing.log_volume(z)
@@ -193,9 +205,14 @@ class Simulator:
             train: E labels or condition strings.
             counts: Training cells, one number or one per environment.
         """
-        train = self.labels(train)
+        train, test = self._exact(train), self._exact(test)
         counts = np.broadcast_to(counts, len(train))
-        return true_verdicts(self.latent, train, self.labels(test), counts, self.assumptions())
+        return true_verdicts(self.latent, train, test, counts, self.assumptions())
+
+    def _exact(self, conditions: Sequence[Condition] | np.ndarray) -> np.ndarray:
+        """Labels (E, K) as objects, the doses of condition strings as Fractions."""
+        rows = [self.space.exact(c) if isinstance(c, str) else self.space.label(c) for c in conditions]
+        return np.array(rows, dtype=object).reshape(len(rows), len(self.names))
 
     def state(self) -> dict:
         """Every parameter as plain values and arrays; `from_state` rebuilds the same simulator."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 
 from pdae_sim._checks import InputError, near_misses
 
@@ -27,6 +27,13 @@ def from_state(state: Mapping, kinds: Mapping[str, type]) -> object:
     """
     settings = dict(state)
     kind = settings.pop("kind", None)
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise InputError(f"unknown kind {kind!r}; {near_misses(str(kind), kinds)}")
+    known = {field.name: field for field in fields(kinds[kind])}
+    for name in settings:
+        if name not in known:
+            raise InputError(f"unknown field {name!r} of {kind!r}; {near_misses(name, known)}")
+    for name, field in known.items():
+        if name not in settings and field.default is MISSING and field.default_factory is MISSING:
+            raise InputError(f"the field {name!r} of {kind!r} is missing")
     return kinds[kind](**settings)

@@ -123,7 +123,7 @@ WORLDS: dict[str, NamedWorld] = {
         "Six perturbations seen through a design of rank three: three test labels inside the span and three outside, "
         "known by construction.",
         {
-            "latent": {"n_latents": 3, "n_perturbations": 6, "normalise": True, "shift": 1.0},
+            "latent": {"n_latents": 3, "n_perturbations": 6, "normalise": True, "targets": "multi", "shift": 1.0},
             "mixing": {"n_observed": 15},
             "design": {"kind": "planted", "n_environments": 8, "rank": 3, "n_in_span": 3, "n_out_of_span": 3},
         },
@@ -174,8 +174,16 @@ WORLDS: dict[str, NamedWorld] = {
         ),
     ),
     "hard-interventions": NamedWorld(
-        "Two latents; perturbations fix their target instead of shifting it.",
-        _plane(latent={"departures": {"do": 1.0}}),
+        "Three latents in a chain; perturbations fix their target instead of shifting it, which leaves it no density.",
+        _plane(
+            latent={
+                "n_latents": 3,
+                "adjacency": [[0.0, 0.0, 0.0], [0.8, 0.0, 0.0], [0.0, 0.8, 0.0]],
+                "noise_variances": [1.0, 1.0, 1.0],
+                "targets": [[1.5, 0.0], [0.0, 1.5], [0.0, 0.0]],
+                "departures": {"do": 1.0},
+            }
+        ),
     ),
     "variance-changes": NamedWorld(
         "Two latents; perturbations scale the noise of their target as well as shifting it.",
@@ -202,6 +210,10 @@ WORLDS: dict[str, NamedWorld] = {
     "periodic": NamedWorld(
         "Two latents; one coordinate is observed through a sine.",
         _plane(mixing={"kind": "periodic"}),
+    ),
+    "splined": NamedWorld(
+        "Two latents under monotone splines, which have one continuous derivative and not two.",
+        _plane(mixing={"kind": "spline"}),
     ),
     "noisy": NamedWorld(
         "Two latents and additive Gaussian noise at a signal-to-noise ratio of ten.",

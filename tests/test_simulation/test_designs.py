@@ -258,9 +258,9 @@ class TestMaking:
         ("kind", "settings", "message"),
         [
             ("single", {}, "design kind must be one of singles"),
-            ("planted", {"n_environments": 3, "rnk": 1}, "design planted: unknown setting 'rnk'; did you mean 'rank'"),
-            ("planted", {"n_environments": 3}, "design planted: the setting rank is required"),
-            ("random_doses", {}, "design random_doses: the setting n_environments is required"),
+            ("planted", {"n_environments": 3, "rnk": 1}, "planted: unknown setting 'rnk'; did you mean 'rank'"),
+            ("planted", {"n_environments": 3}, "planted: the setting rank is required"),
+            ("random_doses", {}, "random_doses: the setting n_environments is required"),
         ],
     )
     def test_bad_settings_are_refused(self, kind, settings, message):

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
@@ -177,3 +177,42 @@ class TestStates:
     def test_bad_parameters(self, make, message):
         with pytest.raises(InputError, match=message):
             make()
+
+
+class TestOverlap:
+    """1 / ∫ p(u − a)² / p(u) du."""
+
+    @settings(max_examples=40)
+    @given(strategies.noise_laws(), st.floats(0.01, 1.5))
+    def test_by_brute_force(self, law, move):
+        """A fine grid on the support; heavy tails reach far, and the gamma's pole needs fineness at its end."""
+        assume(not isinstance(law, Skewed) or law.shape > 1.5)
+        assume(not isinstance(law, Bimodal) or law.separation < 0.95)
+        reach = 4000 if isinstance(law, StudentT) else 60
+        low = -np.sqrt(law.shape) + 1e-9 if isinstance(law, Skewed) else -reach
+        u = np.sinh(np.linspace(np.arcsinh(low), np.arcsinh(reach), 400_001))
+        here, there = law.log_density(u), law.log_density(u - move)
+        chi2 = integrate.trapezoid(np.exp(2 * there - here), u)
+        assert law.overlap(move) == pytest.approx(1 / chi2, rel=2e-3)
+
+    @pytest.mark.parametrize(
+        ("law", "move", "known"),
+        [
+            (StudentT(5.0), 1e-4, 0.9999999875),
+            (StudentT(2.1), 1e-3, 0.99998724),
+            (Bimodal(0.999), 0.01, 0.951206),
+            (Skewed(0.55), 0.1, 0.39781),
+            (Skewed(1.0), 1.0, np.exp(-1.0)),
+            (Skewed(20.0), -0.01, 0.0),
+            (Skewed(0.4), 0.5, 0.0),
+            (Gaussian(), 2.0, np.exp(-4.0)),
+        ],
+    )
+    def test_hard_cases(self, law, move, known):
+        assert law.overlap(move) == pytest.approx(known, rel=1e-5, abs=1e-12)
+
+    @pytest.mark.parametrize("law", EXAMPLES)
+    def test_nothing_moved_is_all_kept_and_little_moved_nearly_all(self, law):
+        assert law.overlap(0.0) == 1.0
+        assert law.overlap(1e-6) > 0.999 or isinstance(law, Skewed)
+        assert 0 <= law.overlap(40.0) < 0.05

@@ -402,7 +402,7 @@ class TestState:
         [
             ({"kind": "gausian", "scale": 1.0}, "unknown kind 'gausian'"),
             ({"kind": "gaussian", "scales": 1.0}, "scales"),
-            ({"kind": "gaussian"}, "missing 1 required positional argument: 'scale'"),
+            ({"kind": "gaussian"}, "the field 'scale' of 'gaussian' is missing"),
             ({"kind": "chain"}, "'steps'"),
         ],
     )

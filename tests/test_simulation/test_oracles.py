@@ -211,7 +211,20 @@ class TestVerdicts:
 
     def test_nothing_is_guaranteed_where_an_assumption_fails(self):
         noisy = Simulator(PLANE, simulator().mixing, GaussianNoise(0.1))
-        assert [v.guaranteed for v in noisy.verdicts(["A+B"], ["ctrl", "A", "B"], 100)] == [False]
+        (verdict,) = noisy.verdicts(["A+B"], ["ctrl", "A", "B"], 100)
+        assert (verdict.in_span, verdict.guaranteed, verdict.name) == (True, False, "in the span, no guarantee")
+
+    def test_thirds_in_condition_strings_are_thirds(self):
+        assert simulator().verdicts(["A+B:3"], ["ctrl", "A:1/3+B"], 100)[0].in_span
+        assert not simulator().verdicts([[1.0, 3.0]], ["ctrl", [1 / 3, 1.0]], 100)[0].in_span  # a float is no third
+
+    def test_a_law_without_noise_is_not_covered_by_one_with_it(self):
+        from pdae_sim.simulation.departures import Do
+
+        model = LinearLatentModel([[0.0]], [1.0], [[1.0]], Gaussian(), (Do([[2.0]]),))
+        set_, free = model.mechanisms([1.0]), model.mechanisms([0.0])
+        assert overlap(Gaussian(), set_, free) == overlap(Gaussian(), free, set_) == 0
+        assert overlap(Gaussian(), set_, set_) is None
 
 
 class TestAssumptions:
@@ -227,6 +240,7 @@ class TestAssumptions:
         assert world.assumptions(["ctrl", "A", "A:2"]).diverse is False
         assert world.assumptions().diverse is None
         assert not world.assumptions().hold("diverse")
+        assert world.assumptions().hold()  # none is known to fail
 
     def test_names_are_those_of_the_theory(self):
         from theory import assumptions as witness

@@ -74,7 +74,17 @@ class _Always(dict):
         return self._rng
 
 
+def kink(config):
+    """The greatest jump of the second derivative of f along a line, in units of its greatest size elsewhere."""
+    mixing = config.simulator().mixing
+    t, step = np.linspace(-3, 3, 60_001, retstep=True)
+    x = mixing(np.column_stack([t, 0.3 * t]))
+    second = np.diff(x, 2, axis=0) / step**2
+    return np.abs(np.diff(second[::20], axis=0)).max() / np.abs(second).max()
+
+
 VIOLATIONS = {
+    "splined": (kink, 0.2),
     "epistatic": (additivity, 0.5),
     "saturating": (additivity, 0.5),
     "hard-interventions": (covariance_change, 0.5),
@@ -100,7 +110,7 @@ class TestViolations:
         measure, least = VIOLATIONS[name]
         assert measure(world(name)) > least
         honest = world("two-latents", ("mixing.n_observed=50",) if name == "counts" else ())
-        assert measure(honest) < min(least / 2, 1e-8 if measure is not collision else np.inf)
+        assert measure(honest) < min(least / 2, 1e-8 if measure not in (collision, kink) else np.inf)
 
     def test_every_violating_world_is_among_them(self):
         assert {name for name in WORLDS if name not in HONEST} == {*VIOLATIONS, "norman-like"}
@@ -228,7 +238,7 @@ class TestConfiguration:
             ({"mixing": {"kind": "linear", "nonlinearity": 0.5}}, "mixing: nonlinearity"),
             ({"observation": {"kind": "gaussian"}}, "needs exactly one of scale and snr"),
             ({"design": {"kind": "planted", "n_environments": 2, "rank": 3}}, "design: rank must be at most"),
-            ({"design": {"kind": "singles", "train": ["ctrl"]}}, "design: train is for kind 'given'"),
+            ({"design": {"kind": "singles", "train": ["ctrl"]}}, "design.train is not read with kind"),
             ({"design": {"train": ["ctrl", "Z"]}}, "design: unknown perturbation 'Z'"),
             ({"design": {"train": ["ctrl", "A"], "total": 1, "control_excess": 1.0}}, "design: every environment"),
         ],
@@ -244,6 +254,92 @@ class TestConfiguration:
         assert np.allclose(model.covariance, Sigma)
         assert np.allclose(model.perturbation_matrix, W)
 
+    def test_a_covariance_keeps_the_noise_and_the_departures_asked_for(self):
+        table = {"covariance": [[2.0, 0.5], [0.5, 1.0]], "perturbation_matrix": [[1.0, 2.0], [0.0, 1.0]]}
+        world = WorldConfig.parse({"latent": {**table, "noise": "laplace", "departures": {"epistasis": 1.0}}})
+        simulator = world.simulator()
+        assert simulator.assumptions().broken == ("additive", "gaussian")
+        assert simulator.names == ("A", "B")
+
+    @pytest.mark.parametrize(
+        ("unread", "message"),
+        [({"graph": "chain"}, "leave nothing to graph"), ({"n_latents": 7}, "n_latents = 7 disagrees")],
+    )
+    def test_a_covariance_refuses_what_it_leaves_nothing_to(self, unread, message):
+        table = {"covariance": [[2.0, 0.5], [0.5, 1.0]], "perturbation_matrix": [[1.0, 2.0], [0.0, 1.0]]}
+        with pytest.raises(InputError, match=message):
+            WorldConfig.parse({"latent": {**table, **unread}}).simulator()
+
+    @pytest.mark.parametrize(
+        ("table", "key"),
+        [
+            ({"latent": {"perturbation_matrix": [[9.0]]}}, "latent.perturbation_matrix is not read without covariance"),
+            ({"latent": {"adjacency": [[0.0, 0.0], [1.0, 0.0]], "graph": "chain"}}, "latent.graph is not read beside"),
+            ({"latent": {"graph": "chain", "degree": 3.0}}, "latent.degree is not read with graph = 'chain'"),
+            ({"latent": {"layers": 3}}, "latent.layers is not read"),
+            ({"latent": {"base": "full", "graph": "tree"}}, "latent.graph is not read with base = 'full'"),
+            ({"latent": {"density": 0.5}}, "latent.density is not read without targets = 'sparse'"),
+            (
+                {"latent": {"targets": [[1.0, 0, 0], [0, 1, 0]], "shift": 2.0}},
+                "latent.shift is not read beside a matrix",
+            ),
+            ({"design": {"control_excess": 2.0}}, "design.control_excess is not read without total"),
+            ({"design": {"cells": 9, "total": 90}}, "design.cells is not read beside total"),
+            ({"design": {"kind": "singles", "train": ["A"]}}, "design.train is not read with kind = 'singles'"),
+        ],
+    )
+    def test_a_key_that_nothing_would_read_is_refused(self, table, key):
+        with pytest.raises(InputError, match=key):
+            WorldConfig.parse(table)
+
+    @pytest.mark.parametrize(
+        ("table", "message"),
+        [
+            (
+                {"latent": {"noise": {"kind": "student_t", "dof": 3}}},
+                "latent: noise: unknown field 'dof'.*did you mean 'df'",
+            ),
+            ({"latent": {"noise": {"kind": ["student_t"]}}}, "latent: noise: unknown kind"),
+            ({"latent": {"targets": [[1.0, 0.0, 0.0], [0.0, 1.0]]}}, "latent: a setting has the wrong type"),
+            ({"mixing": {"gain": "x"}}, "mixing: a setting has the wrong type"),
+            ({"design": {"kind": "singles_and_doubles", "pairs": 3}}, "design: a setting has the wrong type"),
+            ({"design": {"kind": "random_doses", "n_environments": 3, "high": 1e12}}, "design: "),
+            ({"observation": {"kind": "log_normal", "baseline": "a"}}, "observation: a setting has the wrong type"),
+            ({"observation": {"kind": "heteroscedastic", "snr": 10, "slope": 1e160}}, "slope is too large"),
+            ({"design": {"names": ["A"]}}, "design.names must name all 3"),
+            ({"design": {"names": ["A", "A", "B"]}}, "design.names: perturbation names must differ"),
+            ({"design": {"names": ["A\0", "C", "B"]}}, "design.names: a perturbation name must be .*printable"),
+            ({"design": {"train": ["ctrl", "A:1e308"]}}, "cells: x must be finite"),
+            ({"latent": {"n_latents": True}}, "latent.n_latents: input should be a valid integer; received True"),
+            ({"design": {"cells": "50"}}, "design.cells: input should be a valid integer; received '50'"),
+            ({"latent": {"noise": 3}}, "latent.noise: input should be a valid dictionary; received 3"),
+        ],
+    )
+    def test_wrong_types_and_sizes_are_one_line(self, table, message):
+        with pytest.raises(InputError, match=message) as refusal:
+            WorldConfig.parse(table).simulate()
+        assert "\n" not in str(refusal.value)
+
+    def test_what_is_given_is_normalised_too(self):
+        chain = {"adjacency": [[0, 0, 0], [2.0, 0, 0], [0, 2.0, 0]], "noise_variances": [4.0, 4.0, 4.0]}
+        given = {"n_latents": 3, "n_perturbations": 3, "normalise": True}
+        for table in (chain, {"adjacency": chain["adjacency"]}, {"noise_variances": chain["noise_variances"]}):
+            model = WorldConfig.parse({"latent": {**given, **table}}).latent_model()
+            assert np.allclose(np.diag(model.covariance), 1.0)
+        plain = WorldConfig.parse({"latent": {**given, "adjacency": chain["adjacency"], "normalise": False}})
+        assert plain.latent_model().noise_variances.tolist() == [1.0, 1.0, 1.0]
+
+    @pytest.mark.parametrize("kind", ["epistasis", "saturation", "variance", "mechanism"])
+    def test_a_departure_of_strength_zero_is_none(self, kind):
+        assert world("two-latents", (f"latent.departures.{kind}=0.0",)).breaks == ()
+        assert world("two-latents", (f"latent.departures.{kind}=0.1",)).breaks != ()
+
+    @pytest.mark.parametrize("order", [["saturation", "do"], ["do", "saturation"]])
+    def test_the_order_of_a_files_keys_is_no_input(self, order):
+        departures = dict.fromkeys(order, 1.0)
+        model = WorldConfig.parse({"latent": {"departures": departures}}).latent_model()
+        assert [type(part).__name__ for part in model.departures] == ["Saturation", "Do"]
+
     def test_a_signal_to_noise_ratio_is_met(self):
         simulator = world("noisy").simulator()
         clean = simulator.decode(simulator.sample(["ctrl"], 40_000, rng=3).truth.z)
@@ -253,6 +349,9 @@ class TestConfiguration:
     def test_resolved_settings_hold_the_defaults(self):
         assert world("demo").resolved()["mixing"]["gain"] == 1.4
         assert world("curved").resolved()["mixing"]["curvature"] == 1.0
+        assert world("counts").resolved()["observation"][0]["dispersion"] == 0.3
+        assert world("doses").resolved()["design"]["step"] == 0.125
+        assert world("heavy-tails").resolved()["latent"]["noise"] == {"kind": "student_t", "df": 5.0}
 
     def test_cells_are_shared_out(self):
         table = {"design": {"kind": "singles", "total": 1000, "control_excess": 2.0, "spread": 0.5, "test": ["A+B"]}}

@@ -40,10 +40,10 @@ def make_design(kind: str, n_perturbations: int, *, rng: object = None, **settin
     chance = {"rng": rng} if "rng" in inspect.signature(make).parameters else {}
     for name in settings:
         if name not in known:
-            raise InputError(f"design {kind}: unknown setting {name!r}; {near_misses(name, known)}")
+            raise InputError(f"{kind}: unknown setting {name!r}; {near_misses(name, known)}")
     missing = [name for name, p in known.items() if p.default is p.empty and name not in settings]
     if missing:
-        raise InputError(f"design {kind}: the setting {missing[0]} is required")
+        raise InputError(f"{kind}: the setting {missing[0]} is required")
     return make(n_perturbations, **settings, **chance)
 
 

@@ -119,11 +119,16 @@ class Dials:
             InputError: If the targets cannot be met, with the range that can.
         """
         widest = self.dimensions[1]
-        points = 2048 if widest <= 64 else 512 if widest <= 256 else 128
+        points = 4096 if widest <= 64 else 1024 if widest <= 256 else 256
         strength, linear = _Search(self, targets, max(points // 8, 128)).solve(_grid(self.largest))
         search = _Search(self, targets, points, linear)
         near = search.near(strength)
-        return near if near is not None and search.met(*near) else search.solve(_grid(self.largest))
+        found = near if near is not None and search.met(*near) else search.solve(_grid(self.largest))
+        if not search.met(*found):
+            raise InputError(
+                f"no mixing found with condition {targets.condition} and nonlinearity {targets.nonlinearity}"
+            )
+        return found
 
 
 class _Search:

@@ -87,7 +87,10 @@ def _gaussian(clean, streams, *, scale: float | None = None, snr: float | None =
 def _heteroscedastic(clean, streams, *, scale: float | None = None, snr: float | None = None, slope: float = 1.0):
     centre, spread = _centre_and_spread(clean)
     at_least("slope", slope, 0.0)
-    average = ((1 + (slope * (clean - centre) / spread) ** 2).mean()) ** 0.5  # sd of the whole noise at scale 1
+    with np.errstate(over="ignore"):
+        average = ((1 + (slope * (clean - centre) / spread) ** 2).mean()) ** 0.5  # sd of the whole noise at scale 1
+    if not np.isfinite(average):
+        raise InputError(f"slope is too large for noise of finite size; received {slope}")
     scale = _one_scale(clean, scale, snr) / (1.0 if snr is None else average)
     return Heteroscedastic(scale, slope, centre, spread)
 
