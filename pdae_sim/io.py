@@ -121,6 +121,7 @@ def write_simulation(path: Path, simulation: Simulation, *, force: bool = False)
     adata, truth = _to_anndata(simulation.data), simulation.truth
     adata.obsm["z_true"], adata.obsm["z_base"] = truth.z, truth.z_base
     simulator, arrays = packed(simulation.simulator)
+    steps = observed_by(simulation.simulator)
     adata.uns["pdae_sim"] |= {
         "W": truth.perturbation_matrix,
         "Sigma": truth.covariance,
@@ -128,7 +129,10 @@ def write_simulation(path: Path, simulation: Simulation, *, force: bool = False)
         "arrays": {str(i): array for i, array in enumerate(arrays)},
         "config": json.dumps(simulation.config),
         "seed": str(simulation.seed),
+        "observation": np.array(steps, dtype=object),
     }
+    if any(step in ("log1p", "log_normalise") for step in steps):
+        adata.uns["log1p"] = {}  # by which scanpy knows that it need not take logarithms again
     _write_anndata(path, adata, force=force)
 
 
@@ -181,6 +185,12 @@ def read_simulation(path: Path) -> Simulation:
         return Simulation(data, truth, simulator, json.loads(uns["config"]), str(uns["seed"]))
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{path}: the truth in uns['pdae_sim'] is damaged ({error}); simulate it again") from None
+
+
+def observed_by(simulator: Mapping) -> list[str]:
+    """The kinds of noise, counting and transform between f(z) and x, in order, from a simulator's state."""
+    observation = simulator.get("observation", {"kind": "none"})
+    return [step["kind"] for step in observation.get("steps", [observation])]
 
 
 def packed(tree: object) -> tuple[object, list[np.ndarray]]:

@@ -17,6 +17,7 @@ from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.observation import GaussianNoise
 from pdae_sim.simulation.simulator import Simulator
+from pdae_sim.simulation.worlds import world
 
 FEW = settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -89,6 +90,13 @@ class TestRoundTrip:
         assert np.array_equal(uns["W"], simulation.truth.perturbation_matrix)
         assert np.array_equal(uns["Sigma"], simulation.truth.covariance)
         assert {"z_true", "z_base", "dose"} <= set(adata.obsm)
+
+    def test_counts_and_transforms_are_recorded_where_scverse_tools_look(self, tmp_path):
+        for name, steps in (("counts", ["negative_binomial", "log_normalise"]), ("proteins", ["log_normal", "clr"])):
+            world(name, ("design.cells=20", "design.test_cells=20")).simulate().write(tmp_path / f"{name}.h5ad")
+            adata = anndata.read_h5ad(tmp_path / f"{name}.h5ad")
+            assert list(adata.uns["pdae_sim"]["observation"]) == steps
+            assert ("log1p" in adata.uns) == (name == "counts")
 
     def test_anndata_hands_it_on_unchanged(self, tmp_path, simulation):
         simulation.write(tmp_path / "simulated.h5ad")

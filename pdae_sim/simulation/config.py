@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from inspect import Parameter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, choice, naming, near_misses
+from pdae_sim._checks import InputError, choice, naming
 from pdae_sim.data import Simulation
 from pdae_sim.labels import LabelSpace
 from pdae_sim.simulation.assumptions import Assumptions
@@ -25,14 +22,21 @@ from pdae_sim.simulation.mechanisms import internally_standardised
 from pdae_sim.simulation.mixings import EMBEDDINGS, FAMILIES
 from pdae_sim.simulation.observation import Observation, observation_settings, random_observation
 from pdae_sim.simulation.oracles import TrueVerdict
+from pdae_sim.simulation.settings import (
+    OpenTable,
+    Table,
+    building,
+    given_defaults,
+    overridden,
+    problems,
+    refuse_unknown,
+)
 from pdae_sim.simulation.simulator import Simulator, default_names
 from pdae_sim.simulation.state import from_state
 
 REFERENCE_CELLS = 4096
 """Cells of the reference environment from which signal-to-noise ratios and gene baselines are taken."""
 
-
-log = logging.getLogger(__name__)
 
 _BESIDE_COVARIANCE = {"covariance", "perturbation_matrix", "n_latents", "n_perturbations", "noise", "departures"}
 
@@ -47,28 +51,7 @@ def _steps(observation: object) -> object:
     return observation if isinstance(observation, list) else [observation]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    def _refuse(self, place: str, reason: str, *names: str) -> None:
-        """Raise an InputError if one of the keys was set to something, where it would not be read."""
-        for name in names:
-            if getattr(self, name) != type(self).model_fields[name].default:
-                raise InputError(f"{place}.{name} is not read {reason}; remove it")
-
-
-class _Open(_Table):
-    """A table whose further keys are the settings of its kind."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
-
-    @property
-    def settings(self) -> dict:
-        """The settings that were given."""
-        return dict(self.model_extra or {})
-
-
-class LatentConfig(_Table):
+class LatentConfig(Table):
     """The latent model: drawn from its kinds, or given in part or whole.
 
     `adjacency`, `noise_variances` and a matrix of `targets` are A, D and S; `covariance` (with `perturbation_matrix`)
@@ -85,8 +68,8 @@ class LatentConfig(_Table):
     targets: str | list[list[float]] = "atomic"
     shift: float = 1.5
     density: float = Field(0.3, ge=0, le=1)
-    noise: Annotated[dict, BeforeValidator(_kind)] = {"kind": "gaussian"}
-    departures: dict[str, float] = {}
+    noise: Annotated[dict, BeforeValidator(_kind)] = Field(default_factory=lambda: {"kind": "gaussian"})
+    departures: dict[str, float] = Field(default_factory=dict)
     adjacency: list[list[float]] | None = None
     noise_variances: list[float] | None = None
     covariance: list[list[float]] | None = None
@@ -95,22 +78,22 @@ class LatentConfig(_Table):
     def check(self) -> None:
         """Refuse keys that nothing would read."""
         if self.covariance is None:
-            self._refuse("latent", "without covariance", "perturbation_matrix")
+            self.refuse("latent", "without covariance", "perturbation_matrix")
         if self.adjacency is not None:
-            self._refuse("latent", "beside adjacency", "graph", "base", "degree", "layers")
+            self.refuse("latent", "beside adjacency", "graph", "base", "degree", "layers")
         elif self.base != "graph":
-            self._refuse("latent", f"with base = {self.base!r}", "graph", "degree", "layers")
+            self.refuse("latent", f"with base = {self.base!r}", "graph", "degree", "layers")
         if self.graph not in ("erdos_renyi", "scale_free", "layered"):
-            self._refuse("latent", f"with graph = {self.graph!r}", "degree")
+            self.refuse("latent", f"with graph = {self.graph!r}", "degree")
         if self.graph != "layered":
-            self._refuse("latent", f"with graph = {self.graph!r}", "layers")
+            self.refuse("latent", f"with graph = {self.graph!r}", "layers")
         if not isinstance(self.targets, str):
-            self._refuse("latent", "beside a matrix of targets", "shift")
+            self.refuse("latent", "beside a matrix of targets", "shift")
         if self.targets != "sparse":
-            self._refuse("latent", "without targets = 'sparse'", "density")
+            self.refuse("latent", "without targets = 'sparse'", "density")
 
 
-class MixingConfig(_Open):
+class MixingConfig(OpenTable):
     """Arguments of `random_mixing`; further keys are the settings of the family and of the embedding."""
 
     n_observed: int = Field(10, ge=1)
@@ -125,13 +108,13 @@ class MixingConfig(_Open):
         return {**FAMILIES[self.kind].settings, **EMBEDDINGS[self.embedding]}
 
 
-class ObservationConfig(_Open):
+class ObservationConfig(OpenTable):
     """One step of the observation; further keys are the settings of its kind, as in `random_observation`."""
 
     kind: str = "none"
 
 
-class DesignConfig(_Open):
+class DesignConfig(OpenTable):
     """Which conditions are measured, in how many cells, and which of them are held out.
 
     Kind ``given`` lists conditions in `train` and `test`; any other kind of `DESIGNS` makes labels by its settings,
@@ -142,7 +125,7 @@ class DesignConfig(_Open):
     kind: str = "given"
     names: list[str] | None = None
     train: list[str] | None = None
-    test: list[str] = []
+    test: list[str] = Field(default_factory=list)
     cells: int = Field(4096, ge=1)
     test_cells: int | None = Field(None, ge=1)
     total: int | None = Field(None, ge=1)
@@ -152,24 +135,24 @@ class DesignConfig(_Open):
     def check(self) -> None:
         """Refuse keys that nothing would read."""
         if self.total is None:
-            self._refuse("design", "without total", "control_excess", "spread")
+            self.refuse("design", "without total", "control_excess", "spread")
         else:
-            self._refuse("design", "beside total", "cells")
+            self.refuse("design", "beside total", "cells")
         if self.kind != "given":
-            self._refuse("design", f"with kind = {self.kind!r}, which makes its own training labels", "train")
+            self.refuse("design", f"with kind = {self.kind!r}, which makes its own training labels", "train")
         if self.train == []:
             raise InputError("design.train must name at least one condition, the reference")
 
 
-class WorldConfig(_Table):
+class WorldConfig(Table):
     """A simulator and what is sampled from it."""
 
     seed: int = Field(0, ge=0)
     latent: LatentConfig = LatentConfig()
     mixing: MixingConfig = MixingConfig()
-    observation: Annotated[list[ObservationConfig], BeforeValidator(_steps), Field(min_length=1)] = [
-        ObservationConfig()
-    ]
+    observation: Annotated[list[ObservationConfig], BeforeValidator(_steps)] = Field(
+        default_factory=lambda: [ObservationConfig()], min_length=1
+    )
     design: DesignConfig = DesignConfig()
 
     @classmethod
@@ -191,11 +174,11 @@ class WorldConfig(_Table):
     def parse(cls, table: dict, overrides: Sequence[str] = ()) -> WorldConfig:
         """A configuration from a nested dictionary; see `read`."""
         for override in overrides:
-            table = _overridden(table, override)
+            table = overridden(table, override)
         try:
             config = cls.model_validate(table)
         except ValidationError as error:
-            raise InputError("; ".join(_problems(error))) from None
+            raise InputError("; ".join(problems(error, cls))) from None
         config._check_settings()
         return config
 
@@ -204,10 +187,10 @@ class WorldConfig(_Table):
         table = self.model_dump()
         table["mixing"] = self.mixing.all_settings() | table["mixing"]
         table["observation"] = [
-            _given(observation_settings(step.kind)) | step.model_dump() for step in self.observation
+            given_defaults(observation_settings(step.kind)) | step.model_dump() for step in self.observation
         ]
         if self.design.kind != "given":
-            table["design"] = _given(design_settings(self.design.kind)) | table["design"]
+            table["design"] = given_defaults(design_settings(self.design.kind)) | table["design"]
         law = _law(self.latent.noise)
         table["latent"]["noise"] = law_state(law)
         if self.latent.covariance is not None:
@@ -219,11 +202,11 @@ class WorldConfig(_Table):
     def simulator(self) -> Simulator:
         """The simulator of this world."""
         names = self._names()
-        with _building("latent"):
+        with building("latent"):
             latent = self.latent_model()
-        with _building("mixing"):
+        with building("mixing"):
             simulator = Simulator.random(latent, rng=self._root("simulator"), names=names, **self.mixing.model_dump())
-        with _building("observation"):
+        with building("observation"):
             return Simulator(latent, simulator.mixing, self._observation(simulator), names)
 
     def latent_model(self) -> LinearLatentModel:
@@ -253,14 +236,14 @@ class WorldConfig(_Table):
 
     def experiments(self) -> tuple[Design, np.ndarray]:
         """The labels of the design and (E + T,) cells of each."""
-        with _building("design"):
+        with building("design"):
             design = self._design()
             return design, self._cells(len(design.train), len(design.test))
 
     def simulate(self) -> Simulation:
         """Samples of every condition of the design, with the truth and this configuration."""
         simulator, (design, counts) = self.simulator(), self.experiments()
-        with _building("cells"):
+        with building("cells"):
             drawn = simulator.sample(design.labels, counts, held_out=design.held_out, rng=self._root("cells"))
         return Simulation(drawn.data, drawn.truth, drawn.simulator, self.resolved(), str(self.seed))
 
@@ -341,12 +324,12 @@ class WorldConfig(_Table):
         return np.concatenate([counts, np.full(n_train + n_test - shared, given.test_cells or 0)]).astype(int)
 
     def _check_settings(self) -> None:
-        _known("mixing", self.mixing.settings, self.mixing.all_settings(), MixingConfig)
+        refuse_unknown("mixing", self.mixing.settings, self.mixing.all_settings(), MixingConfig)
         for step in self.observation:
-            _known("observation", step.settings, observation_settings(step.kind), ObservationConfig)
+            refuse_unknown("observation", step.settings, observation_settings(step.kind), ObservationConfig)
         kind = choice("design.kind", self.design.kind, ("given", *DESIGNS))
         known = {} if kind == "given" else design_settings(kind)
-        _known("design", self.design.settings, known, DesignConfig)
+        refuse_unknown("design", self.design.settings, known, DesignConfig)
         self.latent.check()
         self.design.check()
 
@@ -354,63 +337,6 @@ class WorldConfig(_Table):
         return _random.child(np.random.SeedSequence(self.seed), name)
 
 
-@contextmanager
-def _building(place: str) -> Iterator[None]:
-    """Name the table in front of whatever goes wrong with its settings, in one line."""
-    try:
-        with naming(place), np.errstate(over="ignore", invalid="ignore"):
-            yield
-    except InputError:
-        raise
-    except MemoryError:
-        raise InputError(f"{place}: too large for the memory of this machine; ask for less") from None
-    except (TypeError, ValueError, OverflowError, ArithmeticError) as error:
-        log.debug("a setting does not fit", exc_info=True)
-        raise InputError(f"{place}: a setting has the wrong type, shape or size ({error})") from None
-
-
 def _law(noise: Mapping) -> Law:
     with naming("noise"):
         return from_state(noise, LAWS)
-
-
-def _given(settings: Mapping) -> dict:
-    """The settings that have a default."""
-    return {name: value for name, value in settings.items() if value is not Parameter.empty}
-
-
-def _known(place: str, settings: Mapping, known: Mapping, table: type[BaseModel]) -> None:
-    for name in settings:
-        if name not in known:
-            raise InputError(f"unknown key '{place}.{name}'; {near_misses(name, [*known, *table.model_fields])}")
-
-
-def _overridden(table: dict, override: str) -> dict:
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip() or "\n" in override:
-        raise InputError(f"--set {override!r}: expected key=value, for example design.cells=100")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    return _placed(table, key.strip().split("."), value, override)
-
-
-def _placed(table: dict, path: list[str], value: object, override: str) -> dict:
-    head, rest = path[0], path[1:]
-    if rest and not isinstance(table.get(head, {}), dict):
-        raise InputError(f"--set {override!r}: {head!r} is not a table")
-    return {**table, head: _placed(table.get(head, {}), rest, value, override) if rest else value}
-
-
-def _problems(error: ValidationError) -> Iterator[str]:
-    for problem in error.errors():
-        place = [str(part) for part in problem["loc"]]
-        if problem["type"] == "extra_forbidden":
-            yield f"unknown key {'.'.join(place)!r}; {near_misses(place[-1], _keys(place[:-1]))}"
-        else:
-            yield f"{'.'.join(place)}: {problem['msg'].lower()}; received {problem['input']!r}"
-
-
-def _keys(place: list[str]) -> list[str]:
-    return list((WorldConfig.model_fields[place[0]].annotation if place else WorldConfig).model_fields)
