@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import numbers
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -31,6 +32,16 @@ def near_misses(word: str, known: Iterable[str], *, shown: int = 12) -> str:
         return "did you mean " + " or ".join(repr(c) for c in close) + "?"
     rest = f", … ({len(known)} in all)" if len(known) > shown else ""
     return "known: " + (", ".join(known[:shown]) + rest if known else "none")
+
+
+def fitting(settings: Mapping[str, object], known: Mapping[str, inspect.Parameter]) -> None:
+    """Raise an InputError unless `settings` are all known, and all that have no default are among them."""
+    for name in settings:
+        if name not in known:
+            raise InputError(f"unknown setting {name!r}; {near_misses(name, known)}")
+    for name, parameter in known.items():
+        if parameter.default is parameter.empty and name not in settings:
+            raise InputError(f"the setting {name} is required")
 
 
 def choice(name: str, value: str, allowed: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 
-from pdae_sim._checks import InputError, choice, near_misses
+from pdae_sim._checks import choice, fitting, naming
 from pdae_sim.simulation.designs.combinations import (
     all_doubles,
     dose_grid,
@@ -36,14 +36,9 @@ def make_design(kind: str, n_perturbations: int, *, rng: object = None, **settin
         InputError: If the kind or a setting is unknown, or a setting is missing.
     """
     make = DESIGNS[choice("design kind", kind, DESIGNS)]
-    known = _settings(make)
     chance = {"rng": rng} if "rng" in inspect.signature(make).parameters else {}
-    for name in settings:
-        if name not in known:
-            raise InputError(f"{kind}: unknown setting {name!r}; {near_misses(name, known)}")
-    missing = [name for name, p in known.items() if p.default is p.empty and name not in settings]
-    if missing:
-        raise InputError(f"{kind}: the setting {missing[0]} is required")
+    with naming(kind):
+        fitting(settings, _settings(make))
     return make(n_perturbations, **settings, **chance)
 
 

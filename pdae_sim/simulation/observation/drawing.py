@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, at_least, choice, matrix, naming, near_misses
+from pdae_sim._checks import InputError, at_least, choice, fitting, matrix, naming
 from pdae_sim.simulation.observation.assays import LogNormal, NegativeBinomial
 from pdae_sim.simulation.observation.chain import Chain, Observation
 from pdae_sim.simulation.observation.features import guarded_exp
@@ -56,7 +56,7 @@ def random_observation(kind: str, *, clean: np.ndarray, rng: object = None, **se
     if len(clean) < 2:
         raise InputError(f"clean must have at least two rows; received {len(clean)}")
     with naming(f"observation {kind}"):
-        _check_settings(draw, settings)
+        fitting(settings, _settings(draw))
         return draw(clean, _random.Streams(_random.seed_sequence(rng), "observation"), **settings)
 
 
@@ -68,16 +68,6 @@ def observation_settings(kind: str) -> dict[str, object]:
 
 def _settings(draw: Callable) -> dict[str, inspect.Parameter]:
     return {n: p for n, p in inspect.signature(draw).parameters.items() if p.kind is p.KEYWORD_ONLY}
-
-
-def _check_settings(draw: Callable, settings: Mapping[str, object]) -> None:
-    known = _settings(draw)
-    for name in settings:
-        if name not in known:
-            raise InputError(f"unknown setting {name!r}; {near_misses(name, known)}")
-    missing = [name for name, p in known.items() if p.default is p.empty and name not in settings]
-    if missing:
-        raise InputError(f"the setting {missing[0]} is required")
 
 
 def _gaussian(clean, streams, *, scale: float | None = None, snr: float | None = None):
