@@ -65,6 +65,7 @@ def _interrupts_at_the_end() -> Iterator[None]:
         return
     caught: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
     for number in before:
         signal.signal(number, lambda received, _: caught.append(received))
     try:

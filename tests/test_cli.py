@@ -239,6 +239,11 @@ def shell(*arguments, **options) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-m", "pdae_sim", *map(str, arguments)], env=environment, **options)
 
 
+def _heed_interrupts() -> None:
+    """What a shell's background jobs ignore, and their children after them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_fit_leaves_no_model_and_goes_on(folder, tmp_path, how):
     out = tmp_path / "m"
@@ -249,7 +254,8 @@ def test_an_interrupted_fit_leaves_no_model_and_goes_on(folder, tmp_path, how):
         "from pdae_sim.cli import main; import sys; main(sys.argv[1:])"
     )
     command = [sys.executable, "-c", patched, *map(str, arguments)]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, env=environment, preexec_fn=_heed_interrupts, **streams)
     deadline = time.monotonic() + 60
     while not (tmp_path / ".m.checkpoint").exists() and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.02)
