@@ -1,22 +1,35 @@
-"""`python -m experiments list | run NAME --out DIR [--workers N] | status DIR | report DIR`."""
+"""The stage's command line: `python -m experiments list | plan | run | merge | status | report | index`."""
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import logging
+import signal
 import sys
+import tomllib
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 
-from experiments import extrapolation
+from experiments import declared
+from experiments.index import index_page
 from experiments.page import study_page
+from experiments.studies import STUDIES
 from pdae_sim import io
 from pdae_sim._checks import InputError, near_misses
 from pdae_sim.report.page import render
-from pdae_sim.study.run import Tally, run, tally
+from pdae_sim.study.backends import cores
+from pdae_sim.study.cluster import read_cluster
+from pdae_sim.study.declaration import Declaration
+from pdae_sim.study.merge import merge
+from pdae_sim.study.plan import Plan, plan
+from pdae_sim.study.run import Tally, in_words, run, tally
+from pdae_sim.study.spec import Study
 from pdae_sim.study.store import Store
 
-STUDIES = {"extrapolation": extrapolation}
+DECLARATION, SETTINGS = "declaration.toml", "settings.json"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -28,7 +41,9 @@ class _Parser(argparse.ArgumentParser):
 def main() -> int:
     """Run a command; 0 fine, 2 bad input, 3 some tasks failed, 130 interrupted (what was finished is kept)."""
     arguments = _parser().parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("pdae_sim.study").setLevel(logging.INFO)
+    signal.signal(signal.SIGTERM, _interrupted)
     try:
         return arguments.command(arguments)
     except InputError as error:
@@ -49,24 +64,43 @@ def list_studies(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def plan_study(arguments: argparse.Namespace) -> int:
+    """Tasks, estimated time and peak memory, before anything runs."""
+    study, _ = _chosen(arguments)
+    store = Store(arguments.out) if arguments.out else None
+    print(_plan_told(plan(study, store, workers=arguments.workers)))
+    return 0
+
+
 def run_study(arguments: argparse.Namespace) -> int:
     """Run what is not finished, then write the report."""
-    module, store = _module(arguments.name), Store(arguments.out)
-    settings = module.SMOKE if arguments.smoke else {}
-    study = module.study(**settings)
+    study, files = _chosen(arguments)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    kept = _settings(arguments.out)
-    if kept is not None and kept != settings:
-        raise InputError(f"{arguments.out}: holds a run with settings {kept}; choose another --out for {settings}")
-    io.write_text(arguments.out / "settings.json", json.dumps(settings), force=True)
-    done = run(study, store, workers=arguments.workers, retry=arguments.retry)
+    backend = read_cluster(arguments.cluster, arguments.out) if arguments.cluster else None
+    _keep(arguments.out, files)
+    done = run(
+        study,
+        Store(arguments.out),
+        workers=arguments.workers,
+        backend=backend,
+        shard=arguments.shard,
+        retry=arguments.retry,
+        threads=arguments.threads,
+    )
     _write_report(arguments.out)
     return _told(done)
 
 
+def merge_shards(arguments: argparse.Namespace) -> int:
+    """Bring the finished tasks of several folders together, then write the report."""
+    done = merge([Store(directory) for directory in arguments.dirs], Store(arguments.out))
+    _write_report(arguments.out)
+    return _told(Tally(done.total, done.finished, done.failed))
+
+
 def status(arguments: argparse.Namespace) -> int:
     """How far a study is."""
-    study, store = _opened(arguments.dir)
+    study, _, store = _opened(arguments.dir)
     return _told(tally(study, store))
 
 
@@ -76,62 +110,149 @@ def report(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def index(arguments: argparse.Namespace) -> int:
+    """Write index.html over the studies in a folder."""
+    io.write_text(arguments.dir / "index.html", index_page(arguments.dir), force=True)
+    print(arguments.dir / "index.html")
+    return 0
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _chosen(arguments: argparse.Namespace) -> tuple[Study, dict[str, str]]:
+    """The study by its name or its file, and what a folder must keep to know it again."""
+    if arguments.name.endswith(".toml"):
+        if arguments.set or arguments.smoke:
+            raise InputError(f"{arguments.name}: --set and --smoke are for named studies; change the file")
+        study = Declaration.read(arguments.name).study()
+        return study, {DECLARATION: Path(arguments.name).read_text(encoding="utf-8")}
+    module = _module(arguments.name)
+    settings = {**(module.SMOKE if arguments.smoke else {}), **dict(_setting(text) for text in arguments.set)}
+    return _made(module, settings), {SETTINGS: json.dumps(settings)}
+
+
+def _made(module: ModuleType, settings: dict) -> Study:
+    known = inspect.signature(module.study).parameters
+    for key in settings:
+        if key not in known:
+            raise InputError(f"--set {key}: unknown setting; {near_misses(key, known)}")
+    try:
+        return module.study(**settings)
+    except (TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0] if isinstance(error, InputError) else f"{settings} are no settings of it"
+        raise InputError(f"{module.__name__.rpartition('.')[2]}: {reason}") from None
+
+
+def _setting(text: str) -> tuple[str, object]:
+    key, _, value = text.partition("=")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        raise InputError(f"--set {text!r}: expected key=value, for example seeds=20") from None
+
+
+def _keep(directory: Path, files: dict[str, str]) -> None:
+    """Write down what the study is, or refuse a folder that holds another."""
+    for name in (DECLARATION, SETTINGS):
+        path = directory / name
+        held = path.read_text(encoding="utf-8") if path.is_file() else None
+        if held is not None and held != files.get(name):
+            raise InputError(f"{path}: belongs to a run with other settings; choose another --out")
+    for name, text in files.items():
+        io.write_text(directory / name, text, force=True)
+
+
 def _write_report(directory: Path) -> None:
-    study, store = _opened(directory)
+    study, module, store = _opened(directory)
     rows = store.collect(study)
     if not rows:
         raise InputError(f"{directory}: no task is finished yet; run the study first")
-    page = study_page(study, STUDIES[study.name], rows)
-    io.write_text(directory / "report.html", render(page), force=True)
+    io.write_text(directory / "report.html", render(study_page(study, module, rows)), force=True)
     print(directory / "report.html")
 
 
-def _opened(directory: Path) -> tuple:
-    about = directory / "study.json"
+def _opened(directory: Path) -> tuple[Study, ModuleType, Store]:
+    """The study that a folder holds, the module that shows it, and its store."""
+    about, kept = directory / "study.json", directory / SETTINGS
     if not about.is_file():
         hint = f"make one with `python -m experiments run NAME --out {directory}`"
         raise InputError(f"{directory}: holds no study; {hint}")
+    if (directory / DECLARATION).is_file():
+        return Declaration.read(directory / DECLARATION).study(), declared, Store(directory)
     try:
-        name, settings = json.loads(about.read_text())["name"], _settings(directory)
-        return _module(name).study(**(settings or {})), Store(directory)
+        module = _module(json.loads(about.read_text())["name"])
+        settings = json.loads(kept.read_text()) if kept.is_file() else {}
+        return module.study(**settings), module, Store(directory)
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{directory}: study.json or settings.json is damaged ({error}); run the study again"
-        ) from None
+        raise InputError(f"{directory}: study.json or {SETTINGS} is damaged ({error}); run the study again") from None
 
 
-def _settings(directory: Path) -> dict | None:
-    path = directory / "settings.json"
-    return json.loads(path.read_text()) if path.is_file() else None
-
-
-def _module(name: str):
+def _module(name: str) -> ModuleType:
     if name not in STUDIES:
-        raise InputError(f"unknown study {name!r}; {near_misses(name, STUDIES)}")
+        raise InputError(f"unknown study {name!r}; {near_misses(name, STUDIES)}, or a file NAME.toml")
     return STUDIES[name]
 
 
 def _told(done: Tally) -> int:
-    print(f"{done.finished} of {done.total} tasks finished, {done.failed} with failures")
+    running = f", {done.running} running" if done.running else ""
+    print(f"{done.finished} of {done.total} tasks finished, {done.failed} with failures{running}")
     return 3 if done.failed else 0
+
+
+def _plan_told(found: Plan) -> str:
+    time = "unknown" if found.seconds is None else f"about {in_words(found.seconds)}"
+    memory = "unknown" if found.peak_mib is None else f"about {found.peak_mib / 1024:.1f} GiB"
+    workers = "1 worker" if found.workers == 1 else f"{found.workers} workers"
+    return (
+        f"{found.tasks} tasks, {found.finished} finished, {found.tasks - found.finished} to run\n"
+        f"time with {workers}: {time}; peak memory: {memory} ({found.how})"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m experiments", description="Simulation studies.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    commands.add_parser("list", help="names and questions").set_defaults(command=list_studies)
-    running = commands.add_parser("run", help="run what is not finished")
-    running.add_argument("name")
-    running.add_argument("--out", type=Path, required=True)
-    running.add_argument("--workers", type=int, default=1)
-    running.add_argument("--smoke", action="store_true", help="a small size that only shows that it runs")
+    add = partial(_command, commands)
+    add("list", list_studies)
+    planning = add("plan", plan_study)
+    running = add("run", run_study)
+    for each in (planning, running):
+        each.add_argument("name", metavar="NAME", help="a study of `list`, or a declaration NAME.toml")
+        each.add_argument("--workers", type=_whole, default=cores(), help="processes on this machine (default: cores)")
+        each.add_argument("--smoke", action="store_true", help="a small size that only shows that it runs")
+        each.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the study")
+        each.add_argument("--out", type=Path, required=each is running, metavar="DIR")
+    running.add_argument("--cluster", type=Path, metavar="FILE", help="a TOML file that names a Dask or Slurm cluster")
+    running.add_argument("--shard", type=_shard, metavar="i/n", help="run the i-th of n parts; `merge` joins them")
     running.add_argument("--retry", action="store_true", help="run failed tasks again")
-    running.set_defaults(command=run_study)
-    for name, command in (("status", status), ("report", report)):
-        sub = commands.add_parser(name, help=(command.__doc__ or "").split(".")[0].lower())
-        sub.add_argument("dir", type=Path)
-        sub.set_defaults(command=command)
+    running.add_argument("--threads", type=_whole, default=1, help="threads of each worker (default: 1)")
+    merging = add("merge", merge_shards)
+    merging.add_argument("dirs", type=Path, nargs="+", metavar="DIR")
+    merging.add_argument("--out", type=Path, required=True, metavar="DIR")
+    for name, command in (("status", status), ("report", report), ("index", index)):
+        add(name, command).add_argument("dir", type=Path, metavar="DIR")
     return parser
+
+
+def _command(commands, name: str, command) -> argparse.ArgumentParser:
+    sub = commands.add_parser(name, help=(command.__doc__ or "").split(".")[0].lower())
+    sub.set_defaults(command=command)
+    return sub
+
+
+def _whole(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a whole number ≥ 1; received {text!r}")
+    return int(text)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    i, slash, n = text.partition("/")
+    if not (slash and i.isdigit() and n.isdigit() and 1 <= int(i) <= int(n)):
+        raise argparse.ArgumentTypeError(f"expected i/n with 1 ≤ i ≤ n, for example 1/4; received {text!r}")
+    return int(i), int(n)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The report of a study: question, claim, prediction, figure, table, how to reproduce."""
+"""The report of a study: question, claim and prediction, setting, verdict, figure, table, how to reproduce."""
 
 from __future__ import annotations
 
@@ -11,19 +11,35 @@ from pdae_sim.study.spec import Study
 
 def study_page(study: Study, module: ModuleType, rows: list[dict]) -> Page:
     """A page from what a study declares and the rows it has."""
-    failures = [row for row in rows if row["status"] != "ok"]
-    done = len({row["task_id"] for row in rows})
+    verdict, *evidence = module.findings(rows)
+    command = f"python -m experiments run {study.name} --out DIR"
     return Page(
         title=study.question,
-        lead=f"Study {study.name}; claims {study.claim}; {done} of {len(study.tasks)} tasks finished.",
+        lead=verdict,
         sections=(
-            Section("What theory predicts", paragraphs=(study.prediction,)),
+            Section("What theory predicts", paragraphs=(f"Tests claim {study.claim}.", study.prediction)),
+            Section("How it was measured", paragraphs=(module.setting(study),)),
             Section(
-                "What was measured",
-                paragraphs=(module.setting(study), *module.findings(rows)),
-                figures=(Illustration(module.figure(rows), caption=module.CAPTION),),
-                tables=(Table(module.COLUMNS, module.summary(rows), note=f"{len(failures)} rows are failures."),),
+                "What came out",
+                figures=(Illustration.of(module.figure, rows, caption=module.CAPTION),),
+                tables=(Table(module.COLUMNS, module.summary(rows), note=_note(study, rows)),),
             ),
+            Section("Was the prediction met?", paragraphs=evidence or [verdict]),
+            Section("How to reproduce", paragraphs=(_reproduction(study, command),)),
         ),
-        colophon=f"pdae_sim {__version__}. Reproduce with: python -m experiments run {study.name} --out DIR",
+        colophon=f"Study {study.name}, pdae_sim {__version__}. Reproduce with: {command}",
+    )
+
+
+def _note(study: Study, rows: list[dict]) -> str:
+    done, failures = len({row["task_id"] for row in rows}), sum(row["status"] != "ok" for row in rows)
+    failed = {0: "No row is a failure.", 1: "1 row is a failure."}.get(failures, f"{failures} rows are failures.")
+    return f"{done} of {len(study.tasks)} tasks finished. {failed} In brackets: 95 % intervals over worlds."
+
+
+def _reproduction(study: Study, command: str) -> str:
+    return (
+        f"{command} --workers 2 runs all {len(study.tasks)} tasks, keeps every finished one and goes on where it was "
+        "interrupted; --smoke runs a small size that only shows that it works. Every task is seeded by its own "
+        "description, so that the table does not depend on order, workers or back end."
     )

@@ -1,90 +1,17 @@
-"""The study runner: pure tasks, files that count only when whole, failures as rows; evaluation; identification."""
+"""Evaluation and identification: every estimator judged alike, on held-out conditions and against the truth."""
 
 from __future__ import annotations
 
 import json
-import os
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from experiments import extrapolation
 from pdae_sim import LinearLatentModel, PerturbationData, Simulator
-from pdae_sim._checks import InputError
 from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.simulation.worlds import world
-from pdae_sim.study import run as engine
 from pdae_sim.study.evaluation import evaluate, halves
-from pdae_sim.study.identification import identify
-from pdae_sim.study.spec import Study, task_id
-from pdae_sim.study.store import Store
-
-
-def perform(task: dict) -> list[dict]:
-    """A task that draws a number, or fails."""
-    if task.get("fails") and not os.environ.get("PDAE_SIM_MENDED"):
-        raise ArithmeticError("planted")
-    value = float(np.random.default_rng(task["seed"]).normal())
-    return [{"scenario": "s", "estimator": "e", "seed": task["seed"], "condition": "c", "metric": "m", "value": value}]
-
-
-def study(n: int = 4, **last) -> Study:
-    tasks = [{"seed": seed} for seed in range(n)]
-    tasks[-1] |= last
-    return Study("toy", "why?", "2.4", "because", tasks, perform)
-
-
-def table(directory) -> pd.DataFrame:
-    return pd.read_parquet(Store(directory).results).drop(columns="task_seconds")
-
-
-def test_results_do_not_depend_on_the_number_of_workers(tmp_path):
-    for workers in (1, 2):
-        done = engine.run(study(), Store(tmp_path / str(workers)), workers=workers)
-        assert (done.total, done.finished, done.failed) == (4, 4, 0)
-    pd.testing.assert_frame_equal(table(tmp_path / "1"), table(tmp_path / "2"))
-
-
-def test_finished_tasks_are_not_run_again_and_missing_ones_are(tmp_path):
-    store = Store(tmp_path / "s")
-    engine.run(study(), store)
-    before = table(tmp_path / "s")
-    files = sorted((tmp_path / "s" / "tasks").iterdir())
-    stamps = [f.stat().st_mtime_ns for f in files[1:]]
-    files[0].unlink()
-    engine.run(study(), store)
-    assert [f.stat().st_mtime_ns for f in files[1:]] == stamps
-    pd.testing.assert_frame_equal(table(tmp_path / "s"), before)
-
-
-def test_a_failure_is_a_row_with_traceback_and_seed_and_is_retried_on_request(tmp_path, monkeypatch):
-    store, broken = Store(tmp_path / "s"), study(fails=True)
-    assert engine.run(broken, store).failed == 1
-    row = table(tmp_path / "s").query("status == 'failed'").iloc[0]
-    assert "ArithmeticError: planted" in row["error"]
-    assert row["seed"] == 3
-    assert engine.run(broken, store).failed == 1
-    monkeypatch.setenv("PDAE_SIM_MENDED", "1")
-    assert engine.run(broken, store, retry=True).failed == 0
-
-
-def undefined(task: dict) -> list[dict]:
-    return [{**row, "value": float("nan")} for row in perform(task)]
-
-
-def test_a_value_that_is_not_finite_is_a_failure_row_and_not_a_crash(tmp_path):
-    store = Store(tmp_path / "s")
-    assert engine.run(Study("toy", "", "", "", [{"seed": 0}], undefined), store).failed == 1
-    row = table(tmp_path / "s").iloc[0]
-    assert (row["status"], row["error"]) == ("failed", "value not finite")
-
-
-def test_a_tasks_id_is_its_meaning():
-    assert task_id("s", {"a": 1, "b": 2}) == task_id("s", {"b": 2, "a": 1})
-    assert len({task_id("s", {"a": 1}), task_id("s", {"a": 2}), task_id("t", {"a": 1})}) == 3
-    with pytest.raises(InputError, match="same task twice"):
-        Study("s", "", "", "", [{"seed": 0}, {"seed": 0}], perform)
+from pdae_sim.study.identification import identification_rows, identify, oracle_rows
 
 
 @pytest.fixture(scope="module")
@@ -198,19 +125,36 @@ def test_the_demo_world_shows_all_three_situations():
     assert [v.name for v in verdicts] == [SUPPORTED, OFF_SUPPORT, NOT_IDENTIFIED]
 
 
-def test_the_extrapolation_study_declares_five_worlds():
-    declared = extrapolation.study()
-    assert [task["seed"] for task in declared.tasks] == [0, 1, 2, 3, 4]
+def wider_model(simulation, W):
+    """As `exact_model`, with a third latent that is noise."""
+    from types import SimpleNamespace
+
+    exact, rng = exact_model(simulation, np.vstack([W, np.zeros(W.shape[1])])), np.random.default_rng(0)
+    wider = lambda x: np.column_stack([exact.encode(x), rng.normal(size=len(x))])  # noqa: E731
+    return SimpleNamespace(encode=wider, perturbation_matrix_=exact.perturbation_matrix_)
 
 
-@pytest.mark.slow
-def test_the_extrapolation_study_runs_and_reports(tmp_path):
-    from experiments.page import study_page
-    from pdae_sim.report.page import render
+@pytest.mark.parametrize("model", [exact_model, wider_model])
+def test_identification_in_rows_also_with_a_latent_too_many(model, simulation):
+    W = simulation.truth.isotropic().perturbation_matrix
+    rows = {
+        r["metric"]: r
+        for r in identification_rows(model(simulation, W), simulation, ("affine_r2", "gram_error"), n=200)
+    }
+    assert rows["affine_r2"]["value"] > 1 - 1e-9
+    assert rows["gram_error"]["value"] < 1e-9
+    wrong = identification_rows(model(simulation, -2 * W), simulation, ("gram_error",), n=200)
+    assert wrong[0]["value"] > 1
 
-    declared = extrapolation.study(**extrapolation.SMOKE)
-    store = Store(tmp_path / "s")
-    assert engine.run(declared, store).failed == 0
-    rows = store.collect(declared)
-    assert {"in span", "out of span"} == {row["scenario"] for row in rows}
-    assert "What theory predicts" in render(study_page(declared, extrapolation, rows))
+
+def test_the_oracles_gram_error_is_within_the_range_of_its_redraws(simulation):
+    (row,) = oracle_rows(simulation, ("gram_error",))
+    assert row["estimator"] == "oracle"
+    assert 0.2 * row["low"] < row["value"] < 5 * row["high"]
+
+
+def test_metrics_not_asked_for_are_not_measured(simulation):
+    control = {"control": BASELINES["control"]().fit(simulation.data)}
+    rows = evaluate(control, simulation.data, metrics=("n_eff",))
+    every = evaluate(control, simulation.data)
+    assert rows == [row for row in every if row["metric"] == "n_eff"]

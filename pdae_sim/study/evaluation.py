@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 MIN_CELLS = 8
 """Fewer cells of a held-out condition than this cannot be split and judged by."""
 
+METRICS = ("energy_distance", "n_eff", "mmd", "mean_difference", "mean_r2")
+"""What a prediction is judged by."""
+
 _MMD_ROWS = 4000
 _MAX_BLOCKS = 20
 
@@ -35,7 +38,12 @@ def fitted_estimators(model: PDAE, data: PerturbationData, *, baselines: bool = 
 
 
 def evaluate(
-    estimators: Mapping[str, Estimator], data: PerturbationData, *, n_samples: int | None = None, rng: object = 0
+    estimators: Mapping[str, Estimator],
+    data: PerturbationData,
+    *,
+    n_samples: int | None = None,
+    metrics: Collection[str] = METRICS,
+    rng: object = 0,
 ) -> list[dict]:
     """Judge estimators on the held-out conditions of `data`.
 
@@ -46,6 +54,7 @@ def evaluate(
         estimators: Fitted estimators by name.
         data: Data with held-out conditions.
         n_samples: Draws from each predicted law; the size of the reference half, at least 2,000, when absent.
+        metrics: Which of `METRICS` to measure.
         rng: Seed or generator.
 
     Returns:
@@ -66,7 +75,7 @@ def evaluate(
             draw = _drawer(
                 estimator, condition, n_samples or max(len(truth), 2000), _random.child(root, name, condition)
             )
-            rows += [{"condition": condition, "estimator": name, **row} for row in measure(draw, truth)]
+            rows += [{"condition": condition, "estimator": name, **row} for row in measure(draw, truth, metrics)]
     return rows
 
 
@@ -80,7 +89,7 @@ def halves(data: PerturbationData, root: np.random.SeedSequence) -> tuple[Pertur
     return data.rows(np.concatenate(first)), data.rows(np.concatenate(second))
 
 
-def measure(draw: Callable[[], np.ndarray], truth: np.ndarray) -> list[dict]:
+def measure(draw: Callable[[], np.ndarray], truth: np.ndarray, metrics: Collection[str] = METRICS) -> list[dict]:
     """One row per metric for the draws of a predicted law against a reference sample; a failure is a row too."""
     try:
         predicted = draw()
@@ -89,8 +98,11 @@ def measure(draw: Callable[[], np.ndarray], truth: np.ndarray) -> list[dict]:
     except Exception as error:
         log.warning("an estimator failed: %s", error)
         return [_row("energy_distance", error=error)]
-    return _energy(predicted, truth) + [
-        _measured(name, metric, predicted[:rows], truth[:rows]) for name, (metric, rows) in _PLAIN.items()
+    energy = _energy(predicted, truth) if {"energy_distance", "n_eff"} & set(metrics) else []
+    return [row for row in energy if row["metric"] in metrics] + [
+        _measured(name, metric, predicted[:rows], truth[:rows])
+        for name, (metric, rows) in _PLAIN.items()
+        if name in metrics
     ]
 
 

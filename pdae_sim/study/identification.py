@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from pdae_sim import _random
+from pdae_sim._checks import InputError
 from pdae_sim.analysis.alignment import Alignment, align, gram_error
 from pdae_sim.data import Simulation, Truth
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.simulation.simulator import Simulator
+
+METRICS = ("affine_r2", "orthogonal_r2", "gram_error")
+"""What learnt latents and Ŵ are judged by."""
 
 _BOOTSTRAPS = 200
 
@@ -60,10 +66,9 @@ def identify(model: PDAE, simulation: Simulation, *, n: int = 2000, rng: object 
         rng: Seed or generator.
     """
     root, train = _random.seed_sequence(rng), simulation.data.train
-    fresh = Simulator.from_state(simulation.simulator).sample(train.labels, n, rng=_random.child(root, "fresh"))
+    fresh = _fresh(simulation, n, root)
     truth, estimate = fresh.truth.isotropic(), model.encode(fresh.data.x)
-    shifts = train.labels - train.labels[train.reference]
-    moving = shifts[shifts.any(1)]
+    moving = moving_shifts(simulation)
     return Identification(
         align(estimate, truth.z),
         gram_error(model.perturbation_matrix_, truth.perturbation_matrix, moving),
@@ -99,3 +104,108 @@ def oracle_gram_error(
         errors.append(np.linalg.norm(moves @ moves.T - G) / np.linalg.norm(G))
     low, high = np.quantile(errors, [0.025, 0.975])
     return float(low), float(high)
+
+
+def identification_rows(
+    model: PDAE, simulation: Simulation, metrics: Collection[str], *, n: int = 2000, rng: object = 0
+) -> list[dict]:
+    """One row per metric for the latents and Ŵ of a model, without a condition; what fails is a row too.
+
+    A model with another number of latents than the truth has no intervals; its ``orthogonal_r2`` is that of the best
+    partial isometry.
+    """
+
+    @cache
+    def aligned() -> dict[str, tuple]:
+        same = model.perturbation_matrix_.shape == simulation.truth.perturbation_matrix.shape
+        return (_same_dimension if same else _other_dimension)(model, simulation, n, rng)
+
+    def found(metric: str) -> tuple:
+        return _gram_error(model, simulation) if metric == "gram_error" else aligned()[metric]
+
+    return [_row(metric, found) for metric in METRICS if metric in metrics]
+
+
+def oracle_rows(simulation: Simulation, metrics: Collection[str], *, rng: object = 0) -> list[dict]:
+    """Rows of the oracle that sees the true latents and estimates the shifts by differences of their means."""
+
+    def found(metric: str) -> tuple:
+        return _oracle_gram_error(simulation, rng) if metric == "gram_error" else (1.0,)
+
+    return [{"estimator": "oracle", **_row(metric, found)} for metric in METRICS if metric in metrics]
+
+
+def moving_shifts(simulation: Simulation) -> np.ndarray:
+    """(E − 1, K) shifts of the training labels from the reference, those that are not zero."""
+    train = simulation.data.train
+    shifts = train.labels - train.labels[train.reference]
+    return shifts[shifts.any(1)]
+
+
+def _mean_moves(simulation: Simulation) -> np.ndarray:
+    """(E − 1, d_Z) differences of the means of true latents from the reference."""
+    data, z = simulation.data, simulation.truth.isotropic().z
+    means = np.array([z[data.environment == e].mean(0) for e in np.flatnonzero(~data.held_out)])
+    train = data.train
+    keep = (train.labels != train.labels[train.reference]).any(1)
+    return (means - means[train.reference])[keep]
+
+
+def _gram_error(model: PDAE, simulation: Simulation) -> tuple[float]:
+    W = simulation.truth.isotropic().perturbation_matrix
+    return (gram_error(model.perturbation_matrix_, W, moving_shifts(simulation)),)
+
+
+def _oracle_gram_error(simulation: Simulation, rng: object) -> tuple[float, float, float]:
+    """That of the means at hand, and the range over means drawn anew."""
+    train, W, shifts = (
+        simulation.data.train,
+        simulation.truth.isotropic().perturbation_matrix,
+        moving_shifts(simulation),
+    )
+    G = _gram(shifts @ W.T)
+    if not np.linalg.norm(G):
+        raise InputError("the true shifts are all zero on these environments; a relative Gram error needs an effect")
+    error = float(np.linalg.norm(_gram(_mean_moves(simulation)) - G) / np.linalg.norm(G))
+    generator = _random.stream(_random.seed_sequence(rng), "oracle")
+    return error, *oracle_gram_error(W, shifts, train.counts, train.reference, generator)
+
+
+def _same_dimension(model: PDAE, simulation: Simulation, n: int, rng: object) -> dict[str, tuple]:
+    fresh = _fresh(simulation, n, rng)
+    estimate, truth = model.encode(fresh.data.x), fresh.truth.isotropic().z
+    found = align(estimate, truth)
+    intervals = bootstrap(estimate, truth, _random.stream(_random.seed_sequence(rng), "bootstrap"))
+    return {name: (getattr(found, name), *intervals[name]) for name in ("affine_r2", "orthogonal_r2")}
+
+
+def _other_dimension(model: PDAE, simulation: Simulation, n: int, rng: object) -> dict[str, tuple]:
+    fresh = _fresh(simulation, n, rng)
+    estimate, truth = model.encode(fresh.data.x), fresh.truth.isotropic().z
+    Z_hat, Z = estimate - estimate.mean(0), truth - truth.mean(0)
+    affine = np.linalg.lstsq(Z_hat, Z, rcond=None)[0]
+    U, _, Vh = np.linalg.svd(Z_hat.T @ Z, full_matrices=False)
+    return {"affine_r2": (_r2(Z_hat @ affine, Z),), "orthogonal_r2": (_r2(Z_hat @ U @ Vh, Z),)}
+
+
+def _fresh(simulation: Simulation, n: int, rng: object) -> Simulation:
+    """Cells of the training conditions that no fit has seen."""
+    root = _random.child(_random.seed_sequence(rng), "fresh")
+    return Simulator.from_state(simulation.simulator).sample(simulation.data.train.labels, n, rng=root)
+
+
+def _row(metric: str, found: Callable[[str], tuple]) -> dict:
+    row = {"condition": None, "metric": metric, "value": None, "low": None, "high": None}
+    try:
+        value = found(metric)
+    except Exception as error:
+        return {**row, "status": "failed", "error": f"{type(error).__name__}: {error}"}
+    return {**row, **dict(zip(("value", "low", "high"), value, strict=False)), "status": "ok", "error": None}
+
+
+def _gram(moves: np.ndarray) -> np.ndarray:
+    return moves @ moves.T
+
+
+def _r2(fitted: np.ndarray, Z: np.ndarray) -> float:
+    return float(1 - ((fitted - Z) ** 2).sum() / (Z**2).sum())

@@ -1,4 +1,4 @@
-"""A study is a declaration: a question, a prediction, and tasks that are pure functions of their descriptions."""
+"""A study is a question, a prediction, and tasks that are pure functions of their descriptions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,28 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from pdae_sim._checks import InputError
+import numpy as np
 
-SCHEMA_VERSION = 1
+from pdae_sim import _random
+from pdae_sim._checks import InputError, at_least
+
+SCHEMA_VERSION = 2
 """Part of every task's id: a new version of what tasks mean makes old results count no longer."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a task is expected to take on one thread.
+
+    Args:
+        seconds: Wall time.
+        peak_mib: Peak resident memory of the process that performs it.
+    """
+
+    seconds: float
+    peak_mib: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,9 +39,11 @@ class Study:
         question: The question in a sentence.
         claim: Number of the claim it tests.
         prediction: What the claim predicts, written before the study is run.
-        tasks: Descriptions, each a flat mapping of JSON values with a `seed`.
+        tasks: Descriptions, each a mapping of JSON values with a `seed`, or with `seeds` for a block of replicates.
         perform: A module-level function from a description to rows with at least scenario, estimator, seed, condition,
             verdict, metric and value.
+        cost: What a task is expected to take; `plan` shows its sum.
+        timeout: Seconds after which a task is stopped and counts as a failure.
     """
 
     name: str
@@ -33,14 +52,45 @@ class Study:
     prediction: str
     tasks: Sequence[Mapping]
     perform: Callable[[dict], list[dict]]
+    cost: Callable[[Mapping], Cost] | None = None
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
-        ids = [task_id(self.name, task) for task in self.tasks]
-        if len(set(ids)) < len(ids):
+        if self.timeout is not None and not at_least("timeout", self.timeout, 0.0):
+            raise InputError("timeout must be above 0 seconds; leave it out for none")
+        for task in self.tasks:
+            if not {"seed", "seeds"} & task.keys():
+                raise InputError(f"study {self.name!r}: a task needs 'seed' (or 'seeds'); received {sorted(task)}")
+        if len(set(self.ids)) < len(self.ids):
             raise InputError(f"study {self.name!r} declares the same task twice")
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """The id of every task, in the order of the declaration."""
+        return tuple(task_id(self.name, task) for task in self.tasks)
 
 
 def task_id(study: str, task: Mapping) -> str:
-    """A hash of the canonical description of a task."""
-    text = json.dumps({"schema": SCHEMA_VERSION, "study": study, "task": dict(task)}, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    """A hash of the canonical description of a task and the schema version."""
+    return _digest({"schema": SCHEMA_VERSION, "study": study, "task": dict(task)})[:16]
+
+
+def task_root(task: Mapping, *names: object) -> np.random.SeedSequence:
+    """The root of the random streams of a task: a spawn key from its own description.
+
+    Equal descriptions give equal streams, whatever the order, worker or back end; `names` tell streams apart.
+    """
+    return _random.child(np.random.SeedSequence(0), _digest(dict(task)), *names)
+
+
+def seeds_of(task: Mapping) -> list[int]:
+    """The seeds of a task, one or a block."""
+    return list(task["seeds"]) if "seeds" in task else [task["seed"]]
+
+
+def _digest(value: object) -> str:
+    try:
+        text = json.dumps(value, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"a task must be made of finite JSON values ({error})") from None
+    return hashlib.sha256(text.encode()).hexdigest()

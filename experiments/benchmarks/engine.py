@@ -1,0 +1,104 @@
+"""The study engine: what 10,000 empty tasks cost, and 200 fits of latents and Ŵ from density ratios, beside an oracle.
+
+Run: `python -m experiments.benchmarks.engine [--tasks 10000] [--fits 200] [--workers 2]`. Prints Markdown tables with
+machine and versions. Fits are of the world three-singles: d_Z = 2, d_X = 10, control and three singles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from experiments.benchmarks.machine import describe
+from pdae_sim.study.declaration import Declaration
+from pdae_sim.study.run import run
+from pdae_sim.study.spec import Study
+from pdae_sim.study.store import Store
+
+CELLS = 4096
+PLANS: dict[str, dict] = {
+    "800 steps of 128 cells": {"steps": 800, "cells": 128},
+    "1,500 steps of 256 cells (the default)": {},
+    "400 steps of 256 cells": {"steps": 400, "cells": 256},
+    "400 steps of 128 cells": {"steps": 400, "cells": 128},
+}
+"""Training plans tried, with as many cells per environment and step."""
+
+
+def nothing(task: dict) -> list[dict]:
+    """An empty task."""
+    return [{"scenario": "empty", "estimator": "none", "seed": task["seed"], "metric": "none", "value": 0.0}]
+
+
+def empty_seconds(tasks: int, workers: int) -> float:
+    """Wall time of a study whose tasks do nothing, workers started and tables written included."""
+    study = Study("empty", "What does the engine cost?", "none", "", [{"seed": i} for i in range(tasks)], nothing)
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        run(study, Store(Path(folder)), workers=workers)
+        return time.perf_counter() - start
+
+
+def fitting(settings: dict, fits: int) -> Study:
+    """So many fits of so many random mixings, each judged by the Gram error and the latents' R²."""
+    return Declaration.parse(
+        {
+            "name": "fits",
+            "question": "How long does a fit take, and how good is it?",
+            "claim": "2.5",
+            "prediction": "The Gram error is near that of an oracle that sees the latents.",
+            "worlds": [{"base": "three-singles", "set": {"design.cells": CELLS, "design.test": []}}],
+            "estimators": [{"kind": "density_ratio", **settings}],
+            "metrics": ["gram_error", "orthogonal_r2"],
+            "seeds": fits,
+            "evaluation": {"n_fresh": 500},
+        }
+    ).study()
+
+
+def measured(settings: dict, fits: int, workers: int) -> tuple[float, float, pd.DataFrame]:
+    """Wall time of all fits, median processor seconds of one, and the rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        store, start = Store(Path(folder)), time.perf_counter()
+        run(fitting(settings, fits), store, workers=workers)
+        wall = time.perf_counter() - start
+        return wall, pd.read_parquet(store.provenance).cpu_seconds.median(), pd.read_parquet(store.results)
+
+
+def line(name: str, settings: dict, fits: int, workers: int) -> str:
+    """A row of the table."""
+    wall, each, rows = measured(settings, fits, workers)
+    gram = rows[rows.metric == "gram_error"].pivot(index="seed", columns="estimator", values="value")
+    ratio = (gram.density_ratio / gram.oracle).quantile([0.25, 0.5, 0.75])
+    r2 = rows[(rows.metric == "orthogonal_r2") & (rows.estimator == "density_ratio")].value.median()
+    failed = int((rows.status != "ok").sum())
+    medians = f"{gram.density_ratio.median():.3f} | {gram.oracle.median():.3f}"
+    ratios = f"{ratio[0.5]:.2f} ({ratio[0.25]:.2f} to {ratio[0.75]:.2f})"
+    return f"| {name} | {wall / 60:.1f} | {each:.1f} | {medians} | {ratios} | {r2:.3f} | {failed} |"
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", type=int, default=10_000)
+    parser.add_argument("--fits", type=int, default=200)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--plans", type=int, default=len(PLANS), help="how many of the plans, from the first")
+    given = parser.parse_args()
+    print(f"{describe()}; {given.workers} workers\n")
+    print(f"{given.tasks:,} empty tasks: {empty_seconds(given.tasks, given.workers):.1f} s\n", flush=True)
+    print(f"{given.fits} fits, {CELLS:,} cells per condition; medians over worlds (quartiles)\n")
+    print(
+        "| plan | all, min | one, processor s | Gram error | oracle's | ratio | orthogonal R² | failures |\n|---|"
+        + "---|" * 7
+    )
+    for name, settings in list(PLANS.items())[: given.plans]:
+        print(line(name, settings, given.fits, given.workers), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""The marks that all studies draw with: a median over worlds as a line, its interval as a band."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.studies.intervals import Interval
+from pdae_sim.report.palette import blank, is_compact
+
+
+def panels(n: int, width: float, *, height: float, sharey: bool = False) -> tuple[Figure, list[Axes]]:
+    """A figure with n panels side by side, or below one another on a phone; `height` is that of one panel."""
+    stacked = is_compact(width)
+    figure = blank(width, height * (n if stacked else 1) + 0.35)
+    grid = figure.subplots(n if stacked else 1, 1 if stacked else n, squeeze=False, sharey=sharey)
+    return figure, list(grid.flat)
+
+
+def line(
+    axes: Axes, points: Mapping[float, Interval], label: str, colour: object, *, floor: float | None = None, **style
+) -> None:
+    """Medians joined by a line, the interval of each as a band; values below `floor` are drawn at it."""
+    if not points:
+        return
+    lift = (lambda y: y) if floor is None else (lambda y: max(y, floor))
+    x = list(points)
+    look = {"linewidth": 1.3, "marker": "o", "markersize": 3.2} | style
+    axes.plot(x, [lift(p.value) for p in points.values()], color=colour, label=label, **look)
+    bounded = {at: p for at, p in points.items() if p.low is not None}
+    if bounded:
+        low, high = zip(*((lift(p.low), lift(p.high)) for p in bounded.values()), strict=True)
+        axes.fill_between(list(bounded), low, high, color=colour, alpha=0.16, linewidth=0)
+
+
+def legend_below(figure: Figure, axes: list[Axes]) -> None:
+    """One legend for all panels, under them, each label once."""
+    found = {}
+    for panel in axes:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    columns = 2 if is_compact(figure.get_figwidth()) else 4
+    figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=columns)

@@ -1,0 +1,168 @@
+"""Estimators by kind, as a declaration names them: settings checked before anything runs, fits seeded by the caller."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from pdae_sim._checks import InputError, choice, naming, near_misses, whole
+from pdae_sim.data import PerturbationData
+from pdae_sim.estimation.baselines import BASELINES, Estimator
+from pdae_sim.estimation.networks import Architecture
+from pdae_sim.estimation.pdae import JOINT, PDAE, STAGED, shortened
+from pdae_sim.estimation.tilting import Tilting
+from pdae_sim.estimation.training import Phase
+
+ALWAYS = ("ceiling", "oracle")
+"""Judged beside every estimator, declared or not: the noise ceiling of predictions, the oracle of identification."""
+
+_PHASE = ("steps", "weights", "cells", "environments", "learning_rate", "clip")
+_FRAME = ("n_latents", "extra_latents", "architecture", "beta", "device")
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """What a kind is given to fit.
+
+    Args:
+        data: Training environments, and held-out ones that no estimator looks at.
+        n_latents: d_Z of the world, which a setting may replace.
+        seed: Of this fit.
+        settings: Those of the declaration.
+        fitted: Estimators declared and fitted before this one, by name.
+    """
+
+    data: PerturbationData
+    n_latents: int
+    seed: int
+    settings: Mapping = field(default_factory=dict)
+    fitted: Mapping[str, Estimator] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of estimator.
+
+    Args:
+        fit: From data and settings to a fitted estimator.
+        settings: Names of the settings it knows.
+        phases: The training plan its settings make; empty where nothing is trained.
+    """
+
+    fit: Callable[[Fit], Estimator]
+    settings: tuple[str, ...] = ()
+    phases: Callable[[Mapping], tuple[Phase, ...]] = lambda _: ()
+
+
+def check_estimator(name: str, kind: str, settings: Mapping) -> None:
+    """Refuse an unknown kind, an unknown setting or one out of range, in one line."""
+    with naming(f"estimator {name!r}"):
+        known = kind_of(kind)
+        for key in settings:
+            if known.settings != ("*",) and key not in known.settings:
+                raise InputError(f"unknown setting {key!r} of {kind!r}; {near_misses(key, known.settings)}")
+        if "n_latents" in settings:
+            whole("n_latents", settings["n_latents"])
+        try:
+            known.phases(settings)
+            Architecture(**settings.get("architecture", {}))
+        except TypeError as error:
+            raise InputError(str(error).replace("__init__() ", "")) from None
+
+
+def fit_estimator(kind: str, job: Fit) -> Estimator:
+    """Fit an estimator of a kind."""
+    return kind_of(kind).fit(job)
+
+
+def kind_of(kind: str) -> Kind:
+    """A kind by name: one of `KINDS`, or ``module:name`` of a class with `fit(data)` and `sample(label, n, rng=…)`."""
+    if ":" in kind:
+        imported(kind)
+        return Kind(lambda job: _built(kind, job).fit(job.data), ("*",))
+    if kind not in KINDS:
+        raise InputError(f"unknown estimator {kind!r}; {near_misses(kind, [*KINDS, *ALWAYS])}")
+    return KINDS[kind]
+
+
+def representation_of(estimator: object) -> object | None:
+    """The part of an estimator that encodes cells and knows Ŵ; None where it learns no latents."""
+    part = getattr(estimator, "representation", estimator)
+    return part if hasattr(part, "encode") and hasattr(part, "perturbation_matrix_") else None
+
+
+def staged(settings: Mapping) -> tuple[Phase, ...]:
+    """The phases of a PDAE: `plan`, all of them with `steps`, then changed by a table under each phase's own name."""
+    plan = {"staged": STAGED, "joint": JOINT}[choice("plan", settings.get("plan", "staged"), ("staged", "joint"))]
+    phases = shortened(plan, settings.get("steps"))
+    return tuple(_changed(phase, settings.get(phase.name, {})) for phase in phases)
+
+
+def represented(settings: Mapping) -> tuple[Phase, ...]:
+    """The one phase that learns encoder and Ŵ, without a decoder."""
+    return (_changed(STAGED[0], {key: settings[key] for key in _PHASE if key in settings}),)
+
+
+def _pdae(job: Fit) -> PDAE:
+    return _model(job, staged(job.settings)).fit(job.data)
+
+
+def _density_ratio(job: Fit) -> Tilting:
+    return Tilting(_model(job, represented(job.settings)).fit(job.data)).fit(job.data)
+
+
+def _tilting(job: Fit) -> Tilting:
+    other = job.settings.get("on")
+    if other is None:
+        return _density_ratio(job)
+    if representation_of(job.fitted.get(other)) is None:
+        raise InputError(f"on = {other!r}: no estimator of that name with latents was fitted before; put it first")
+    return Tilting(representation_of(job.fitted[other])).fit(job.data)
+
+
+def _baseline(name: str) -> Kind:
+    return Kind(lambda job: BASELINES[name]().fit(job.data))
+
+
+KINDS: dict[str, Kind] = {
+    "pdae": Kind(_pdae, (*_FRAME, "plan", "steps", "represent", "decode", "joint"), staged),
+    "density_ratio": Kind(_density_ratio, (*_FRAME, *_PHASE), represented),
+    "tilting": Kind(_tilting, (*_FRAME, *_PHASE, "on"), represented),
+    **{name: _baseline(name) for name in BASELINES},
+}
+
+
+def _model(job: Fit, phases: tuple[Phase, ...]) -> PDAE:
+    given = job.settings
+    return PDAE(
+        given.get("n_latents", job.n_latents) + given.get("extra_latents", 0),
+        architecture=Architecture(**given.get("architecture", {})),
+        phases=phases,
+        beta=given.get("beta", 1.0),
+        random_state=job.seed,
+        device=given.get("device", "cpu"),
+    )
+
+
+def _changed(phase: Phase, changes: Mapping) -> Phase:
+    for key in changes:
+        if key not in _PHASE:
+            raise InputError(f"unknown setting {key!r} of phase {phase.name!r}; {near_misses(key, _PHASE)}")
+    return replace(phase, **changes)
+
+
+def _built(path: str, job: Fit) -> Estimator:
+    cls = imported(path)
+    seeded = "random_state" in inspect.signature(cls).parameters
+    return cls(**({"random_state": job.seed} if seeded else {}), **job.settings)
+
+
+def imported(path: str) -> object:
+    """What ``module:name`` names."""
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"{path!r} cannot be imported ({error}); write module:name") from None
