@@ -11,11 +11,13 @@ import pytest
 
 from pdae_sim.cli.app import app
 from pdae_sim.simulation.config import WorldConfig
+from pdae_sim.study.declaration import Declaration
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+WORLD_FILE, STUDY_FILE = re.findall(r"```toml\n(.*?)```", TEXT, re.S)
 EXAMPLE, WORLD = re.findall(r"```python\n(.*?)```", TEXT, re.S)
 
 
@@ -41,12 +43,17 @@ def test_the_world_answers_as_its_comments_say(tmp_path, monkeypatch):
 
 
 def test_the_file_shown_is_a_world():
-    (text,) = re.findall(r"```toml\n(.*?)```", TEXT, re.S)
-    config = WorldConfig.parse(tomllib.loads(text), ["design.total=2000"])
+    config = WorldConfig.parse(tomllib.loads(WORLD_FILE), ["design.total=2000"])
     data = config.simulate().data
     assert data.x.shape == (2000, 30)
     assert config.breaks == ("additive", "noiseless", "injective")
     assert len(data.test.labels) == 4
+
+
+def test_the_declaration_shown_is_a_study():
+    study = Declaration.parse(tomllib.loads(STUDY_FILE)).study()
+    assert len(study.tasks) == 40
+    assert {task["columns"]["design.cells"] for task in study.tasks} == {500, 2000}
 
 
 def test_the_example_is_short_and_the_picture_is_there():
