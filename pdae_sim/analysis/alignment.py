@@ -68,7 +68,7 @@ def align(estimate: np.ndarray, truth: np.ndarray) -> Alignment:
     R, _ = linalg.orthogonal_procrustes(Z_hat, Z)
     back = linalg.lstsq(Z_hat, Z)[0]
     H = linalg.lstsq(Z, Z_hat)[0].T
-    return Alignment(_r2(Z_hat @ back, Z), _r2(Z_hat @ R, Z), linalg.svdvals(H), R.T, H)
+    return Alignment(r2(Z_hat @ back, Z), r2(Z_hat @ R, Z), linalg.svdvals(H), R.T, H)
 
 
 def gram_error(estimate: np.ndarray, truth: np.ndarray, shifts: np.ndarray) -> float:
@@ -91,5 +91,6 @@ def gram(W: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     return moved @ moved.T
 
 
-def _r2(fitted: np.ndarray, Z: np.ndarray) -> float:
+def r2(fitted: np.ndarray, Z: np.ndarray) -> float:
+    """The share of the sum of squares of centred Z (n, d) that its fit (n, d) explains."""
     return float(1 - ((fitted - Z) ** 2).sum() / (Z**2).sum())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -29,6 +28,7 @@ from pdae_sim.simulation.settings import (
     given_defaults,
     overridden,
     problems,
+    read_toml,
     refuse_unknown,
 )
 from pdae_sim.simulation.simulator import Simulator, default_names
@@ -36,7 +36,6 @@ from pdae_sim.simulation.state import from_state
 
 REFERENCE_CELLS = 4096
 """Cells of the reference environment from which signal-to-noise ratios and gene baselines are taken."""
-
 
 _BESIDE_COVARIANCE = {"covariance", "perturbation_matrix", "n_latents", "n_perturbations", "noise", "departures"}
 
@@ -162,13 +161,7 @@ class WorldConfig(Table):
         Raises:
             InputError: One line with the key and the fix.
         """
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
-        except tomllib.TOMLDecodeError as error:
-            raise InputError(f"not valid TOML: {error}") from None
-        return cls.parse(table, overrides)
+        return cls.parse(read_toml(path), overrides)
 
     @classmethod
     def parse(cls, table: dict, overrides: Sequence[str] = ()) -> WorldConfig:

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from inspect import Parameter
+from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -64,6 +65,20 @@ def refuse_unknown(place: str, settings: Mapping, known: Mapping, table: type[Ba
     for name in settings:
         if name not in known:
             raise InputError(f"unknown key '{place}.{name}'; {near_misses(name, [*known, *table.model_fields])}")
+
+
+def read_toml(path: Path) -> dict:
+    """The nested table of a TOML file.
+
+    Raises:
+        InputError: If it cannot be read or is no TOML; the caller names the file.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"not valid TOML: {error}") from None
 
 
 def overridden(table: dict, override: str) -> dict:

@@ -10,14 +10,13 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pdae_sim._checks import InputError, choice, naming, near_misses
+from pdae_sim._checks import InputError, choice, naming
+from pdae_sim.simulation.settings import problems, read_toml
 from pdae_sim.study.backends import Backend, Dask, Loky, Slurm
 
 
@@ -82,23 +81,9 @@ def read_cluster(path: str | Path, directory: str | Path) -> Backend:
         InputError: One line with the file, the key and the fix.
     """
     with naming(path):
-        try:
-            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
-        except tomllib.TOMLDecodeError as error:
-            raise InputError(f"not valid TOML: {error}") from None
+        table = read_toml(Path(path))
         config = CONFIGS[choice("backend", table.get("backend", "(none)"), CONFIGS)]
         try:
             return config.model_validate(table).made(Path(directory))
         except ValidationError as error:
-            raise InputError("; ".join(_problems(error, config))) from None
-
-
-def _problems(error: ValidationError, config: type[_Table]) -> Iterator[str]:
-    for problem in error.errors():
-        place = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            yield f"unknown key {place!r}; {near_misses(place, config.model_fields)}"
-        else:
-            yield f"{place}: {problem['msg'].lower()}; received {problem['input']!r}"
+            raise InputError("; ".join(problems(error, config))) from None

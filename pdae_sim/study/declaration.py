@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pdae_sim._checks import InputError, naming, near_misses
 from pdae_sim.simulation.config import WorldConfig
+from pdae_sim.simulation.settings import read_toml
 from pdae_sim.simulation.worlds import world
 from pdae_sim.study import work
 from pdae_sim.study.estimators import ALWAYS, check_estimator
@@ -110,13 +110,7 @@ class Declaration(BaseModel):
             InputError: One line with the file, the key and the fix.
         """
         with naming(path):
-            try:
-                table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-            except (OSError, UnicodeDecodeError) as error:
-                raise InputError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
-            except tomllib.TOMLDecodeError as error:
-                raise InputError(f"not valid TOML: {error}") from None
-            return cls.parse(table)
+            return cls.parse(read_toml(Path(path)))
 
     @classmethod
     def parse(cls, table: Mapping) -> Declaration:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pdae_sim import _random
 from pdae_sim._checks import InputError
-from pdae_sim.analysis.alignment import Alignment, align, gram_error
+from pdae_sim.analysis.alignment import Alignment, align, gram, gram_error, r2
 from pdae_sim.data import Simulation, Truth
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.simulation.simulator import Simulator
@@ -163,10 +163,11 @@ def _oracle_gram_error(simulation: Simulation, rng: object) -> tuple[float, floa
         simulation.truth.isotropic().perturbation_matrix,
         moving_shifts(simulation),
     )
-    G = _gram(shifts @ W.T)
+    G = gram(W, shifts)
     if not np.linalg.norm(G):
         raise InputError("the true shifts are all zero on these environments; a relative Gram error needs an effect")
-    error = float(np.linalg.norm(_gram(_mean_moves(simulation)) - G) / np.linalg.norm(G))
+    moves = _mean_moves(simulation)
+    error = float(np.linalg.norm(moves @ moves.T - G) / np.linalg.norm(G))
     generator = _random.stream(_random.seed_sequence(rng), "oracle")
     return error, *oracle_gram_error(W, shifts, train.counts, train.reference, generator)
 
@@ -185,7 +186,7 @@ def _other_dimension(model: PDAE, simulation: Simulation, n: int, rng: object) -
     Z_hat, Z = estimate - estimate.mean(0), truth - truth.mean(0)
     affine = np.linalg.lstsq(Z_hat, Z, rcond=None)[0]
     U, _, Vh = np.linalg.svd(Z_hat.T @ Z, full_matrices=False)
-    return {"affine_r2": (_r2(Z_hat @ affine, Z),), "orthogonal_r2": (_r2(Z_hat @ U @ Vh, Z),)}
+    return {"affine_r2": (r2(Z_hat @ affine, Z),), "orthogonal_r2": (r2(Z_hat @ U @ Vh, Z),)}
 
 
 def _fresh(simulation: Simulation, n: int, rng: object) -> Simulation:
@@ -201,11 +202,3 @@ def _row(metric: str, found: Callable[[str], tuple]) -> dict:
     except Exception as error:
         return {**row, "status": "failed", "error": f"{type(error).__name__}: {error}"}
     return {**row, **dict(zip(("value", "low", "high"), value, strict=False)), "status": "ok", "error": None}
-
-
-def _gram(moves: np.ndarray) -> np.ndarray:
-    return moves @ moves.T
-
-
-def _r2(fitted: np.ndarray, Z: np.ndarray) -> float:
-    return float(1 - ((fitted - Z) ** 2).sum() / (Z**2).sum())
