@@ -17,8 +17,8 @@ from experiments import declared
 from experiments.index import index_page
 from experiments.page import study_page
 from experiments.studies import STUDIES
-from pdae_sim import io
 from pdae_sim._checks import InputError, near_misses
+from pdae_sim.files import write_text
 from pdae_sim.report.page import render
 from pdae_sim.study.backends import cores
 from pdae_sim.study.cluster import read_cluster
@@ -28,6 +28,7 @@ from pdae_sim.study.plan import Plan, plan
 from pdae_sim.study.run import Tally, in_words, run, tally
 from pdae_sim.study.spec import Study
 from pdae_sim.study.store import Store
+from pdae_sim.study.work import perform_world
 
 DECLARATION, SETTINGS = "declaration.toml", "settings.json"
 
@@ -61,6 +62,8 @@ def list_studies(arguments: argparse.Namespace) -> int:
     """Names and questions."""
     for name, module in STUDIES.items():
         print(f"{name}: {module.study().question}")
+    for name in declared.files():
+        print(f"{name}: {declared.question(name)}")
     return 0
 
 
@@ -112,7 +115,7 @@ def report(arguments: argparse.Namespace) -> int:
 
 def index(arguments: argparse.Namespace) -> int:
     """Write index.html over the studies in a folder."""
-    io.write_text(arguments.dir / "index.html", index_page(arguments.dir), force=True)
+    write_text(arguments.dir / "index.html", index_page(arguments.dir), force=True)
     print(arguments.dir / "index.html")
     return 0
 
@@ -123,11 +126,12 @@ def _interrupted(*_: object) -> None:
 
 def _chosen(arguments: argparse.Namespace) -> tuple[Study, dict[str, str]]:
     """The study by its name or its file, and what a folder must keep to know it again."""
-    if arguments.name.endswith(".toml"):
+    path = declared.file_of(arguments.name)
+    if path is not None:
         if arguments.set or arguments.smoke:
-            raise InputError(f"{arguments.name}: --set and --smoke are for named studies; change the file")
-        study = Declaration.read(arguments.name).study()
-        return study, {DECLARATION: Path(arguments.name).read_text(encoding="utf-8")}
+            raise InputError(f"{arguments.name}: --set and --smoke are for studies with a page; change {path}")
+        study = Declaration.read(path).study()
+        return study, {DECLARATION: path.read_text(encoding="utf-8")}
     module = _module(arguments.name)
     settings = {**(module.SMOKE if arguments.smoke else {}), **dict(_setting(text) for text in arguments.set)}
     return _made(module, settings), {SETTINGS: json.dumps(settings)}
@@ -161,7 +165,7 @@ def _keep(directory: Path, files: dict[str, str]) -> None:
         if held is not None and held != files.get(name):
             raise InputError(f"{path}: belongs to a run with other settings; choose another --out")
     for name, text in files.items():
-        io.write_text(directory / name, text, force=True)
+        write_text(directory / name, text, force=True)
 
 
 def _write_report(directory: Path) -> None:
@@ -169,29 +173,33 @@ def _write_report(directory: Path) -> None:
     rows = store.collect(study)
     if not rows:
         raise InputError(f"{directory}: no task is finished yet; run the study first")
-    io.write_text(directory / "report.html", render(study_page(study, module, rows)), force=True)
+    write_text(directory / "report.html", render(study_page(study, module, rows)), force=True)
     print(directory / "report.html")
 
 
 def _opened(directory: Path) -> tuple[Study, ModuleType, Store]:
     """The study that a folder holds, the module that shows it, and its store."""
-    about, kept = directory / "study.json", directory / SETTINGS
+    about, kept, store = directory / "study.json", directory / SETTINGS, Store(directory)
     if not about.is_file():
         hint = f"make one with `python -m experiments run NAME --out {directory}`"
         raise InputError(f"{directory}: holds no study; {hint}")
-    if (directory / DECLARATION).is_file():
-        return Declaration.read(directory / DECLARATION).study(), declared, Store(directory)
     try:
-        module = _module(json.loads(about.read_text())["name"])
+        if (directory / DECLARATION).is_file():
+            return store.study(perform_world), declared, store
+        module = _module(store.read_about()["name"])
         settings = json.loads(kept.read_text()) if kept.is_file() else {}
-        return module.study(**settings), module, Store(directory)
+        return module.study(**settings), module, store
+    except InputError:
+        raise
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{directory}: study.json or {SETTINGS} is damaged ({error}); run the study again") from None
 
 
 def _module(name: str) -> ModuleType:
     if name not in STUDIES:
-        raise InputError(f"unknown study {name!r}; {near_misses(name, STUDIES)}, or a file NAME.toml")
+        raise InputError(
+            f"unknown study {name!r}; {near_misses(name, [*STUDIES, *declared.files()])}, or a file NAME.toml"
+        )
     return STUDIES[name]
 
 
@@ -219,7 +227,7 @@ def _parser() -> argparse.ArgumentParser:
     planning = add("plan", plan_study)
     running = add("run", run_study)
     for each in (planning, running):
-        each.add_argument("name", metavar="NAME", help="a study of `list`, or a declaration NAME.toml")
+        each.add_argument("name", metavar="NAME", help="a study of `list`, or a file NAME.toml")
         each.add_argument("--workers", type=_whole, default=cores(), help="processes on this machine (default: cores)")
         each.add_argument("--smoke", action="store_true", help="a small size that only shows that it runs")
         each.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the study")

@@ -1,23 +1,52 @@
-"""What a study declared in a TOML file shows when nobody has written a page for it: medians over worlds, no verdict."""
+"""Studies declared in TOML files, and what they show without a page of their own: medians, no verdict."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from pdae_sim._checks import naming
 from pdae_sim.report.palette import PREDICTED, WIDE, blank, in_house_style
+from pdae_sim.simulation.settings import read_toml
 from pdae_sim.study.spec import Study, seeds_of
 
+FOLDER = Path(__file__).parent / "declarations"
+"""Declarations that have a name here, each in a file of that name."""
 SMOKE: dict = {}
-CAPTION = "Medians over worlds and conditions, with quartiles, of the first metric declared."
+CAPTION = "Medians over seeds and conditions, with quartiles, of the first metric declared."
 COLUMNS = ("scenario", "varied", "estimator", "metric", "median", "lower quartile", "upper quartile", "values")
 
 
+def files() -> dict[str, Path]:
+    """The declarations by name."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.toml"))}
+
+
+def file_of(name: str) -> Path | None:
+    """The file of a declaration, by its path or its name; None where it is neither."""
+    return Path(name) if name.endswith(".toml") else files().get(name)
+
+
+def question(name: str) -> str:
+    """What a declaration asks, whether or not it could be run here."""
+    path = files()[name]
+    with naming(path):
+        return str(read_toml(path).get("question"))
+
+
 def setting(study: Study) -> str:
-    """What was simulated, in a sentence."""
-    scenarios = list(dict.fromkeys(task["scenario"] for task in study.tasks))
-    worlds = sum(len(seeds_of(task)) for task in study.tasks)
-    return f"{worlds} random worlds of {len(scenarios)} scenarios: {', '.join(scenarios)}."
+    """What was simulated or read, in a sentence."""
+    sentences = [
+        f"{count} {what} of {len(names)} {'scenario' if len(names) == 1 else 'scenarios'}: {', '.join(names)}."
+        for what, key in (("random worlds", "world"), ("seeds of measured tables", "table"))
+        for tasks in [[task for task in study.tasks if key in task]]
+        for names in [dict.fromkeys(task["scenario"] for task in tasks)]
+        for count in [sum(len(seeds_of(task)) for task in tasks)]
+        if tasks
+    ]
+    return " ".join(sentences)
 
 
 def findings(rows: list[dict]) -> list[str]:
@@ -26,7 +55,7 @@ def findings(rows: list[dict]) -> list[str]:
 
 
 def summary(rows: list[dict]) -> list[tuple]:
-    """Median and quartiles over worlds and conditions, by scenario, varied keys, estimator and metric."""
+    """Median and quartiles over seeds and conditions, by scenario, varied keys, estimator and metric."""
     cells: dict[tuple, list[float]] = {}
     for row in rows:
         if row["status"] == "ok" and row.get("value") is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
+from experiments import declared
 from pdae_sim import __version__
 from pdae_sim.report.page import Illustration, Page, Section, Table
 from pdae_sim.study.spec import Study
@@ -12,7 +13,7 @@ from pdae_sim.study.spec import Study
 def study_page(study: Study, module: ModuleType, rows: list[dict]) -> Page:
     """A page from what a study declares and the rows it has."""
     verdict, *evidence = module.findings(rows)
-    command = f"python -m experiments run {study.name} --out DIR"
+    command = f"python -m experiments run {_named(study, module)} --out DIR"
     return Page(
         title=study.question,
         lead=verdict,
@@ -22,24 +23,31 @@ def study_page(study: Study, module: ModuleType, rows: list[dict]) -> Page:
             Section(
                 "What came out",
                 figures=(Illustration.of(module.figure, rows, caption=module.CAPTION),),
-                tables=(Table(module.COLUMNS, module.summary(rows), note=_note(study, rows)),),
+                tables=(Table(module.COLUMNS, module.summary(rows), note=_note(study, module, rows)),),
             ),
             Section("Was the prediction met?", paragraphs=evidence or [verdict]),
-            Section("How to reproduce", paragraphs=(_reproduction(study, command),)),
+            Section("How to reproduce", paragraphs=(_reproduction(study, module, command),)),
         ),
         colophon=f"Study {study.name}, pdae_sim {__version__}. Reproduce with: {command}",
     )
 
 
-def _note(study: Study, rows: list[dict]) -> str:
+def _note(study: Study, module: ModuleType, rows: list[dict]) -> str:
     done, failures = len({row["task_id"] for row in rows}), sum(row["status"] != "ok" for row in rows)
     failed = {0: "No row is a failure.", 1: "1 row is a failure."}.get(failures, f"{failures} rows are failures.")
-    return f"{done} of {len(study.tasks)} tasks finished. {failed} In brackets: 95 % intervals over worlds."
+    brackets = "" if module is declared else " In brackets: 95 % intervals over worlds."
+    return f"{done} of {len(study.tasks)} tasks finished. {failed}{brackets}"
 
 
-def _reproduction(study: Study, command: str) -> str:
+def _named(study: Study, module: ModuleType) -> str:
+    """The study as the command line knows it: by name, else by a file of that name."""
+    return study.name if module is not declared or study.name in declared.files() else f"{study.name}.toml"
+
+
+def _reproduction(study: Study, module: ModuleType, command: str) -> str:
+    smoke = "; --smoke runs a small size that only shows that it works" if module.SMOKE else ""
     return (
         f"{command} --workers 2 runs all {len(study.tasks)} tasks, keeps every finished one and goes on where it was "
-        "interrupted; --smoke runs a small size that only shows that it works. Every task is seeded by its own "
-        "description, so that the table does not depend on order, workers or back end."
+        f"interrupted{smoke}. Every task is seeded by its own description, so that the table does not depend on order, "
+        "workers or back end."
     )

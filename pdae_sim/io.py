@@ -1,115 +1,20 @@
-"""Files in and out: `.h5ad` datasets (the only place that knows anndata) and whole writes."""
+"""Datasets in and out as `.h5ad` files: the only place that knows anndata."""
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import json
-import logging
-import os
-import signal
-import tempfile
-import threading
-import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pdae_sim._checks import InputError, naming, near_misses
 from pdae_sim.data import PerturbationData, Simulation, Truth
+from pdae_sim.files import check_target, whole_file
 from pdae_sim.labels import LabelError, LabelSpace, read_dose
 
 SCHEMA_VERSION = 2
-
-log = logging.getLogger(__name__)
-
-
-@contextlib.contextmanager
-def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to it when the block ends well and removed when it does not.
-
-    An interrupt (SIGINT, SIGTERM) inside the block is heeded when the block ends: libraries that write files run
-    callbacks in which Python would drop it. What a killed process left behind is removed by a write an hour later.
-
-    Raises:
-        InputError: If `path` exists and `force` is false, or its folder is missing or not writable.
-    """
-    check_target(path, force=force)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*{path.suffix}"):
-        with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime > 3600:
-                left.unlink()
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot write in folder {path.parent} ({error.strerror}); make it or choose another"
-        ) from None
-    os.close(handle)
-    try:
-        with _interrupts_at_the_end():
-            yield Path(name)
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _interrupts_at_the_end() -> Iterator[None]:
-    """Hold SIGINT and SIGTERM back until the block ends; elsewhere than in the main thread, do nothing."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    caught: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
-    for number in before:
-        signal.signal(number, lambda received, _: caught.append(received))
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-    if signal.SIGINT in caught:
-        raise KeyboardInterrupt
-    if caught:
-        raise SystemExit(128 + caught[0])
-
-
-def check_target(path: Path, *, force: bool, suffix: str | None = None) -> None:
-    """Raise an InputError if `path` cannot be written: it exists, its folder does not, or its suffix is another."""
-    if suffix is not None and path.suffix != suffix:
-        raise InputError(f"{path}: a dataset file must end in {suffix}")
-    refuse_existing(path, force=force)
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; choose another name")
-    if not path.parent.is_dir():
-        raise InputError(
-            f"{path}: cannot write in folder {path.parent} (No such file or directory); make it or choose another"
-        )
-
-
-def refuse_existing(path: Path, *, force: bool) -> None:
-    """Raise an InputError if `path` exists and `force` is false."""
-    if path.exists() and not force:
-        raise InputError(f"{path}: already exists; choose another name or pass --force (force=True) to overwrite")
-
-
-def write_text(path: Path, text: str, *, force: bool = False) -> None:
-    """Write a text file, whole or not at all."""
-    with whole_file(path, force=force) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def write_table(path: Path, rows: Sequence[dict], *, force: bool = False) -> None:
-    """Write rows as Parquet, whole or not at all."""
-    import pandas as pd
-
-    with whole_file(path, force=force) as temporary:
-        pd.DataFrame(list(rows)).to_parquet(temporary, index=False)
 
 
 def write_data(path: Path, data: PerturbationData, *, force: bool = False) -> None:
@@ -221,12 +126,6 @@ def unpacked(tree: object, arrays: Mapping[str, np.ndarray]) -> object:
 def has_truth(path: Path) -> bool:
     """Whether a dataset was written by a simulation."""
     return "W" in _open(path).uns.get("pdae_sim", {})
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _write_anndata(path: Path, adata, *, force: bool) -> None:

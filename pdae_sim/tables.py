@@ -9,7 +9,8 @@ import numpy as np
 
 from pdae_sim._checks import InputError, choice, naming, near_misses
 from pdae_sim.data import PerturbationData
-from pdae_sim.io import as_float32, refuse_existing, split_mask, vectors, write_data
+from pdae_sim.files import refuse_existing
+from pdae_sim.io import as_float32, split_mask, vectors, write_data
 from pdae_sim.labels import LabelError, LabelSpace
 
 _NOT_FEATURES = {

@@ -15,7 +15,7 @@ FILES = sorted(LIBRARY.rglob("*.py"))
 THEORY = sorted((ROOT / "theory").rglob("*.py"))
 
 GROUND = {"_checks", "_linalg", "_random"}
-RECORDS = GROUND | {"labels", "data", "energy", "io", "tables", "verdicts"}
+RECORDS = GROUND | {"labels", "data", "energy", "files", "io", "tables", "verdicts"}
 MIDDLE = {"simulation", "estimation", "analysis"}
 MAY_IMPORT = {
     "_checks": set(),
@@ -25,8 +25,9 @@ MAY_IMPORT = {
     "data": GROUND | {"labels"},
     "energy": GROUND,
     "verdicts": set(),
-    "io": GROUND | {"labels", "data"},
-    "tables": GROUND | {"labels", "data", "io"},
+    "files": GROUND,
+    "io": GROUND | {"labels", "data", "files"},
+    "tables": GROUND | {"labels", "data", "files", "io"},
     "simulation": RECORDS,
     "estimation": RECORDS,
     "analysis": RECORDS,

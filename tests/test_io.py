@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from pdae_sim import io, strategies, tables
+from pdae_sim import files, io, strategies, tables
 from pdae_sim._checks import InputError
 from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.simulation.latent import LinearLatentModel
@@ -253,9 +253,27 @@ class TestWholeOrNothing:
         assert "must end in .h5ad" in said(simulation.data.write, tmp_path / "data.csv")
 
     def test_the_file_is_readable_as_umask_says(self, tmp_path):
-        io.write_text(tmp_path / "new", "text")
+        files.write_text(tmp_path / "new", "text")
         (tmp_path / "plain").write_text("text")
         assert (tmp_path / "new").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+    def test_also_where_a_library_puts_a_file_of_its_own_there(self, tmp_path):
+        with files.whole_file(tmp_path / "new") as temporary:
+            (tmp_path / "private").write_text("text")
+            (tmp_path / "private").chmod(0o600)
+            (tmp_path / "private").replace(temporary)
+        (tmp_path / "plain").write_text("text")
+        assert (tmp_path / "new").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+    def test_one_of_many_is_written_without_a_look_at_the_folder(self, tmp_path):
+        left = tmp_path / ".a.txt.old.txt"
+        left.write_text("left")
+        os.utime(left, (0, 0))
+        with files.replacing(tmp_path / "a.txt") as temporary:
+            temporary.write_text("whole")
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".a.txt.old.txt", "a.txt"]
+        files.sweep(tmp_path, ".*")
+        assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
     def test_values_beyond_float32_are_refused(self, tmp_path):
         data = PerturbationData.from_arrays(np.full((2, 1), 1e300), ["ctrl", "A"])
@@ -263,7 +281,7 @@ class TestWholeOrNothing:
             data.write(tmp_path / "big.h5ad")
 
     def test_a_table(self, tmp_path):
-        io.write_table(tmp_path / "rows.parquet", [{"a": 1, "b": "x"}, {"a": 2}])
+        files.write_table(tmp_path / "rows.parquet", [{"a": 1, "b": "x"}, {"a": 2}])
         assert pd.read_parquet(tmp_path / "rows.parquet")["a"].tolist() == [1, 2]
 
 
@@ -351,7 +369,7 @@ class TestConvert:
 
 
 def fail_in_the_middle(path, **options):
-    with io.whole_file(path, **options) as temporary:
+    with files.whole_file(path, **options) as temporary:
         temporary.write_text("half")
         raise KeyError
 
@@ -371,7 +389,7 @@ class TestInterrupts:
         before, reached = signal.getsignal(number), []
 
         def write():
-            with io.whole_file(tmp_path / "a.txt") as temporary:
+            with files.whole_file(tmp_path / "a.txt") as temporary:
                 temporary.write_text("half")
                 signal.raise_signal(number)
                 reached.append(temporary.write_text("whole"))
@@ -387,7 +405,7 @@ class TestInterrupts:
         for left in (old, young):
             left.write_text("left")
         os.utime(old, (0, 0))
-        io.write_text(tmp_path / "a.txt", "whole")
+        files.write_text(tmp_path / "a.txt", "whole")
         assert sorted(path.name for path in tmp_path.iterdir()) == [".a.txt.young.txt", "a.txt"]
 
     @pytest.mark.parametrize("key", ["Sigma", "simulator", "config", "arrays"])

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
+import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from markupsafe import escape
 
+from experiments import __main__ as command_line
 from experiments.index import found, index_page, read_rows
 from experiments.page import study_page
 from experiments.studies import STUDIES, diversity, extrapolation, sample_size
 from experiments.studies.intervals import median, slope
 from experiments.studies.verdicts import Part, verdict
-from pdae_sim import _random, io
+from pdae_sim import _random, files
 from pdae_sim._checks import InputError
 from pdae_sim.analysis.alignment import align
 from pdae_sim.report.page import render
@@ -169,7 +173,7 @@ def test_the_page_says_everything_a_reader_needs(name):
 def stored(folder, names=tuple(STUDIES)) -> None:
     for name in names:
         rows = [{"study": name, "task_id": "t", **r} for r in PLANTED[name]()]
-        io.write_table(folder / f"{name}.parquet", rows, force=True)
+        files.write_table(folder / f"{name}.parquet", rows, force=True)
         (folder / f"{name}.html").write_text("a page")
 
 
@@ -188,7 +192,7 @@ def test_the_index_lists_what_is_there_in_the_order_of_the_studies(tmp_path):
 def test_the_index_lists_folders_of_runs_and_leaves_out_what_has_no_page(tmp_path):
     rows = [{"study": "diversity", "task_id": "t", **r} for r in planted_diversity()]
     (tmp_path / "run 1").mkdir()
-    io.write_table(tmp_path / "run 1" / "results.parquet", rows)
+    files.write_table(tmp_path / "run 1" / "results.parquet", rows)
     with pytest.raises(InputError, match="no study with a page"):
         index_page(tmp_path)
     (tmp_path / "run 1" / "report.html").write_text("a page")
@@ -303,21 +307,22 @@ def test_nothing_shifted_has_no_gram_error():
     assert diversity.gram_rows({}, simulation, _random.seed_sequence(0)) == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
-def test_a_smoke_run_has_every_row_and_a_page(name):
-    module = STUDIES[name]
-    study = module.study(**module.SMOKE)
-    rows = [
-        {"task_id": key, **r}
-        for key, task in zip(study.ids, study.tasks, strict=True)
-        for r in study.perform(dict(task))
-    ]
+def test_a_smoke_run_by_its_command_has_every_row_and_a_page(name, tmp_path, monkeypatch, capsys):
+    words = ["run", name, "--smoke", "--workers", "1", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["experiments", *words])
+    assert command_line.main() == 0
+    assert "0 with failures" in capsys.readouterr().out
+    module, rows = STUDIES[name], read_rows(tmp_path / "results.parquet")
     assert {r["status"] for r in rows} == {"ok"}
-    assert {r["task_id"] for r in rows} == set(study.ids)
+    assert {r["task_id"] for r in rows} == set(module.study(**module.SMOKE).ids)
     assert {metric for _, metric in map(_measured, rows)} >= _METRICS[name]
-    assert "The prediction" in render(study_page(study, module, rows))
     assert not any(cell is None for line in module.summary(rows) for cell in line[:2])
+    html = (tmp_path / "report.html").read_text()
+    assert module.study().question in html
+    assert html.count("<svg") + html.count("<img") >= 1
+    parts = [json.loads(text) for text in pd.read_parquet(tmp_path / "provenance.parquet").parts]
+    assert all(part["fit"] and part["judge"]["ceiling"] > 0 for part in parts)
 
 
 def _measured(r: dict) -> tuple[str, str]:

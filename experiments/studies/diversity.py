@@ -24,6 +24,7 @@ from pdae_sim.simulation.simulator import Simulator
 from pdae_sim.study.evaluation import evaluate
 from pdae_sim.study.identification import moving_shifts, oracle_rows
 from pdae_sim.study.spec import Cost, Study, task_root
+from pdae_sim.study.stopwatch import part
 
 N_LATENTS = 3
 NAMES = ("N", "A", "B", "C", "D", "E")
@@ -68,7 +69,7 @@ def study(*, seeds: int = 6, shifts: tuple[int, ...] = SHIFTS, cells: int = 4096
     )
 
 
-SMOKE = {"seeds": 1, "shifts": (0, 1, 2), "cells": 300, "steps": 40}
+SMOKE = {"seeds": 1, "shifts": (0, 1, 2), "cells": 60, "steps": 5}
 CAPTION = (
     "Medians over random mixings with 95 % intervals between order statistics. Left: R² of the latents up to an affine "
     "map; the steps are what any smooth invertible model that fits the data must reach. Middle: relative Gram error on "
@@ -90,7 +91,7 @@ def perform(task: dict) -> list[dict]:
     """One design and one random mixing: two representations without a decoder, judged on latents, shifts and labels."""
     config = WorldConfig.parse(world_of(task["shifts"], task["cells"]) | {"seed": task["seed"]})
     simulation, root, rank = config.simulate(), task_root(task), min(task["shifts"], N_LATENTS)
-    models = {name: represent(simulation.data, task, term) for name, term in PRIORS.items()}
+    models = {name: represent(name, simulation.data, task) for name in PRIORS}
     rows = [row for name, model in models.items() for row in latent_rows(name, model, simulation, rank, root)]
     rows += gram_rows(models, simulation, root)
     tilted = {name: Tilting(model).fit(simulation.data) for name, model in models.items()}
@@ -128,11 +129,12 @@ def perturbation_matrix() -> np.ndarray:
     return _STRENGTH * np.column_stack(columns)
 
 
-def represent(data: PerturbationData, task: Mapping, term: str) -> PDAE:
-    """Encoder and Ŵ from density ratios, the base latents held to N(0, I) by `term`."""
-    weights = {"density_ratio": 1.0, term: STAGED[0].weights["prior"]}
+def represent(name: str, data: PerturbationData, task: Mapping) -> PDAE:
+    """Encoder and Ŵ from density ratios, the base latents held to N(0, I) by one of `PRIORS`."""
+    weights = {"density_ratio": 1.0, PRIORS[name]: STAGED[0].weights["prior"]}
     phase = replace(STAGED[0], steps=task["steps"], cells=QUICK["cells"], weights=weights)
-    return PDAE(N_LATENTS, phases=[phase], random_state=task["seed"]).fit(data)
+    with part("fit", name):
+        return PDAE(N_LATENTS, phases=[phase], random_state=task["seed"]).fit(data)
 
 
 def latent_rows(name: str, model: PDAE, simulation: Simulation, rank: int, root: np.random.SeedSequence) -> list[dict]:

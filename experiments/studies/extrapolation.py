@@ -53,7 +53,7 @@ def study(
     ).study()
 
 
-SMOKE = {"seeds": 1, "cells": 300, "draws": 300, "doses": (0.5, 2.0), "steps": 30}
+SMOKE = {"seeds": 1, "cells": 40, "draws": 40, "doses": (0.5, 2.0), "steps": 5}
 CAPTION = (
     "Energy distance to the true cells: medians over random mixings with 95 % intervals between order statistics; "
     "values below 0.0003 are drawn there. Bands are shown for pdae and tilting."

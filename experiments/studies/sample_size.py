@@ -55,7 +55,7 @@ def study(*, seeds: int = 7, cells: tuple[int, ...] = CELLS, draws: int = 4096, 
     ).study()
 
 
-SMOKE = {"seeds": 1, "cells": (250, 1000), "draws": 500, "steps": 100}
+SMOKE = {"seeds": 1, "cells": (60, 240), "draws": 60, "steps": 10}
 CAPTION = (
     "Left: relative Gram error of Ŵ on the training shifts. Right: what the tilted prediction of A+B+C is worth. "
     "Medians over random mixings with 95 % intervals between order statistics; dotted lines have the predicted slopes."

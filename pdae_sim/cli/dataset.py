@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from pdae_sim import io, tables
+from pdae_sim import files, tables
 from pdae_sim._checks import InputError, naming, near_misses
 from pdae_sim.cli.options import Force, Json, Out, Quiet, Seed
 from pdae_sim.cli.output import Output, table
@@ -30,7 +30,7 @@ def simulate(
 ) -> None:
     """Simulate a dataset with its truth."""
     output = Output.started(as_json, quiet)
-    io.check_target(out, force=force, suffix=".h5ad")
+    files.check_target(out, force=force, suffix=".h5ad")
     overrides = (*(set_ or ()), *(() if seed is None else (f"seed={seed}",)))
     with naming(config):
         simulation = _configured(config, overrides).simulate()

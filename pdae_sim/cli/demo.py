@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pdae_sim import io
+from pdae_sim import files
 from pdae_sim._checks import InputError
 from pdae_sim.cli.judgement import evaluation_tables
 from pdae_sim.cli.options import Force, Json, Quiet, Seed
@@ -39,8 +39,8 @@ def demo(
     output.say("writing the report")
     result.simulation.write(out / "data.h5ad", force=force)
     result.model.save(out / "model", force=force)
-    io.write_table(out / "results.parquet", result.table(), force=force)
-    io.write_text(out / "report.html", render(main_job_page(result)), force=force)
+    files.write_table(out / "results.parquet", result.table(), force=force)
+    files.write_text(out / "report.html", render(main_job_page(result)), force=force)
     paths = {Path(name).stem: str(out / name) for name in FILES}
     payload = {**paths, "verdicts": result.verdict_names(), "identification": result.identification.to_json()}
     found = result.identification
@@ -55,5 +55,5 @@ def prepare(out: Path, *, force: bool) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; --out needs a folder")
     for name in FILES:
-        io.refuse_existing(out / name, force=force)
+        files.refuse_existing(out / name, force=force)
     out.mkdir(parents=True, exist_ok=True)

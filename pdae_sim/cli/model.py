@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from pdae_sim import io
+from pdae_sim import files
 from pdae_sim._checks import InputError, choice, naming
 from pdae_sim.analysis.span import check_span
 from pdae_sim.cli.options import Device, File, Force, Json, Model, Out, Quiet, Seed
@@ -71,7 +71,7 @@ def predict(
 ) -> None:
     """Sample an unseen condition; one that is not identified is refused."""
     output = Output.started(as_json, quiet)
-    io.refuse_existing(out, force=force)
+    files.refuse_existing(out, force=force)
     fitted = PDAE.load(model)
     with naming(f"{model}: --condition"):
         label = fitted.space_.exact(condition)
@@ -99,7 +99,7 @@ def write_cells(out: Path, cells: np.ndarray, condition: str, model: PDAE, *, fo
     elif out.suffix in (".csv", ".parquet"):
         frame = pd.DataFrame(cells, columns=list(model.features_))
         frame.insert(0, "condition", condition)
-        with io.whole_file(out, force=force) as temporary:
+        with files.whole_file(out, force=force) as temporary:
             frame.to_csv(temporary, index=False) if out.suffix == ".csv" else frame.to_parquet(temporary, index=False)
     else:
         raise InputError(f"{out}: --out must end in .h5ad, .csv or .parquet")

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from pdae_sim._checks import InputError
 from pdae_sim.estimation.networks import Network
 from pdae_sim.estimation.training import Cells, Phase, Progress
-from pdae_sim.io import refuse_existing, whole_file
+from pdae_sim.files import refuse_existing, whole_file
 
 SCHEMA_VERSION = 1
 CHECKPOINT_SECONDS = 10.0

@@ -21,6 +21,7 @@ from functools import cache
 from importlib import metadata
 
 from pdae_sim.study.spec import seeds_of
+from pdae_sim.study.stopwatch import recorded
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -36,7 +37,7 @@ class Outcome:
     Args:
         rows: The rows as JSON text, without the task's name and id.
         failed: Whether a row is a failure.
-        provenance: Seconds, peak memory, threads, device, versions.
+        provenance: Seconds in all and by part, peak memory, threads, device, versions.
     """
 
     rows: str
@@ -65,6 +66,16 @@ def attempt_in_worker(
 def attempt(perform: Callable, task: Mapping, timeout: float | None = None, threads: int = 1) -> Outcome:
     """Perform a task; what goes wrong is rows with traceback and seed."""
     whose, start, begun = reset_peak(), time.perf_counter(), time.process_time()
+    with recorded() as parts:
+        text, failed = _performed(perform, task, timeout)
+    times = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - begun}
+    measured = {key: round(value, 4) for key, value in times.items()} | {"parts": parts}
+    measured |= {"peak_mib": peak_mib(whose), "memory_of": whose, "threads": threads}
+    return Outcome(text, failed, {**measured, "device": device(), **versions()})
+
+
+def _performed(perform: Callable, task: Mapping, timeout: float | None) -> tuple[str, bool]:
+    """The rows of a task as JSON, and whether one of them is a failure."""
     try:
         with deadline(timeout):
             rows = [_checked({"status": "ok", "error": None, **row}) for row in perform(dict(task))]
@@ -75,16 +86,13 @@ def attempt(perform: Callable, task: Mapping, timeout: float | None = None, thre
     except Exception as error:
         rows = failure_rows(task, "failed", _told(error))
         text = json.dumps(rows)
-    times = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - begun}
-    measured = {key: round(value, 4) for key, value in times.items()}
-    measured |= {"peak_mib": peak_mib(whose), "memory_of": whose, "threads": threads}
-    return Outcome(text, any(row["status"] != "ok" for row in rows), {**measured, "device": device(), **versions()})
+    return text, any(row["status"] != "ok" for row in rows)
 
 
 def died(task: Mapping, reason: str) -> Outcome:
     """The outcome of a task that took its worker with it."""
     rows = failure_rows(task, "died", f"the worker ended before the task did ({reason}); was it out of memory?")
-    unknown = dict.fromkeys(("seconds", "cpu_seconds", "peak_mib", "memory_of", "threads"))
+    unknown = dict.fromkeys(("seconds", "cpu_seconds", "parts", "peak_mib", "memory_of", "threads"))
     return Outcome(json.dumps(rows), True, {**unknown, "device": device(), **versions()})
 
 

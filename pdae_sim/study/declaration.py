@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Iterator, Mapping
-from itertools import product
+from functools import partial
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pdae_sim._checks import InputError, naming, near_misses
-from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.simulation.settings import read_toml
-from pdae_sim.simulation.worlds import world
 from pdae_sim.study import work
-from pdae_sim.study.estimators import ALWAYS, check_estimator
+from pdae_sim.study.costs import cost
+from pdae_sim.study.estimators import ALWAYS, check_estimator, settings_of
+from pdae_sim.study.identification import METRICS as IDENTIFICATION
+from pdae_sim.study.scenario import Scenario, validated
 from pdae_sim.study.spec import Study
-
-_STRICT = ConfigDict(extra="forbid", frozen=True)
 
 
 class Estimand(BaseModel):
@@ -33,44 +32,11 @@ class Estimand(BaseModel):
         return {"name": self.name or self.kind, "kind": self.kind, **(self.model_extra or {})}
 
 
-class Scenario(BaseModel):
-    """A world, or a grid of them.
-
-    Args:
-        name: Of the scenario in the rows; the base's name when absent.
-        base: A named world, or a table as `WorldConfig` reads it.
-        set: Keys to change, for example ``{"design.cells": 1000}``.
-        vary: Keys and the values each takes; every combination is a world, and the keys become columns of the rows.
-        columns: Further columns of the rows, the same for all of this scenario.
-    """
-
-    model_config = _STRICT
-
-    name: str = ""
-    base: str | dict
-    set: dict[str, object] = {}
-    vary: dict[str, list] = {}
-    columns: dict[str, str | float | int | bool] = {}
-
-    @property
-    def title(self) -> str:
-        """The scenario in the rows."""
-        return self.name or (self.base if isinstance(self.base, str) else "world")
-
-    def points(self) -> Iterator[tuple[dict, dict]]:
-        """Every point of the grid: its columns, and its world in full without a seed."""
-        for values in product(*self.vary.values()):
-            varied = dict(zip(self.vary, values, strict=True))
-            overrides = tuple(f"{key}={_toml(value)}" for key, value in {**self.set, **varied}.items())
-            with naming(f"world {self.title!r}"):
-                table = _config(self.base, overrides).resolved()
-            yield {**self.columns, **varied}, {key: value for key, value in table.items() if key != "seed"}
-
-
 class Declaration(BaseModel):
     """A study as a declaration.
 
-    One task is one world with `replicates` seeds and all estimators, which share its data.
+    One task is one world or table with `replicates` seeds and all estimators, which share its data. Seeds are of
+    worlds, fits and splits of held-out cells; of a table there is one, so that its seeds are of the other two.
 
     Args:
         name, question, claim, prediction: As in `Study`.
@@ -81,9 +47,10 @@ class Declaration(BaseModel):
         replicates: Seeds held by one task.
         timeout: Seconds a task may take.
         evaluation: Draws from each predicted law (`n_samples`) and fresh cells for identification (`n_fresh`).
+        folder: Where paths of tables begin: in a file, relative to the file's own.
     """
 
-    model_config = _STRICT
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1, pattern=r"^[\w.-]+$")
     question: str
@@ -96,6 +63,7 @@ class Declaration(BaseModel):
     replicates: int = Field(1, ge=1)
     timeout: float | None = Field(None, gt=0)
     evaluation: dict[str, int] = {}
+    folder: str = "."
 
     @field_validator("estimators", mode="before")
     @classmethod
@@ -110,26 +78,27 @@ class Declaration(BaseModel):
             InputError: One line with the file, the key and the fix.
         """
         with naming(path):
-            return cls.parse(read_toml(Path(path)))
+            table = read_toml(Path(path))
+            folder = os.path.join(Path(path).parent, str(table.get("folder", ".")))
+            return cls.parse({**table, "folder": folder})
 
     @classmethod
     def parse(cls, table: Mapping) -> Declaration:
         """A declaration from a nested mapping."""
-        try:
-            declared = cls.model_validate(dict(table))
-        except ValidationError as error:
-            raise InputError("; ".join(_problems(error))) from None
+        table, worlds = dict(table), table.get("worlds")
+        if isinstance(worlds, list):
+            table["worlds"] = [_scenario(i, given) for i, given in enumerate(worlds)]
+        declared = validated(cls, table)
         declared.check()
         return declared
 
     def check(self) -> None:
-        """Refuse unknown names of estimators, settings, metrics and worlds, and what is declared twice."""
+        """Refuse unknown names of estimators, settings, metrics, worlds and conditions, and what is declared twice."""
         for metric in self.metrics:
             if metric not in work.METRICS:
                 raise InputError(f"metrics: unknown metric {metric!r}; {near_misses(metric, work.METRICS)}")
         for estimator in self.fitted:
-            settings = {k: v for k, v in estimator.items() if k not in ("name", "kind")}
-            check_estimator(estimator["name"], estimator["kind"], settings)
+            check_estimator(estimator["name"], estimator["kind"], settings_of(estimator))
         for key in self.evaluation:
             if key not in work.EVALUATION:
                 raise InputError(f"evaluation: unknown key {key!r}; {near_misses(key, work.EVALUATION)}")
@@ -138,6 +107,11 @@ class Declaration(BaseModel):
         _once("seeds", self.all_seeds)
         if min(self.all_seeds, default=-1) < 0:
             raise InputError("seeds must be a whole number ≥ 1, or a list of whole numbers ≥ 0")
+        for scenario in self.worlds:
+            scenario.check()
+            if scenario.table is not None:
+                with naming(f"world {scenario.title!r}"):
+                    self._check_table(scenario)
 
     @property
     def all_seeds(self) -> list[int]:
@@ -152,24 +126,40 @@ class Declaration(BaseModel):
     def study(self) -> Study:
         """The study with all of its tasks."""
         self.check()
+        folder = os.path.abspath(self.folder)
         return Study(
             self.name,
             self.question,
             self.claim,
             self.prediction,
             [task for scenario in self.worlds for task in self._tasks(scenario)],
-            work.perform_world,
-            cost=work.cost,
+            partial(work.perform_world, folder=folder),
+            cost=partial(cost, folder=folder),
             timeout=self.timeout,
         )
+
+    def _check_table(self, scenario: Scenario) -> None:
+        """Refuse a table that cannot be read, and what needs a truth that it does not have."""
+        for metric in self.metrics:
+            if metric in IDENTIFICATION:
+                raise InputError(f"metrics: {metric!r} needs a truth, which a table has not; remove it, or the table")
+        for estimator in self.fitted:
+            if "extra_latents" in estimator and "n_latents" not in estimator:
+                raise InputError(
+                    f"estimator {estimator['name']!r}: extra_latents needs n_latents, for a table has none"
+                )
+        data = scenario.table.read(self.folder)
+        if not data.held_out.any() or data.held_out.all():
+            which = "every" if data.held_out.any() else "no"
+            raise InputError(f"table: {which} condition is held out; name in test those to predict and leave some")
 
     def _tasks(self, scenario: Scenario) -> Iterator[dict]:
         common = {"estimators": self.fitted, "metrics": self.metrics}
         if self.evaluation:
             common["evaluation"] = self.evaluation
-        for columns, table in scenario.points():
+        for columns, scene in scenario.points(self.folder):
             for seeds in self._blocks():
-                yield {"scenario": scenario.title, "columns": columns, "world": table, **common, **seeds}
+                yield {"scenario": scenario.title, "columns": columns, **scene, **common, **seeds}
 
     def _blocks(self) -> Iterator[dict]:
         seeds, size = self.all_seeds, self.replicates
@@ -178,30 +168,14 @@ class Declaration(BaseModel):
             yield {"seed": block[0]} if size == 1 else {"seeds": block}
 
 
-def _config(base: str | dict, overrides: tuple[str, ...]) -> WorldConfig:
-    return world(base, overrides) if isinstance(base, str) else WorldConfig.parse(base, overrides)
-
-
-def _toml(value: object) -> str:
-    """A value as TOML writes it."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(inner)}" for key, inner in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_toml(inner) for inner in value) + "]"
-    return json.dumps(value)
+def _scenario(position: int, given: object) -> Scenario:
+    if isinstance(given, Scenario):
+        return given
+    with naming(f"worlds.{position}"):
+        return Scenario.parse(given)
 
 
 def _once(field: str, values: list) -> None:
     twice = [value for i, value in enumerate(values) if value in values[:i]]
     if twice:
         raise InputError(f"{field}: {twice[0]!r} is declared twice; give each a name of its own")
-
-
-def _problems(error: ValidationError) -> Iterator[str]:
-    for problem in error.errors():
-        place = [str(part) for part in problem["loc"]]
-        if problem["type"] == "extra_forbidden":
-            known = (Scenario if place[0] == "worlds" else Declaration).model_fields
-            yield f"unknown key {'.'.join(place)!r}; {near_misses(place[-1], known)}"
-        else:
-            yield f"{'.'.join(place)}: {problem['msg'].lower()}; received {problem['input']!r}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pdae_sim._checks import InputError, choice, naming, near_misses, whole
@@ -14,6 +15,8 @@ from pdae_sim.estimation.networks import Architecture
 from pdae_sim.estimation.pdae import JOINT, PDAE, STAGED, shortened
 from pdae_sim.estimation.tilting import Tilting
 from pdae_sim.estimation.training import Phase
+
+log = logging.getLogger(__name__)
 
 ALWAYS = ("ceiling", "oracle")
 """Judged beside every estimator, declared or not: the noise ceiling of predictions, the oracle of identification."""
@@ -28,14 +31,14 @@ class Fit:
 
     Args:
         data: Training environments, and held-out ones that no estimator looks at.
-        n_latents: d_Z of the world, which a setting may replace.
+        n_latents: d_Z of the world, which a setting may replace; None where nobody knows it.
         seed: Of this fit.
         settings: Those of the declaration.
         fitted: Estimators declared and fitted before this one, by name.
     """
 
     data: PerturbationData
-    n_latents: int
+    n_latents: int | None
     seed: int
     settings: Mapping = field(default_factory=dict)
     fitted: Mapping[str, Estimator] = field(default_factory=dict)
@@ -49,11 +52,14 @@ class Kind:
         fit: From data and settings to a fitted estimator.
         settings: Names of the settings it knows.
         phases: The training plan its settings make; empty where nothing is trained.
+        fit_many: From several jobs of the same settings to an estimator for each, all at once; None where one by one is
+            as good. If it fails, `fit` is asked for each.
     """
 
     fit: Callable[[Fit], Estimator]
     settings: tuple[str, ...] = ()
     phases: Callable[[Mapping], tuple[Phase, ...]] = lambda _: ()
+    fit_many: Callable[[list[Fit]], list[Estimator]] | None = None
 
 
 def check_estimator(name: str, kind: str, settings: Mapping) -> None:
@@ -72,9 +78,40 @@ def check_estimator(name: str, kind: str, settings: Mapping) -> None:
             raise InputError(str(error).replace("__init__() ", "")) from None
 
 
+def settings_of(declared: Mapping) -> dict:
+    """The settings of an estimator as a task declares it: all keys but name and kind."""
+    return {key: value for key, value in declared.items() if key not in ("name", "kind")}
+
+
+def fit_all(kind: str, jobs: Sequence[Fit]) -> list[Estimator | Exception]:
+    """An estimator of a kind for each job, or what went wrong with it; several at once where the kind can."""
+    together = _fit_together(kind, jobs) if len(jobs) > 1 else None
+    return [_fit_or_error(kind, job) for job in jobs] if together is None else together
+
+
 def fit_estimator(kind: str, job: Fit) -> Estimator:
     """Fit an estimator of a kind."""
     return kind_of(kind).fit(job)
+
+
+def _fit_together(kind: str, jobs: Sequence[Fit]) -> list[Estimator] | None:
+    """None where the kind cannot, or fails at it."""
+    try:
+        fit_many = kind_of(kind).fit_many
+        found = None if fit_many is None else list(fit_many(list(jobs)))
+        if found is not None and len(found) != len(jobs):
+            raise InputError(f"fit_many gave {len(found)} estimators for {len(jobs)} jobs")
+    except Exception as error:
+        log.warning("%s cannot be fitted to %d replicates at once, but one by one: %s", kind, len(jobs), error)
+        return None
+    return found
+
+
+def _fit_or_error(kind: str, job: Fit) -> Estimator | Exception:
+    try:
+        return fit_estimator(kind, job)
+    except Exception as error:
+        return error
 
 
 def kind_of(kind: str) -> Kind:
@@ -137,13 +174,21 @@ KINDS: dict[str, Kind] = {
 def _model(job: Fit, phases: tuple[Phase, ...]) -> PDAE:
     given = job.settings
     return PDAE(
-        given.get("n_latents", job.n_latents) + given.get("extra_latents", 0),
+        latents(job),
         architecture=Architecture(**given.get("architecture", {})),
         phases=phases,
         beta=given.get("beta", 1.0),
         random_state=job.seed,
         device=given.get("device", "cpu"),
     )
+
+
+def latents(job: Fit) -> int | None:
+    """The latents to learn; None leaves them to the rank of the training shifts."""
+    n, extra = job.settings.get("n_latents", job.n_latents), job.settings.get("extra_latents", 0)
+    if n is None and extra:
+        raise InputError("extra_latents needs n_latents where the true number is not known; give both")
+    return None if n is None else n + extra
 
 
 def _changed(phase: Phase, changes: Mapping) -> Phase:

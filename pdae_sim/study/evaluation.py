@@ -15,6 +15,7 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.baselines import BASELINES, Ceiling, Estimator
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.tilting import Tilting
+from pdae_sim.study.stopwatch import part
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,8 @@ def evaluate(
             draw = _drawer(
                 estimator, condition, n_samples or max(len(truth), 2000), _random.child(root, name, condition)
             )
-            rows += [{"condition": condition, "estimator": name, **row} for row in measure(draw, truth, metrics)]
+            with part("judge", name):
+                rows += [{"condition": condition, "estimator": name, **row} for row in measure(draw, truth, metrics)]
     return rows
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pdae_sim import io
 from pdae_sim._checks import InputError
+from pdae_sim.files import write_text
 from pdae_sim.study.store import Store, has_failed
 
 _SHARED = ("study.json", "settings.json", "declaration.toml")
@@ -36,7 +36,7 @@ def merge(stores: Sequence[Store], into: Store) -> Merged:
     for name in _SHARED:
         source = stores[0].directory / name
         if source.is_file():
-            io.write_text(into.directory / name, source.read_text(encoding="utf-8"), force=True)
+            write_text(into.directory / name, source.read_text(encoding="utf-8"), force=True)
     ids = [task["task_id"] for task in about["tasks"]]
     best = {key: _best((into, *stores), key) for key in ids}
     for key, record in best.items():

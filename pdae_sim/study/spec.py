@@ -40,8 +40,8 @@ class Study:
         claim: Number of the claim it tests.
         prediction: What the claim predicts, written before the study is run.
         tasks: Descriptions, each a mapping of JSON values with a `seed`, or with `seeds` for a block of replicates.
-        perform: A module-level function from a description to rows with at least scenario, estimator, seed, condition,
-            verdict, metric and value.
+        perform: A module-level function, or a partial of one, from a description to rows with at least scenario,
+            estimator, seed, condition, verdict, metric and value.
         cost: What a task is expected to take; `plan` shows its sum.
         timeout: Seconds after which a task is stopped and counts as a failure.
     """

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import time
-import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pdae_sim import io
 from pdae_sim._checks import InputError
+from pdae_sim.files import replacing, sweep, whole_file, write_text
 from pdae_sim.study.attempt import Outcome
 from pdae_sim.study.leases import running
 from pdae_sim.study.spec import Study, task_id
@@ -33,7 +30,7 @@ COLUMNS = (
 )
 """The columns of every results table, in order; what a study adds comes after them."""
 
-_HALF_WRITTEN_SECONDS = 3600.0
+_SAID = ("name", "question", "claim", "prediction")
 _NUMBERS = ("value", "low", "high")
 
 
@@ -51,7 +48,11 @@ class Store:
 
     @property
     def provenance(self) -> Path:
-        """How each task was made: versions, device, threads, wall time, peak memory, attempts."""
+        """How each task was made: versions, device, threads, attempts, peak memory, wall time in all and by part.
+
+        Column ``parts`` holds JSON: ``{"fit": {"pdae": 3.1}, "judge": {"pdae": 0.2}, …}`` in seconds, over all seeds of
+        the task.
+        """
         return self.directory / "provenance.parquet"
 
     @property
@@ -62,12 +63,12 @@ class Store:
     def prepare(self, study: Study) -> None:
         """Make the folder and write down what the study is; a folder of another study is refused."""
         self.tasks.mkdir(parents=True, exist_ok=True)
-        about = {key: getattr(study, key) for key in ("name", "question", "claim", "prediction")}
+        about = {key: getattr(study, key) for key in _SAID}
         if self.about.is_file() and (held := self.read_about()["name"]) != study.name:
             raise InputError(f"{self.directory}: holds the study {held!r}; choose another folder for {study.name!r}")
-        self._sweep()
+        sweep(self.tasks, ".*")
         about["tasks"] = [{**task, "task_id": key} for key, task in zip(study.ids, study.tasks, strict=True)]
-        io.write_text(self.about, json.dumps(about, indent=1), force=True)
+        write_text(self.about, json.dumps(about, indent=1), force=True)
 
     def read_about(self) -> dict:
         """What the study is: name, question, claim, prediction, and tasks with their ids."""
@@ -77,6 +78,12 @@ class Store:
             raise InputError(f"{self.directory}: holds no study (there is no study.json); run one into it") from None
         except ValueError as error:
             raise InputError(f"{self.about}: is damaged ({error}); run the study again") from None
+
+    def study(self, perform: Callable[[dict], list[dict]]) -> Study:
+        """The study that is here, as it was declared; it can be followed and shown without its files."""
+        about = self.read_about()
+        tasks = [{key: value for key, value in task.items() if key != "task_id"} for task in about["tasks"]]
+        return Study(*(about[key] for key in _SAID), tasks, perform)
 
     def finished_ids(self) -> set[str]:
         """Ids of all tasks with a result. A file that a crash of the machine left empty is none."""
@@ -112,9 +119,8 @@ class Store:
         self._write(key, json.dumps(record, allow_nan=False))
 
     def _write(self, key: str, text: str) -> None:
-        temporary = self.tasks / f".{key}.{uuid.uuid4().hex}"  # not io.write_text, which looks through the whole folder
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self.tasks / f"{key}.json")
+        with replacing(self.tasks / f"{key}.json") as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
     def rows(self, study: Study) -> list[dict]:
         """All rows of finished tasks in the order of the declaration."""
@@ -139,13 +145,6 @@ class Store:
                 write_rows(self.provenance, provenance_of(records), first=("task_id", "attempts"))
             if self._stamps() == seen or running(self.directory):
                 return rows
-
-    def _sweep(self) -> None:
-        """Remove what killed runners left half-written an hour ago or before."""
-        for path in self.tasks.glob(".*"):
-            with suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > _HALF_WRITTEN_SECONDS:
-                    path.unlink()
 
     def _stamps(self) -> dict[str, tuple[int, int]]:
         with os.scandir(self.tasks) as entries:
@@ -182,7 +181,7 @@ def write_rows(path: Path, rows: Sequence[Mapping], *, first: Sequence[str] = CO
 
     names = [*first, *dict.fromkeys(key for row in rows for key in row if key not in first)]
     table = pa.table({name: _column(name, [row.get(name) for row in rows]) for name in names})
-    with io.whole_file(path, force=True) as temporary:
+    with whole_file(path, force=True) as temporary:
         pq.write_table(table, temporary)
 
 

@@ -72,6 +72,15 @@ class TestTasks:
         assert tasks[0]["world"]["design"]["test_cells"] == 60
         assert json.loads(json.dumps(tasks)) == tasks
 
+    def test_change_keys_one_by_one_and_together(self):
+        together = {"latent.n_latents": [2, 3], "mixing.n_observed": [10, 20]}
+        world = {"base": {"latent": {}}, "vary": {"design.cells": [40, 80]}, "together": together}
+        tasks = declared(worlds=[world], seeds=1).study().tasks
+        columns = [tuple(task["columns"].values()) for task in tasks]
+        assert list(tasks[0]["columns"]) == [*together, "design.cells"]
+        assert columns == [(2, 10, 40), (2, 10, 80), (3, 20, 40), (3, 20, 80)]
+        assert [task["world"]["mixing"]["n_observed"] for task in tasks] == [10, 10, 20, 20]
+
     def test_hold_blocks_of_replicates(self):
         tasks = declared(seeds=[3, 5, 8], replicates=2).study().tasks
         assert [t.get("seeds") or [t["seed"]] for t in tasks[:2]] == [[3, 5], [8]]
@@ -104,6 +113,9 @@ class TestTasks:
             Study("s", "", "", "", [{"seed": float("nan")}], toys.perform)
 
 
+A = {"design.cells": [10, 20]}
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("changes", "message"),
@@ -121,7 +133,16 @@ class TestRefusals:
             ({"estimators": ["no_such_module:Class"]}, "'no_such_module:Class' cannot be imported"),
             ({"worlds": [{"base": "three-singels"}]}, "unknown world 'three-singels'; did you mean 'three-singles'"),
             ({"worlds": [{"base": "demo", "set": {"design.cell": 3}}]}, "unknown key 'design.cell'; did you mean"),
-            ({"worlds": [{"base": "demo", "varies": {}}]}, "unknown key 'worlds.0.varies'; did you mean 'vary'"),
+            ({"worlds": [{"base": "demo", "varies": {}}]}, "worlds.0: unknown key 'varies'; did you mean 'vary'"),
+            ({"worlds": ["demo"]}, "worlds.0: expected a table with base or table; received 'demo'"),
+            ({"worlds": [{"name": "a"}]}, "world 'a': give base (a simulated world) or table (a measured one)"),
+            ({"worlds": [{"base": "demo", "vary": {"seed": []}}]}, "world 'demo': 'seed' takes no value"),
+            ({"worlds": [{"base": "demo", "vary": A, "together": A}]}, "'design.cells' is in vary and in together"),
+            (
+                {"worlds": [{"base": "demo", "together": {**A, "latent.n_latents": [2]}}]},
+                "together needs as many values of each key ('design.cells' has 2, 'latent.n_latents' has 1)",
+            ),
+            ({"worlds": "demo"}, "worlds: input should be a valid list; received 'demo'"),
             ({"worlds": []}, "worlds: list should have at least 1 item"),
             ({"timeout": -1.0}, "timeout: input should be greater than 0"),
             ({"evaluation": {"n_sample": 3}}, "unknown key 'n_sample'; did you mean 'n_samples'"),

@@ -1,0 +1,92 @@
+"""What a task of a declared study is expected to take: gradient steps, pairs of cells compared, arrays held."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from pdae_sim.data import PerturbationData
+from pdae_sim.simulation.config import WorldConfig
+from pdae_sim.study.estimators import kind_of, settings_of
+from pdae_sim.study.evaluation import METRICS
+from pdae_sim.study.measured import read_described
+from pdae_sim.study.spec import Cost, seeds_of
+
+_BASE_MIB, _BASE_SECONDS = 330.0, 0.3
+_STEP_SECONDS, _STEP_SECONDS_PER_CELL = 1.5e-3, 7e-6
+_JUDGED_SECONDS, _PAIR_SECONDS, _MMD_SECONDS, _BYTES_PER_VALUE = 0.2, 3e-9, 0.9, 64
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Cells and coordinates of a scene.
+
+    Args:
+        n_train: Training cells.
+        n_test: Cells of each held-out condition.
+        n_environments: Training environments.
+        n_observed: d_X.
+    """
+
+    n_train: int
+    n_test: tuple[int, ...]
+    n_environments: int
+    n_observed: int
+
+    @property
+    def mib(self) -> float:
+        """What is held of its cells."""
+        return (self.n_train + sum(self.n_test)) * self.n_observed * _BYTES_PER_VALUE / 2**20
+
+
+def cost(task: Mapping, folder: str = ".") -> Cost:
+    """What a task takes on one thread; constants as measured. A block holds all of its worlds at once."""
+    sizes, seeds = _sizes(task, folder), len(seeds_of(task))
+    training = sum(_training_seconds(declared, sizes.n_environments) for declared in task["estimators"])
+    seconds = _BASE_SECONDS + training + _judging_seconds(task, sizes.n_test)
+    return Cost(seeds * seconds, _BASE_MIB + sizes.mib * (1 if "table" in task else seeds))
+
+
+def _judging_seconds(task: Mapping, n_test: Iterable[int]) -> float:
+    metrics, n_test = set(task["metrics"]) & set(METRICS), list(n_test)
+    if not metrics:
+        return 0.0
+    each = [_JUDGED_SECONDS + _PAIR_SECONDS * (max(n / 2, 2000) + n / 2) ** 2 for n in n_test]
+    return (len(task["estimators"]) + 1) * (sum(each) + _MMD_SECONDS * ("mmd" in metrics) * len(n_test))
+
+
+def _training_seconds(declared: Mapping, n_environments: int) -> float:
+    settings = settings_of(declared)
+    if settings.get("on"):
+        return 0.0
+    return sum(
+        phase.steps * (_STEP_SECONDS + _STEP_SECONDS_PER_CELL * cells * (1 + _decodes(phase.weights) * environments))
+        for phase in kind_of(declared["kind"]).phases(settings)
+        for environments in [min(n_environments, phase.environments)]
+        for cells in [phase.cells * environments]
+    )
+
+
+def _decodes(weights: Iterable[str]) -> bool:
+    return "perturbation" in weights
+
+
+def _sizes(task: Mapping, folder: str) -> Sizes:
+    if "table" in task:
+        return _sizes_of(read_described(task["table"], folder))
+    return _sizes_of_world(json.dumps(task["world"], sort_keys=True))
+
+
+def _sizes_of(data: PerturbationData) -> Sizes:
+    train, held_out = data.counts[~data.held_out], data.counts[data.held_out]
+    return Sizes(int(train.sum()), tuple(held_out.tolist()), len(train), data.x.shape[1])
+
+
+@lru_cache(maxsize=4096)
+def _sizes_of_world(world: str) -> Sizes:
+    config = WorldConfig.parse({**json.loads(world), "seed": 0})
+    design, counts = config.experiments()
+    E = len(design.train)
+    return Sizes(int(counts[:E].sum()), tuple(counts[E:].tolist()), E, config.mixing.n_observed)
