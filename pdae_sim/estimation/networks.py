@@ -1,17 +1,48 @@
-"""The parts of a PDAE: encoder, decoder (deterministic or noise-injected) and the perturbation matrix Ŵ."""
+"""The parts of a PDAE: encoder, decoder (deterministic or noise-injected) and the perturbation matrix Ŵ.
+
+Every module is a bank of R replicates of one shape: its parameters carry a leading axis R, its products are batched, and
+no replicate sees another. A single fit is a bank of one.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from pdae_sim._checks import at_least, choice, whole
 
-ACTIVATIONS = {"elu": nn.ELU, "silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh}
+Generators = Sequence[torch.Generator]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A nonlinearity u ↦ a(u) and its slope a′(u), both differentiable by autograd."""
+
+    value: Callable[[torch.Tensor], torch.Tensor]
+    slope: Callable[[torch.Tensor], torch.Tensor]
+
+
+def _silu_slope(u: torch.Tensor) -> torch.Tensor:
+    s = torch.sigmoid(u)
+    return s * (1 + u * (1 - s))
+
+
+def _tanh_slope(u: torch.Tensor) -> torch.Tensor:
+    return 1 - torch.tanh(u).square()
+
+
+ACTIVATIONS = {
+    "elu": Activation(functional.elu, lambda u: torch.exp(u.clamp(max=0.0))),
+    "silu": Activation(functional.silu, _silu_slope),
+    "relu": Activation(functional.relu, lambda u: (u > 0).to(u)),
+    "tanh": Activation(torch.tanh, _tanh_slope),
+}
 
 
 @dataclass(frozen=True)
@@ -20,12 +51,16 @@ class Architecture:
 
     Args:
         width: Units of each hidden layer.
-        depth: Hidden layers; each is a module of its own.
+        depth: Hidden layers; each has parameters of its own.
         activation: One of `ACTIVATIONS`.
         skip: Add a linear map from input to output.
         n_noise: Noise coordinates fed to the decoder beside z; 0 is a deterministic decoder.
         noise_scale: Their standard deviation.
         output: ``linear`` or ``softplus`` (non-negative in the units of the data's own scale, centre not removed).
+        widths: Units of the encoder's hidden layers one by one, in place of `width` and `depth`; the decoder has them
+            in reverse.
+        charted: The encoder is a map of the plane of latents after a chart of the manifold of cells, g(x) = h(y(x))
+            with y in R^{d_Z}, so that it sees nothing of x but its place on the manifold; else it is one MLP on x.
     """
 
     width: int = 128
@@ -35,6 +70,8 @@ class Architecture:
     n_noise: int = 0
     noise_scale: float = 1.0
     output: str = "linear"
+    widths: tuple[int, ...] | None = None
+    charted: bool = True
 
     def __post_init__(self) -> None:
         whole("width", self.width)
@@ -43,73 +80,169 @@ class Architecture:
         at_least("noise_scale", self.noise_scale, 0.0)
         choice("activation", self.activation, ACTIVATIONS)
         choice("output", self.output, ("linear", "softplus"))
+        if self.widths is not None:
+            object.__setattr__(self, "widths", tuple(whole("widths", width) for width in self.widths))
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Units of the encoder's hidden layers."""
+        return (self.width,) * self.depth if self.widths is None else self.widths
 
 
 class MLP(nn.Module):
-    """A multilayer perceptron with an optional linear skip from input to output."""
+    """R multilayer perceptrons with an optional linear skip from input to output.
 
-    def __init__(self, n_in: int, n_out: int, shape: Architecture, generator: torch.Generator) -> None:
+    Args:
+        sizes: Units from input to output.
+        shape: Activation and skip.
+        generators: One source of starting values for each replicate.
+    """
+
+    def __init__(self, sizes: Sequence[int], shape: Architecture, generators: Generators) -> None:
         super().__init__()
-        sizes = [n_in, *[shape.width] * shape.depth, n_out]
         pairs = list(pairwise(sizes))
-        self.layers = nn.ModuleList(_linear(a, b, generator) for a, b in pairs)
-        self.skip = _linear(n_in, n_out, generator) if shape.skip and shape.depth else None
-        self.activation = ACTIVATIONS[shape.activation]()
+        self.weights = nn.ParameterList(_uniform((a, b), a, generators) for a, b in pairs)
+        self.biases = nn.ParameterList(_uniform((1, b), a, generators) for a, b in pairs)
+        skips = shape.skip and len(pairs) > 1
+        self.skip = _uniform((sizes[0], sizes[-1]), sizes[0], generators) if skips else None
+        self._activation = ACTIVATIONS[shape.activation]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        h = x
-        for layer in self.layers[:-1]:
-            h = self.activation(layer(h))
-        h = self.layers[-1](h)
-        return h if self.skip is None else h + self.skip(x)
+        """(R, …, n_in) to (R, …, n_out)."""
+        rows = _rows(x)
+        h = rows
+        for weight, bias in self._hidden():
+            h = self._activation.value(torch.baddbmm(bias, h, weight))
+        return self._last(h, rows).unflatten(1, x.shape[1:-1])
+
+    def tangents(self, x: torch.Tensor, directions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Values at x and derivatives there along some directions.
+
+        Args:
+            x: (R, m, n_in).
+            directions: (R, m, k, n_in).
+
+        Returns:
+            (R, m, n_out) and (R, m, k, n_out).
+        """
+        h, t = x, directions
+        for weight, bias in self._hidden():
+            u = torch.baddbmm(bias, h, weight)
+            h, t = self._activation.value(u), _along(t, weight) * self._activation.slope(u)[..., None, :]
+        last = _along(t, self.weights[-1])
+        return self._last(h, x), last if self.skip is None else last + _along(directions, self.skip)
+
+    @torch.no_grad()
+    def compose(self, matrix: torch.Tensor, offset: torch.Tensor) -> None:
+        """Let the output y become (y − offset) @ matrix, for matrix (R, n_out, n_out) and offset (R, n_out)."""
+        self.biases[-1].copy_((self.biases[-1] - offset[:, None]) @ matrix)
+        for weight in (self.weights[-1], *([] if self.skip is None else [self.skip])):
+            weight.copy_(weight @ matrix)
+
+    @torch.no_grad()
+    def begin_linear(self, matrix: torch.Tensor) -> None:
+        """Let the output be x @ matrix, (R, n_in, n_out), with hidden layers that add nothing yet."""
+        if self.skip is None:
+            return
+        self.skip.copy_(matrix)
+        self.weights[-1].zero_()
+        self.biases[-1].zero_()
+
+    def _hidden(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        return zip(self.weights[:-1], self.biases[:-1], strict=True)
+
+    def _last(self, h: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        y = torch.baddbmm(self.biases[-1], h, self.weights[-1])
+        return y if self.skip is None else torch.baddbmm(y, x, self.skip)
+
+
+class Encoder(nn.Module):
+    """g(x) = h(y(x)): a chart y of the manifold of cells, and a map h of its coordinates; or one MLP on x."""
+
+    def __init__(self, d_X: int, d_Z: int, shape: Architecture, generators: Generators) -> None:
+        super().__init__()
+        self.chart = MLP([d_X, *shape.hidden, d_Z], shape, generators) if shape.charted else None
+        self.map = MLP([d_Z if shape.charted else d_X, *shape.hidden, d_Z], shape, generators)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Latents (R, …, d_Z) of cells (R, …, d_X)."""
+        return self.map(self.coordinates(x))
+
+    def coordinates(self, x: torch.Tensor) -> torch.Tensor:
+        """y(x), or x itself where there is no chart."""
+        return x if self.chart is None else self.chart(x)
+
+    def only(self, r: int) -> Callable[[torch.Tensor], torch.Tensor]:
+        """One replicate as a function of cells (1, m, d_X)."""
+        state = {name: value[r : r + 1] for name, value in self.state_dict().items()}
+        return lambda x: torch.func.functional_call(self, state, (x,))
 
 
 class Decoder(nn.Module):
     """f̂(z, ε'): an MLP on z and fresh noise."""
 
-    def __init__(self, n_latents: int, n_observed: int, shape: Architecture, generator: torch.Generator) -> None:
+    def __init__(self, n_latents: int, n_observed: int, shape: Architecture, generators: Generators) -> None:
         super().__init__()
-        self.n_noise, self.noise_scale = shape.n_noise, shape.noise_scale
-        self.network = MLP(n_latents + shape.n_noise, n_observed, shape, generator)
-        self.output = nn.Softplus() if shape.output == "softplus" else nn.Identity()
+        self.n_noise, self.noise_scale, self.positive = shape.n_noise, shape.noise_scale, shape.output == "softplus"
+        self.network = MLP([n_latents + shape.n_noise, *reversed(shape.hidden), n_observed], shape, generators)
 
-    def forward(self, z: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+    def forward(self, z: torch.Tensor, generators: Generators | None) -> torch.Tensor:
+        """Cells (R, …, d_X) of latents (R, …, d_Z)."""
         if self.n_noise:
-            noise = torch.randn(*z.shape[:-1], self.n_noise, generator=generator, dtype=z.dtype, device=z.device)
-            z = torch.cat([z, self.noise_scale * noise], -1)
-        return self.output(self.network(z))
+            z = torch.cat([z, self.noise_scale * normal((*z.shape[1:-1], self.n_noise), generators, z)], -1)
+        x = self.network(z)
+        return functional.softplus(x) if self.positive else x
 
 
 class Network(nn.Module):
-    """Encoder g, decoder f̂ and Ŵ, with the latent arithmetic of the model."""
+    """Encoder g, decoder f̂ and Ŵ of R replicates, with the latent arithmetic of the model.
 
-    def __init__(
-        self, n_observed: int, n_latents: int, n_perturbations: int, shape: Architecture, generator: torch.Generator
-    ) -> None:
+    Args:
+        sizes: d_X, d_Z and K.
+        shape: Shapes of the networks.
+        generators: One source of starting values for each replicate.
+    """
+
+    def __init__(self, sizes: tuple[int, int, int], shape: Architecture, generators: Generators) -> None:
         super().__init__()
-        self.encoder = MLP(n_observed, n_latents, shape, generator)
-        self.decoder = Decoder(n_latents, n_observed, shape, generator)
-        start = torch.randn(n_latents, n_perturbations, generator=generator) / math.sqrt(n_latents)
-        self.shift = nn.Parameter(start)
+        d_X, d_Z, K = sizes
+        self.encoder = Encoder(d_X, d_Z, shape, generators)
+        self.decoder = Decoder(d_Z, d_X, shape, generators)
+        self.shift = nn.Parameter(torch.stack([torch.randn(d_Z, K, generator=g) for g in generators]) / math.sqrt(d_Z))
 
     def shifts(self, labels: torch.Tensor) -> torch.Tensor:
-        """Ŵ l for each label: (E, K) to (E, d_Z)."""
-        return labels @ self.shift.T
+        """Ŵ l for each label: (R, E, K) to (R, E, d_Z)."""
+        return labels @ self.shift.mT
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
         """The parameters by the part they belong to."""
         return {
-            "encoder": list(self.encoder.parameters()),
+            "chart": [] if self.encoder.chart is None else list(self.encoder.chart.parameters()),
+            "encoder": list(self.encoder.map.parameters()),
             "shift": [self.shift],
             "decoder": list(self.decoder.parameters()),
         }
 
+    def replicate(self, r: int) -> dict[str, torch.Tensor]:
+        """The state of one replicate, as that of a bank of one."""
+        return {name: value[r : r + 1].clone() for name, value in self.state_dict().items()}
 
-def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
-    """A linear layer uniform in ± 1/√n_in, as torch's default, but drawn from a generator of its own."""
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
-    bound = 1 / math.sqrt(n_in)
-    with torch.no_grad():
-        for parameter in (layer.weight, layer.bias):
-            parameter.copy_((2 * torch.rand(parameter.shape, generator=generator) - 1) * bound)
-    return layer
+
+def normal(shape: Sequence[int], generators: Generators, like: torch.Tensor) -> torch.Tensor:
+    """Standard normal draws (R, *shape), those of each replicate from its own generator."""
+    return torch.stack([torch.randn(shape, generator=g, dtype=like.dtype, device=like.device) for g in generators])
+
+
+def _uniform(shape: tuple[int, int], n_in: int, generators: Generators) -> nn.Parameter:
+    """Starting values uniform in ± 1/√n_in, as torch's default, but from generators of their own."""
+    draws = torch.stack([torch.rand(shape, generator=g) for g in generators])
+    return nn.Parameter((2 * draws - 1) / math.sqrt(n_in))
+
+
+def _rows(x: torch.Tensor) -> torch.Tensor:
+    return x.reshape(len(x), -1, x.shape[-1])
+
+
+def _along(t: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Directions (R, m, k, n_in) through a linear map (R, n_in, n_out)."""
+    return torch.bmm(_rows(t), weight).unflatten(1, t.shape[1:-1])

@@ -1,7 +1,8 @@
 """The terms of the loss, each a pure function of a step's tensors.
 
-A step holds b cells of each of E training environments: x (E, b, d_X), labels (E, K). Every environment weighs the same
-whatever its number of cells. Letters as in the model: g(x) latents, g(x) − Ŵ l base latents.
+A step holds b cells of each of E training environments for each of R replicates: x (R, E, b, d_X), labels (R, E, K).
+Every environment weighs the same whatever its number of cells. Letters as in the model: g(x) latents, g(x) − Ŵ l base
+latents. Every term is (R,), a value for each replicate.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import torch
 from torch.nn import functional
 
 from pdae_sim.energy import distance_sum, energy_loss, paired_distances
-from pdae_sim.estimation.networks import Network
+from pdae_sim.estimation.networks import MLP, Generators, Network, normal
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,12 @@ class Step:
 
     Args:
         network: The network.
-        x: (E, b, d_X) standardised cells.
-        labels: (E, K).
-        z: (E, b, d_Z) encoded cells g(x).
-        shifts: (E, d_Z) rows Ŵ l_e.
+        x: (R, E, b, d_X) standardised cells.
+        labels: (R, E, K).
+        z: (R, E, b, d_Z) encoded cells g(x).
+        shifts: (R, E, d_Z) rows Ŵ l_e.
         beta: Exponent of the energy terms.
-        generator: Source of decoder noise and prior draws.
+        generators: Sources of decoder noise and prior draws, one for each replicate.
     """
 
     network: Network
@@ -36,23 +37,21 @@ class Step:
     z: torch.Tensor
     shifts: torch.Tensor
     beta: float
-    generator: torch.Generator
+    generators: Generators
 
     @classmethod
-    def of(
-        cls, network: Network, x: torch.Tensor, labels: torch.Tensor, beta: float, generator: torch.Generator
-    ) -> Step:
+    def of(cls, network: Network, x: torch.Tensor, labels: torch.Tensor, beta: float, generators: Generators) -> Step:
         """Encode a batch."""
-        return cls(network, x, labels, network.encoder(x), network.shifts(labels), beta, generator)
+        return cls(network, x, labels, network.encoder(x), network.shifts(labels), beta, generators)
 
     @property
     def base(self) -> torch.Tensor:
-        """(E, b, d_Z) base latents g(x) − Ŵ l_e."""
-        return self.z - self.shifts[:, None]
+        """(R, E, b, d_Z) base latents g(x) − Ŵ l_e."""
+        return self.z - self.shifts[:, :, None]
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         """Cells decoded with fresh noise."""
-        return self.network.decoder(z, self.generator)
+        return self.network.decoder(z, self.generators)
 
 
 def perturbation(step: Step) -> torch.Tensor:
@@ -60,20 +59,20 @@ def perturbation(step: Step) -> torch.Tensor:
 
     mean over h of  E‖x_h − x_{e→h}‖^β − ½ E‖x_{e→h} − x'_{e'→h}‖^β,  over distinct samples.
     """
-    pooled = step.base.flatten(0, 1)  # (E b, d_Z)
-    simulated = step.decode(pooled + step.shifts[:, None])  # (E, E b, d_X)
-    return perturbation_energy(step.x, simulated, step.beta).mean()
+    pooled = step.base.flatten(1, 2)  # (R, E b, d_Z)
+    simulated = step.decode(pooled[:, None] + step.shifts[:, :, None])  # (R, E, E b, d_X)
+    return perturbation_energy(step.x, simulated, step.beta).mean(1)
 
 
 def perturbation_energy(x: torch.Tensor, simulated: torch.Tensor, beta: float) -> torch.Tensor:
-    """(E,) energy losses of `simulated` (E, E b, d_X), sources in environment order, against x (E, b, d_X).
+    """(R, E) energy losses of `simulated` (R, E, E b, d_X), sources in environment order, against x (R, E, b, d_X).
 
     A cell is never compared with its own reconstruction.
     """
-    n_environments, b, _ = x.shape
-    own = torch.stack([simulated[h, h * b : (h + 1) * b] for h in range(n_environments)])
-    n = simulated.shape[1]
-    cross = distance_sum(simulated, x, beta=beta) - paired_distances(own, x, beta=beta).sum(1)
+    E, b, d_X = x.shape[1:]
+    own = simulated.unflatten(2, (E, b)).diagonal(dim1=1, dim2=2).movedim(-1, 1)  # (R, E, b, d_X)
+    n = E * b
+    cross = distance_sum(simulated, x, beta=beta) - paired_distances(own, x, beta=beta).sum(-1)
     within = distance_sum(simulated, beta=beta)
     return cross / (n * b - b) - 0.5 * within / (n * (n - 1))
 
@@ -94,23 +93,31 @@ def prior(step: Step) -> torch.Tensor:
     It makes the indeterminacy orthogonal rather than affine. Taken by environment it also says that the base law does
     not depend on the environment, which the pooled version leaves open.
     """
-    base = step.base
-    draws = torch.randn(base.shape, generator=step.generator, dtype=base.dtype, device=base.device)
-    return energy_loss(base, draws, step.beta).mean()
+    return _prior(step.base, step).mean(1)
+
+
+def pooled_prior(step: Step) -> torch.Tensor:
+    """Energy loss between the base latents of all environments together and N(0, I)."""
+    return _prior(step.base.flatten(1, 2), step)
+
+
+def _prior(base: torch.Tensor, step: Step) -> torch.Tensor:
+    return energy_loss(base, normal(base.shape[1:], step.generators, base), step.beta)
 
 
 def moments(step: Step) -> torch.Tensor:
     """Squared departure of the base latents' means (by environment) and covariance (within them) from N(0, I)."""
     base = step.base
-    mean = base.mean(1, keepdim=True)
-    centred = (base - mean).flatten(0, 1)
-    covariance = centred.T @ centred / (len(centred) - len(base))
-    return mean.square().sum(-1).mean() + (covariance - torch.eye(len(covariance)).to(covariance)).square().sum()
+    mean = base.mean(2, keepdim=True)
+    centred = (base - mean).flatten(1, 2)
+    covariance = centred.mT @ centred / (centred.shape[1] - base.shape[1])
+    excess = covariance - torch.eye(base.shape[-1]).to(covariance)
+    return mean.square().sum(-1).mean((1, 2)) + excess.square().sum((1, 2))
 
 
 def sparsity(step: Step) -> torch.Tensor:
     """‖Ŵ‖_{2,1} by rows: switches superfluous latent dimensions off."""
-    return step.network.shift.norm(dim=1).sum()
+    return step.network.shift.norm(dim=2).sum(1)
 
 
 def density_ratio(step: Step) -> torch.Tensor:
@@ -118,15 +125,57 @@ def density_ratio(step: Step) -> torch.Tensor:
 
     log p_e(z) / p_0(z) = (W l_e)ᵀ z − ½ ‖W l_e‖² + const,   with z = g(x).
     """
-    logits = density_ratio_logits(step.z, step.shifts).flatten(0, 1)
-    n_environments, b = step.x.shape[:2]
-    truth = torch.arange(n_environments, device=logits.device).repeat_interleave(b)
-    return functional.cross_entropy(logits, truth)
+    R, E, b = step.x.shape[:3]
+    logits = density_ratio_logits(step.z.flatten(1, 2), step.shifts)
+    truth = torch.arange(E, device=logits.device).repeat_interleave(b)
+    return functional.cross_entropy(logits.mT, truth.expand(R, -1), reduction="none").mean(1)
 
 
 def density_ratio_logits(z: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
-    """(…, E) values (W l_e)ᵀ z − ½ ‖W l_e‖² for latents (…, d_Z) and shifts (E, d_Z)."""
-    return z @ shifts.T - 0.5 * shifts.square().sum(-1)
+    """(…, m, E) values (W l_e)ᵀ z − ½ ‖W l_e‖² for latents (…, m, d_Z) and shifts (…, E, d_Z)."""
+    return z @ shifts.mT - 0.5 * shifts.square().sum(-1)[..., None, :]
+
+
+def charting(step: Step) -> torch.Tensor:
+    """E‖x − f̂(y(x), ε)‖^β − …, the reconstruction from the coordinates of the chart: it moves chart and decoder."""
+    return _reconstruction(step, step.network.encoder.coordinates(step.x))
+
+
+def likelihood(step: Step) -> torch.Tensor:
+    """−log p_e(x) up to a constant, on the manifold of cells: x noiseless and its chart y(x) injective.
+
+    By the change of variables from the coordinates of the chart to latents z = h(y):
+
+        −log p_e = ½ ‖h(y) − Ŵ l_e‖² − log |det ∂h/∂y| + const.
+    """
+    y = step.network.encoder.coordinates(step.x).flatten(1, 2)
+    z, volume = log_volume(step.network.encoder.map, y, step.generators)
+    base = z.unflatten(1, step.x.shape[1:3]) - step.shifts[:, :, None]
+    return 0.5 * base.square().sum(-1).mean((1, 2)) - volume.mean(1)
+
+
+_EXACT_DIMENSION = 3
+
+
+def log_volume(h: MLP, y: torch.Tensor, generators: Generators) -> tuple[torch.Tensor, torch.Tensor]:
+    """h(y) (R, m, d) and log |det ∂h/∂y| (R, m) at y (R, m, d).
+
+    Beyond three dimensions the gradient of the determinant is that of one random probe: with J = ∂h/∂y,
+    ∂ log |det J| = tr(J⁻¹ ∂J) = E[uᵀ ∂J v], Jᵀ u = v, for signs v. The value is exact.
+    """
+    d = y.shape[-1]
+    directions = torch.eye(d).to(y).expand(*y.shape, d)
+    if d <= _EXACT_DIMENSION:
+        z, J = h.tangents(y, directions)
+        return z, torch.linalg.slogdet(J)[1]
+    with torch.no_grad():
+        J = h.tangents(y, directions)[1].mT  # J[…, i, k] = ∂z_i/∂y_k
+        v = normal(y.shape[1:], generators, y).sign()
+        u = torch.linalg.solve(J.mT, v[..., None])[..., 0]
+        value = torch.linalg.slogdet(J)[1]
+    z, Jv = h.tangents(y, v[..., None, :])
+    probe = (u * Jv[..., 0, :]).sum(-1)
+    return z, value + probe - probe.detach()
 
 
 TERMS: dict[str, Callable[[Step], torch.Tensor]] = {
@@ -134,15 +183,18 @@ TERMS: dict[str, Callable[[Step], torch.Tensor]] = {
     "reconstruction": reconstruction,
     "autoencoding": autoencoding,
     "prior": prior,
+    "pooled_prior": pooled_prior,
     "moments": moments,
     "sparsity": sparsity,
     "density_ratio": density_ratio,
+    "charting": charting,
+    "likelihood": likelihood,
 }
 
 
 def _reconstruction(step: Step, z: torch.Tensor) -> torch.Tensor:
     first = step.decode(z)
-    fit = paired_distances(first, step.x, beta=step.beta).mean()
+    fit = paired_distances(first, step.x, beta=step.beta).mean((1, 2))
     if not step.network.decoder.n_noise:
         return fit
-    return fit - 0.5 * paired_distances(first, step.decode(z), beta=step.beta).mean()
+    return fit - 0.5 * paired_distances(first, step.decode(z), beta=step.beta).mean((1, 2))

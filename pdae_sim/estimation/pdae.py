@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -14,21 +14,38 @@ from pdae_sim import _random
 from pdae_sim._checks import InputError, between, matrix, whole
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation import persistence
+from pdae_sim.estimation.batches import Cells
 from pdae_sim.estimation.networks import Architecture, Network
 from pdae_sim.estimation.scaling import LabelScaling, Scaling
-from pdae_sim.estimation.training import Cells, Phase, Progress, train
+from pdae_sim.estimation.settling import begin
+from pdae_sim.estimation.training import Phase, Progress, train
 from pdae_sim.labels import LabelSpace
 
 STAGED = (
-    Phase("represent", 1500, {"density_ratio": 1.0, "prior": 2.0}, ("encoder", "shift"), cells=256, learning_rate=1e-2),
-    Phase("decode", 1500, {"perturbation": 1.0, "reconstruction": 1.0}, ("decoder",), cells=64, learning_rate=3e-3),
+    Phase("chart", 1000, {"charting": 1.0}, ("chart", "decoder"), cells=128, learning_rate=3e-3, settle=True),
+    Phase(
+        "refine",
+        1500,
+        {"likelihood": 1.0, "density_ratio": 1.0},
+        ("encoder", "shift"),
+        cells=128,
+        learning_rate=5e-3,
+        settle=True,
+    ),
+    Phase("decode", 1500, {"reconstruction": 1.0}, ("decoder",), cells=256, learning_rate=3e-3),
 )
-"""The default plan: encoder and Ŵ from the log-linear density ratios, then the decoder by energy scores."""
+"""The default plan: a chart of the manifold of cells; latents and Ŵ by the likelihood of its coordinates and the density
+ratios between environments; then the decoder for these latents."""
+
+REPRESENT = Phase(
+    "represent", 1500, {"density_ratio": 1.0, "prior": 2.0}, ("encoder", "shift"), cells=256, learning_rate=1e-2
+)
+"""Encoder and Ŵ from the log-linear density ratios alone, for an encoder without a chart; no decoder."""
 
 JOINT = (
     Phase("joint", 2000, {"perturbation": 1.0, "reconstruction": 1.0, "prior": 0.1}, cells=64, learning_rate=1e-3),
 )
-"""Encoder, Ŵ and decoder together, by energy scores alone."""
+"""Encoder, Ŵ and decoder together, by energy scores alone, environment by environment."""
 
 
 class PDAE:
@@ -89,17 +106,11 @@ class PDAE:
             InputError: If `data` cannot be fitted with these settings.
             TrainingError: If a loss or gradient is not finite, named with phase, step and term.
         """
-        if not isinstance(data, PerturbationData):
-            raise InputError(
-                f"data must be PerturbationData (see PerturbationData.from_arrays); received {type(data).__name__}"
-            )
-        data = canonical(data.train)
-        self._learn_frame(data)
-        self._network = self._new_network()
-        cells = self._cells(data)
-        self.history_ = persistence.resumable(
+        data = self.frame(data)
+        network, cells = begun([self], [data])
+        histories = persistence.resumable(
             train,
-            self._network,
+            network,
             cells,
             self.phases,
             beta=self.beta,
@@ -107,23 +118,44 @@ class PDAE:
             on_step=on_step,
             identity=self.config(),
         )
-        self._finish(cells)
+        self.take(network.state_dict(), histories[0], data)
         return self
+
+    def frame(self, data: PerturbationData) -> PerturbationData:
+        """Learn what is fixed before the first step, label space, scalings and d_Z; the training data in order."""
+        if not isinstance(data, PerturbationData):
+            raise InputError(
+                f"data must be PerturbationData (see PerturbationData.from_arrays); received {type(data).__name__}"
+            )
+        data = canonical(data.train)
+        self._learn_frame(data)
+        return data
+
+    def take(self, state: Mapping[str, torch.Tensor], history: list[dict], data: PerturbationData) -> None:
+        """Own the trained parameters: Ŵ in the units of the labels, on the training span only; all base latents."""
+        self._network, self.history_ = bank([self]), history
+        self._network.load_state_dict(state)
+        internal = self._network.shift.detach()[0].cpu().numpy().astype(np.float64)
+        self.perturbation_matrix_ = self._label_scaling.matrix(internal, self.train_labels_)
+        order, environment = by_environment(data)
+        latents = self._in_parts(self._network.encoder, self._scaling.forward(data.x[order]))
+        self._base = latents - (self.train_labels_ @ self.perturbation_matrix_.T)[environment]
+        self._base_environment = environment
 
     def encode(self, x: np.ndarray) -> np.ndarray:
         """Latents g(x) (n, d_Z) of cells (n, d_X), in float64."""
         self._check_fitted()
         x = matrix("x", x, columns=len(self.features_))
-        return self._in_parts(lambda t: self._network.encoder(t), self._scaling.forward(x))
+        return self._in_parts(self._network.encoder, self._scaling.forward(x))
 
     def decode(self, z: np.ndarray, *, rng: object = None) -> np.ndarray:
         """Cells f̂(z, ε') (n, d_X) of latents (n, d_Z), in the data's units; `rng` feeds ε', if there is any."""
         self._check_fitted()
-        z = matrix("z", z, columns=self._network.shift.shape[0])
+        z = matrix("z", z, columns=self._d_Z)
         generator = torch.Generator(device=self.device)
         generator.manual_seed(_random.torch_seed(_random.seed_sequence(rng), "decoder"))
         with np.errstate(over="ignore"):
-            decoded = self._in_parts(lambda t: self._network.decoder(t, generator), z.astype(np.float32))
+            decoded = self._in_parts(lambda t: self._network.decoder(t, [generator]), z.astype(np.float32))
         if not np.isfinite(decoded).all():
             raise InputError(
                 f"z is too far from the training latents to decode (up to {np.abs(z).max():.3g}); lower the dose"
@@ -188,6 +220,11 @@ class PDAE:
             ) from None
         return model
 
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """d_X, d_Z and K, once they are known."""
+        return len(self.features_), self._d_Z, len(self.space_)
+
     def config(self) -> dict:
         """Settings and label space as plain JSON values."""
         return {
@@ -225,32 +262,6 @@ class PDAE:
             few = data.conditions[int(np.argmin(data.counts))]
             raise InputError(f"condition {few!r} has one cell; a training condition needs at least 2")
 
-    def _new_network(self) -> Network:
-        generator = torch.Generator().manual_seed(
-            _random.torch_seed(_random.seed_sequence(self.random_state), "network")
-        )
-        network = Network(len(self.features_), self._d_Z, len(self.space_), self.architecture, generator)
-        return network.to(self.device)
-
-    def _cells(self, data: PerturbationData) -> Cells:
-        labels = self._label_scaling.forward(data.labels)
-        return Cells(
-            torch.from_numpy(self._scaling.forward(data.x)).to(self.device),
-            torch.tensor(labels, dtype=torch.float32, device=self.device),
-            data.rows_by_environment,
-            _random.child(_random.seed_sequence(self.random_state), "training"),
-        )
-
-    def _finish(self, cells: Cells) -> None:
-        """Ŵ in the units of the labels, on the training span only; base latents of all training cells."""
-        internal = self._network.shift.detach().cpu().numpy().astype(np.float64)
-        self.perturbation_matrix_ = self._label_scaling.matrix(internal, self.train_labels_)
-        latents = self._in_parts(lambda t: self._network.encoder(t), cells.x)
-        environment = np.concatenate([np.full(len(rows), e) for e, rows in enumerate(cells.rows)])
-        order = np.concatenate(cells.rows)
-        self._base = latents[order] - (self.train_labels_ @ self.perturbation_matrix_.T)[environment]
-        self._base_environment = environment
-
     @property
     def _base_weights(self) -> np.ndarray:
         counts = np.bincount(self._base_environment)
@@ -260,7 +271,7 @@ class PDAE:
         """Apply a network to many rows without holding all of its activations."""
         tensor = torch.as_tensor(values)
         with torch.no_grad():
-            parts = [function(part.to(self.device)).cpu() for part in tensor.split(rows)]
+            parts = [function(part.to(self.device)[None])[0].cpu() for part in tensor.split(rows)]
         return torch.cat(parts).numpy().astype(np.float64)
 
     def _arrays(self) -> dict[str, np.ndarray]:
@@ -283,10 +294,47 @@ class PDAE:
         self._label_scaling = LabelScaling.of(self.train_labels_)
         self.perturbation_matrix_, self._d_Z = arrays["perturbation_matrix"], len(arrays["perturbation_matrix"])
         self._base, self._base_environment = arrays["base"].astype(np.float64), arrays["base_environment"]
-        self._network = self._new_network()
+        self._network = bank([self])
         self._network.load_state_dict(
             {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
         )
+
+
+def bank(models: Sequence[PDAE]) -> Network:
+    """Untrained networks of some models of one shape, each from its own seed."""
+    first = models[0]
+    roots = [_random.seed_sequence(model.random_state) for model in models]
+    generators = [torch.Generator().manual_seed(_random.torch_seed(root, "network")) for root in roots]
+    return Network(first.sizes, first.architecture, generators).to(first.device)
+
+
+def begun(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> tuple[Network, Cells]:
+    """Networks as they are before the first step, and the cells they are to see."""
+    network, cells = bank(models), cells_of(models, data)
+    begin(network, cells)
+    return network, cells
+
+
+def cells_of(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> Cells:
+    """The standardised cells of some models, each with data of its own; data given twice are held once."""
+    held: dict[int, int] = {}
+    parts, rows = [], []
+    for model, each in zip(models, data, strict=True):
+        if id(each.x) not in held:
+            held[id(each.x)] = sum(map(len, parts))
+            parts.append(torch.from_numpy(model._scaling.forward(each.x)))
+        rows.append(tuple(held[id(each.x)] + r for r in each.rows_by_environment))
+    labels = np.stack([m._label_scaling.forward(each.labels) for m, each in zip(models, data, strict=True)])
+    device = models[0].device
+    x = parts[0] if len(parts) == 1 else torch.cat(parts)
+    roots = tuple(_random.child(_random.seed_sequence(model.random_state), "training") for model in models)
+    return Cells(x.to(device), torch.tensor(labels, dtype=torch.float32, device=device), tuple(rows), roots)
+
+
+def by_environment(data: PerturbationData) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of all cells, environment by environment, and the environment of each."""
+    rows = data.rows_by_environment
+    return np.concatenate(rows), np.repeat(np.arange(len(rows)), [len(r) for r in rows])
 
 
 def shortened(phases: Sequence[Phase], steps: int | None) -> tuple[Phase, ...]:

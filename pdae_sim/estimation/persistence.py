@@ -18,10 +18,11 @@ from safetensors.torch import load_file, save_file
 
 from pdae_sim._checks import InputError
 from pdae_sim.estimation.networks import Network
-from pdae_sim.estimation.training import Cells, Phase, Progress
+from pdae_sim.estimation.batches import Cells
+from pdae_sim.estimation.training import Phase, Progress
 from pdae_sim.files import refuse_existing, whole_file
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 CHECKPOINT_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
@@ -77,8 +78,8 @@ def resumable(
     checkpoint: str | os.PathLike | None,
     on_step: Callable[[Progress], None] | None,
     identity: dict,
-) -> list[dict]:
-    """Run `train`, from its checkpoint where there is one that belongs to this very fit; return the history."""
+) -> list[list[dict]]:
+    """Run `train`, from its checkpoint where there is one that belongs to this very fit; return its histories."""
     path = Path(checkpoint) if checkpoint is not None else None
     mark = fingerprint(cells, identity) if path else ""
     progress, optimiser_state = restore(path, network, mark) if path and path.is_file() else (Progress(), None)
@@ -94,14 +95,14 @@ def resumable(
             last = time.monotonic()
 
     return train(
-        network, cells, phases, beta=beta, progress=progress, optimiser_state=optimiser_state, after_step=after_step
+        network, cells, [phases], beta=beta, progress=progress, optimiser_state=optimiser_state, after_step=after_step
     )
 
 
 def fingerprint(cells: Cells, identity: dict) -> str:
     """A hash of the data and the settings of a fit."""
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
-    for array in (cells.x.cpu().numpy(), cells.labels.cpu().numpy(), *cells.rows):
+    for array in (cells.x.cpu().numpy(), cells.labels.cpu().numpy(), *cells.rows[0]):
         digest.update(str(array.shape).encode() + array.tobytes())
     return digest.hexdigest()
 
@@ -113,7 +114,7 @@ def write_checkpoint(
     tensors = {f"network.{k}": v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     for index, slots in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{k}": torch.as_tensor(v).cpu().contiguous() for k, v in slots.items()}
-    where = json.dumps({"phase": progress.phase, "step": progress.step, "history": progress.history})
+    where = json.dumps({"phase": progress.phase, "step": progress.step, "histories": progress.histories})
     with whole_file(path, force=True) as temporary:
         save_file(tensors, temporary, metadata={"progress": where, "fingerprint": mark})
 
@@ -129,7 +130,8 @@ def restore(path: Path, network: Network, mark: str) -> tuple[Progress, dict | N
     if metadata.get("fingerprint") != mark:
         log.warning("%s belongs to a fit with other data or settings; starting afresh", path)
         return Progress(), None
-    network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
+    state = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
+    network.load_state_dict(state)
     progress = Progress(**json.loads(metadata["progress"]))
     log.info("resuming from %s at phase %d, step %d", path, progress.phase + 1, progress.step)
     return progress, _optimiser_state(tensors)

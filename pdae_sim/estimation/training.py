@@ -1,24 +1,28 @@
-"""The loop: phases of weighted terms, batches that are a pure function of the step, failures that name themselves."""
+"""The loop: phases of weighted terms for a bank of replicates, and failures that name themselves."""
 
 from __future__ import annotations
 
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-import numpy as np
 import torch
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, at_least, near_misses, whole
+from pdae_sim._checks import InputError, at_least, choice, near_misses, whole
+from pdae_sim.estimation.batches import Cells
 from pdae_sim.estimation.networks import Network
 from pdae_sim.estimation.objectives import TERMS, Step
+from pdae_sim.estimation.settling import settle
 
 log = logging.getLogger(__name__)
 
-PARTS = ("encoder", "shift", "decoder")
+PARTS = ("chart", "encoder", "shift", "decoder")
+SAMPLINGS, SCHEDULES = ("environments", "cells"), ("cosine", "constant")
+BY_ENVIRONMENT = frozenset({"density_ratio", "prior", "moments"})
+"""Terms that compare the cells of an environment with one another."""
 HEARTBEAT_SECONDS = 10.0
 
 
@@ -37,8 +41,13 @@ class Phase:
         learns: The parts that move; the others are frozen.
         cells: Cells per environment in a step.
         environments: Environments in a step; all of them where there are no more.
-        learning_rate: Peak rate of Adam; it falls to zero along a cosine.
+        learning_rate: Peak rate of Adam.
         clip: Largest gradient norm.
+        decay: Decoupled weight decay of the matrices of encoder and decoder; Ŵ and biases never decay.
+        schedule: ``cosine`` rises over the first steps and falls to zero; ``constant`` does neither.
+        sampling: ``environments`` takes `cells` of each, whatever their numbers; ``cells`` takes that many of all cells
+            together, as published, so that environments weigh by their numbers.
+        settle: When the phase is over, whiten the base latents and refit Ŵ in closed form (see `settling`).
     """
 
     name: str
@@ -49,12 +58,19 @@ class Phase:
     environments: int = 16
     learning_rate: float = 2e-3
     clip: float = 10.0
+    decay: float = 0.0
+    schedule: str = "cosine"
+    sampling: str = "environments"
+    settle: bool = False
 
     def __post_init__(self) -> None:
         whole("steps", self.steps, at_least=0)
         whole("cells", self.cells, at_least=2)
         whole("environments", self.environments)
-        at_least("learning_rate", self.learning_rate, 0.0)
+        for name in ("learning_rate", "clip", "decay"):
+            at_least(name, getattr(self, name), 0.0)
+        choice("schedule", self.schedule, SCHEDULES)
+        choice("sampling", self.sampling, SAMPLINGS)
         for term, weight in self.weights.items():
             if term not in TERMS:
                 raise InputError(f"unknown loss term {term!r} in phase {self.name!r}; {near_misses(term, TERMS)}")
@@ -64,84 +80,65 @@ class Phase:
                 raise InputError(f"unknown part {part!r} in phase {self.name!r}; {near_misses(part, PARTS)}")
         object.__setattr__(self, "weights", {k: float(v) for k, v in self.weights.items() if v})
         object.__setattr__(self, "learns", tuple(self.learns))
+        self._refuse_lone_cells()
+
+    def _refuse_lone_cells(self) -> None:
+        wrong = sorted(BY_ENVIRONMENT & set(self.weights)) if self.sampling == "cells" else []
+        if wrong:
+            raise InputError(
+                f"phase {self.name!r}: {wrong[0]!r} needs the cells of an environment together; "
+                "use sampling='environments' (or 'pooled_prior')"
+            )
 
     def state(self) -> dict:
         """The phase as plain JSON values."""
         return asdict(self) | {"learns": list(self.learns)}
 
+    def common(self) -> tuple:
+        """What replicates trained at once must have in common; rates and weights are their own."""
+        own = ("weights", "learning_rate", "clip", "decay")
+        return *(value for key, value in asdict(self).items() if key not in own), tuple(sorted(self.weights))
 
-@dataclass(frozen=True, eq=False)
-class Cells:
-    """Standardised training cells on their device, and batches of them.
 
-    Args:
-        x: (n, d_X).
-        labels: (E, K).
-        rows: For each environment the rows of x that belong to it.
-        root: Root of the random streams.
-    """
-
-    x: torch.Tensor
-    labels: torch.Tensor
-    rows: tuple[np.ndarray, ...]
-    root: np.random.SeedSequence
-    _epochs: dict = field(default_factory=dict)
-
-    def batch(self, phase: Phase, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cells (E', b, d_X) and labels (E', K) of one step: a pure function of the step.
-
-        Each environment gives the next stretch of its endless sequence of shuffled epochs; beyond
-        `phase.environments` environments a random subset takes part.
-        """
-        chosen = self._environments(phase, step)
-        picked = np.stack([self._stretch(phase, e, step * phase.cells) for e in chosen])
-        return self.x[torch.from_numpy(picked).to(self.x.device)], self.labels[chosen.tolist()]
-
-    def _environments(self, phase: Phase, step: int) -> np.ndarray:
-        E = len(self.rows)
-        if phase.environments >= E:
-            return np.arange(E)
-        return np.sort(_random.stream(self.root, "environments", phase.name, step).permutation(E)[: phase.environments])
-
-    def _stretch(self, phase: Phase, e: int, start: int) -> np.ndarray:
-        n = len(self.rows[e])
-        first, last = start // n, (start + phase.cells - 1) // n
-        order = np.concatenate([self._epoch(phase.name, e, epoch) for epoch in range(first, last + 1)])
-        return self.rows[e][order[start - first * n :][: phase.cells]]
-
-    def _epoch(self, phase: str, e: int, epoch: int) -> np.ndarray:
-        """The order of one epoch; the last one of each environment is remembered."""
-        key = (phase, e, epoch)
-        if self._epochs.get(e, (None,))[0] != key:
-            self._epochs[e] = (key, _random.stream(self.root, "epoch", *key).permutation(len(self.rows[e])))
-        return self._epochs[e][1]
+Plan = tuple[Phase, ...]
 
 
 @dataclass
 class Progress:
-    """Where a fit stands; everything a resumed fit needs beside the parameters."""
+    """Where a fit stands; everything a resumed fit needs beside the parameters.
+
+    Args:
+        phase: The phase under way.
+        step: Steps of it that are done.
+        histories: One row per recorded step, for each replicate.
+    """
 
     phase: int = 0
     step: int = 0
-    history: list[dict] = field(default_factory=list)
+    histories: list[list[dict]] = field(default_factory=list)
+
+    @property
+    def history(self) -> list[dict]:
+        """That of the first replicate."""
+        return self.histories[0]
 
 
 def train(
     network: Network,
     cells: Cells,
-    phases: tuple[Phase, ...],
+    plans: Sequence[Plan],
     *,
     beta: float = 1.0,
     progress: Progress | None = None,
     optimiser_state: dict | None = None,
     after_step: Callable[[Progress, torch.optim.Optimizer], None] | None = None,
-) -> list[dict]:
-    """Run the phases in order and return the history, one row per recorded step.
+) -> list[list[dict]]:
+    """Run the phases in order and return the history of each replicate, one row per recorded step.
 
     Args:
-        network: Trained in place.
+        network: A bank of R networks, trained in place.
         cells: The training cells.
-        phases: What to minimise.
+        plans: What each replicate minimises; plans that differ in rates and weights only.
         beta: Exponent of the energy terms.
         progress: Where to begin; the start when absent.
         optimiser_state: Adam's slots by parameter, of the phase under way.
@@ -151,61 +148,100 @@ def train(
         TrainingError: If a loss or a gradient is not finite.
     """
     progress = progress or Progress()
-    while progress.phase < len(phases):
-        phase = phases[progress.phase]
-        optimiser = _optimiser(network, phase, optimiser_state)
-        for row in _run(network, cells, phase, beta, progress, optimiser):
-            progress.history += [row] if row else []
+    progress.histories = progress.histories or [[] for _ in plans]
+    while progress.phase < len(plans[0]):
+        stretch = _Stretch(network, cells, [plan[progress.phase] for plan in plans], beta, optimiser_state)
+        for rows in stretch.run(progress):
+            for history, row in zip(progress.histories, rows, strict=False):
+                history.append(row)
             if after_step:
-                after_step(progress, optimiser)
+                after_step(progress, stretch.optimiser)
+        if stretch.phase.settle:
+            settle(network, cells)
         progress.phase, progress.step, optimiser_state = progress.phase + 1, 0, None
     for parameter in network.parameters():
         parameter.requires_grad_(True)
-    return progress.history
+    return progress.histories
 
 
-def _run(network, cells: Cells, phase: Phase, beta: float, progress: Progress, optimiser) -> Iterator[dict | None]:
-    generator = torch.Generator(device=cells.x.device)
-    beat = time.monotonic()
-    every = max(phase.steps // 100, 1)
-    while progress.step < phase.steps:
-        step = progress.step
-        for group in optimiser.param_groups:
-            group["lr"] = phase.learning_rate * cosine(step, phase.steps)
-        generator.manual_seed(_random.torch_seed(cells.root, "step", phase.name, step))
-        losses = _descend(network, cells, phase, beta, step, generator, optimiser)
-        progress.step += 1
-        last = progress.step == phase.steps
-        recorded = step % every == 0 or last
-        row = {"phase": phase.name, "step": step, **{k: float(v) for k, v in losses.items()}} if recorded else None
-        if row and (last or time.monotonic() - beat > HEARTBEAT_SECONDS):
-            beat = time.monotonic()
-            log.info("%s %d/%d  %s", phase.name, progress.step, phase.steps, _words(row))
-        yield row
+class _Stretch:
+    """One phase at work on a bank."""
+
+    def __init__(self, network: Network, cells: Cells, phases: list[Phase], beta: float, state: dict | None) -> None:
+        self.network, self.cells, self.phase, self.beta = network, cells, phases[0], beta
+        x = cells.x
+        self.weights = {t: torch.tensor([p.weights[t] for p in phases]).to(x) for t in self.phase.weights}
+        self.clips = torch.tensor([p.clip for p in phases]).to(x)
+        self.rate = max(p.learning_rate for p in phases)
+        self.slowness = torch.tensor([p.learning_rate / self.rate if self.rate else 1.0 for p in phases]).to(x)
+        self.generators = [torch.Generator(device=x.device) for _ in phases]
+        self.optimiser = _optimiser(network, phases, state)
+        self.moved = [p for group in self.optimiser.param_groups for p in group["params"]]
+
+    def run(self, progress: Progress) -> Iterator[list[dict]]:
+        """Take the steps that are left; rows of all replicates where a step is recorded, else none."""
+        phase, beat, every = self.phase, time.monotonic(), max(self.phase.steps // 100, 1)
+        while progress.step < phase.steps:
+            step = progress.step
+            losses = self.descend(step)
+            progress.step += 1
+            last = progress.step == phase.steps
+            rows = _rows_of(phase.name, step, losses) if step % every == 0 or last else []
+            if rows and (last or time.monotonic() - beat > HEARTBEAT_SECONDS):
+                beat = time.monotonic()
+                log.info("%s %d/%d  %s", phase.name, progress.step, phase.steps, _words(rows[0]))
+            yield rows
+
+    def descend(self, step: int) -> dict[str, torch.Tensor]:
+        """One gradient step of every replicate; the losses, (R,) each."""
+        for generator, root in zip(self.generators, self.cells.roots, strict=True):
+            generator.manual_seed(_random.torch_seed(root, "step", self.phase.name, step))
+        x, labels = self.cells.batch(self.phase, step)
+        batch = Step.of(self.network, x, labels, self.beta, self.generators)
+        losses = {term: TERMS[term](batch) for term in self.phase.weights}
+        total = sum(self.weights[term] * loss for term, loss in losses.items())
+        self.optimiser.zero_grad(set_to_none=True)
+        total.sum().backward()
+        norms = self._clipped()
+        if not torch.isfinite(total + norms).all():
+            raise TrainingError(_blame(losses, norms, self.phase, step))
+        self._move(step)
+        return {term: loss.detach() for term, loss in losses.items()}
+
+    def _clipped(self) -> torch.Tensor:
+        """Scale the gradients of each replicate down to its largest norm; the norms before, (R,)."""
+        grads = [p.grad for p in self.moved if p.grad is not None]
+        norms = torch.stack([torch.linalg.vector_norm(g, dim=(1, 2)) for g in grads]).norm(dim=0)
+        scales = (self.clips / (norms + 1e-6)).clamp(max=1.0)[:, None, None]
+        for grad in grads:
+            grad.mul_(scales)
+        return norms
+
+    def _move(self, step: int) -> None:
+        factor = cosine(step, self.phase.steps) if self.phase.schedule == "cosine" else 1.0
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate * factor
+        if bool((self.slowness == 1.0).all()):
+            self.optimiser.step()
+            return
+        before = [p.detach().clone() for p in self.moved]
+        self.optimiser.step()
+        with torch.no_grad():
+            for p, old in zip(self.moved, before, strict=True):
+                p.copy_(torch.lerp(old, p, self.slowness[:, None, None]))
 
 
-def _descend(network, cells, phase: Phase, beta: float, step: int, generator, optimiser) -> dict[str, torch.Tensor]:
-    x, labels = cells.batch(phase, step)
-    batch = Step.of(network, x, labels, beta, generator)
-    losses = {term: TERMS[term](batch) for term in phase.weights}
-    total = sum(phase.weights[term] * loss for term, loss in losses.items())
-    optimiser.zero_grad(set_to_none=True)
-    total.backward()
-    moved = [p for group in optimiser.param_groups for p in group["params"]]
-    norm = torch.nn.utils.clip_grad_norm_(moved, phase.clip)
-    if not torch.isfinite(total + norm):
-        raise TrainingError(_blame(losses, norm, phase, step))
-    optimiser.step()
-    return {term: loss.detach() for term, loss in losses.items()}
-
-
-def _optimiser(network: Network, phase: Phase, state: dict | None) -> torch.optim.Optimizer:
-    parts = network.parts()
-    for part, parameters in parts.items():
+def _optimiser(network: Network, phases: list[Phase], state: dict | None) -> torch.optim.Optimizer:
+    phase = phases[0]
+    for part, parameters in network.parts().items():
         for parameter in parameters:
             parameter.requires_grad_(part in phase.learns)
             parameter.grad = None
-    optimiser = torch.optim.Adam([p for part in phase.learns for p in parts[part]], lr=phase.learning_rate)
+    moved = [(part, p) for part, parameters in network.parts().items() if part in phase.learns for p in parameters]
+    decayed = [p for part, p in moved if part != "shift" and p.shape[1] > 1]
+    others = [p for part, p in moved if part == "shift" or p.shape[1] == 1]
+    groups = [{"params": decayed, "weight_decay": phase.decay}, {"params": others, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW([g for g in groups if g["params"]], lr=phase.learning_rate, fused=True)
     if state:
         optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
     return optimiser
@@ -217,11 +253,18 @@ def cosine(step: int, steps: int, *, warm: int = 50) -> float:
     return rise * 0.5 * (1 + math.cos(math.pi * step / max(steps, 1)))
 
 
-def _blame(losses: dict, norm: torch.Tensor, phase: Phase, step: int) -> str:
-    bad = [term for term, loss in losses.items() if not torch.isfinite(loss)]
+def _rows_of(phase: str, step: int, losses: Mapping[str, torch.Tensor]) -> list[dict]:
+    values = {term: loss.tolist() for term, loss in losses.items()}
+    n = len(next(iter(values.values()), []))
+    return [{"phase": phase, "step": step, **{term: value[r] for term, value in values.items()}} for r in range(n)]
+
+
+def _blame(losses: dict, norms: torch.Tensor, phase: Phase, step: int) -> str:
+    bad = [term for term, loss in losses.items() if not torch.isfinite(loss).all()]
     what = f"loss term {bad[0]!r}" if bad else f"the gradient of {' + '.join(losses)}"
     hint = "lower the learning rate or look for extreme values in x"
-    return f"{what} is not finite (gradient norm {float(norm):g}) at step {step} of phase {phase.name!r}; {hint}"
+    worst = float(norms.nan_to_num(nan=torch.inf).max())
+    return f"{what} is not finite (gradient norm {worst:g}) at step {step} of phase {phase.name!r}; {hint}"
 
 
 def _words(row: dict) -> str:

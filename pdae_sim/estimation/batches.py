@@ -1,0 +1,87 @@
+"""Batches of training cells for a bank of replicates: each a pure function of the step and of its own replicate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from pdae_sim import _random
+
+
+class Drawn(Protocol):
+    """What a batch needs to know of a phase."""
+
+    name: str
+    cells: int
+    environments: int
+    sampling: str
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Standardised training cells of R replicates on their device, and batches of them.
+
+    Args:
+        x: (N, d_X) the cells of all replicates; replicates of the same data share them.
+        labels: (R, E, K).
+        rows: For each replicate and environment the rows of x that belong to it.
+        roots: Root of the random streams of each replicate.
+    """
+
+    x: torch.Tensor
+    labels: torch.Tensor
+    rows: tuple[tuple[np.ndarray, ...], ...]
+    roots: tuple[np.random.SeedSequence, ...]
+    _epochs: dict = field(default_factory=dict)
+
+    def batch(self, phase: Drawn, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cells (R, E', b, d_X) and labels (R, E', K) of one step.
+
+        Each environment gives the next stretch of its endless sequence of shuffled epochs; beyond
+        `phase.environments` environments a random subset takes part. With ``cells`` as sampling the cells of all
+        environments form one such sequence, and every cell is an environment of its own.
+        """
+        drawn = [self._cells(phase, r, step) for r in range(len(self.rows))]
+        picked = torch.from_numpy(np.stack([rows for rows, _ in drawn])).to(self.x.device)
+        chosen = torch.from_numpy(np.stack([environments for _, environments in drawn])).to(self.labels.device)
+        return self.x[picked], self.labels.gather(1, chosen[..., None].expand(-1, -1, self.labels.shape[2]))
+
+    def _cells(self, phase: Drawn, r: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows (E', b) and environments (E',) of one replicate."""
+        if phase.sampling == "cells":
+            picked = self._stretch(phase, r, None, step)
+            return self._pool(r)[0][picked][:, None], self._pool(r)[1][picked]
+        chosen = self._environments(phase, r, step)
+        return np.stack([self.rows[r][e][self._stretch(phase, r, e, step)] for e in chosen]), chosen
+
+    def _environments(self, phase: Drawn, r: int, step: int) -> np.ndarray:
+        E = len(self.rows[r])
+        if phase.environments >= E:
+            return np.arange(E)
+        rng = _random.stream(self.roots[r], "environments", phase.name, step)
+        return np.sort(rng.permutation(E)[: phase.environments])
+
+    def _stretch(self, phase: Drawn, r: int, e: int | None, step: int) -> np.ndarray:
+        """Positions of the cells of a step among those of environment e, or of all environments."""
+        n, start = len(self._pool(r)[0] if e is None else self.rows[r][e]), step * phase.cells
+        first, last = start // n, (start + phase.cells - 1) // n
+        order = [self._epoch(phase.name, r, e, n, epoch) for epoch in range(first, last + 1)]
+        whole = order[0] if len(order) == 1 else np.concatenate(order)
+        return whole[start - first * n :][: phase.cells]
+
+    def _epoch(self, phase: str, r: int, e: int | None, n: int, epoch: int) -> np.ndarray:
+        """The order of one epoch; the last one of each environment is remembered."""
+        key = (phase, e, epoch)
+        if self._epochs.get((r, e), (None,))[0] != key:
+            self._epochs[r, e] = (key, _random.stream(self.roots[r], "epoch", *key).permutation(n))
+        return self._epochs[r, e][1]
+
+    def _pool(self, r: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and environments of all cells of a replicate."""
+        if ("pool", r) not in self._epochs:
+            environments = np.repeat(np.arange(len(self.rows[r])), [len(rows) for rows in self.rows[r]])
+            self._epochs["pool", r] = np.concatenate(self.rows[r]), environments
+        return self._epochs["pool", r]

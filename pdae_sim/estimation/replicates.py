@@ -1,0 +1,65 @@
+"""Many fits of one shape at once: their parameters stacked, their steps batched, their streams apart.
+
+Replicates may differ in seeds, data, rates and weights. None sees another: each has its own batches, draws and clipping,
+so that it is the same, up to the rounding of batched products, whatever shares its bank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pdae_sim._checks import InputError
+from pdae_sim.data import PerturbationData
+from pdae_sim.estimation.pdae import PDAE, begun
+from pdae_sim.estimation.training import train
+
+
+def fit_replicates(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> list[PDAE]:
+    """Fit each model to its data, all at once.
+
+    Args:
+        models: Unfitted models of one architecture, device, β and plan, but for its rates and weights.
+        data: The data of each; the same object may be given many times and is held once.
+
+    Returns:
+        The models, fitted.
+
+    Raises:
+        InputError: If the models or data differ in what a bank must have in common.
+        TrainingError: If a loss or a gradient of any replicate is not finite.
+    """
+    if len(models) != len(data) or not models:
+        raise InputError(f"models and data must be as many, and some; received {len(models)} and {len(data)}")
+    framed = _framed(models, data)
+    for model, each in zip(models[1:], framed[1:], strict=True):
+        _check_alike(models[0], model, len(framed[0].labels), len(each.labels))
+    network, cells = begun(models, framed)
+    histories = train(network, cells, [model.phases for model in models], beta=models[0].beta)
+    for r, model in enumerate(models):
+        model.take(network.replicate(r), histories[r], framed[r])
+    return list(models)
+
+
+def _framed(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> list[PerturbationData]:
+    """The training data of each model in order; one record for data that are given many times."""
+    known: dict[int, PerturbationData] = {}
+    framed = []
+    for model, each in zip(models, data, strict=True):
+        ready = model.frame(each)
+        framed.append(known.setdefault(id(each), ready))
+    return framed
+
+
+def _check_alike(first: PDAE, other: PDAE, n_first: int, n_other: int) -> None:
+    apart = {
+        "d_X, d_Z and K": (first.sizes, other.sizes),
+        "training environments": (n_first, n_other),
+        "architecture": (first.architecture, other.architecture),
+        "beta": (first.beta, other.beta),
+        "device": (first.device, other.device),
+        "plan": ([p.common() for p in first.phases], [p.common() for p in other.phases]),
+    }
+    for what, (a, b) in apart.items():
+        if a != b:
+            told = "" if what == "plan" else f"; received {a} and {b}"
+            raise InputError(f"replicates must have the same {what}{told}; fit them one by one")

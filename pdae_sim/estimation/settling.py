@@ -1,0 +1,78 @@
+"""The affine gauge of a learnt representation in closed form: base latents whitened, Ŵ by least squares on their means.
+
+For latents y = g(x), model E[y | l_e] = c + V l_e and Cov[y | l_e] = C. Then z = C^{-1/2} (y − c) has base covariance I
+and Ŵ = C^{-1/2} V. Environments weigh by their number of cells in the regression (the variance of a mean is C / n_e)
+and by nothing else.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from pdae_sim.estimation.batches import Cells
+from pdae_sim.estimation.networks import Network
+
+_ROWS = 65_536
+
+
+def settle(network: Network, cells: Cells) -> None:
+    """Whiten the base latents of every replicate and refit its Ŵ, on all training cells."""
+    frames = [_frame(*_moments(network, cells, r)) for r in range(len(cells.rows))]
+    matrix, offset, W = (torch.from_numpy(np.stack(part)).to(network.shift) for part in zip(*frames, strict=True))
+    network.encoder.map.compose(matrix, offset)
+    with torch.no_grad():
+        network.shift.copy_(W)
+
+
+def begin(network: Network, cells: Cells) -> None:
+    """Let the encoder of every replicate start as the leading principal components of its cells, scaled to variance 1.
+
+    Only a charted encoder does; its hidden layers add nothing yet.
+    """
+    chart, h = network.encoder.chart, network.encoder.map
+    if chart is None or chart.skip is None:
+        return
+    d_Z = network.shift.shape[1]
+    axes = [_components(cells, rows, d_Z) for rows in cells.rows]
+    chart.begin_linear(torch.from_numpy(np.stack(axes)).to(network.shift))
+    h.begin_linear(torch.eye(d_Z).to(network.shift).expand(len(axes), d_Z, d_Z))
+
+
+def _components(cells: Cells, rows: tuple[np.ndarray, ...], d_Z: int) -> np.ndarray:
+    """(d_X, d_Z) directions of the most variance, each divided by its standard deviation."""
+    x = cells.x[torch.from_numpy(np.concatenate(rows)).to(cells.x.device)]
+    covariance = torch.cov(x.T).double().cpu().numpy().reshape(x.shape[1], x.shape[1])
+    values, vectors = np.linalg.eigh(covariance)
+    leading, top = vectors[:, ::-1][:, :d_Z], values[::-1][:d_Z]
+    signs = np.sign(leading[np.abs(leading).argmax(0), np.arange(d_Z)])
+    return leading * signs / np.sqrt(np.maximum(top, 1e-12 * values[-1]))
+
+
+def _moments(network: Network, cells: Cells, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Labels (E, K), cells (E,), means (E, d_Z) and the pooled covariance within environments of a replicate."""
+    latents = [_encoded(network, cells, r, rows) for rows in cells.rows[r]]
+    counts = np.array([len(z) for z in latents])
+    means = np.array([z.mean(0) for z in latents])
+    scatter = sum((z - mean).T @ (z - mean) for z, mean in zip(latents, means, strict=True))
+    return cells.labels[r].double().cpu().numpy(), counts, means, scatter / (counts.sum() - len(counts))
+
+
+def _frame(
+    labels: np.ndarray, counts: np.ndarray, means: np.ndarray, covariance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The map (C^{-1/2} for rows), the offset c and Ŵ."""
+    weight = np.sqrt(counts)[:, None]
+    design = np.column_stack([np.ones(len(labels)), labels])
+    found = np.linalg.lstsq(weight * design, weight * means, rcond=None)[0]  # (1 + K, d_Z): c, then Vᵀ
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors / np.sqrt(np.maximum(values, 1e-12 * values[-1])) @ vectors.T
+    return root, found[0], (found[1:] @ root).T
+
+
+@torch.no_grad()
+def _encoded(network: Network, cells: Cells, r: int, rows: np.ndarray) -> np.ndarray:
+    """Latents of some cells under one replicate, float64."""
+    one = network.encoder.only(r)
+    parts = [one(cells.x[part][None])[0] for part in torch.from_numpy(rows).to(cells.x.device).split(_ROWS)]
+    return torch.cat(parts).double().cpu().numpy()
