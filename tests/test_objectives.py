@@ -11,30 +11,33 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdae_sim.estimation.networks import Architecture, Network
-from pdae_sim.estimation.objectives import TERMS, Step, density_ratio_logits, perturbation_energy
+from experiments.benchmarks.pairwise import pairwise_loss
+from pdae_sim._checks import InputError
+from pdae_sim.estimation.networks import ACTIVATIONS, MLP, Architecture, Network
+from pdae_sim.estimation.objectives import TERMS, Step, density_ratio_logits, log_volume, perturbation_energy
 
 
 def step(n_noise: int = 0, beta: float = 1.0, cells: int = 5, dtype: torch.dtype = torch.float64) -> Step:
     generator = torch.Generator().manual_seed(0)
-    network = Network(4, 2, 3, Architecture(width=8, depth=2, n_noise=n_noise), generator).to(dtype)
-    labels = torch.tensor([[0, 0, 0], [1, 0, 0], [0, 2, 1]], dtype=dtype)
-    x = torch.randn(3, cells, 4, generator=generator).to(dtype)
-    return Step.of(network, x, labels, beta, generator)
+    network = Network((4, 2, 3), Architecture(width=8, depth=2, n_noise=n_noise), [generator]).to(dtype)
+    labels = torch.tensor([[[0, 0, 0], [1, 0, 0], [0, 2, 1]]], dtype=dtype)
+    x = torch.randn(1, 3, cells, 4, generator=generator).to(dtype)
+    return Step.of(network, x, labels, beta, [generator])
 
 
 @torch.no_grad()
 def naive_perturbation(s: Step) -> float:
     """Triple loop over targets, samples and pairs, cell by cell."""
-    network, E, b = s.network, *s.x.shape[:2]
+    network, E, b = s.network, *s.x.shape[1:3]
+    x, labels = s.x[0], s.labels[0]
     losses = []
     for h in range(E):
         simulated = {}
         for e, i in itertools.product(range(E), range(b)):
-            z = network.encoder(s.x[e, i]) + network.shift @ (s.labels[h] - s.labels[e])
-            simulated[e, i] = network.decoder(z, None)
+            z = network.encoder(x[None, e, i][None])[0, 0] + network.shift[0] @ (labels[h] - labels[e])
+            simulated[e, i] = network.decoder(z[None, None], None)[0, 0]
         cross = [
-            torch.dist(s.x[h, j], value) ** s.beta
+            torch.dist(x[h, j], value) ** s.beta
             for (e, i), value in simulated.items()
             for j in range(b)
             if not (e == h and i == j)
@@ -55,13 +58,15 @@ def test_perturbation_loss_equals_the_triple_loop(beta):
 def test_a_cell_is_not_compared_with_its_own_reconstruction():
     x = torch.randn(2, 4, 3, dtype=torch.float64)
     simulated = torch.randn(2, 8, 3, dtype=torch.float64)
-    alone = perturbation_energy(x, simulated, 1.0)
+    alone = perturbation_energy(x[None], simulated[None], 1.0)[0]
     far = x.clone()
     far[0, 1] += 100.0
     others = [torch.dist(far[0, 1], simulated[0, i]) for i in range(8) if i != 1]
     old = [torch.dist(x[0, 1], simulated[0, i]) for i in range(8) if i != 1]
     change = (sum(others) - sum(old)) / (8 * 4 - 4)
-    assert float(perturbation_energy(far, simulated, 1.0)[0] - alone[0]) == pytest.approx(float(change), rel=1e-10)
+    assert float(perturbation_energy(far[None], simulated[None], 1.0)[0, 0] - alone[0]) == pytest.approx(
+        float(change), rel=1e-10
+    )
 
 
 def test_perturbation_gradient_matches_the_naive_loop():
@@ -94,8 +99,8 @@ def test_every_term_is_finite_with_finite_gradients(term, n_noise):
 
 @pytest.mark.parametrize("beta", [0.5, 1.0])
 def test_gradients_are_zero_and_not_nan_when_all_cells_tie(beta):
-    x = torch.zeros(2, 3, 4, dtype=torch.float64, requires_grad=True)
-    perturbation_energy(x, torch.zeros(2, 6, 4, dtype=torch.float64), beta).sum().backward()
+    x = torch.zeros(1, 2, 3, 4, dtype=torch.float64, requires_grad=True)
+    perturbation_energy(x, torch.zeros(1, 2, 6, 4, dtype=torch.float64), beta).sum().backward()
     assert (x.grad == 0).all()
 
 
@@ -117,7 +122,7 @@ def test_stochastic_reconstruction_uses_two_noise_draws():
 def test_sparsity_is_the_sum_of_row_norms():
     s = step()
     assert float(TERMS["sparsity"](s).detach()) == pytest.approx(
-        sum(math.hypot(*row) for row in s.network.shift.tolist())
+        sum(math.hypot(*row) for row in s.network.shift[0].tolist())
     )
 
 
@@ -147,8 +152,79 @@ def test_prior_prefers_standard_normal_base_latents():
     s = step(cells=500)
 
     def value(scale: float, shift: float) -> float:
-        draws = torch.randn(3, 500, 2, dtype=torch.float64, generator=s.generator)
-        z = scale * draws + shift + s.shifts[:, None]
-        return float(TERMS["prior"](Step(s.network, s.x, s.labels, z, s.shifts, 1.0, s.generator)).detach())
+        draws = torch.randn(1, 3, 500, 2, dtype=torch.float64, generator=s.generators[0])
+        z = scale * draws + shift + s.shifts[:, :, None]
+        return float(TERMS["prior"](Step(s.network, s.x, s.labels, z, s.shifts, 1.0, s.generators)).detach())
 
     assert value(1.0, 0.0) < min(value(1.6, 0.0), value(0.5, 0.0), value(1.0, 0.7))
+
+
+class TestLikelihood:
+    @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+    def test_slopes_are_derivatives(self, activation):
+        u = torch.linspace(-4, 4, 41, dtype=torch.float64).add(0.01).requires_grad_()
+        (slope,) = torch.autograd.grad(ACTIVATIONS[activation].value(u).sum(), u)
+        torch.testing.assert_close(ACTIVATIONS[activation].slope(u.detach()), slope)
+
+    @pytest.mark.parametrize("d", [1, 2, 3, 5])
+    def test_the_volume_is_that_of_the_jacobian(self, d):
+        h, y, generator = self.map(d)
+        z, volume = log_volume(h, y, [generator])
+        for row in range(y.shape[1]):
+            J = torch.autograd.functional.jacobian(lambda v: h(v[None, None])[0, 0], y[0, row])
+            assert float(volume[0, row].detach()) == pytest.approx(float(torch.linalg.slogdet(J)[1]), rel=1e-9)
+        torch.testing.assert_close(z, h(y))
+
+    def test_the_gradient_of_one_probe_is_right_on_average(self):
+        h, y, generator = self.map(5)
+        wanted = self.gradient(
+            h, lambda: torch.linalg.slogdet(h.tangents(y, torch.eye(5).to(y).expand(*y.shape, 5))[1])[1]
+        )
+        many = y.repeat(1, 4000, 1)
+        found = self.gradient(h, lambda: log_volume(h, many, [generator])[1])
+        assert torch.dist(found, wanted) < 0.05 * wanted.norm()
+        assert torch.dist(-found, wanted) > wanted.norm()
+
+    def test_it_is_least_at_the_true_latents_and_not_at_others_that_are_as_gaussian(self):
+        s = step(cells=4000)
+        d, E = 2, 3
+        generator = torch.Generator().manual_seed(1)
+        base = torch.randn(1, E, 4000, d, generator=generator, dtype=torch.float64)
+        network = Network((d, d, 3), Architecture(charted=False, depth=0), [generator]).double()
+        truth = network.shifts(s.labels)[:, :, None] + base
+        x = truth @ torch.tensor([[2.0, 0.3], [0.0, 0.7]], dtype=torch.float64)
+
+        def loss(matrix: torch.Tensor) -> float:
+            with torch.no_grad():
+                network.encoder.map.begin_linear(matrix[None])
+            return float(TERMS["likelihood"](Step.of(network, x, s.labels, 1.0, [generator])))
+
+        right = torch.linalg.inv(torch.tensor([[2.0, 0.3], [0.0, 0.7]], dtype=torch.float64))
+        turned = right @ torch.tensor([[0.8, 0.6], [-0.6, 0.8]], dtype=torch.float64)
+        assert loss(right) < min(loss(turned), loss(1.2 * right), loss(0.8 * right))
+
+    def test_more_coordinates_than_latents_need_a_chart(self):
+        s = step()
+        network = Network((4, 2, 3), Architecture(charted=False), s.generators).double()
+        with pytest.raises(InputError, match="likelihood needs an encoder with a chart"):
+            TERMS["likelihood"](Step.of(network, s.x, s.labels, 1.0, s.generators))
+
+    def map(self, d: int) -> tuple[MLP, torch.Tensor, torch.Generator]:
+        generator = torch.Generator().manual_seed(d)
+        h = MLP([d, 16, 16, d], Architecture(), [generator]).double()
+        return h, torch.randn(1, 4, d, generator=generator, dtype=torch.float64), generator
+
+    def gradient(self, h: MLP, volume) -> torch.Tensor:
+        h.zero_grad()
+        volume().mean().backward()
+        return h.skip.grad.clone()
+
+
+def test_individual_cells_give_the_published_loss():
+    generator = torch.Generator().manual_seed(0)
+    network = Network((4, 2, 3), Architecture(width=8, charted=False), [generator])
+    labels = torch.eye(3)[torch.tensor([0, 0, 1, 2, 1, 2, 2])]
+    x = torch.randn(7, 4, generator=generator)
+    alone = Step.of(network, x[None, :, None], labels[None], 1.0, [generator])
+    ours, published = TERMS["perturbation"](alone)[0], pairwise_loss(network, x, labels)
+    assert float(ours.detach()) == pytest.approx(float(published.detach()), rel=1e-5)

@@ -13,7 +13,7 @@ from pdae_sim import PDAE, LinearLatentModel, PerturbationData, Simulator
 from pdae_sim._checks import InputError
 from pdae_sim.estimation import persistence
 from pdae_sim.estimation.networks import Architecture
-from pdae_sim.estimation.pdae import JOINT, STAGED
+from pdae_sim.estimation.plans import JOINT, STAGED
 from pdae_sim.estimation.training import Phase, TrainingError
 
 QUICK = tuple(replace(phase, steps=12, cells=16) for phase in STAGED)
@@ -221,7 +221,7 @@ def test_a_large_offset_is_not_taken_for_a_constant():
 def test_a_loss_that_explodes_is_named_with_phase_step_and_term(simulation):
     x = simulation.data.x.astype(np.float32).copy()
     wild = tuple(replace(phase, learning_rate=1e30, clip=1e30) for phase in QUICK)
-    with pytest.raises(TrainingError, match=r"(loss term '\w+'|gradient of) .*at step \d+ of phase 'represent'"):
+    with pytest.raises(TrainingError, match=r"(loss term '\w+'|gradient of) .*at step \d+ of phase 'chart'"):
         quick(phases=wild).fit(replace(simulation.data, x=x))
 
 
@@ -256,8 +256,8 @@ def test_more_latents_than_observed_coordinates_are_refused(simulation):
 
 
 def test_hidden_layers_are_modules_of_their_own(model):
-    layers = model._network.encoder.layers
-    assert len({id(layer) for layer in layers}) == len(layers) == SMALL.depth + 1
+    weights = model._network.encoder.map.weights
+    assert len({id(weight) for weight in weights}) == len(weights) == SMALL.depth + 1
     assert len({id(p) for p in model._network.parameters()}) == len(list(model._network.parameters()))
 
 

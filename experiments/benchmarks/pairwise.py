@@ -20,8 +20,9 @@ def pairwise_loss(network: Network, x: torch.Tensor, labels: torch.Tensor) -> to
         labels: (B, K) the label of each cell.
     """
     B = len(x)
-    base = network.encoder(x) - network.shifts(labels)
-    simulated = network.decoder(base[None] + network.shifts(labels)[:, None], None)  # (target B, source B, d_X)
+    shifts = network.shifts(labels[None])  # (1, B, d_Z), a bank of one
+    base = network.encoder(x[None]) - shifts
+    simulated = network.decoder(base[:, None] + shifts[:, :, None], None)[0]  # (target B, source B, d_X)
     cross = torch.linalg.vector_norm(simulated - x[:, None], dim=-1)
     within = torch.cdist(simulated, simulated)
     off_diagonal = 1 - torch.eye(B)

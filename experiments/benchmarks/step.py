@@ -15,8 +15,9 @@ import torch
 
 from experiments.benchmarks.machine import describe
 from experiments.benchmarks.pairwise import pairwise_loss
-from pdae_sim.estimation.networks import Architecture, Network
+from pdae_sim.estimation.networks import Network
 from pdae_sim.estimation.objectives import Step, perturbation
+from pdae_sim.estimation.plans import DIRECT
 
 ENVIRONMENTS, BATCH, D_X, D_Z, ROUNDS = 4, 128, 10, 2, 8
 
@@ -24,8 +25,8 @@ ENVIRONMENTS, BATCH, D_X, D_Z, ROUNDS = 4, 128, 10, 2, 8
 def grouped(network: Network, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """The same cells as (E, b, d_X): B = E b cells in a step."""
     b = len(x) // ENVIRONMENTS
-    step = Step.of(network, x.reshape(ENVIRONMENTS, b, D_X), labels[::b], 1.0, torch.Generator())
-    return perturbation(step)
+    step = Step.of(network, x.reshape(1, ENVIRONMENTS, b, D_X), labels[None, ::b], 1.0, [torch.Generator()])
+    return perturbation(step)[0]
 
 
 LOSSES = {"grouped": grouped, "pairwise": pairwise_loss}
@@ -34,7 +35,7 @@ LOSSES = {"grouped": grouped, "pairwise": pairwise_loss}
 def problem() -> tuple[Network, torch.Tensor, torch.Tensor]:
     """A network and B cells of E environments, control and three singles."""
     generator = torch.Generator().manual_seed(0)
-    network = Network(D_X, D_Z, 3, Architecture(), generator)
+    network = Network((D_X, D_Z, 3), DIRECT, [generator])
     labels = torch.cat([torch.zeros(1, 3), torch.eye(3)]).repeat_interleave(BATCH // ENVIRONMENTS, 0)
     return network, torch.randn(BATCH, D_X, generator=generator), labels
 
@@ -65,7 +66,7 @@ def peak_mebibytes(name: str) -> float:
 
 def _added_memory(name: str) -> float:
     network, x, labels = problem()
-    network.decoder(network.encoder(x[:2]), None).sum().backward()
+    network.decoder(network.encoder(x[None, :2]), None).sum().backward()
     Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark to what is resident now
     before = _resident("VmRSS")
     for _ in range(10):

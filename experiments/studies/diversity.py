@@ -16,7 +16,8 @@ from experiments.studies.verdicts import Part, told
 from pdae_sim import _random
 from pdae_sim.analysis.alignment import align, gram_error
 from pdae_sim.data import PerturbationData, Simulation
-from pdae_sim.estimation.pdae import PDAE, STAGED
+from pdae_sim.estimation.pdae import PDAE
+from pdae_sim.estimation.plans import DIRECT, REPRESENT
 from pdae_sim.estimation.tilting import Tilting
 from pdae_sim.report.palette import MUTED, PREDICTED, TRUE, WIDE, in_house_style
 from pdae_sim.simulation.config import WorldConfig
@@ -131,10 +132,10 @@ def perturbation_matrix() -> np.ndarray:
 
 def represent(name: str, data: PerturbationData, task: Mapping) -> PDAE:
     """Encoder and Ŵ from density ratios, the base latents held to N(0, I) by one of `PRIORS`."""
-    weights = {"density_ratio": 1.0, PRIORS[name]: STAGED[0].weights["prior"]}
-    phase = replace(STAGED[0], steps=task["steps"], cells=QUICK["cells"], weights=weights)
+    weights = {"density_ratio": 1.0, PRIORS[name]: REPRESENT[0].weights["prior"]}
+    phase = replace(REPRESENT[0], steps=task["steps"], cells=QUICK["cells"], weights=weights)
     with part("fit", name):
-        return PDAE(N_LATENTS, phases=[phase], random_state=task["seed"]).fit(data)
+        return PDAE(N_LATENTS, architecture=DIRECT, phases=[phase], random_state=task["seed"]).fit(data)
 
 
 def latent_rows(name: str, model: PDAE, simulation: Simulation, rank: int, root: np.random.SeedSequence) -> list[dict]:

@@ -14,10 +14,12 @@ from pdae_sim.analysis.span import check_span
 from pdae_sim.cli.options import Device, File, Force, Json, Model, Out, Quiet, Seed
 from pdae_sim.cli.output import Output
 from pdae_sim.data import PerturbationData
-from pdae_sim.estimation.pdae import JOINT, PDAE, STAGED, shortened
+from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.persistence import check_place
+from pdae_sim.estimation.plans import PLANS, shortened
 
-PLANS = {"staged": STAGED, "joint": JOINT}
+COMPLETE = [name for name in PLANS if name != "represent"]
+"""Plans that train a decoder."""
 
 
 def fit(
@@ -26,7 +28,7 @@ def fit(
     latents: Annotated[
         int | None, typer.Option(min=1, help="Latent dimension; the rank of the training shifts.")
     ] = None,
-    plan: Annotated[str, typer.Option(help="staged or joint.")] = "staged",
+    plan: Annotated[str, typer.Option(help=f"{', '.join(COMPLETE)}.")] = "staged",
     steps: Annotated[int | None, typer.Option(min=1, help="Gradient steps of each phase.")] = None,
     device: Device = "cpu",
     seed: Seed = 0,
@@ -37,10 +39,10 @@ def fit(
     """Fit a PDAE; started again after an interruption it goes on from its own checkpoint."""
     output = Output.started(as_json, quiet)
     check_place(out, force=force)
-    choice("--plan", plan, PLANS)
+    choice("--plan", plan, COMPLETE)
     data = PerturbationData.read(file)
-    phases = shortened(PLANS[plan], steps)
-    model = PDAE(latents, phases=phases, random_state=seed, device=checked_device(device))
+    phases, architecture = shortened(PLANS[plan].phases, steps), PLANS[plan].architecture
+    model = PDAE(latents, architecture=architecture, phases=phases, random_state=seed, device=checked_device(device))
     checkpoint = out.parent / f".{out.name}.checkpoint"
     with naming(file), output.fitting(phases) as on_step:
         model.fit(data, checkpoint=checkpoint, on_step=on_step)

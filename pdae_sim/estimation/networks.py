@@ -1,7 +1,7 @@
 """The parts of a PDAE: encoder, decoder (deterministic or noise-injected) and the perturbation matrix Ŵ.
 
-Every module is a bank of R replicates of one shape: its parameters carry a leading axis R, its products are batched, and
-no replicate sees another. A single fit is a bank of one.
+Every module is a bank of R replicates of one shape: its parameters carry a leading axis R, its products are batched,
+and no replicate sees another. A single fit is a bank of one.
 """
 
 from __future__ import annotations
@@ -141,12 +141,17 @@ class MLP(nn.Module):
 
     @torch.no_grad()
     def begin_linear(self, matrix: torch.Tensor) -> None:
-        """Let the output be x @ matrix, (R, n_in, n_out), with hidden layers that add nothing yet."""
-        if self.skip is None:
-            return
-        self.skip.copy_(matrix)
-        self.weights[-1].zero_()
-        self.biases[-1].zero_()
+        """Let the output be x @ matrix, (R, n_in, n_out), and hidden layers add nothing yet.
+
+        A deep network without a skip is left as it is.
+        """
+        if self.skip is not None:
+            self.skip.copy_(matrix)
+            self.weights[-1].zero_()
+            self.biases[-1].zero_()
+        elif len(self.weights) == 1:
+            self.weights[0].copy_(matrix)
+            self.biases[0].zero_()
 
     def _hidden(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         return zip(self.weights[:-1], self.biases[:-1], strict=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from pdae_sim._checks import InputError
 from pdae_sim.energy import distance_sum, energy_loss, paired_distances
 from pdae_sim.estimation.networks import MLP, Generators, Network, normal
 
@@ -69,7 +70,7 @@ def perturbation_energy(x: torch.Tensor, simulated: torch.Tensor, beta: float) -
 
     A cell is never compared with its own reconstruction.
     """
-    E, b, d_X = x.shape[1:]
+    E, b = x.shape[1:3]
     own = simulated.unflatten(2, (E, b)).diagonal(dim1=1, dim2=2).movedim(-1, 1)  # (R, E, b, d_X)
     n = E * b
     cross = distance_sum(simulated, x, beta=beta) - paired_distances(own, x, beta=beta).sum(-1)
@@ -149,6 +150,8 @@ def likelihood(step: Step) -> torch.Tensor:
         −log p_e = ½ ‖h(y) − Ŵ l_e‖² − log |det ∂h/∂y| + const.
     """
     y = step.network.encoder.coordinates(step.x).flatten(1, 2)
+    if y.shape[-1] != step.z.shape[-1]:
+        raise InputError("likelihood needs an encoder with a chart where d_X > d_Z; set Architecture(charted=True)")
     z, volume = log_volume(step.network.encoder.map, y, step.generators)
     base = z.unflatten(1, step.x.shape[1:3]) - step.shifts[:, :, None]
     return 0.5 * base.square().sum(-1).mean((1, 2)) - volume.mean(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -16,36 +15,11 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.estimation import persistence
 from pdae_sim.estimation.batches import Cells
 from pdae_sim.estimation.networks import Architecture, Network
+from pdae_sim.estimation.plans import PUBLISHED, STAGED, shortened
 from pdae_sim.estimation.scaling import LabelScaling, Scaling
 from pdae_sim.estimation.settling import begin
 from pdae_sim.estimation.training import Phase, Progress, train
 from pdae_sim.labels import LabelSpace
-
-STAGED = (
-    Phase("chart", 1000, {"charting": 1.0}, ("chart", "decoder"), cells=128, learning_rate=3e-3, settle=True),
-    Phase(
-        "refine",
-        1500,
-        {"likelihood": 1.0, "density_ratio": 1.0},
-        ("encoder", "shift"),
-        cells=128,
-        learning_rate=5e-3,
-        settle=True,
-    ),
-    Phase("decode", 1500, {"reconstruction": 1.0}, ("decoder",), cells=256, learning_rate=3e-3),
-)
-"""The default plan: a chart of the manifold of cells; latents and Ŵ by the likelihood of its coordinates and the density
-ratios between environments; then the decoder for these latents."""
-
-REPRESENT = Phase(
-    "represent", 1500, {"density_ratio": 1.0, "prior": 2.0}, ("encoder", "shift"), cells=256, learning_rate=1e-2
-)
-"""Encoder and Ŵ from the log-linear density ratios alone, for an encoder without a chart; no decoder."""
-
-JOINT = (
-    Phase("joint", 2000, {"perturbation": 1.0, "reconstruction": 1.0, "prior": 0.1}, cells=64, learning_rate=1e-3),
-)
-"""Encoder, Ŵ and decoder together, by energy scores alone, environment by environment."""
 
 
 class PDAE:
@@ -56,7 +30,7 @@ class PDAE:
     Args:
         n_latents: d_Z; None takes the rank of the training shifts (at most d_X).
         architecture: Shapes of encoder and decoder.
-        phases: The training plan: `STAGED`, `JOINT` or phases of your own.
+        phases: The training plan: one of `plans`, or phases of your own.
         beta: Exponent of the energy terms, in (0, 2).
         random_state: Seed; the same seed, data and number of threads give the same fit on a CPU.
         device: Where to train, for example ``cpu`` or ``cuda``.
@@ -86,6 +60,21 @@ class PDAE:
         self.beta = between("beta", beta, 0.0, 2.0)
         self.random_state = whole("random_state", random_state, at_least=0)
         self.device = torch.device(device)
+
+    @classmethod
+    def published(cls, n_latents: int | None = None, *, steps: int | None = None, **settings: object) -> PDAE:
+        """The estimator with the terms, weights, networks and optimiser of the paper's largest experiment.
+
+        Args:
+            n_latents: d_Z; there it was 101.
+            steps: Gradient steps; there 1,500 epochs of batches of 128 cells.
+            **settings: Further arguments of `PDAE`, which take precedence.
+
+        References:
+            von Kügelgen et al. (2025), arXiv:2504.18522; `plans.PUBLISHED` lists the settings.
+        """
+        given = {"architecture": PUBLISHED.architecture, "phases": shortened(PUBLISHED.phases, steps), **settings}
+        return cls(n_latents, **given)
 
     def fit(
         self,
@@ -335,11 +324,6 @@ def by_environment(data: PerturbationData) -> tuple[np.ndarray, np.ndarray]:
     """The rows of all cells, environment by environment, and the environment of each."""
     rows = data.rows_by_environment
     return np.concatenate(rows), np.repeat(np.arange(len(rows)), [len(r) for r in rows])
-
-
-def shortened(phases: Sequence[Phase], steps: int | None) -> tuple[Phase, ...]:
-    """The phases with `steps` gradient steps each; as they are when it is None."""
-    return tuple(phases) if steps is None else tuple(replace(phase, steps=steps) for phase in phases)
 
 
 def canonical(data: PerturbationData) -> PerturbationData:

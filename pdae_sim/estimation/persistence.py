@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from pdae_sim._checks import InputError
-from pdae_sim.estimation.networks import Network
 from pdae_sim.estimation.batches import Cells
+from pdae_sim.estimation.networks import Network
 from pdae_sim.estimation.training import Phase, Progress
 from pdae_sim.files import refuse_existing, whole_file
 

@@ -1,7 +1,7 @@
 """Many fits of one shape at once: their parameters stacked, their steps batched, their streams apart.
 
-Replicates may differ in seeds, data, rates and weights. None sees another: each has its own batches, draws and clipping,
-so that it is the same, up to the rounding of batched products, whatever shares its bank.
+Replicates may differ in seeds, data, rates and weights. None sees another: each has its own batches, draws and
+clipping, so that it is the same, up to the rounding of batched products, whatever shares its bank.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def begin(network: Network, cells: Cells) -> None:
     Only a charted encoder does; its hidden layers add nothing yet.
     """
     chart, h = network.encoder.chart, network.encoder.map
-    if chart is None or chart.skip is None:
+    if chart is None:
         return
     d_Z = network.shift.shape[1]
     axes = [_components(cells, rows, d_Z) for rows in cells.rows]

@@ -100,9 +100,6 @@ class Phase:
         return *(value for key, value in asdict(self).items() if key not in own), tuple(sorted(self.weights))
 
 
-Plan = tuple[Phase, ...]
-
-
 @dataclass
 class Progress:
     """Where a fit stands; everything a resumed fit needs beside the parameters.
@@ -126,7 +123,7 @@ class Progress:
 def train(
     network: Network,
     cells: Cells,
-    plans: Sequence[Plan],
+    plans: Sequence[tuple[Phase, ...]],
     *,
     beta: float = 1.0,
     progress: Progress | None = None,

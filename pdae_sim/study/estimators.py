@@ -7,12 +7,15 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from pdae_sim._checks import InputError, choice, naming, near_misses, whole
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.baselines import BASELINES, Estimator
 from pdae_sim.estimation.networks import Architecture
-from pdae_sim.estimation.pdae import JOINT, PDAE, STAGED, shortened
+from pdae_sim.estimation.pdae import PDAE
+from pdae_sim.estimation.plans import DIRECT, PLANS, REPRESENT, STAGED, shortened
+from pdae_sim.estimation.replicates import fit_replicates
 from pdae_sim.estimation.tilting import Tilting
 from pdae_sim.estimation.training import Phase
 
@@ -21,7 +24,7 @@ log = logging.getLogger(__name__)
 ALWAYS = ("ceiling", "oracle")
 """Judged beside every estimator, declared or not: the noise ceiling of predictions, the oracle of identification."""
 
-_PHASE = ("steps", "weights", "cells", "environments", "learning_rate", "clip")
+_PHASE = ("steps", "weights", "cells", "environments", "learning_rate", "clip", "decay")
 _FRAME = ("n_latents", "extra_latents", "architecture", "beta", "device")
 
 
@@ -132,50 +135,93 @@ def representation_of(estimator: object) -> object | None:
 
 def staged(settings: Mapping) -> tuple[Phase, ...]:
     """The phases of a PDAE: `plan`, all of them with `steps`, then changed by a table under each phase's own name."""
-    plan = {"staged": STAGED, "joint": JOINT}[choice("plan", settings.get("plan", "staged"), ("staged", "joint"))]
-    phases = shortened(plan, settings.get("steps"))
-    return tuple(_changed(phase, settings.get(phase.name, {})) for phase in phases)
+    phases = shortened(PLANS[_plan(settings)].phases, settings.get("steps"))
+    return _each_changed(phases, settings)
+
+
+def charted(settings: Mapping) -> tuple[Phase, ...]:
+    """The phases of the default plan that learn encoder and Ŵ."""
+    return _each_changed(shortened(STAGED[:-1], settings.get("steps")), settings)
 
 
 def represented(settings: Mapping) -> tuple[Phase, ...]:
-    """The one phase that learns encoder and Ŵ, without a decoder."""
-    return (_changed(STAGED[0], {key: settings[key] for key in _PHASE if key in settings}),)
+    """The one phase that learns encoder and Ŵ from density ratios alone."""
+    return (_changed(REPRESENT[0], {key: settings[key] for key in _PHASE if key in settings}),)
 
 
-def _pdae(job: Fit) -> PDAE:
-    return _model(job, staged(job.settings)).fit(job.data)
+def _plan(settings: Mapping) -> str:
+    return choice("plan", settings.get("plan", "staged"), PLANS)
 
 
-def _density_ratio(job: Fit) -> Tilting:
-    return Tilting(_model(job, represented(job.settings)).fit(job.data)).fit(job.data)
+def _each_changed(phases: Sequence[Phase], settings: Mapping) -> tuple[Phase, ...]:
+    return tuple(_changed(phase, settings.get(phase.name, {})) for phase in phases)
 
 
-def _tilting(job: Fit) -> Tilting:
-    other = job.settings.get("on")
+def _changed(phase: Phase, changes: Mapping) -> Phase:
+    for key in changes:
+        if key not in _PHASE:
+            raise InputError(f"unknown setting {key!r} of phase {phase.name!r}; {near_misses(key, _PHASE)}")
+    return replace(phase, **changes)
+
+
+def _pdae_of(job: Fit) -> PDAE:
+    return _model(job, staged(job.settings), PLANS[_plan(job.settings)].architecture)
+
+
+def _density_ratio_of(job: Fit) -> PDAE:
+    return _model(job, represented(job.settings), DIRECT)
+
+
+def _charted_of(job: Fit) -> PDAE:
+    return _model(job, charted(job.settings), Architecture())
+
+
+def _fitted(build: Callable[[Fit], PDAE], jobs: Sequence[Fit]) -> list[PDAE]:
+    """Models built and fitted, several at once."""
+    models = [build(job) for job in jobs]
+    if len(models) > 1:
+        return fit_replicates(models, [job.data for job in jobs])
+    return [model.fit(job.data) for model, job in zip(models, jobs, strict=True)]
+
+
+def _tilted(build: Callable[[Fit], PDAE], jobs: Sequence[Fit]) -> list[Tilting]:
+    return [Tilting(model).fit(job.data) for model, job in zip(_fitted(build, jobs), jobs, strict=True)]
+
+
+def _tilting(jobs: Sequence[Fit]) -> list[Tilting]:
+    other = jobs[0].settings.get("on")
     if other is None:
-        return _density_ratio(job)
-    if representation_of(job.fitted.get(other)) is None:
+        return _tilted(_charted_of, jobs)
+    parts = [representation_of(job.fitted.get(other)) for job in jobs]
+    if any(part is None for part in parts):
         raise InputError(f"on = {other!r}: no estimator of that name with latents was fitted before; put it first")
-    return Tilting(representation_of(job.fitted[other])).fit(job.data)
+    return [Tilting(part).fit(job.data) for part, job in zip(parts, jobs, strict=True)]
+
+
+def _many(fit_many: Callable[[Sequence[Fit]], list[Estimator]], settings: tuple[str, ...], phases: Callable) -> Kind:
+    """A kind that fits one as it fits many."""
+    return Kind(lambda job: fit_many([job])[0], settings, phases, fit_many)
 
 
 def _baseline(name: str) -> Kind:
     return Kind(lambda job: BASELINES[name]().fit(job.data))
 
 
+_NAMES = tuple(dict.fromkeys(phase.name for plan in PLANS.values() for phase in plan.phases))
+
 KINDS: dict[str, Kind] = {
-    "pdae": Kind(_pdae, (*_FRAME, "plan", "steps", "represent", "decode", "joint"), staged),
-    "density_ratio": Kind(_density_ratio, (*_FRAME, *_PHASE), represented),
-    "tilting": Kind(_tilting, (*_FRAME, *_PHASE, "on"), represented),
+    "pdae": _many(partial(_fitted, _pdae_of), (*_FRAME, "plan", "steps", *_NAMES), staged),
+    "density_ratio": _many(partial(_tilted, _density_ratio_of), (*_FRAME, *_PHASE), represented),
+    "tilting": _many(_tilting, (*_FRAME, "steps", "on", *(phase.name for phase in STAGED[:-1])), charted),
     **{name: _baseline(name) for name in BASELINES},
 }
 
 
-def _model(job: Fit, phases: tuple[Phase, ...]) -> PDAE:
+def _model(job: Fit, phases: tuple[Phase, ...], architecture: Architecture) -> PDAE:
     given = job.settings
     return PDAE(
         latents(job),
-        architecture=Architecture(**given.get("architecture", {})),
+        architecture=replace(architecture, **given.get("architecture", {})),
         phases=phases,
         beta=given.get("beta", 1.0),
         random_state=job.seed,
@@ -189,13 +235,6 @@ def latents(job: Fit) -> int | None:
     if n is None and extra:
         raise InputError("extra_latents needs n_latents where the true number is not known; give both")
     return None if n is None else n + extra
-
-
-def _changed(phase: Phase, changes: Mapping) -> Phase:
-    for key in changes:
-        if key not in _PHASE:
-            raise InputError(f"unknown setting {key!r} of phase {phase.name!r}; {near_misses(key, _PHASE)}")
-    return replace(phase, **changes)
 
 
 def _built(path: str, job: Fit) -> Estimator:

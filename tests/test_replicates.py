@@ -1,0 +1,120 @@
+"""Many fits at once: each as if it were alone, up to rounding."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pdae_sim import PDAE, LinearLatentModel, Simulator
+from pdae_sim._checks import InputError
+from pdae_sim.estimation.networks import Architecture
+from pdae_sim.estimation.plans import JOINT, PUBLISHED_SMALL, REPRESENT, STAGED
+from pdae_sim.estimation.replicates import fit_replicates
+from pdae_sim.estimation.training import TrainingError
+
+SMALL = Architecture(width=16)
+QUICK = tuple(replace(phase, steps=15, cells=16) for phase in STAGED)
+TOLERANCE = 1e-3
+"""Of latents after a few steps: float32 rounding, some 1e-7, as Adam's division by small slots blows it up."""
+
+
+def data_of(seed: int, cells: int = 80):
+    latent = LinearLatentModel.random(2, 3, rng=seed)
+    simulator = Simulator.random(latent, n_observed=5, rng=seed)
+    return simulator.sample(["ctrl", "A", "B", "A+B"], cells, rng=seed, held_out=[False, False, False, True]).data
+
+
+@pytest.mark.parametrize(
+    ("phases", "charted"),
+    [(QUICK, True), (JOINT, False), (REPRESENT, False), (PUBLISHED_SMALL.phases, False)],
+    ids=["staged", "joint", "represent", "published"],
+)
+def test_a_replicate_is_what_it_is_alone(phases, charted):
+    short = tuple(replace(phase, steps=15, cells=16) for phase in phases)
+    settings = {"phases": short, "architecture": replace(SMALL, charted=charted)}
+    data = [data_of(0), data_of(1, cells=60), data_of(0)]
+    together = fit_replicates([PDAE(2, random_state=seed, **settings) for seed in (0, 1, 5)], data)
+    for model, each in zip(together, data, strict=True):
+        alone = PDAE(2, random_state=model.random_state, **settings).fit(each)
+        x = each.samples(1)
+        np.testing.assert_allclose(model.encode(x), alone.encode(x), atol=TOLERANCE)
+        np.testing.assert_allclose(model.perturbation_matrix_, alone.perturbation_matrix_, atol=TOLERANCE)
+        np.testing.assert_allclose(model.sample("A+B", 9, rng=0), alone.sample("A+B", 9, rng=0), atol=TOLERANCE)
+        assert [row["step"] for row in model.history_] == [row["step"] for row in alone.history_]
+    assert not np.allclose(together[0].encode(x), together[2].encode(x), atol=10 * TOLERANCE)
+
+
+def test_rates_and_weights_are_a_replicate_s_own():
+    data, slow = data_of(0), tuple(replace(phase, learning_rate=1e-3) for phase in QUICK)
+    heavy = (QUICK[0], replace(QUICK[1], weights={"likelihood": 0.5, "density_ratio": 2.0}), QUICK[2])
+    plans = (QUICK, slow, heavy)
+    together = fit_replicates([PDAE(2, architecture=SMALL, phases=p) for p in plans], [data] * 3)
+    x = data.samples(1)
+    for model, plan in zip(together, plans, strict=True):
+        alone = PDAE(2, architecture=SMALL, phases=plan).fit(data)
+        np.testing.assert_allclose(model.encode(x), alone.encode(x), atol=TOLERANCE)
+    assert not np.allclose(together[0].encode(x), together[1].encode(x), atol=10 * TOLERANCE)
+
+
+def test_what_a_bank_must_share_is_named():
+    data = data_of(0)
+    for other, words in (
+        (PDAE(1, phases=QUICK), "the same d_X, d_Z and K"),
+        (PDAE(2, phases=QUICK, beta=0.5), "the same beta; received 1.0 and 0.5"),
+        (PDAE(2, phases=QUICK, architecture=SMALL), "the same architecture"),
+        (PDAE(2, phases=QUICK[:1]), "the same plan"),
+    ):
+        with pytest.raises(InputError, match=words):
+            fit_replicates([PDAE(2, phases=QUICK), other], [data, data])
+    with pytest.raises(InputError, match="the same training environments"):
+        fit_replicates([PDAE(2, phases=QUICK)] * 2, [data, data.select([0, 1])])
+    with pytest.raises(InputError, match="as many"):
+        fit_replicates([PDAE(2)], [])
+
+
+def test_one_replicate_that_explodes_is_told():
+    wild = tuple(replace(phase, learning_rate=1e30, clip=1e30) for phase in QUICK)
+    with pytest.raises(TrainingError, match="not finite"):
+        fit_replicates([PDAE(2, phases=QUICK), PDAE(2, phases=wild)], [data_of(0)] * 2)
+
+
+def test_cells_given_twice_are_held_once():
+    from pdae_sim.estimation.pdae import cells_of
+
+    models = [PDAE(2, random_state=seed) for seed in (0, 1)]
+    data = data_of(0)
+    framed = models[0].frame(data), models[1].frame(data)
+    assert len(cells_of(models, [framed[0], framed[0]]).x) == 240
+    assert len(cells_of(models, framed).x) == 480
+
+
+class TestSettling:
+    def test_base_latents_are_white_and_the_matrix_is_least_squares(self):
+        data = data_of(3, cells=500).train
+        model = PDAE(2, architecture=SMALL, phases=[replace(QUICK[0], steps=3)]).fit(data)
+        z, W = model.encode(data.x), model.perturbation_matrix_
+        base = z - (data.labels @ W.T)[data.environment]
+        means = np.array([base[data.environment == e].mean(0) for e in range(3)])
+        within = np.concatenate([base[data.environment == e] - means[e] for e in range(3)])
+        np.testing.assert_allclose(within.T @ within / (len(base) - 3), np.eye(2), atol=1e-4)
+        np.testing.assert_allclose(means, 0, atol=1e-4)  # as many free shifts as conditions
+
+    def test_a_linear_world_is_solved_before_the_first_step(self):
+        rng = np.random.default_rng(0)
+        W, mixing = np.array([[1.0, 0.0], [0.0, 2.0]]), rng.normal(size=(2, 6))
+        labels = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        environment = np.repeat([0, 1, 2], 20_000)
+        z = rng.normal(size=(60_000, 2)) + (labels @ W.T)[environment]
+        from pdae_sim import PerturbationData
+
+        data = PerturbationData.from_arrays(z @ mixing, labels[environment])
+        fitted = PDAE(2, phases=[replace(STAGED[0], steps=0)]).fit(data).perturbation_matrix_
+        np.testing.assert_allclose(fitted.T @ fitted, W.T @ W, atol=5 * np.sqrt(8 * 2 / 20_000))
+
+
+def test_the_bank_keeps_the_precision_of_its_cells():
+    model = PDAE(2, phases=QUICK, architecture=SMALL).fit(data_of(0))
+    assert {p.dtype for p in model._network.parameters()} == {torch.float32}
