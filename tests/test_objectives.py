@@ -197,7 +197,7 @@ class TestLikelihood:
         def loss(matrix: torch.Tensor) -> float:
             with torch.no_grad():
                 network.encoder.map.begin_linear(matrix[None])
-            return float(TERMS["likelihood"](Step.of(network, x, s.labels, 1.0, [generator])))
+                return float(TERMS["likelihood"](Step.of(network, x, s.labels, 1.0, [generator])))
 
         right = torch.linalg.inv(torch.tensor([[2.0, 0.3], [0.0, 0.7]], dtype=torch.float64))
         turned = right @ torch.tensor([[0.8, 0.6], [-0.6, 0.8]], dtype=torch.float64)

@@ -81,10 +81,10 @@ def planted_sample_size(*, rate: float = -0.5, worth: float = 1.0) -> list[dict]
             cells = 0.1 * 250 * (n / 250) ** worth * (1 + 0.01 * seed)
             rows += [
                 row("oracle", "gram_error", 3.0 * n**-0.5, **about),
-                row("density_ratio", "gram_error", 4.0 * 250**-0.5 * (n / 250) ** rate, **about),
-                row("density_ratio", "orthogonal_r2", 1 - 5 / n, **about),
-                row("density_ratio", "energy_distance", 4 / cells, condition=sample_size.LABEL, **about),
-                row("density_ratio", "n_eff", cells, condition=sample_size.LABEL, **about),
+                row("tilting", "gram_error", 4.0 * 250**-0.5 * (n / 250) ** rate, **about),
+                row("tilting", "orthogonal_r2", 1 - 5 / n, **about),
+                row("tilting", "energy_distance", 4 / cells, condition=sample_size.LABEL, **about),
+                row("tilting", "n_eff", cells, condition=sample_size.LABEL, **about),
             ]
     return rows
 
@@ -243,7 +243,7 @@ def test_a_verdict_counts_and_names():
 def test_a_slope_whose_interval_is_too_wide_to_tell_is_open():
     rows = planted_sample_size(rate=-0.35)
     for r in rows:
-        if (r["estimator"], r["metric"]) == ("density_ratio", "gram_error"):
+        if (r["estimator"], r["metric"]) == ("tilting", "gram_error"):
             r["value"] *= (r[sample_size.SIZE] / 250) ** (0.2 * (-1) ** r["seed"])
     assert any(part.startswith("Open: the learnt Gram error falls") for part in sample_size.findings(rows))
 
