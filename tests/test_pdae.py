@@ -287,3 +287,57 @@ def test_many_environments_take_part_in_turns():
     data = PerturbationData.from_arrays(rng.normal(size=(len(labels), 4)), labels)
     phases = tuple(replace(phase, steps=4, cells=4, environments=5) for phase in STAGED)
     assert PDAE(2, phases=phases, architecture=SMALL).fit(data).sample("P3+P4", 5, rng=0).shape == (5, 4)
+
+
+def test_the_published_preset_has_the_published_settings():
+    model = PDAE.published(101)
+    (phase,) = model.phases
+    assert phase.weights == {"perturbation": 10.0, "reconstruction": 0.1, "pooled_prior": 1e-4, "sparsity": 1e-4}
+    assert (phase.cells, phase.sampling, phase.schedule, phase.learning_rate) == (128, "cells", "constant", 1e-4)
+    shape = model.architecture
+    assert (shape.hidden, shape.activation, shape.output) == ((512, 256, 256, 128), "elu", "softplus")
+    assert (shape.n_noise, shape.noise_scale, shape.skip, shape.charted) == (27, 0.1, False, False)
+
+
+def test_the_published_plan_fits_counts_and_never_predicts_below_zero(simulation):
+    data = replace(simulation.data, x=np.exp(simulation.data.x))
+    fitted = PDAE.published(2, steps=5).fit(data)
+    assert {"perturbation", "reconstruction", "pooled_prior", "sparsity"} <= set(fitted.history_[-1])
+    assert (fitted.sample("A+B", 50, rng=0) >= 0).all()
+
+
+@pytest.mark.parametrize("term", ["density_ratio", "prior", "moments"])
+def test_terms_of_whole_environments_are_refused_where_cells_are_drawn_one_by_one(term):
+    with pytest.raises(InputError, match=f"'{term}' needs the cells of an environment together"):
+        Phase("p", 1, {term: 1.0}, sampling="cells")
+
+
+def test_cells_drawn_one_by_one_make_environments_weigh_by_their_numbers():
+    from pdae_sim.estimation.pdae import cells_of
+
+    labels = np.repeat([[0.0], [1.0]], [300, 100], axis=0)
+    data = PerturbationData.from_arrays(np.random.default_rng(0).normal(size=(400, 3)), labels)
+    model = PDAE(1)
+    cells = cells_of([model], [model.frame(data)])
+    phase = Phase("p", 10, cells=40, sampling="cells")
+    seen = np.concatenate([cells.batch(phase, step)[1][0, :, 0].numpy() for step in range(10)])
+    assert (len(seen), seen.sum()) == (400, 100)  # one epoch holds every cell once
+
+
+def test_a_model_of_another_schema_says_what_to_do(model, tmp_path):
+    model.save(tmp_path / "m")
+    config = tmp_path / "m" / "config.json"
+    for version, words in ((1, "fit the model again"), (99, "update pdae_sim")):
+        config.write_text(config.read_text().replace('"schema_version": 2', f'"schema_version": {version}'))
+        with pytest.raises(InputError, match=words):
+            PDAE.load(tmp_path / "m")
+        config.write_text(config.read_text().replace(f'"schema_version": {version}', '"schema_version": 2'))
+
+
+@pytest.mark.parametrize("architecture", [{"depth": 0}, {"skip": False}, {"widths": [8, 4]}, {"charted": False}])
+def test_every_shape_of_network_fits_and_loads(simulation, tmp_path, architecture):
+    shape = replace(SMALL, **architecture)
+    phases = QUICK if shape.charted else JOINT
+    fitted = quick(architecture=shape, phases=tuple(replace(p, steps=3, cells=8) for p in phases)).fit(simulation.data)
+    fitted.save(tmp_path / "m")
+    np.testing.assert_allclose(drawn(PDAE.load(tmp_path / "m")), drawn(fitted), rtol=1e-5, atol=1e-6)

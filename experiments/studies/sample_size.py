@@ -27,6 +27,8 @@ LABEL = "A+B+C"
 """In the span, √2 latent standard deviations from the nearest training condition."""
 SIZE = "design.cells"
 LEARNT = "tilting"
+SHORT = {"chart": {"steps": 400}, "refine": {"steps": 1000}}
+"""Training at half of the default's cost."""
 TOLERANCE = 0.1
 """How far a slope may be from its rate; further off it misses it, unless its interval holds the rate."""
 NEAR_ORACLE = 2.0
@@ -35,7 +37,7 @@ NEAR_ORACLE = 2.0
 
 def study(*, seeds: int = 7, cells: tuple[int, ...] = CELLS, draws: int = 4096, steps: int | None = None) -> Study:
     """The declaration; a smoke run takes fewer seeds, sizes, draws and gradient steps."""
-    fit = {"kind": LEARNT} | ({} if steps is None else {"steps": steps})
+    fit = {"kind": LEARNT, **(SHORT if steps is None else {"steps": steps})}
     held_out = {"design.test": [LABEL], "design.test_cells": 2 * draws}
     return Declaration(
         name="sample_size",

@@ -7,7 +7,7 @@ latents. Every term is (R,), a value for each replicate.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
@@ -26,24 +26,42 @@ class Step:
         network: The network.
         x: (R, E, b, d_X) standardised cells.
         labels: (R, E, K).
+        y: (R, E, b, d_Z) coordinates of the chart; x itself where there is none.
         z: (R, E, b, d_Z) encoded cells g(x).
         shifts: (R, E, d_Z) rows Ŵ l_e.
         beta: Exponent of the energy terms.
         generators: Sources of decoder noise and prior draws, one for each replicate.
+        volume: (R, E b) log |det ∂h/∂y|, where it was computed with the latents.
     """
 
     network: Network
     x: torch.Tensor
     labels: torch.Tensor
+    y: torch.Tensor
     z: torch.Tensor
     shifts: torch.Tensor
     beta: float
     generators: Generators
+    volume: torch.Tensor | None = None
 
     @classmethod
-    def of(cls, network: Network, x: torch.Tensor, labels: torch.Tensor, beta: float, generators: Generators) -> Step:
-        """Encode a batch."""
-        return cls(network, x, labels, network.encoder(x), network.shifts(labels), beta, generators)
+    def of(
+        cls,
+        network: Network,
+        x: torch.Tensor,
+        labels: torch.Tensor,
+        beta: float,
+        generators: Generators,
+        terms: Collection[str] = (),
+    ) -> Step:
+        """Encode a batch; with the volume where a term needs it, which then gives the latents too."""
+        y, h = network.encoder.coordinates(x), network.encoder.map
+        if "likelihood" in terms:
+            z, volume = log_volume(h, _square(y, network).flatten(1, 2), generators)
+            z = z.unflatten(1, x.shape[1:3])
+        else:
+            z, volume = h(y), None
+        return cls(network, x, labels, y, z, network.shifts(labels), beta, generators, volume)
 
     @property
     def base(self) -> torch.Tensor:
@@ -139,7 +157,7 @@ def density_ratio_logits(z: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
 
 def charting(step: Step) -> torch.Tensor:
     """E‖x − f̂(y(x), ε)‖^β − …, the reconstruction from the coordinates of the chart: it moves chart and decoder."""
-    return _reconstruction(step, step.network.encoder.coordinates(step.x))
+    return _reconstruction(step, step.y)
 
 
 def likelihood(step: Step) -> torch.Tensor:
@@ -149,12 +167,17 @@ def likelihood(step: Step) -> torch.Tensor:
 
         −log p_e = ½ ‖h(y) − Ŵ l_e‖² − log |det ∂h/∂y| + const.
     """
-    y = step.network.encoder.coordinates(step.x).flatten(1, 2)
-    if y.shape[-1] != step.z.shape[-1]:
+    volume = step.volume
+    if volume is None:
+        volume = log_volume(step.network.encoder.map, _square(step.y, step.network).flatten(1, 2), step.generators)[1]
+    return 0.5 * step.base.square().sum(-1).mean((1, 2)) - volume.mean(1)
+
+
+def _square(y: torch.Tensor, network: Network) -> torch.Tensor:
+    """The coordinates, if there are as many as latents."""
+    if y.shape[-1] != network.shift.shape[1]:
         raise InputError("likelihood needs an encoder with a chart where d_X > d_Z; set Architecture(charted=True)")
-    z, volume = log_volume(step.network.encoder.map, y, step.generators)
-    base = z.unflatten(1, step.x.shape[1:3]) - step.shifts[:, :, None]
-    return 0.5 * base.square().sum(-1).mean((1, 2)) - volume.mean(1)
+    return y
 
 
 _EXACT_DIMENSION = 3

@@ -63,8 +63,10 @@ def load(directory: Path) -> tuple[dict, dict[str, torch.Tensor], list[dict]]:
         tensors = load_file(directory / "weights.safetensors")
     except (OSError, json.JSONDecodeError, SafetensorError) as error:
         raise InputError(f"{directory}: not a complete model directory ({error}); fit it again") from None
-    if config.pop("schema_version", 0) > SCHEMA_VERSION:
-        raise InputError(f"{directory}: config.json has a newer schema_version than {SCHEMA_VERSION}; update pdae_sim")
+    written = config.pop("schema_version", 0)
+    if written != SCHEMA_VERSION:
+        fix = "update pdae_sim" if written > SCHEMA_VERSION else "fit the model again, the networks have changed"
+        raise InputError(f"{directory}: config.json has schema_version {written}, this is {SCHEMA_VERSION}; {fix}")
     return config, tensors, history
 
 

@@ -194,7 +194,7 @@ class _Stretch:
         for generator, root in zip(self.generators, self.cells.roots, strict=True):
             generator.manual_seed(_random.torch_seed(root, "step", self.phase.name, step))
         x, labels = self.cells.batch(self.phase, step)
-        batch = Step.of(self.network, x, labels, self.beta, self.generators)
+        batch = Step.of(self.network, x, labels, self.beta, self.generators, self.phase.weights)
         losses = {term: TERMS[term](batch) for term in self.phase.weights}
         total = sum(self.weights[term] * loss for term, loss in losses.items())
         self.optimiser.zero_grad(set_to_none=True)
