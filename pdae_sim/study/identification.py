@@ -15,8 +15,8 @@ from pdae_sim.data import Simulation, Truth
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.simulation.simulator import Simulator
 
-METRICS = ("affine_r2", "orthogonal_r2", "gram_error")
-"""What learnt latents and Ŵ are judged by."""
+METRICS = ("affine_r2", "orthogonal_r2", "orthogonality_defect", "gram_error")
+"""What learnt latents and Ŵ are judged by; the defect is the largest |σ − 1| of the affine map's singular values."""
 
 _BOOTSTRAPS = 200
 
@@ -121,7 +121,11 @@ def identification_rows(
         return (_same_dimension if same else _other_dimension)(model, simulation, n, rng)
 
     def found(metric: str) -> tuple:
-        return _gram_error(model, simulation) if metric == "gram_error" else aligned()[metric]
+        if metric == "gram_error":
+            return _gram_error(model, simulation)
+        if metric not in aligned():
+            raise InputError(f"{metric} needs as many latents as the truth has")
+        return aligned()[metric]
 
     return [_row(metric, found) for metric in METRICS if metric in metrics]
 
@@ -130,9 +134,12 @@ def oracle_rows(simulation: Simulation, metrics: Collection[str], *, rng: object
     """Rows of the oracle that sees the true latents and estimates the shifts by differences of their means."""
 
     def found(metric: str) -> tuple:
-        return _oracle_gram_error(simulation, rng) if metric == "gram_error" else (1.0,)
+        return _oracle_gram_error(simulation, rng) if metric == "gram_error" else (_AT_BEST[metric],)
 
     return [{"estimator": "oracle", **_row(metric, found)} for metric in METRICS if metric in metrics]
+
+
+_AT_BEST = {"affine_r2": 1.0, "orthogonal_r2": 1.0, "orthogonality_defect": 0.0}
 
 
 def moving_shifts(simulation: Simulation) -> np.ndarray:
@@ -177,7 +184,8 @@ def _same_dimension(model: PDAE, simulation: Simulation, n: int, rng: object) ->
     estimate, truth = model.encode(fresh.data.x), fresh.truth.isotropic().z
     found = align(estimate, truth)
     intervals = bootstrap(estimate, truth, _random.stream(_random.seed_sequence(rng), "bootstrap"))
-    return {name: (getattr(found, name), *intervals[name]) for name in ("affine_r2", "orthogonal_r2")}
+    rows = {name: (getattr(found, name), *intervals[name]) for name in ("affine_r2", "orthogonal_r2")}
+    return rows | {"orthogonality_defect": (float(np.abs(found.singular_values - 1).max()),)}
 
 
 def _other_dimension(model: PDAE, simulation: Simulation, n: int, rng: object) -> dict[str, tuple]:
