@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pdae_sim import LinearLatentModel, Simulator
 from pdae_sim.cli.app import app
 from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.study.declaration import Declaration
@@ -18,7 +19,7 @@ TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 WORLD_FILE, STUDY_FILE = re.findall(r"```toml\n(.*?)```", TEXT, re.S)
-EXAMPLE, WORLD = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+EXAMPLE, WORLD, MANY = re.findall(r"```python\n(.*?)```", TEXT, re.S)
 
 
 @pytest.mark.slow
@@ -29,6 +30,15 @@ def test_the_example_runs_and_says_what_its_comments_say(capsys):
     assert words == "A+B = A + B − ctrl"
     assert float(distance) < 0.05
     assert float(r2) > 0.98
+
+
+@pytest.mark.slow
+def test_many_fits_at_once_are_as_many_models():
+    latent = LinearLatentModel.random(n_latents=2, n_perturbations=3, rng=0)
+    simulation = Simulator.random(latent, n_observed=5, rng=0).sample(["ctrl", "A", "B"], 200, rng=0)
+    names: dict = {"simulation": simulation}
+    exec(compile(MANY.replace("8", "2"), "README.md", "exec"), names)
+    assert [model.encode(simulation.data.x).shape for model in names["models"]] == [(600, 2)] * 2
 
 
 def test_the_world_answers_as_its_comments_say(tmp_path, monkeypatch):

@@ -9,12 +9,14 @@ from functools import lru_cache
 
 from pdae_sim.data import PerturbationData
 from pdae_sim.simulation.config import WorldConfig
+from pdae_sim.estimation.training import Phase
 from pdae_sim.study.estimators import kind_of, settings_of
 from pdae_sim.study.evaluation import METRICS
 from pdae_sim.study.measured import read_described
 from pdae_sim.study.spec import Cost, seeds_of
 
 _BASE_MIB, _BASE_SECONDS = 330.0, 0.3
+_TANGENT_PASSES = 2
 _STEP_SECONDS, _STEP_SECONDS_PER_CELL = 1.5e-3, 7e-6
 _JUDGED_SECONDS, _PAIR_SECONDS, _MMD_SECONDS, _BYTES_PER_VALUE = 0.2, 3e-9, 0.9, 64
 
@@ -61,16 +63,15 @@ def _training_seconds(declared: Mapping, n_environments: int) -> float:
     settings = settings_of(declared)
     if settings.get("on"):
         return 0.0
-    return sum(
-        phase.steps * (_STEP_SECONDS + _STEP_SECONDS_PER_CELL * cells * (1 + _decodes(phase.weights) * environments))
-        for phase in kind_of(declared["kind"]).phases(settings)
-        for environments in [min(n_environments, phase.environments)]
-        for cells in [phase.cells * environments]
-    )
+    return sum(_phase_seconds(phase, n_environments) for phase in kind_of(declared["kind"]).phases(settings))
 
 
-def _decodes(weights: Iterable[str]) -> bool:
-    return "perturbation" in weights
+def _phase_seconds(phase: Phase, n_environments: int) -> float:
+    alone = phase.sampling == "cells"
+    targets = phase.cells if alone else min(n_environments, phase.environments)
+    cells = phase.cells * (1 if alone else targets)
+    passes = 1 + targets * ("perturbation" in phase.weights) + _TANGENT_PASSES * ("likelihood" in phase.weights)
+    return phase.steps * (_STEP_SECONDS + _STEP_SECONDS_PER_CELL * cells * passes)
 
 
 def _sizes(task: Mapping, folder: str) -> Sizes:
