@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from pdae_sim.data import PerturbationData
-from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.estimation.training import Phase
+from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.study.estimators import kind_of, settings_of
 from pdae_sim.study.evaluation import METRICS
 from pdae_sim.study.measured import read_described
