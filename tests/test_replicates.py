@@ -13,6 +13,7 @@ from pdae_sim._checks import InputError
 from pdae_sim.estimation.networks import Architecture
 from pdae_sim.estimation.plans import JOINT, PUBLISHED_SMALL, REPRESENT, STAGED
 from pdae_sim.estimation.replicates import fit_replicates
+from pdae_sim.estimation.settling import _frame
 from pdae_sim.estimation.training import TrainingError
 
 SMALL = Architecture(width=16)
@@ -25,6 +26,17 @@ def data_of(seed: int, cells: int = 80):
     latent = LinearLatentModel.random(2, 3, rng=seed)
     simulator = Simulator.random(latent, n_observed=5, rng=seed)
     return simulator.sample(["ctrl", "A", "B", "A+B"], cells, rng=seed, held_out=[False, False, False, True]).data
+
+
+@pytest.mark.parametrize("settings", [{"n_latents": 4}, {"n_latents": 2, "architecture": replace(SMALL, n_noise=2)}])
+def test_probes_and_decoder_noise_are_a_replicate_s_own(settings):
+    data = data_of(2)
+    settings = {"architecture": SMALL, "phases": [replace(phase, steps=5) for phase in QUICK], **settings}
+    together = fit_replicates([PDAE(random_state=seed, **settings) for seed in (3, 4)], [data, data])
+    for model in together:
+        alone = PDAE(random_state=model.random_state, **settings).fit(data)
+        np.testing.assert_allclose(model.encode(data.x), alone.encode(data.x), atol=TOLERANCE)
+        np.testing.assert_allclose(model.sample("A+B", 9, rng=0), alone.sample("A+B", 9, rng=0), atol=TOLERANCE)
 
 
 @pytest.mark.parametrize(
@@ -50,8 +62,9 @@ def test_a_replicate_is_what_it_is_alone(phases, charted):
 def test_rates_and_weights_are_a_replicate_s_own():
     data, slow = data_of(0), tuple(replace(phase, learning_rate=1e-3) for phase in QUICK)
     heavy = (QUICK[0], replace(QUICK[1], weights={"likelihood": 0.5, "density_ratio": 2.0}), QUICK[2])
-    plans = (QUICK, slow, heavy)
-    together = fit_replicates([PDAE(2, architecture=SMALL, phases=p) for p in plans], [data] * 3)
+    clipped = tuple(replace(phase, clip=0.01) for phase in QUICK)
+    plans = (QUICK, slow, heavy, clipped)
+    together = fit_replicates([PDAE(2, architecture=SMALL, phases=p) for p in plans], [data] * 4)
     x = data.samples(1)
     for model, plan in zip(together, plans, strict=True):
         alone = PDAE(2, architecture=SMALL, phases=plan).fit(data)
@@ -66,11 +79,14 @@ def test_what_a_bank_must_share_is_named():
         (PDAE(2, phases=QUICK, beta=0.5), "the same beta; received 1.0 and 0.5"),
         (PDAE(2, phases=QUICK, architecture=SMALL), "the same architecture"),
         (PDAE(2, phases=QUICK[:1]), "the same plan"),
+        (PDAE(2, phases=[replace(phase, decay=0.1) for phase in QUICK]), "the same plan"),
     ):
         with pytest.raises(InputError, match=words):
             fit_replicates([PDAE(2, phases=QUICK), other], [data, data])
     with pytest.raises(InputError, match="the same training environments"):
-        fit_replicates([PDAE(2, phases=QUICK)] * 2, [data, data.select([0, 1])])
+        fit_replicates([PDAE(2, phases=QUICK) for _ in range(2)], [data, data.select([0, 1])])
+    with pytest.raises(InputError, match="different objects"):
+        fit_replicates([PDAE(2, phases=QUICK)] * 2, [data, data])
     with pytest.raises(InputError, match="as many"):
         fit_replicates([PDAE(2)], [])
 
@@ -101,6 +117,26 @@ class TestSettling:
         within = np.concatenate([base[data.environment == e] - means[e] for e in range(3)])
         np.testing.assert_allclose(within.T @ within / (len(base) - 3), np.eye(2), atol=1e-4)
         np.testing.assert_allclose(means, 0, atol=1e-4)  # as many free shifts as conditions
+
+    def test_the_regression_weighs_conditions_by_their_cells_and_takes_any_labels(self):
+        rng = np.random.default_rng(0)
+        labels = np.array([[1.0, 1.0, 0.0], [1.0, 2.0, 0.0], [1.0, 1.0, 1.0], [1.0, 2.0, 1.0], [1.0, 1.0, 0.5]])
+        counts = np.array([50, 500, 2000, 60, 300])
+        means, root = rng.normal(size=(5, 2)), np.array([[2.0, 0.5], [0.5, 1.0]])
+        found_root, offset, W = _frame(labels, counts, means, root @ root)
+        design = np.column_stack([np.ones(5), labels[:, 1:]])  # the first column repeats the intercept
+        normal = design.T @ (counts[:, None] * design)
+        wanted = np.linalg.solve(normal, design.T @ (counts[:, None] * means))
+        np.testing.assert_allclose(offset + labels @ np.linalg.solve(found_root.T, W).T, design @ wanted, atol=1e-9)
+        np.testing.assert_allclose(found_root, np.linalg.inv(root), atol=1e-9)
+        unweighted = np.linalg.lstsq(design, means, rcond=None)[0]
+        assert not np.allclose(design @ unweighted, design @ wanted, atol=0.05)
+
+    def test_cells_that_vary_in_fewer_directions_than_latents_are_refused(self):
+        data = data_of(0)
+        flat = replace(data, x=np.repeat(data.x[:, :2], 2, axis=1), features=("a", "b", "c", "d"))
+        with pytest.raises(InputError, match="n_latents must not exceed 2, the directions in which x varies"):
+            PDAE(3, phases=QUICK).fit(flat)
 
     def test_a_linear_world_is_solved_before_the_first_step(self):
         rng = np.random.default_rng(0)

@@ -22,10 +22,13 @@ from pdae_sim.study.store import Store
 
 CELLS = 4096
 PLANS: dict[str, dict] = {
-    "chart and likelihood (the default)": {"kind": "tilting"},
-    "chart and likelihood, 800 steps each": {"kind": "tilting", "steps": 800},
     "density ratios, 800 steps of 128 cells": {"kind": "density_ratio", "steps": 800, "cells": 128},
-    "density ratios, 1,500 steps of 256 cells": {"kind": "density_ratio"},
+    "chart and likelihood, 400 and 1,000 steps": {
+        "kind": "tilting",
+        "chart": {"steps": 400},
+        "refine": {"steps": 1000},
+    },
+    "chart and likelihood (the default)": {"kind": "tilting"},
 }
 """Encoder and Ŵ by these plans, without a decoder."""
 NAME = "fit"

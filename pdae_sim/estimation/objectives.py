@@ -161,7 +161,10 @@ def charting(step: Step) -> torch.Tensor:
 
 
 def likelihood(step: Step) -> torch.Tensor:
-    """−log p_e(x) up to a constant, on the manifold of cells: x noiseless and its chart y(x) injective.
+    """−log p_e(x) up to a constant, on the manifold of cells.
+
+    It is one where x is noiseless on a manifold of d_Z dimensions on which the chart y(x) and the map h are injective.
+    With more latents than the manifold has dimensions it has no minimum: h can stretch what no cell fills.
 
     By the change of variables from the coordinates of the chart to latents z = h(y):
 
@@ -197,7 +200,7 @@ def log_volume(h: MLP, y: torch.Tensor, generators: Generators) -> tuple[torch.T
     with torch.no_grad():
         J = h.tangents(y, directions)[1].mT  # J[…, i, k] = ∂z_i/∂y_k
         v = normal(y.shape[1:], generators, y).sign()
-        u = torch.linalg.solve(J.mT, v[..., None])[..., 0]
+        u = torch.linalg.solve_ex(J.mT, v[..., None])[0][..., 0]
         value = torch.linalg.slogdet(J)[1]
     z, Jv = h.tangents(y, v[..., None, :])
     probe = (u * Jv[..., 0, :]).sum(-1)

@@ -15,7 +15,7 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.estimation import persistence
 from pdae_sim.estimation.batches import Cells
 from pdae_sim.estimation.networks import Architecture, Network
-from pdae_sim.estimation.plans import PUBLISHED, STAGED, shortened
+from pdae_sim.estimation.plans import PUBLISHED, STAGED, check_plan, shortened
 from pdae_sim.estimation.scaling import LabelScaling, Scaling
 from pdae_sim.estimation.settling import begin
 from pdae_sim.estimation.training import Phase, Progress, train
@@ -57,6 +57,7 @@ class PDAE:
         self.n_latents = None if n_latents is None else whole("n_latents", n_latents)
         self.architecture = architecture or Architecture()
         self.phases = tuple(phases)
+        check_plan(self.phases, self.architecture)
         self.beta = between("beta", beta, 0.0, 2.0)
         self.random_state = whole("random_state", random_state, at_least=0)
         self.device = torch.device(device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pdae_sim._checks import InputError
 from pdae_sim.estimation.networks import Architecture
 from pdae_sim.estimation.training import Phase
 
@@ -96,6 +97,15 @@ PLANS = {
     "published_small": PUBLISHED_SMALL,
 }
 """By name, as the command line and declarations know them."""
+
+
+def check_plan(phases: Sequence[Phase], architecture: Architecture) -> None:
+    """Refuse phases that need a chart where the encoder has none."""
+    for phase in phases:
+        if not architecture.charted and ("charting" in phase.weights or phase.learns == ("chart",)):
+            raise InputError(
+                f"phase {phase.name!r} trains a chart; set Architecture(charted=True), or use another plan"
+            )
 
 
 def shortened(phases: Sequence[Phase], steps: int | None) -> tuple[Phase, ...]:

@@ -30,6 +30,8 @@ def fit_replicates(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> 
     """
     if len(models) != len(data) or not models:
         raise InputError(f"models and data must be as many, and some; received {len(models)} and {len(data)}")
+    if len({id(model) for model in models}) < len(models):
+        raise InputError("models must be different objects, one for each replicate; the same one is given twice")
     framed = _framed(models, data)
     for model, each in zip(models[1:], framed[1:], strict=True):
         _check_alike(models[0], model, len(framed[0].labels), len(each.labels))

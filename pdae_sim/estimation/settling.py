@@ -10,10 +10,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from pdae_sim._checks import InputError
 from pdae_sim.estimation.batches import Cells
 from pdae_sim.estimation.networks import Network
 
 _ROWS = 65_536
+_FLAT = 1e-13
+"""Share of the largest variance below which a direction of float32 cells is rounding."""
+_COLLAPSED = 1e-8
+"""Share of the largest variance to which that of a latent that has collapsed is raised."""
 
 
 def settle(network: Network, cells: Cells) -> None:
@@ -28,7 +33,10 @@ def settle(network: Network, cells: Cells) -> None:
 def begin(network: Network, cells: Cells) -> None:
     """Let the encoder of every replicate start as the leading principal components of its cells, scaled to variance 1.
 
-    Only a charted encoder does; its hidden layers add nothing yet.
+    Only a charted encoder does; its hidden layers add nothing yet. Deep networks without a skip keep random starts.
+
+    Raises:
+        InputError: If the cells vary in fewer directions than there are latents.
     """
     chart, h = network.encoder.chart, network.encoder.map
     if chart is None:
@@ -42,11 +50,20 @@ def begin(network: Network, cells: Cells) -> None:
 def _components(cells: Cells, rows: tuple[np.ndarray, ...], d_Z: int) -> np.ndarray:
     """(d_X, d_Z) directions of the most variance, each divided by its standard deviation."""
     x = cells.x[torch.from_numpy(np.concatenate(rows)).to(cells.x.device)]
-    covariance = torch.cov(x.T).double().cpu().numpy().reshape(x.shape[1], x.shape[1])
-    values, vectors = np.linalg.eigh(covariance)
+    values, vectors = np.linalg.eigh(_covariance(x))
     leading, top = vectors[:, ::-1][:, :d_Z], values[::-1][:d_Z]
     signs = np.sign(leading[np.abs(leading).argmax(0), np.arange(d_Z)])
-    return leading * signs / np.sqrt(np.maximum(top, 1e-12 * values[-1]))
+    varied = int((values > _FLAT * values[-1]).sum()) if values[-1] > 0 else 0
+    if varied < d_Z:
+        raise InputError(f"n_latents must not exceed {varied}, the directions in which x varies; received {d_Z}")
+    return leading * signs / np.sqrt(top)
+
+
+def _covariance(x: torch.Tensor) -> np.ndarray:
+    """(d_X, d_X) in float64, block by block."""
+    mean = x.mean(0, dtype=torch.float64)
+    parts = (part.double() - mean for part in x.split(_ROWS // 8))
+    return (sum(part.T @ part for part in parts) / max(len(x) - 1, 1)).cpu().numpy()
 
 
 def _moments(network: Network, cells: Cells, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -66,7 +83,7 @@ def _frame(
     design = np.column_stack([np.ones(len(labels)), labels])
     found = np.linalg.lstsq(weight * design, weight * means, rcond=None)[0]  # (1 + K, d_Z): c, then Vᵀ
     values, vectors = np.linalg.eigh(covariance)
-    root = vectors / np.sqrt(np.maximum(values, 1e-12 * values[-1])) @ vectors.T
+    root = vectors / np.sqrt(np.maximum(values, _COLLAPSED * values[-1])) @ vectors.T
     return root, found[0], (found[1:] @ root).T
 
 

@@ -23,6 +23,18 @@ PARTS = ("chart", "encoder", "shift", "decoder")
 SAMPLINGS, SCHEDULES = ("environments", "cells"), ("cosine", "constant")
 BY_ENVIRONMENT = frozenset({"density_ratio", "prior", "moments"})
 """Terms that compare the cells of an environment with one another."""
+_ENCODED = frozenset({"chart", "encoder", "shift"})
+MOVES = {
+    "perturbation": _ENCODED | {"decoder"},
+    "reconstruction": frozenset({"decoder"}),
+    "autoencoding": frozenset({"chart", "encoder", "decoder"}),
+    "charting": frozenset({"chart", "decoder"}),
+    "sparsity": frozenset({"shift"}),
+    **dict.fromkeys(("prior", "pooled_prior", "moments", "density_ratio", "likelihood"), _ENCODED),
+}
+"""The parts that each term has a gradient in."""
+DECODED = frozenset({"perturbation", "reconstruction", "autoencoding"})
+"""Terms that decode latents."""
 HEARTBEAT_SECONDS = 10.0
 
 
@@ -81,6 +93,7 @@ class Phase:
         object.__setattr__(self, "weights", {k: float(v) for k, v in self.weights.items() if v})
         object.__setattr__(self, "learns", tuple(self.learns))
         self._refuse_lone_cells()
+        self._refuse_idleness()
 
     def _refuse_lone_cells(self) -> None:
         wrong = sorted(BY_ENVIRONMENT & set(self.weights)) if self.sampling == "cells" else []
@@ -90,13 +103,24 @@ class Phase:
                 "use sampling='environments' (or 'pooled_prior')"
             )
 
+    def _refuse_idleness(self) -> None:
+        if self.steps and not (self.weights and self.learns):
+            raise InputError(f"phase {self.name!r}: steps need a term with a weight above 0 and a part that learns")
+        moved = set().union(*(MOVES[term] for term in self.weights)) if self.weights else set()
+        if self.steps and not moved & set(self.learns):
+            told = f"{', '.join(self.weights)} moves {', '.join(sorted(moved))}"
+            raise InputError(f"phase {self.name!r}: {told}, of which none learns; it has {', '.join(self.learns)}")
+        broken = sorted(DECODED & set(self.weights)) if "decoder" in self.learns else []
+        if self.settle and broken:
+            raise InputError(f"phase {self.name!r}: settle would move the latents under the decoder of {broken[0]!r}")
+
     def state(self) -> dict:
         """The phase as plain JSON values."""
         return asdict(self) | {"learns": list(self.learns)}
 
     def common(self) -> tuple:
         """What replicates trained at once must have in common; rates and weights are their own."""
-        own = ("weights", "learning_rate", "clip", "decay")
+        own = ("weights", "learning_rate", "clip")
         return *(value for key, value in asdict(self).items() if key not in own), tuple(sorted(self.weights))
 
 
@@ -113,11 +137,6 @@ class Progress:
     phase: int = 0
     step: int = 0
     histories: list[list[dict]] = field(default_factory=list)
-
-    @property
-    def history(self) -> list[dict]:
-        """That of the first replicate."""
-        return self.histories[0]
 
 
 def train(
@@ -234,9 +253,9 @@ def _optimiser(network: Network, phases: list[Phase], state: dict | None) -> tor
         for parameter in parameters:
             parameter.requires_grad_(part in phase.learns)
             parameter.grad = None
-    moved = [(part, p) for part, parameters in network.parts().items() if part in phase.learns for p in parameters]
-    decayed = [p for part, p in moved if part != "shift" and p.shape[1] > 1]
-    others = [p for part, p in moved if part == "shift" or p.shape[1] == 1]
+    free = {id(p) for name, p in network.named_parameters() if name == "shift" or "biases" in name}
+    moved = [p for part, parameters in network.parts().items() if part in phase.learns for p in parameters]
+    decayed, others = [p for p in moved if id(p) not in free], [p for p in moved if id(p) in free]
     groups = [{"params": decayed, "weight_decay": phase.decay}, {"params": others, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW([g for g in groups if g["params"]], lr=phase.learning_rate, fused=True)
     if state:

@@ -14,7 +14,7 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.baselines import BASELINES, Estimator
 from pdae_sim.estimation.networks import Architecture
 from pdae_sim.estimation.pdae import PDAE
-from pdae_sim.estimation.plans import DIRECT, PLANS, REPRESENT, STAGED, shortened
+from pdae_sim.estimation.plans import DIRECT, PLANS, REPRESENT, STAGED, check_plan, shortened
 from pdae_sim.estimation.replicates import fit_replicates
 from pdae_sim.estimation.tilting import Tilting
 from pdae_sim.estimation.training import Phase
@@ -57,12 +57,18 @@ class Kind:
         phases: The training plan its settings make; empty where nothing is trained.
         fit_many: From several jobs of the same settings to an estimator for each, all at once; None where one by one is
             as good. If it fails, `fit` is asked for each.
+        architecture: The networks of that plan, which a setting may change.
     """
 
     fit: Callable[[Fit], Estimator]
     settings: tuple[str, ...] = ()
     phases: Callable[[Mapping], tuple[Phase, ...]] = lambda _: ()
     fit_many: Callable[[list[Fit]], list[Estimator]] | None = None
+    architecture: Callable[[Mapping], Architecture] = lambda _: Architecture()
+
+    def check(self, settings: Mapping) -> None:
+        """Refuse phases and networks that do not go together."""
+        check_plan(self.phases(settings), replace(self.architecture(settings), **settings.get("architecture", {})))
 
 
 def check_estimator(name: str, kind: str, settings: Mapping) -> None:
@@ -75,8 +81,7 @@ def check_estimator(name: str, kind: str, settings: Mapping) -> None:
         if "n_latents" in settings:
             whole("n_latents", settings["n_latents"])
         try:
-            known.phases(settings)
-            Architecture(**settings.get("architecture", {}))
+            known.check(settings)
         except TypeError as error:
             raise InputError(str(error).replace("__init__() ", "")) from None
 
@@ -136,11 +141,19 @@ def representation_of(estimator: object) -> object | None:
 def staged(settings: Mapping) -> tuple[Phase, ...]:
     """The phases of a PDAE: `plan`, all of them with `steps`, then changed by a table under each phase's own name."""
     phases = shortened(PLANS[_plan(settings)].phases, settings.get("steps"))
+    names = [phase.name for phase in phases]
+    for key in settings:
+        if key in _NAMES and key not in names:
+            raise InputError(f"plan {_plan(settings)!r} has no phase {key!r}; it has {', '.join(names)}")
     return _each_changed(phases, settings)
 
 
 def charted(settings: Mapping) -> tuple[Phase, ...]:
-    """The phases of the default plan that learn encoder and Ŵ."""
+    """The phases of the default plan that learn encoder and Ŵ; none where another estimator has learnt them."""
+    if "on" in settings:
+        if len(settings) > 1:
+            raise InputError("on takes the latents of another estimator as they are; leave out all other settings")
+        return ()
     return _each_changed(shortened(STAGED[:-1], settings.get("steps")), settings)
 
 
@@ -151,6 +164,10 @@ def represented(settings: Mapping) -> tuple[Phase, ...]:
 
 def _plan(settings: Mapping) -> str:
     return choice("plan", settings.get("plan", "staged"), PLANS)
+
+
+def _planned(settings: Mapping) -> Architecture:
+    return PLANS[_plan(settings)].architecture
 
 
 def _each_changed(phases: Sequence[Phase], settings: Mapping) -> tuple[Phase, ...]:
@@ -165,7 +182,7 @@ def _changed(phase: Phase, changes: Mapping) -> Phase:
 
 
 def _pdae_of(job: Fit) -> PDAE:
-    return _model(job, staged(job.settings), PLANS[_plan(job.settings)].architecture)
+    return _model(job, staged(job.settings), _planned(job.settings))
 
 
 def _density_ratio_of(job: Fit) -> PDAE:
@@ -198,9 +215,14 @@ def _tilting(jobs: Sequence[Fit]) -> list[Tilting]:
     return [Tilting(part).fit(job.data) for part, job in zip(parts, jobs, strict=True)]
 
 
-def _many(fit_many: Callable[[Sequence[Fit]], list[Estimator]], settings: tuple[str, ...], phases: Callable) -> Kind:
+def _many(
+    fit_many: Callable[[Sequence[Fit]], list[Estimator]],
+    settings: tuple[str, ...],
+    phases: Callable[[Mapping], tuple[Phase, ...]],
+    architecture: Callable[[Mapping], Architecture],
+) -> Kind:
     """A kind that fits one as it fits many."""
-    return Kind(lambda job: fit_many([job])[0], settings, phases, fit_many)
+    return Kind(lambda job: fit_many([job])[0], settings, phases, fit_many, architecture)
 
 
 def _baseline(name: str) -> Kind:
@@ -210,9 +232,11 @@ def _baseline(name: str) -> Kind:
 _NAMES = tuple(dict.fromkeys(phase.name for plan in PLANS.values() for phase in plan.phases))
 
 KINDS: dict[str, Kind] = {
-    "pdae": _many(partial(_fitted, _pdae_of), (*_FRAME, "plan", "steps", *_NAMES), staged),
-    "density_ratio": _many(partial(_tilted, _density_ratio_of), (*_FRAME, *_PHASE), represented),
-    "tilting": _many(_tilting, (*_FRAME, "steps", "on", *(phase.name for phase in STAGED[:-1])), charted),
+    "pdae": _many(partial(_fitted, _pdae_of), (*_FRAME, "plan", "steps", *_NAMES), staged, _planned),
+    "density_ratio": _many(partial(_tilted, _density_ratio_of), (*_FRAME, *_PHASE), represented, lambda _: DIRECT),
+    "tilting": _many(
+        _tilting, (*_FRAME, "steps", "on", *(phase.name for phase in STAGED[:-1])), charted, lambda _: Architecture()
+    ),
     **{name: _baseline(name) for name in BASELINES},
 }
 
