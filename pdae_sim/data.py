@@ -124,12 +124,12 @@ class PerturbationData:
         zero = np.flatnonzero((self.labels == 0).all(axis=1))
         return int(zero[0]) if zero.size else 0
 
-    @property
+    @cached_property
     def train(self) -> PerturbationData:
-        """The environments that are not held out."""
-        return self.select(~self.held_out)
+        """The environments that are not held out, selected once however many estimators ask."""
+        return self.select(~self.held_out) if self.held_out.any() else self
 
-    @property
+    @cached_property
     def test(self) -> PerturbationData:
         """The held-out environments."""
         return self.select(self.held_out)
