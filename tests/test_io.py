@@ -386,7 +386,8 @@ class TestInterrupts:
         ("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)], ids=["INT", "TERM"]
     )
     def test_one_that_comes_during_a_write_is_heeded_at_its_end_and_nothing_is_left(self, tmp_path, number, raised):
-        before, reached = signal.getsignal(number), []
+        heeded = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL  # not so in a background job
+        at_first, reached = signal.signal(number, heeded), []
 
         def write():
             with files.whole_file(tmp_path / "a.txt") as temporary:
@@ -394,11 +395,24 @@ class TestInterrupts:
                 signal.raise_signal(number)
                 reached.append(temporary.write_text("whole"))
 
-        with pytest.raises(raised):
-            write()
+        try:
+            with pytest.raises(raised):
+                write()
+            assert signal.getsignal(number) is heeded
+        finally:
+            signal.signal(number, at_first)
         assert reached
         assert not list(tmp_path.iterdir())
-        assert signal.getsignal(number) is before
+
+    def test_one_that_is_ignored_stays_so(self, tmp_path):
+        at_first = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            with files.whole_file(tmp_path / "a.txt") as temporary:
+                signal.raise_signal(signal.SIGINT)
+                temporary.write_text("whole")
+        finally:
+            signal.signal(signal.SIGINT, at_first)
+        assert (tmp_path / "a.txt").read_text() == "whole"
 
     def test_a_write_without_one_is_whole_and_sweeps_up_what_was_left_long_ago(self, tmp_path):
         old, young = tmp_path / ".a.txt.old.txt", tmp_path / ".a.txt.young.txt"
