@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -82,6 +83,10 @@ class Cells:
     def _pool(self, r: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows and environments of all cells of a replicate."""
         if ("pool", r) not in self._epochs:
-            environments = np.repeat(np.arange(len(self.rows[r])), [len(rows) for rows in self.rows[r]])
-            self._epochs["pool", r] = np.concatenate(self.rows[r]), environments
+            self._epochs["pool", r] = by_environment(self.rows[r])
         return self._epochs["pool", r]
+
+
+def by_environment(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of all cells, environment by environment, and the environment of each."""
+    return np.concatenate(rows), np.repeat(np.arange(len(rows)), [len(r) for r in rows])

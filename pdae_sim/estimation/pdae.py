@@ -13,7 +13,7 @@ from pdae_sim import _random
 from pdae_sim._checks import InputError, between, matrix, whole
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation import persistence
-from pdae_sim.estimation.batches import Cells
+from pdae_sim.estimation.batches import Cells, by_environment
 from pdae_sim.estimation.networks import Architecture, Network
 from pdae_sim.estimation.plans import PUBLISHED, STAGED, check_plan, shortened
 from pdae_sim.estimation.scaling import LabelScaling, Scaling
@@ -127,7 +127,7 @@ class PDAE:
         self._network.load_state_dict(state)
         internal = self._network.shift.detach()[0].cpu().numpy().astype(np.float64)
         self.perturbation_matrix_ = self._label_scaling.matrix(internal, self.train_labels_)
-        order, environment = by_environment(data)
+        order, environment = by_environment(data.rows_by_environment)
         latents = self._in_parts(self._network.encoder, self._scaling.forward(data.x[order]))
         self._base = latents - (self.train_labels_ @ self.perturbation_matrix_.T)[environment]
         self._base_environment = environment
@@ -319,12 +319,6 @@ def cells_of(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> Cells:
     x = parts[0] if len(parts) == 1 else torch.cat(parts)
     roots = tuple(_random.child(_random.seed_sequence(model.random_state), "training") for model in models)
     return Cells(x.to(device), torch.tensor(labels, dtype=torch.float32, device=device), tuple(rows), roots)
-
-
-def by_environment(data: PerturbationData) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of all cells, environment by environment, and the environment of each."""
-    rows = data.rows_by_environment
-    return np.concatenate(rows), np.repeat(np.arange(len(rows)), [len(r) for r in rows])
 
 
 def canonical(data: PerturbationData) -> PerturbationData:

@@ -25,6 +25,9 @@ STAGED = (
 """The default: a chart of the manifold of cells; latents and Ŵ by the likelihood of its coordinates and the density
 ratios between environments; then the decoder for these latents."""
 
+LATENTS = STAGED[:-1]
+"""The part of the default that learns encoder and Ŵ."""
+
 REPRESENT = (
     Phase("represent", 1500, {"density_ratio": 1.0, "prior": 2.0}, ("encoder", "shift"), cells=256, learning_rate=1e-2),
 )

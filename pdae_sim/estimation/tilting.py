@@ -16,7 +16,7 @@ from pdae_sim._random import seed_sequence, stream
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.baselines import Label
 from pdae_sim.estimation.pdae import PDAE
-from pdae_sim.estimation.plans import STAGED
+from pdae_sim.estimation.plans import LATENTS
 
 
 class Tilting:
@@ -34,7 +34,7 @@ class Tilting:
     def fit(self, data: PerturbationData) -> Tilting:
         """Take g and Ŵ from the representation, or learn them, and encode the training cells."""
         self._train = train = data.train
-        model = self.representation or PDAE(phases=STAGED[:2], random_state=self.random_state).fit(train)
+        model = self.representation or PDAE(phases=LATENTS, random_state=self.random_state).fit(train)
         self._W, self._z = model.perturbation_matrix_, model.encode(train.x)
         shifts = train.labels @ self._W.T
         logits = self._z @ shifts.T - 0.5 * (shifts**2).sum(1)

@@ -190,6 +190,7 @@ class _Stretch:
         self.clips = torch.tensor([p.clip for p in phases]).to(x)
         self.rate = max(p.learning_rate for p in phases)
         self.slowness = torch.tensor([p.learning_rate / self.rate if self.rate else 1.0 for p in phases]).to(x)
+        self.same_rate = len({p.learning_rate for p in phases}) == 1
         self.generators = [torch.Generator(device=x.device) for _ in phases]
         self.optimiser = _optimiser(network, phases, state)
         self.moved = [p for group in self.optimiser.param_groups for p in group["params"]]
@@ -237,7 +238,7 @@ class _Stretch:
         factor = cosine(step, self.phase.steps) if self.phase.schedule == "cosine" else 1.0
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate * factor
-        if bool((self.slowness == 1.0).all()):
+        if self.same_rate:
             self.optimiser.step()
             return
         before = [p.detach().clone() for p in self.moved]

@@ -62,8 +62,6 @@ def _judging_seconds(task: Mapping, n_test: Iterable[int]) -> float:
 
 def _training_seconds(declared: Mapping, sizes: Sizes) -> float:
     settings = settings_of(declared)
-    if settings.get("on"):
-        return 0.0
     n_latents = settings.get("n_latents", sizes.n_latents) + settings.get("extra_latents", 0)
     phases = kind_of(declared["kind"]).phases(settings)
     return sum(_phase_seconds(phase, sizes.n_environments, n_latents) for phase in phases)

@@ -14,7 +14,7 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.baselines import BASELINES, Estimator
 from pdae_sim.estimation.networks import Architecture
 from pdae_sim.estimation.pdae import PDAE
-from pdae_sim.estimation.plans import DIRECT, PLANS, REPRESENT, STAGED, check_plan, shortened
+from pdae_sim.estimation.plans import DIRECT, LATENTS, PLANS, REPRESENT, check_plan, shortened
 from pdae_sim.estimation.replicates import fit_replicates
 from pdae_sim.estimation.tilting import Tilting
 from pdae_sim.estimation.training import Phase
@@ -154,7 +154,7 @@ def charted(settings: Mapping) -> tuple[Phase, ...]:
         if len(settings) > 1:
             raise InputError("on takes the latents of another estimator as they are; leave out all other settings")
         return ()
-    return _each_changed(shortened(STAGED[:-1], settings.get("steps")), settings)
+    return _each_changed(shortened(LATENTS, settings.get("steps")), settings)
 
 
 def represented(settings: Mapping) -> tuple[Phase, ...]:
@@ -235,7 +235,7 @@ KINDS: dict[str, Kind] = {
     "pdae": _many(partial(_fitted, _pdae_of), (*_FRAME, "plan", "steps", *_NAMES), staged, _planned),
     "density_ratio": _many(partial(_tilted, _density_ratio_of), (*_FRAME, *_PHASE), represented, lambda _: DIRECT),
     "tilting": _many(
-        _tilting, (*_FRAME, "steps", "on", *(phase.name for phase in STAGED[:-1])), charted, lambda _: Architecture()
+        _tilting, (*_FRAME, "steps", "on", *(phase.name for phase in LATENTS)), charted, lambda _: Architecture()
     ),
     **{name: _baseline(name) for name in BASELINES},
 }
