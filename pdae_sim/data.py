@@ -149,7 +149,7 @@ class PerturbationData:
         kept = position[self.environment] >= 0
         return replace(
             self,
-            x=self.x[kept],
+            x=self.x if kept.all() else self.x[kept],
             labels=self.labels[chosen],
             environment=position[self.environment[kept]],
             held_out=self.held_out[chosen],

@@ -25,6 +25,7 @@ from torch.autograd.function import once_differentiable
 from pdae_sim._checks import InputError, between, matrix
 
 _BLOCK_ELEMENTS = 2**19  # pairs held at once, over all batches: 2–4 MiB, within a core's cache
+_REPAIRED_ELEMENTS = 2**20  # coordinates of differences held at once
 _DIRECT_DIMENSION = 3  # up to here differences are as cheap as a matrix product
 _CANCELLED = {torch.float32: 2e-3, torch.float64: 1e-6}  # ‖x−y‖² below this share of ‖x‖²+‖y‖² is recomputed
 
@@ -125,7 +126,11 @@ def distance_sum(x: torch.Tensor, y: torch.Tensor | None = None, *, beta: float 
     """
     lead = x.shape[:-2]
     x = x.reshape(-1, *x.shape[-2:])
-    y = x if y is None else y.reshape(-1, *y.shape[-2:])
+    y = None if y is None else y.reshape(-1, *y.shape[-2:])
+    if x.shape[-1] > _DIRECT_DIMENSION:  # what lies far from the origin would cancel in a product
+        centre = (x if y is None else y).detach().mean(1, keepdim=True)
+        x, y = x - centre, None if y is None else y - centre
+    y = x if y is None else y
     return _DistanceSum.apply(x, y, beta, y is x).reshape(lead)
 
 
@@ -229,8 +234,10 @@ def _repair(squared, x, y, x_norm, y_norm) -> None:
     share = _CANCELLED[x.dtype]
     if squared.min() >= share * (x_norm.max() + y_norm.max()):
         return
-    b, i, j = (squared <= share * (x_norm[:, :, None] + y_norm[:, None, :])).nonzero(as_tuple=True)
-    squared[b, i, j] = (x[b, i] - y[b, j]).square_().sum(-1)
+    near = (squared <= share * (x_norm[:, :, None] + y_norm[:, None, :])).nonzero(as_tuple=True)
+    pairs = max(_REPAIRED_ELEMENTS // x.shape[-1], 1)  # all pairs are near while a decoder still gives one point
+    for b, i, j in zip(*(part.split(pairs) for part in near), strict=True):
+        squared[b, i, j] = (x[b, i] - y[b, j]).square_().sum(-1)
 
 
 def _self_mean(x: torch.Tensor, beta: float, unbiased: bool, name: str) -> torch.Tensor:

@@ -27,8 +27,8 @@ def step(n_noise: int = 0, beta: float = 1.0, cells: int = 5, dtype: torch.dtype
 
 
 @torch.no_grad()
-def naive_perturbation(s: Step) -> float:
-    """Triple loop over targets, samples and pairs, cell by cell."""
+def naive_perturbation(s: Step, *, own: bool = False) -> float:
+    """Triple loop over targets, samples and pairs, cell by cell; with a cell's own reconstruction or without."""
     network, E, b = s.network, *s.x.shape[1:3]
     x, labels = s.x[0], s.labels[0]
     losses = []
@@ -41,7 +41,7 @@ def naive_perturbation(s: Step) -> float:
             torch.dist(x[h, j], value) ** s.beta
             for (e, i), value in simulated.items()
             for j in range(b)
-            if not (e == h and i == j)
+            if own or not (e == h and i == j)
         ]
         within = [
             torch.dist(u, v) ** s.beta for (p, u), (q, v) in itertools.product(simulated.items(), repeat=2) if p != q
@@ -54,6 +54,14 @@ def naive_perturbation(s: Step) -> float:
 def test_perturbation_loss_equals_the_triple_loop(beta):
     s = step(beta=beta)
     assert float(TERMS["perturbation"](s).detach()) == pytest.approx(naive_perturbation(s), rel=1e-10)
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0, 1.6])
+def test_the_loss_over_all_pairs_compares_a_cell_with_its_own_reconstruction_too(beta):
+    s = step(beta=beta)
+    found = float(TERMS["all_pairs"](s).detach())
+    assert found == pytest.approx(naive_perturbation(s, own=True), rel=1e-10)
+    assert found != pytest.approx(naive_perturbation(s), rel=1e-3)
 
 
 def test_a_cell_is_not_compared_with_its_own_reconstruction():
@@ -111,6 +119,17 @@ def test_reconstruction_leaves_the_encoder_alone_and_autoencoding_does_not():
         TERMS[term](s).backward()
         grads = [p.grad for p in s.network.encoder.parameters()]
         assert any(g is not None and g.abs().sum() > 0 for g in grads) is moves
+
+
+def test_an_encoder_that_folds_cells_cannot_have_inversion_small():
+    x = torch.linspace(-2, 2, 9, dtype=torch.float64)[None, None, :, None]
+    z = {"plain": x, "folded": x.abs()}
+    network = Network((1, 1, 1), Architecture(depth=0), [torch.Generator()]).double()
+    network.decoder.network.begin_linear(torch.ones(1, 1, 1, dtype=torch.float64))
+    zeros = torch.zeros(1, 1, 1, dtype=torch.float64)
+    found = {name: TERMS["inversion"](Step(network, x, zeros, x, value, zeros, 1.0, [])) for name, value in z.items()}
+    assert float(found["plain"].detach()) == pytest.approx(0.0, abs=1e-12)
+    assert float(found["folded"].detach()) == pytest.approx(float((x - x.abs()).square().mean()))
 
 
 def test_stochastic_reconstruction_uses_two_noise_draws():

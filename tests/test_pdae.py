@@ -259,7 +259,7 @@ def test_bad_settings_are_refused_by_name(fields, words):
         ({}, "steps need a term with a weight above 0"),
         ({"weights": {"prior": 1.0}, "learns": ()}, "and a part that learns"),
         ({"weights": {"density_ratio": 1.0}, "learns": ("decoder",)}, "of which none learns"),
-        ({"weights": {"perturbation": 1.0}, "settle": True}, "settle would move the latents under the decoder"),
+        ({"weights": {"perturbation": 1.0}, "held_out": 0.6}, "held_out must be between 0 and 0.5; received 0.6"),
     ],
 )
 def test_phases_that_cannot_learn_are_refused(fields, words):
@@ -307,7 +307,7 @@ def test_softplus_output_is_non_negative_in_the_units_of_the_data(simulation):
 def test_the_joint_plan_runs_and_its_weights_are_recorded(simulation):
     phases = tuple(replace(phase, steps=5, cells=8) for phase in JOINT)
     fitted = quick(phases=phases).fit(simulation.data)
-    assert {"perturbation", "reconstruction", "prior"} <= set(fitted.history_[-1])
+    assert {"perturbation", "autoencoding", "prior"} <= set(fitted.history_[-1])
 
 
 def test_many_environments_take_part_in_turns():
@@ -321,7 +321,7 @@ def test_many_environments_take_part_in_turns():
 def test_the_published_preset_has_the_published_settings():
     model = PDAE.published(101)
     (phase,) = model.phases
-    assert phase.weights == {"perturbation": 10.0, "reconstruction": 0.1, "pooled_prior": 1e-4, "sparsity": 1e-4}
+    assert phase.weights == {"all_pairs": 10.0, "reconstruction": 0.1, "pooled_prior": 1e-4, "sparsity": 1e-4}
     assert (phase.cells, phase.sampling, phase.schedule, phase.learning_rate) == (128, "cells", "constant", 1e-4)
     shape = model.architecture
     assert (shape.hidden, shape.activation, shape.output) == ((512, 256, 256, 128), "elu", "softplus")
@@ -331,7 +331,7 @@ def test_the_published_preset_has_the_published_settings():
 def test_the_published_plan_fits_counts_and_never_predicts_below_zero(simulation):
     data = replace(simulation.data, x=np.exp(simulation.data.x))
     fitted = PDAE.published(2, steps=5).fit(data)
-    assert {"perturbation", "reconstruction", "pooled_prior", "sparsity"} <= set(fitted.history_[-1])
+    assert {"all_pairs", "reconstruction", "pooled_prior", "sparsity"} <= set(fitted.history_[-1])
     assert (fitted.sample("A+B", 50, rng=0) >= 0).all()
 
 

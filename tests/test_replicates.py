@@ -11,9 +11,10 @@ import torch
 from pdae_sim import PDAE, LinearLatentModel, Simulator
 from pdae_sim._checks import InputError
 from pdae_sim.estimation.networks import Architecture
+from pdae_sim.estimation.pdae import begun
 from pdae_sim.estimation.plans import JOINT, PUBLISHED_SMALL, REPRESENT, STAGED
 from pdae_sim.estimation.replicates import fit_replicates
-from pdae_sim.estimation.settling import _frame
+from pdae_sim.estimation.settling import _frame, settle
 from pdae_sim.estimation.training import TrainingError
 
 SMALL = Architecture(width=16)
@@ -47,7 +48,7 @@ def test_probes_and_decoder_noise_are_a_replicate_s_own(settings):
 def test_a_replicate_is_what_it_is_alone(phases, charted):
     short = tuple(replace(phase, steps=15, cells=16) for phase in phases)
     settings = {"phases": short, "architecture": replace(SMALL, charted=charted)}
-    data = [data_of(0), data_of(1, cells=60), data_of(0)]
+    data = [data_of(0), data_of(1, cells=86), data_of(0)]
     together = fit_replicates([PDAE(2, random_state=seed, **settings) for seed in (0, 1, 5)], data)
     for model, each in zip(together, data, strict=True):
         alone = PDAE(2, random_state=model.random_state, **settings).fit(each)
@@ -59,9 +60,15 @@ def test_a_replicate_is_what_it_is_alone(phases, charted):
     assert not np.allclose(together[0].encode(x), together[2].encode(x), atol=10 * TOLERANCE)
 
 
+def test_replicates_that_would_keep_out_other_numbers_of_cells_are_refused():
+    models = [PDAE(2, architecture=SMALL, phases=QUICK, random_state=seed) for seed in (0, 1)]
+    with pytest.raises(InputError, match=r"replicates must keep out as many cells .* received \[6, 8\]"):
+        fit_replicates(models, [data_of(0), data_of(1, cells=60)])
+
+
 def test_rates_and_weights_are_a_replicate_s_own():
     data, slow = data_of(0), tuple(replace(phase, learning_rate=1e-3) for phase in QUICK)
-    heavy = (QUICK[0], replace(QUICK[1], weights={"likelihood": 0.5, "density_ratio": 2.0}), QUICK[2])
+    heavy = (QUICK[0], replace(QUICK[1], weights={"likelihood": 0.5, "density_ratio": 2.0, "inversion": 0.1}), QUICK[2])
     clipped = tuple(replace(phase, clip=0.01) for phase in QUICK)
     plans = (QUICK, slow, heavy, clipped)
     together = fit_replicates([PDAE(2, architecture=SMALL, phases=p) for p in plans], [data] * 4)
@@ -117,6 +124,23 @@ class TestSettling:
         within = np.concatenate([base[data.environment == e] - means[e] for e in range(3)])
         np.testing.assert_allclose(within.T @ within / (len(base) - 3), np.eye(2), atol=1e-4)
         np.testing.assert_allclose(means, 0, atol=1e-4)  # as many free shifts as conditions
+
+    @pytest.mark.parametrize("n_noise", [0, 2])
+    def test_the_decoder_follows_the_latents(self, n_noise):
+        data = data_of(3, cells=200).train
+        shape = replace(SMALL, n_noise=n_noise)
+        model = PDAE(2, architecture=shape, phases=[replace(QUICK[0], steps=3, settle=False)])
+        data = model.frame(data)
+        network, cells = begun([model], [data])
+
+        def rebuilt():
+            with torch.no_grad():
+                return network.decoder(network.encoder(cells.x[None]), [torch.Generator().manual_seed(0)])
+
+        before, latents = rebuilt(), network.encoder(cells.x[None]).detach()
+        settle(network, cells)
+        assert not torch.allclose(network.encoder(cells.x[None]), latents, atol=0.1)
+        torch.testing.assert_close(rebuilt(), before, atol=1e-4, rtol=1e-4)
 
     def test_the_regression_weighs_conditions_by_their_cells_and_takes_any_labels(self):
         rng = np.random.default_rng(0)

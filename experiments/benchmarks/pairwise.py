@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import torch
 
-from pdae_sim.estimation.networks import Network
+from pdae_sim.estimation.networks import Generators, Network
 
 
-def pairwise_loss(network: Network, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def pairwise_loss(
+    network: Network, x: torch.Tensor, labels: torch.Tensor, generators: Generators | None = None
+) -> torch.Tensor:
     """The loss of one batch.
 
     Args:
         network: Encoder, decoder and Ŵ.
         x: (B, d_X) cells.
         labels: (B, K) the label of each cell.
+        generators: One source of the decoder's noise, if it draws any.
     """
     B = len(x)
     shifts = network.shifts(labels[None])  # (1, B, d_Z), a bank of one
     base = network.encoder(x[None]) - shifts
-    simulated = network.decoder(base[:, None] + shifts[:, :, None], None)[0]  # (target B, source B, d_X)
+    simulated = network.decoder(base[:, None] + shifts[:, :, None], generators)[0]  # (target B, source B, d_X)
     cross = torch.linalg.vector_norm(simulated - x[:, None], dim=-1)
     within = torch.cdist(simulated, simulated)
     off_diagonal = 1 - torch.eye(B)

@@ -14,6 +14,7 @@ from pdae_sim.analysis.span import check_span
 from pdae_sim.cli.options import Device, File, Force, Json, Model, Out, Quiet, Seed
 from pdae_sim.cli.output import Output
 from pdae_sim.data import PerturbationData
+from pdae_sim.estimation.networks import PRECISIONS
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.persistence import check_place
 from pdae_sim.estimation.plans import PLANS, shortened
@@ -31,6 +32,7 @@ def fit(
     plan: Annotated[str, typer.Option(help=f"{', '.join(COMPLETE)}.")] = "staged",
     steps: Annotated[int | None, typer.Option(min=1, help="Gradient steps of each phase.")] = None,
     device: Device = "cpu",
+    precision: Annotated[str, typer.Option(help="float32; bfloat16 halves activations on CUDA.")] = "float32",
     seed: Seed = 0,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -40,9 +42,11 @@ def fit(
     output = Output.started(as_json, quiet)
     check_place(out, force=force)
     choice("--plan", plan, COMPLETE)
+    choice("--precision", precision, PRECISIONS)
     data = PerturbationData.read(file)
     phases, architecture = shortened(PLANS[plan].phases, steps), PLANS[plan].architecture
-    model = PDAE(latents, architecture=architecture, phases=phases, random_state=seed, device=checked_device(device))
+    runs = {"random_state": seed, "device": checked_device(device), "precision": precision}
+    model = PDAE(latents, architecture=architecture, phases=phases, **runs)
     checkpoint = out.parent / f".{out.name}.checkpoint"
     with naming(file), output.fitting(phases) as on_step:
         model.fit(data, checkpoint=checkpoint, on_step=on_step)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 import torch
 
 from pdae_sim import _random
+from pdae_sim._checks import InputError
+
+_HELD_OUT = 4096
+"""Cells kept out of training in all, at most, so that to look at them costs little."""
 
 
 class Drawn(Protocol):
@@ -49,6 +53,32 @@ class Cells:
         picked = torch.from_numpy(np.stack([rows for rows, _ in drawn])).to(self.x.device)
         chosen = torch.from_numpy(np.stack([environments for _, environments in drawn])).to(self.labels.device)
         return self.x[picked], self.labels.gather(1, chosen[..., None].expand(-1, -1, self.labels.shape[2]))
+
+    def parted(self, share: float) -> tuple[Cells, tuple[torch.Tensor, torch.Tensor] | None]:
+        """These cells without a share of them, and the cells (R, E, b, d_X) and labels (R, E, K) of that share.
+
+        Every environment gives as many, at most a share of the smallest and some thousands in all; none is given, and
+        all cells stay, where that is fewer than two of each.
+
+        Raises:
+            InputError: If replicates differ in how many they would give.
+        """
+        numbers = {kept_out(share, min(len(rows) for rows in each), len(each)) for each in self.rows}
+        if len(numbers) > 1:
+            raise InputError(
+                f"replicates must keep out as many cells of each environment; received {sorted(numbers)}; "
+                "set held_out=0 or fit them one by one"
+            )
+        (b,) = numbers
+        if not b:
+            return self, None
+        orders = [
+            [rows[_random.stream(root, "held out", e).permutation(len(rows))] for e, rows in enumerate(each)]
+            for each, root in zip(self.rows, self.roots, strict=True)
+        ]
+        kept = torch.from_numpy(np.stack([[rows[:b] for rows in each] for each in orders])).to(self.x.device)
+        rest = tuple(tuple(np.sort(rows[b:]) for rows in each) for each in orders)
+        return replace(self, rows=rest, _epochs={}), (self.x[kept], self.labels)
 
     def _cells(self, phase: Drawn, r: int, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows (E', b) and environments (E',) of one replicate."""
@@ -90,3 +120,9 @@ class Cells:
 def by_environment(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """The rows of all cells, environment by environment, and the environment of each."""
     return np.concatenate(rows), np.repeat(np.arange(len(rows)), [len(r) for r in rows])
+
+
+def kept_out(share: float, fewest: int, n_environments: int) -> int:
+    """Cells that each environment gives up where the smallest has `fewest`: a share of those, and few in all."""
+    b = min(int(share * fewest), max(_HELD_OUT // n_environments, 2))
+    return b if b >= 2 else 0

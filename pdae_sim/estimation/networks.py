@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,6 +19,9 @@ from torch.nn import functional
 from pdae_sim._checks import at_least, choice, whole
 
 Generators = Sequence[torch.Generator]
+
+PRECISIONS = ("float32", "bfloat16")
+"""Of the products inside networks while they train; parameters, losses and predictions are float32 in any case."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class Architecture:
         skip: Add a linear map from input to output.
         n_noise: Noise coordinates fed to the decoder beside z; 0 is a deterministic decoder.
         noise_scale: Their standard deviation.
+        own_noise: Besides, every observed coordinate has a noise of its own, with a spread that is a function of z:
+            what counts have, gene by gene, and few noise coordinates cannot give.
         output: ``linear`` or ``softplus`` (non-negative in the units of the data's own scale, centre not removed).
         widths: Units of the encoder's hidden layers one by one, in place of `width` and `depth`; the decoder has them
             in reverse.
@@ -69,6 +75,7 @@ class Architecture:
     skip: bool = True
     n_noise: int = 0
     noise_scale: float = 1.0
+    own_noise: bool = False
     output: str = "linear"
     widths: tuple[int, ...] | None = None
     charted: bool = True
@@ -82,6 +89,11 @@ class Architecture:
         choice("output", self.output, ("linear", "softplus"))
         if self.widths is not None:
             object.__setattr__(self, "widths", tuple(whole("widths", width) for width in self.widths))
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether the decoder draws noise."""
+        return self.n_noise > 0 or self.own_noise
 
     @property
     def hidden(self) -> tuple[int, ...]:
@@ -106,9 +118,17 @@ class MLP(nn.Module):
         skips = shape.skip and len(pairs) > 1
         self.skip = _uniform((sizes[0], sizes[-1]), sizes[0], generators) if skips else None
         self._activation = ACTIVATIONS[shape.activation]
+        self.lowered = False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(R, …, n_in) to (R, …, n_out)."""
+        """(R, …, n_in) to (R, …, n_out); where `lowered`, products are taken in bfloat16 and the result is float32."""
+        if not self.lowered:
+            return self._value(x)
+        with torch.autocast(x.device.type, torch.bfloat16):
+            y = self._value(x)
+        return y.float()
+
+    def _value(self, x: torch.Tensor) -> torch.Tensor:
         rows = _rows(x)
         h = rows
         for weight, bias in self._hidden():
@@ -138,6 +158,14 @@ class MLP(nn.Module):
         self.biases[-1].copy_((self.biases[-1] - offset[:, None]) @ matrix)
         for weight in (self.weights[-1], *([] if self.skip is None else [self.skip])):
             weight.copy_(weight @ matrix)
+
+    @torch.no_grad()
+    def precompose(self, matrix: torch.Tensor, offset: torch.Tensor) -> None:
+        """Let the first inputs u enter as u @ matrix + offset, for matrix (R, n, n) and offset (R, n)."""
+        n, skipped = matrix.shape[-1], [] if self.skip is None else [(self.skip, self.biases[-1])]
+        for weight, bias in [(self.weights[0], self.biases[0]), *skipped]:
+            bias.add_(offset[:, None] @ weight[:, :n])
+            weight[:, :n] = matrix @ weight[:, :n]
 
     @torch.no_grad()
     def begin_linear(self, matrix: torch.Tensor) -> None:
@@ -184,18 +212,23 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """f̂(z, ε'): an MLP on z and fresh noise."""
+    """f̂(z, ε'): an MLP on z and fresh noise; coordinates with noise of their own are u(z) + softplus(v(z)) ε'."""
 
     def __init__(self, n_latents: int, n_observed: int, shape: Architecture, generators: Generators) -> None:
         super().__init__()
         self.n_noise, self.noise_scale, self.positive = shape.n_noise, shape.noise_scale, shape.output == "softplus"
-        self.network = MLP([n_latents + shape.n_noise, *reversed(shape.hidden), n_observed], shape, generators)
+        self.own_noise, self.stochastic = shape.own_noise, shape.stochastic
+        n_outputs = n_observed * (1 + shape.own_noise)
+        self.network = MLP([n_latents + shape.n_noise, *reversed(shape.hidden), n_outputs], shape, generators)
 
     def forward(self, z: torch.Tensor, generators: Generators | None) -> torch.Tensor:
         """Cells (R, …, d_X) of latents (R, …, d_Z)."""
         if self.n_noise:
             z = torch.cat([z, self.noise_scale * normal((*z.shape[1:-1], self.n_noise), generators, z)], -1)
         x = self.network(z)
+        if self.own_noise:
+            x, spread = x.chunk(2, -1)
+            x = torch.addcmul(x, functional.softplus(spread), normal(x.shape[1:], generators, x))
         return functional.softplus(x) if self.positive else x
 
 
@@ -206,10 +239,19 @@ class Network(nn.Module):
         sizes: d_X, d_Z and K.
         shape: Shapes of the networks.
         generators: One source of starting values for each replicate.
+        precision: One of `PRECISIONS`, inside `lowered`.
     """
 
-    def __init__(self, sizes: tuple[int, int, int], shape: Architecture, generators: Generators) -> None:
+    def __init__(
+        self,
+        sizes: tuple[int, int, int],
+        shape: Architecture,
+        generators: Generators,
+        *,
+        precision: str = "float32",
+    ) -> None:
         super().__init__()
+        self.precision = precision
         d_X, d_Z, K = sizes
         self.encoder = Encoder(d_X, d_Z, shape, generators)
         self.decoder = Decoder(d_Z, d_X, shape, generators)
@@ -227,6 +269,18 @@ class Network(nn.Module):
             "shift": [self.shift],
             "decoder": list(self.decoder.parameters()),
         }
+
+    @contextmanager
+    def lowered(self) -> Iterator[None]:
+        """Inside, values of the networks are taken in `precision`; tangents and losses in float32 all the same."""
+        networks = [module for module in self.modules() if isinstance(module, MLP)]
+        for network in networks:
+            network.lowered = self.precision == "bfloat16"
+        try:
+            yield
+        finally:
+            for network in networks:
+                network.lowered = False
 
     def replicate(self, r: int) -> dict[str, torch.Tensor]:
         """The state of one replicate, as that of a bank of one."""

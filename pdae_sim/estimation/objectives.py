@@ -78,9 +78,7 @@ def perturbation(step: Step) -> torch.Tensor:
 
     mean over h of  E‖x_h − x_{e→h}‖^β − ½ E‖x_{e→h} − x'_{e'→h}‖^β,  over distinct samples.
     """
-    pooled = step.base.flatten(1, 2)  # (R, E b, d_Z)
-    simulated = step.decode(pooled[:, None] + step.shifts[:, :, None])  # (R, E, E b, d_X)
-    return perturbation_energy(step.x, simulated, step.beta).mean(1)
+    return perturbation_energy(step.x, _everywhere(step), step.beta).mean(1)
 
 
 def perturbation_energy(x: torch.Tensor, simulated: torch.Tensor, beta: float) -> torch.Tensor:
@@ -90,10 +88,32 @@ def perturbation_energy(x: torch.Tensor, simulated: torch.Tensor, beta: float) -
     """
     E, b = x.shape[1:3]
     own = simulated.unflatten(2, (E, b)).diagonal(dim1=1, dim2=2).movedim(-1, 1)  # (R, E, b, d_X)
-    n = E * b
     cross = distance_sum(simulated, x, beta=beta) - paired_distances(own, x, beta=beta).sum(-1)
-    within = distance_sum(simulated, beta=beta)
-    return cross / (n * b - b) - 0.5 * within / (n * (n - 1))
+    return cross / (E * b * b - b) - 0.5 * _spread(simulated, beta)
+
+
+def all_pairs(step: Step) -> torch.Tensor:
+    """The perturbation term as published: a cell is compared with its own reconstruction too.
+
+    Those pairs, one in E b, make the score a little optimistic; but beside a reconstruction that does not move the
+    encoder they alone ask it to keep what tells cells apart, and without them Ŵ and latents decay as training goes on.
+    """
+    simulated = _everywhere(step)
+    E, b = step.x.shape[1:3]
+    cross = distance_sum(simulated, step.x, beta=step.beta) / (E * b * b)
+    return (cross - 0.5 * _spread(simulated, step.beta)).mean(1)
+
+
+def _everywhere(step: Step) -> torch.Tensor:
+    """(R, E, E b, d_X) every cell of the batch under every environment's label."""
+    pooled = step.base.flatten(1, 2)
+    return step.decode(pooled[:, None] + step.shifts[:, :, None])
+
+
+def _spread(simulated: torch.Tensor, beta: float) -> torch.Tensor:
+    """(R, E) mean distance of distinct cells."""
+    n = simulated.shape[2]
+    return distance_sum(simulated, beta=beta) / (n * (n - 1))
 
 
 def reconstruction(step: Step) -> torch.Tensor:
@@ -104,6 +124,14 @@ def reconstruction(step: Step) -> torch.Tensor:
 def autoencoding(step: Step) -> torch.Tensor:
     """The reconstruction term that moves the encoder too."""
     return _reconstruction(step, step.z)
+
+
+def inversion(step: Step) -> torch.Tensor:
+    """E‖x − f̂(g(x), ε)‖², which an encoder that folds the manifold of cells cannot have small.
+
+    Squared, so that it leaves the latents alone where the decoder inverts them.
+    """
+    return (step.x - step.decode(step.z)).square().sum(-1).mean((1, 2))
 
 
 def prior(step: Step) -> torch.Tensor:
@@ -209,8 +237,10 @@ def log_volume(h: MLP, y: torch.Tensor, generators: Generators) -> tuple[torch.T
 
 TERMS: dict[str, Callable[[Step], torch.Tensor]] = {
     "perturbation": perturbation,
+    "all_pairs": all_pairs,
     "reconstruction": reconstruction,
     "autoencoding": autoencoding,
+    "inversion": inversion,
     "prior": prior,
     "pooled_prior": pooled_prior,
     "moments": moments,
@@ -224,6 +254,6 @@ TERMS: dict[str, Callable[[Step], torch.Tensor]] = {
 def _reconstruction(step: Step, z: torch.Tensor) -> torch.Tensor:
     first = step.decode(z)
     fit = paired_distances(first, step.x, beta=step.beta).mean((1, 2))
-    if not step.network.decoder.n_noise:
+    if not step.network.decoder.stochastic:
         return fit
     return fit - 0.5 * paired_distances(first, step.decode(z), beta=step.beta).mean((1, 2))

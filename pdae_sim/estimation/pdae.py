@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -10,16 +11,18 @@ import numpy as np
 import torch
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, between, matrix, whole
+from pdae_sim._checks import InputError, between, choice, matrix, whole
 from pdae_sim.data import PerturbationData
-from pdae_sim.estimation import persistence
+from pdae_sim.estimation import memory, persistence
 from pdae_sim.estimation.batches import Cells, by_environment
-from pdae_sim.estimation.networks import Architecture, Network
+from pdae_sim.estimation.networks import PRECISIONS, Architecture, Network
 from pdae_sim.estimation.plans import PUBLISHED, STAGED, check_plan, shortened
-from pdae_sim.estimation.scaling import LabelScaling, Scaling
+from pdae_sim.estimation.scaling import LabelScaling, Scaling, block_rows, blocks
 from pdae_sim.estimation.settling import begin
 from pdae_sim.estimation.training import Phase, Progress, train
 from pdae_sim.labels import LabelSpace
+
+log = logging.getLogger(__name__)
 
 
 class PDAE:
@@ -34,6 +37,9 @@ class PDAE:
         beta: Exponent of the energy terms, in (0, 2).
         random_state: Seed; the same seed, data and number of threads give the same fit on a CPU.
         device: Where to train, for example ``cpu`` or ``cuda``.
+        precision: ``float32``, or ``bfloat16`` for the products inside the networks while they train, which halves
+            their activations and is fast on CUDA; on a CPU it is as good, and mostly slower. Parameters, distances,
+            likelihood, settling and predictions stay in float32 or better.
 
     Attributes:
         perturbation_matrix_: Ŵ (d_Z, K) in the units of the labels; zero on perturbations outside the training span.
@@ -53,6 +59,7 @@ class PDAE:
         beta: float = 1.0,
         random_state: int = 0,
         device: str | torch.device = "cpu",
+        precision: str = "float32",
     ) -> None:
         self.n_latents = None if n_latents is None else whole("n_latents", n_latents)
         self.architecture = architecture or Architecture()
@@ -61,6 +68,7 @@ class PDAE:
         self.beta = between("beta", beta, 0.0, 2.0)
         self.random_state = whole("random_state", random_state, at_least=0)
         self.device = torch.device(device)
+        self.precision = choice("precision", precision, PRECISIONS)
 
     @classmethod
     def published(cls, n_latents: int | None = None, *, steps: int | None = None, **settings: object) -> PDAE:
@@ -93,9 +101,10 @@ class PDAE:
             on_step: Called with the progress after every step.
 
         Raises:
-            InputError: If `data` cannot be fitted with these settings.
+            InputError: If `data` cannot be fitted with these settings, or not in the memory that there is.
             TrainingError: If a loss or gradient is not finite, named with phase, step and term.
         """
+        announce([self], [data])
         data = self.frame(data)
         network, cells = begun([self], [data])
         histories = persistence.resumable(
@@ -113,11 +122,7 @@ class PDAE:
 
     def frame(self, data: PerturbationData) -> PerturbationData:
         """Learn what is fixed before the first step, label space, scalings and d_Z; the training data in order."""
-        if not isinstance(data, PerturbationData):
-            raise InputError(
-                f"data must be PerturbationData (see PerturbationData.from_arrays); received {type(data).__name__}"
-            )
-        data = canonical(data.train)
+        data = canonical(checked_data(data).train)
         self._learn_frame(data)
         return data
 
@@ -128,15 +133,15 @@ class PDAE:
         internal = self._network.shift.detach()[0].cpu().numpy().astype(np.float64)
         self.perturbation_matrix_ = self._label_scaling.matrix(internal, self.train_labels_)
         order, environment = by_environment(data.rows_by_environment)
-        latents = self._in_parts(self._network.encoder, self._scaling.forward(data.x[order]))
+        latents = self._encoded(data.x, order)
         self._base = latents - (self.train_labels_ @ self.perturbation_matrix_.T)[environment]
         self._base_environment = environment
 
     def encode(self, x: np.ndarray) -> np.ndarray:
         """Latents g(x) (n, d_Z) of cells (n, d_X), in float64."""
         self._check_fitted()
-        x = matrix("x", x, columns=len(self.features_))
-        return self._in_parts(self._network.encoder, self._scaling.forward(x))
+        precision = np.float32 if getattr(x, "dtype", None) == np.float32 else np.float64
+        return self._encoded(matrix("x", x, columns=len(self.features_), dtype=precision), slice(None))
 
     def decode(self, z: np.ndarray, *, rng: object = None) -> np.ndarray:
         """Cells f̂(z, ε') (n, d_X) of latents (n, d_Z), in the data's units; `rng` feeds ε', if there is any."""
@@ -201,6 +206,7 @@ class PDAE:
                 beta=config["beta"],
                 random_state=config["random_state"],
                 device=device,
+                precision=config.get("precision", "float32"),
             )
             model._restore(config, tensors, history)
         except (KeyError, TypeError, RuntimeError) as error:
@@ -223,6 +229,7 @@ class PDAE:
             "phases": [phase.state() for phase in self.phases],
             "beta": self.beta,
             "random_state": self.random_state,
+            "precision": self.precision,
             "names": list(self.space_.names),
             "control": self.space_.control,
             "features": list(self.features_),
@@ -241,11 +248,8 @@ class PDAE:
         self.train_counts_ = data.counts.copy()
         self._scaling = Scaling.of(data, centred=self.architecture.output == "linear")
         self._label_scaling = LabelScaling.of(data.labels)
-        d_X, rank = (
-            data.x.shape[1],
-            np.linalg.matrix_rank(self._label_scaling.forward(data.labels - data.labels[data.reference])),
-        )
-        self._d_Z = self.n_latents or int(np.clip(rank, 1, d_X))
+        d_X = data.x.shape[1]
+        self._d_Z = self.n_latents or self._label_scaling.rank(data.labels, at_most=d_X)
         if self._d_Z > d_X:
             raise InputError(f"n_latents must not exceed the observed dimension {d_X}; received {self._d_Z}")
         if (data.counts < 2).any():
@@ -257,9 +261,16 @@ class PDAE:
         counts = np.bincount(self._base_environment)
         return 1.0 / (len(counts) * counts[self._base_environment])
 
-    def _in_parts(self, function: Callable, values, rows: int = 65_536) -> np.ndarray:
+    def _encoded(self, x: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
+        """Latents (n, d_Z) of the chosen rows of x, without a copy of them all."""
+        rows = np.arange(len(x))[rows]
+        parts = [rows[part] for part in blocks(len(rows), x.shape[1])]
+        latents = [self._in_parts(self._network.encoder, self._scaling.gathered(x, part)) for part in parts]
+        return np.concatenate(latents) if latents else np.empty((0, self._d_Z))
+
+    def _in_parts(self, function: Callable, values) -> np.ndarray:
         """Apply a network to many rows without holding all of its activations."""
-        tensor = torch.as_tensor(values)
+        tensor, rows = torch.as_tensor(values), block_rows(max(len(self.features_), *self.architecture.hidden, 1))
         with torch.no_grad():
             parts = [function(part.to(self.device)[None])[0].cpu() for part in tensor.split(rows)]
         return torch.cat(parts).numpy().astype(np.float64)
@@ -295,7 +306,7 @@ def bank(models: Sequence[PDAE]) -> Network:
     first = models[0]
     roots = [_random.seed_sequence(model.random_state) for model in models]
     generators = [torch.Generator().manual_seed(_random.torch_seed(root, "network")) for root in roots]
-    return Network(first.sizes, first.architecture, generators).to(first.device)
+    return Network(first.sizes, first.architecture, generators, precision=first.precision).to(first.device)
 
 
 def begun(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> tuple[Network, Cells]:
@@ -318,7 +329,31 @@ def cells_of(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> Cells:
     device = models[0].device
     x = parts[0] if len(parts) == 1 else torch.cat(parts)
     roots = tuple(_random.child(_random.seed_sequence(model.random_state), "training") for model in models)
-    return Cells(x.to(device), torch.tensor(labels, dtype=torch.float32, device=device), tuple(rows), roots)
+    doses = torch.tensor(labels, dtype=torch.float32, device=device)
+    return Cells(x.to(device), doses, tuple(rows), roots)
+
+
+def checked_data(data: object) -> PerturbationData:
+    """`data`, if it is what a fit takes."""
+    if not isinstance(data, PerturbationData):
+        raise InputError(
+            f"data must be PerturbationData (see PerturbationData.from_arrays); received {type(data).__name__}"
+        )
+    return data
+
+
+def announce(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> None:
+    """Say what fitting some models at once will take, before it is taken.
+
+    Raises:
+        InputError: If it is far more than there is.
+    """
+    distinct = {id(checked_data(each)): each for each in data}
+    first = models[0]
+    if first.precision == "bfloat16" and first.device.type == "cpu":
+        log.warning("bfloat16 on a CPU can take ten times as long as float32; use device='cuda', or float32")
+    shape = memory.Shape.of(list(distinct.values()), first.n_latents, len(models))
+    memory.announce(memory.estimate(shape, first.architecture, first.phases), first.device)
 
 
 def canonical(data: PerturbationData) -> PerturbationData:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -19,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from pdae_sim._checks import InputError
 from pdae_sim.estimation.batches import Cells
 from pdae_sim.estimation.networks import Network
+from pdae_sim.estimation.stopping import Best
 from pdae_sim.estimation.training import Phase, Progress
 from pdae_sim.files import refuse_existing, whole_file
 
@@ -105,7 +107,8 @@ def fingerprint(cells: Cells, identity: dict) -> str:
     """A hash of the data and the settings of a fit."""
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
     for array in (cells.x.cpu().numpy(), cells.labels.cpu().numpy(), *cells.rows[0]):
-        digest.update(str(array.shape).encode() + array.tobytes())
+        digest.update(str(array.shape).encode())
+        digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()
 
 
@@ -116,6 +119,10 @@ def write_checkpoint(
     tensors = {f"network.{k}": v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     for index, slots in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{k}": torch.as_tensor(v).cpu().contiguous() for k, v in slots.items()}
+    if progress.best is not None:
+        kept = {"best.losses": progress.best.losses}
+        kept |= {f"best.{i}": parameter for i, parameter in enumerate(progress.best.parameters)}
+        tensors |= {k: v.cpu().contiguous() for k, v in kept.items()}
     where = json.dumps({"phase": progress.phase, "step": progress.step, "histories": progress.histories})
     with whole_file(path, force=True) as temporary:
         save_file(tensors, temporary, metadata={"progress": where, "fingerprint": mark})
@@ -134,9 +141,17 @@ def restore(path: Path, network: Network, mark: str) -> tuple[Progress, dict | N
         return Progress(), None
     state = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
     network.load_state_dict(state)
-    progress = Progress(**json.loads(metadata["progress"]))
+    progress = Progress(**json.loads(metadata["progress"]), best=_best(tensors, network.shift.device))
     log.info("resuming from %s at phase %d, step %d", path, progress.phase + 1, progress.step)
     return progress, _optimiser_state(tensors)
+
+
+def _best(tensors: dict[str, torch.Tensor], device: torch.device) -> Best | None:
+    kept = {k.removeprefix("best."): v.to(device) for k, v in tensors.items() if k.startswith("best.")}
+    if not kept:
+        return None
+    losses = kept.pop("losses")
+    return Best(losses, [kept[str(i)] for i in range(len(kept))])
 
 
 def _optimiser_state(tensors: dict[str, torch.Tensor]) -> dict[int, dict[str, torch.Tensor]]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pdae_sim._checks import InputError
 from pdae_sim.data import PerturbationData
-from pdae_sim.estimation.pdae import PDAE, begun
+from pdae_sim.estimation.pdae import PDAE, announce, begun
 from pdae_sim.estimation.training import train
 
 
@@ -32,6 +32,7 @@ def fit_replicates(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> 
         raise InputError(f"models and data must be as many, and some; received {len(models)} and {len(data)}")
     if len({id(model) for model in models}) < len(models):
         raise InputError("models must be different objects, one for each replicate; the same one is given twice")
+    announce(models, data)
     framed = _framed(models, data)
     for model, each in zip(models[1:], framed[1:], strict=True):
         _check_alike(models[0], model, len(framed[0].labels), len(each.labels))
@@ -59,6 +60,7 @@ def _check_alike(first: PDAE, other: PDAE, n_first: int, n_other: int) -> None:
         "architecture": (first.architecture, other.architecture),
         "beta": (first.beta, other.beta),
         "device": (first.device, other.device),
+        "precision": (first.precision, other.precision),
         "plan": ([p.common() for p in first.phases], [p.common() for p in other.phases]),
     }
     for what, (a, b) in apart.items():

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from pdae_sim.data import PerturbationData
+
+BLOCK_ELEMENTS = 2**22
+"""Values of x worked on at once wherever all cells are passed through: 32 MiB in float64."""
+BLOCK_ROWS = 65_536
+"""And at most so many cells, whose hidden units may outnumber what is observed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,19 +30,42 @@ class Scaling:
     @classmethod
     def of(cls, data: PerturbationData, *, centred: bool = True) -> Scaling:
         """The scaling of training data, every environment with the same weight."""
-        environments = [data.samples(e).astype(np.float64) for e in range(len(data.labels))]
-        mean = np.mean([x.mean(0) for x in environments], axis=0)
-        variance = np.mean([((x - mean) ** 2).mean(0) for x in environments], axis=0)
+        mean = _by_environment(data, lambda x: x.mean(0))
+        variance = _by_environment(data, lambda x: ((x - mean) ** 2).mean(0))
         floor = (4 * np.finfo(data.x.dtype).eps * np.abs(mean)) ** 2  # what rounding alone would leave
         return cls(mean if centred else np.zeros_like(mean), np.where(variance > floor, np.sqrt(variance), 1.0))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Standardised float32 cells."""
-        return ((x - self.centre) / self.scale).astype(np.float32)
+        """Standardised float32 cells (n, d_X)."""
+        return self.gathered(x, slice(None))
+
+    def gathered(self, x: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
+        """`forward` of the chosen rows of x, without a second copy of them: block by block, each in float64."""
+        picked = np.arange(len(x))[rows]
+        out = np.empty((len(picked), x.shape[1]), np.float32)
+        for part in blocks(*out.shape):
+            out[part] = (x[picked[part]] - self.centre) / self.scale
+        return out
 
     def inverse(self, x: np.ndarray) -> np.ndarray:
         """Cells in the data's units, float64."""
         return x.astype(np.float64) * self.scale + self.centre
+
+
+def blocks(n: int, columns: int) -> Iterator[slice]:
+    """Slices that cover n rows, none of more than `BLOCK_ELEMENTS` values (16 rows at least, and a multiple of 16)."""
+    rows = block_rows(columns)
+    return (slice(start, min(start + rows, n)) for start in range(0, n, rows))
+
+
+def block_rows(columns: int) -> int:
+    """Rows of a block of so many columns: a multiple of 16, the stride of torch's normal draws on a CPU."""
+    return min(max(BLOCK_ELEMENTS // max(columns, 1) // 16, 1) * 16, BLOCK_ROWS)
+
+
+def _by_environment(data: PerturbationData, statistic: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """The mean over environments of a statistic (d_X,) of their cells, in float64 one environment at a time."""
+    return np.mean([statistic(data.x[rows].astype(np.float64)) for rows in data.rows_by_environment], axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +87,10 @@ class LabelScaling:
     def forward(self, labels: np.ndarray) -> np.ndarray:
         """Labels in internal units."""
         return labels / self.unit
+
+    def rank(self, labels: np.ndarray, *, at_most: int) -> int:
+        """Dimensions in which the training labels (E, K) move, from 1 to `at_most`."""
+        return int(np.clip(np.linalg.matrix_rank(self.forward(labels - labels[0])), 1, at_most))
 
     def matrix(self, internal: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Ŵ in the units of the labels, its rows projected on the span of the training labels.

@@ -13,8 +13,8 @@ import torch
 from pdae_sim._checks import InputError
 from pdae_sim.estimation.batches import Cells
 from pdae_sim.estimation.networks import Network
+from pdae_sim.estimation.scaling import block_rows
 
-_ROWS = 65_536
 _FLAT = 1e-13
 """Share of the largest variance below which a direction of float32 cells is rounding."""
 _COLLAPSED = 1e-8
@@ -22,10 +22,11 @@ _COLLAPSED = 1e-8
 
 
 def settle(network: Network, cells: Cells) -> None:
-    """Whiten the base latents of every replicate and refit its Ŵ, on all training cells."""
+    """Whiten the base latents of every replicate and refit its Ŵ, on all training cells; the decoder follows."""
     frames = [_frame(*_moments(network, cells, r)) for r in range(len(cells.rows))]
     matrix, offset, W = (torch.from_numpy(np.stack(part)).to(network.shift) for part in zip(*frames, strict=True))
     network.encoder.map.compose(matrix, offset)
+    network.decoder.network.precompose(torch.linalg.inv(matrix), offset)
     with torch.no_grad():
         network.shift.copy_(W)
 
@@ -49,8 +50,7 @@ def begin(network: Network, cells: Cells) -> None:
 
 def _components(cells: Cells, rows: tuple[np.ndarray, ...], d_Z: int) -> np.ndarray:
     """(d_X, d_Z) directions of the most variance, each divided by its standard deviation."""
-    x = cells.x[torch.from_numpy(np.concatenate(rows)).to(cells.x.device)]
-    values, vectors = np.linalg.eigh(_covariance(x))
+    values, vectors = np.linalg.eigh(_covariance(cells.x, torch.from_numpy(np.concatenate(rows)).to(cells.x.device)))
     leading, top = vectors[:, ::-1][:, :d_Z], values[::-1][:d_Z]
     signs = np.sign(leading[np.abs(leading).argmax(0), np.arange(d_Z)])
     varied = int((values > _FLAT * values[-1]).sum()) if values[-1] > 0 else 0
@@ -59,11 +59,12 @@ def _components(cells: Cells, rows: tuple[np.ndarray, ...], d_Z: int) -> np.ndar
     return leading * signs / np.sqrt(top)
 
 
-def _covariance(x: torch.Tensor) -> np.ndarray:
-    """(d_X, d_X) in float64, block by block."""
-    mean = x.mean(0, dtype=torch.float64)
-    parts = (part.double() - mean for part in x.split(_ROWS // 8))
-    return (sum(part.T @ part for part in parts) / max(len(x) - 1, 1)).cpu().numpy()
+def _covariance(x: torch.Tensor, rows: torch.Tensor) -> np.ndarray:
+    """(d_X, d_X) of the chosen rows in float64, block by block."""
+    parts = rows.split(block_rows(x.shape[1]))
+    mean = sum(x[part].double().sum(0) for part in parts) / len(rows)
+    scatter = sum((centred := x[part].double() - mean).T @ centred for part in parts)
+    return (scatter / max(len(rows) - 1, 1)).cpu().numpy()
 
 
 def _moments(network: Network, cells: Cells, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -91,5 +92,6 @@ def _frame(
 def _encoded(network: Network, cells: Cells, r: int, rows: np.ndarray) -> np.ndarray:
     """Latents of some cells under one replicate, float64."""
     one = network.encoder.only(r)
-    parts = [one(cells.x[part][None])[0] for part in torch.from_numpy(rows).to(cells.x.device).split(_ROWS)]
-    return torch.cat(parts).double().cpu().numpy()
+    parts = torch.from_numpy(rows).to(cells.x.device).split(block_rows(cells.x.shape[1]))
+    latents = [one(cells.x[part][None])[0] for part in parts]
+    return torch.cat(latents).double().cpu().numpy()

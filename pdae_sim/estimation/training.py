@@ -16,6 +16,7 @@ from pdae_sim.estimation.batches import Cells
 from pdae_sim.estimation.networks import Network
 from pdae_sim.estimation.objectives import TERMS, Step
 from pdae_sim.estimation.settling import settle
+from pdae_sim.estimation.stopping import Best, Watch
 
 log = logging.getLogger(__name__)
 
@@ -25,17 +26,19 @@ BY_ENVIRONMENT = frozenset({"density_ratio", "prior", "moments"})
 """Terms that compare the cells of an environment with one another."""
 _ENCODED = frozenset({"chart", "encoder", "shift"})
 MOVES = {
-    "perturbation": _ENCODED | {"decoder"},
+    **dict.fromkeys(("perturbation", "all_pairs"), _ENCODED | {"decoder"}),
     "reconstruction": frozenset({"decoder"}),
-    "autoencoding": frozenset({"chart", "encoder", "decoder"}),
+    **dict.fromkeys(("autoencoding", "inversion"), frozenset({"chart", "encoder", "decoder"})),
     "charting": frozenset({"chart", "decoder"}),
     "sparsity": frozenset({"shift"}),
     **dict.fromkeys(("prior", "pooled_prior", "moments", "density_ratio", "likelihood"), _ENCODED),
 }
 """The parts that each term has a gradient in."""
-DECODED = frozenset({"perturbation", "reconstruction", "autoencoding"})
+DECODED = frozenset({"perturbation", "all_pairs", "reconstruction", "autoencoding", "inversion"})
 """Terms that decode latents."""
 HEARTBEAT_SECONDS = 10.0
+LOOKS = 30
+"""Times that a phase looks at the cells it keeps out."""
 
 
 class TrainingError(RuntimeError):
@@ -59,6 +62,8 @@ class Phase:
         schedule: ``cosine`` rises over the first steps and falls to zero; ``constant`` does neither.
         sampling: ``environments`` takes `cells` of each, whatever their numbers; ``cells`` takes that many of all cells
             together, as published, so that environments weigh by their numbers.
+        held_out: Share of each training environment's cells that no step sees; the phase ends with the parameters that
+            had the least loss on them. With 0 it ends with the last.
         settle: When the phase is over, whiten the base latents and refit Ŵ in closed form (see `settling`).
     """
 
@@ -73,6 +78,7 @@ class Phase:
     decay: float = 0.0
     schedule: str = "cosine"
     sampling: str = "environments"
+    held_out: float = 0.0
     settle: bool = False
 
     def __post_init__(self) -> None:
@@ -81,6 +87,8 @@ class Phase:
         whole("environments", self.environments)
         for name in ("learning_rate", "clip", "decay"):
             at_least(name, getattr(self, name), 0.0)
+        if not 0.0 <= at_least("held_out", self.held_out, 0.0) <= 0.5:
+            raise InputError(f"held_out must be between 0 and 0.5; received {self.held_out!r}")
         choice("schedule", self.schedule, SCHEDULES)
         choice("sampling", self.sampling, SAMPLINGS)
         for term, weight in self.weights.items():
@@ -110,9 +118,6 @@ class Phase:
         if self.steps and not moved & set(self.learns):
             told = f"{', '.join(self.weights)} moves {', '.join(sorted(moved))}"
             raise InputError(f"phase {self.name!r}: {told}, of which none learns; it has {', '.join(self.learns)}")
-        broken = sorted(DECODED & set(self.weights)) if "decoder" in self.learns else []
-        if self.settle and broken:
-            raise InputError(f"phase {self.name!r}: settle would move the latents under the decoder of {broken[0]!r}")
 
     def state(self) -> dict:
         """The phase as plain JSON values."""
@@ -132,11 +137,13 @@ class Progress:
         phase: The phase under way.
         step: Steps of it that are done.
         histories: One row per recorded step, for each replicate.
+        best: The best parameters of the phase so far, on the cells it keeps out.
     """
 
     phase: int = 0
     step: int = 0
     histories: list[list[dict]] = field(default_factory=list)
+    best: Best | None = None
 
 
 def train(
@@ -167,14 +174,16 @@ def train(
     progress.histories = progress.histories or [[] for _ in plans]
     while progress.phase < len(plans[0]):
         stretch = _Stretch(network, cells, [plan[progress.phase] for plan in plans], beta, optimiser_state)
+        stretch.watch.best = progress.best
         for rows in stretch.run(progress):
             for history, row in zip(progress.histories, rows, strict=False):
                 history.append(row)
             if after_step:
                 after_step(progress, stretch.optimiser)
+        stretch.watch.restore()
         if stretch.phase.settle:
             settle(network, cells)
-        progress.phase, progress.step, optimiser_state = progress.phase + 1, 0, None
+        progress.phase, progress.step, progress.best, optimiser_state = progress.phase + 1, 0, None, None
     for parameter in network.parameters():
         parameter.requires_grad_(True)
     return progress.histories
@@ -184,7 +193,8 @@ class _Stretch:
     """One phase at work on a bank."""
 
     def __init__(self, network: Network, cells: Cells, phases: list[Phase], beta: float, state: dict | None) -> None:
-        self.network, self.cells, self.phase, self.beta = network, cells, phases[0], beta
+        self.network, self.phase, self.beta = network, phases[0], beta
+        self.cells, self.held_out = cells.parted(self.phase.held_out)
         x = cells.x
         self.weights = {t: torch.tensor([p.weights[t] for p in phases]).to(x) for t in self.phase.weights}
         self.clips = torch.tensor([p.clip for p in phases]).to(x)
@@ -194,16 +204,24 @@ class _Stretch:
         self.generators = [torch.Generator(device=x.device) for _ in phases]
         self.optimiser = _optimiser(network, phases, state)
         self.moved = [p for group in self.optimiser.param_groups for p in group["params"]]
+        self.watch = Watch(self._held_out_loss, self.moved)
+        if self.phase.held_out and self.held_out is None:
+            log.info("phase %r keeps no cells out: the smallest environment has too few", self.phase.name)
 
     def run(self, progress: Progress) -> Iterator[list[dict]]:
         """Take the steps that are left; rows of all replicates where a step is recorded, else none."""
-        phase, beat, every = self.phase, time.monotonic(), max(self.phase.steps // 100, 1)
+        phase, beat = self.phase, time.monotonic()
+        every, look = max(phase.steps // 100, 1), max(phase.steps // LOOKS, 1)
         while progress.step < phase.steps:
             step = progress.step
             losses = self.descend(step)
             progress.step += 1
             last = progress.step == phase.steps
-            rows = _rows_of(phase.name, step, losses) if step % every == 0 or last else []
+            if self.held_out and (progress.step % look == 0 or last):
+                losses["held_out"] = self.watch.look()
+                progress.best = self.watch.best
+            recorded = step % every == 0 or "held_out" in losses or last
+            rows = _rows_of(phase.name, step, losses) if recorded else []
             if rows and (last or time.monotonic() - beat > HEARTBEAT_SECONDS):
                 beat = time.monotonic()
                 log.info("%s %d/%d  %s", phase.name, progress.step, phase.steps, _words(rows[0]))
@@ -213,10 +231,8 @@ class _Stretch:
         """One gradient step of every replicate; the losses, (R,) each."""
         for generator, root in zip(self.generators, self.cells.roots, strict=True):
             generator.manual_seed(_random.torch_seed(root, "step", self.phase.name, step))
-        x, labels = self.cells.batch(self.phase, step)
-        batch = Step.of(self.network, x, labels, self.beta, self.generators, self.phase.weights)
-        losses = {term: TERMS[term](batch) for term in self.phase.weights}
-        total = sum(self.weights[term] * loss for term, loss in losses.items())
+        losses = self._losses(*self.cells.batch(self.phase, step))
+        total = self._total(losses)
         self.optimiser.zero_grad(set_to_none=True)
         total.sum().backward()
         norms = self._clipped()
@@ -224,6 +240,20 @@ class _Stretch:
             raise TrainingError(_blame(losses, norms, self.phase, step))
         self._move(step)
         return {term: loss.detach() for term, loss in losses.items()}
+
+    def _losses(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        with self.network.lowered():
+            batch = Step.of(self.network, x, labels, self.beta, self.generators, self.phase.weights)
+            return {term: TERMS[term](batch) for term in self.phase.weights}
+
+    def _total(self, losses: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return sum(self.weights[term] * loss for term, loss in losses.items())
+
+    def _held_out_loss(self) -> torch.Tensor:
+        """(R,) on the cells kept out, with the same draws of noise at every look."""
+        for generator, root in zip(self.generators, self.cells.roots, strict=True):
+            generator.manual_seed(_random.torch_seed(root, "held out", self.phase.name))
+        return self._total(self._losses(*self.held_out))
 
     def _clipped(self) -> torch.Tensor:
         """Scale the gradients of each replicate down to its largest norm; the norms before, (R,)."""

@@ -6,12 +6,14 @@ import importlib
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 
 from pdae_sim._checks import InputError, choice, naming, near_misses, whole
 from pdae_sim.data import PerturbationData
+from pdae_sim.estimation import adversarial, conditional
 from pdae_sim.estimation.baselines import BASELINES, Estimator
+from pdae_sim.estimation.descent import Course
 from pdae_sim.estimation.networks import Architecture
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.plans import DIRECT, LATENTS, PLANS, REPRESENT, check_plan, shortened
@@ -26,6 +28,9 @@ ALWAYS = ("ceiling", "oracle")
 
 _PHASE = ("steps", "weights", "cells", "environments", "learning_rate", "clip", "decay")
 _FRAME = ("n_latents", "extra_latents", "architecture", "beta", "device")
+_COURSE = tuple(field.name for field in fields(Course) if field.name != "name")
+_ADVERSARIAL = ("n_latents", "dose_curve", "min_variance", "device")
+_CONDITIONAL = ("n_latents", "beta", "device")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +67,7 @@ class Kind:
 
     fit: Callable[[Fit], Estimator]
     settings: tuple[str, ...] = ()
-    phases: Callable[[Mapping], tuple[Phase, ...]] = lambda _: ()
+    phases: Callable[[Mapping], tuple[Phase | Course, ...]] = lambda _: ()
     fit_many: Callable[[list[Fit]], list[Estimator]] | None = None
     architecture: Callable[[Mapping], Architecture] = lambda _: Architecture()
 
@@ -215,6 +220,47 @@ def _tilting(jobs: Sequence[Fit]) -> list[Tilting]:
     return [Tilting(part).fit(job.data) for part, job in zip(parts, jobs, strict=True)]
 
 
+def _adversarial(settings: Mapping, seed: int = 0) -> adversarial.AdversarialAutoencoder:
+    return adversarial.AdversarialAutoencoder(
+        architecture=replace(adversarial.ARCHITECTURE, **settings.get("architecture", {})),
+        adversary=adversarial.Adversary(**settings.get("adversary", {})),
+        course=_changed_course(adversarial.COURSE, settings),
+        random_state=seed,
+        **_only(_ADVERSARIAL, settings),
+    )
+
+
+def _conditional(settings: Mapping, seed: int = 0) -> conditional.ConditionalGenerator:
+    return conditional.ConditionalGenerator(
+        architecture=replace(conditional.ARCHITECTURE, **settings.get("architecture", {})),
+        course=_changed_course(conditional.COURSE, settings),
+        random_state=seed,
+        **_only(_CONDITIONAL, settings),
+    )
+
+
+def _changed_course(course: Course, settings: Mapping) -> Course:
+    return replace(course, **_only(_COURSE, settings))
+
+
+def _only(names: Sequence[str], settings: Mapping) -> dict:
+    return {key: settings[key] for key in names if key in settings}
+
+
+def _rival(
+    build: Callable[..., adversarial.AdversarialAutoencoder | conditional.ConditionalGenerator],
+    settings: tuple[str, ...],
+    architecture: Architecture,
+) -> Kind:
+    """A kind with one course; its number of latents is its own affair, not that of the world."""
+    return Kind(
+        lambda job: build(job.settings, job.seed).fit(job.data),
+        ("architecture", *_COURSE, *settings),
+        lambda given: (build(given).course,),
+        architecture=lambda _: architecture,
+    )
+
+
 def _many(
     fit_many: Callable[[Sequence[Fit]], list[Estimator]],
     settings: tuple[str, ...],
@@ -237,6 +283,8 @@ KINDS: dict[str, Kind] = {
     "tilting": _many(
         _tilting, (*_FRAME, "steps", "on", *(phase.name for phase in LATENTS)), charted, lambda _: Architecture()
     ),
+    "adversarial": _rival(_adversarial, (*_ADVERSARIAL, "adversary"), adversarial.ARCHITECTURE),
+    "conditional": _rival(_conditional, _CONDITIONAL, conditional.ARCHITECTURE),
     **{name: _baseline(name) for name in BASELINES},
 }
 

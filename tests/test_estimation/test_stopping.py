@@ -1,0 +1,102 @@
+"""Early stopping: cells kept out are kept out, and the best parameters come back, replicate by replicate."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pdae_sim import PDAE, align
+from pdae_sim.estimation.batches import Cells
+from pdae_sim.estimation.networks import Architecture
+from pdae_sim.estimation.pdae import begun
+from pdae_sim.estimation.plans import LATENTS
+from pdae_sim.estimation.stopping import Watch
+from pdae_sim.estimation.training import Phase, _Stretch, train
+from pdae_sim.simulation.simulator import Simulator
+from pdae_sim.simulation.worlds import world
+
+PHASE = Phase("p", 60, {"density_ratio": 1.0}, ("chart", "encoder", "shift"), cells=8, learning_rate=3e-2, held_out=0.3)
+
+
+def cells_of(counts: tuple[int, ...] = (40, 100, 60), seed: int = 0) -> Cells:
+    ends = np.cumsum(counts)
+    rows = tuple(np.arange(end - n, end) for n, end in zip(counts, ends, strict=True))
+    x = torch.randn(int(ends[-1]), 4, generator=torch.Generator().manual_seed(seed))
+    return Cells(x, torch.eye(3)[None], (rows,), (np.random.SeedSequence(seed),))
+
+
+def test_no_step_sees_the_cells_kept_out():
+    cells = cells_of()
+    cells.x[:, 0] = torch.arange(200)
+    rest, (x, labels) = cells.parted(0.3)
+    kept = set(x[..., 0].flatten().int().tolist())
+    assert x.shape == (1, 3, 12, 4)  # as many of each: 0.3 of the smallest
+    assert labels is cells.labels
+    seen = {int(i) for step in range(60) for i in rest.batch(PHASE, step)[0][..., 0].flatten()}
+    assert not kept & seen
+    assert kept | seen == set(range(200))
+
+
+def test_which_cells_are_kept_out_depends_on_the_seed_and_on_nothing_else():
+    first, again, other = (cells_of(seed=s).parted(0.3)[0].rows[0] for s in (0, 0, 1))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_environments_too_small_for_it_keep_all_their_cells_and_it_is_said(caplog):
+    assert cells_of((4, 100, 60)).parted(0.3)[1] is None
+    simulation = small(cells=5)
+    with caplog.at_level(logging.INFO, "pdae_sim"):
+        PDAE(2, phases=[replace(PHASE, steps=2, cells=4)]).fit(simulation.data)
+    assert "keeps no cells out" in caplog.text
+
+
+def test_each_replicate_goes_back_to_its_own_best():
+    parameter = torch.nn.Parameter(torch.zeros(2, 1, 1))
+    losses = iter([torch.tensor([3.0, 1.0]), torch.tensor([2.0, 2.0]), torch.tensor([5.0, float("nan")])])
+    watch = Watch(lambda: next(losses), [parameter])
+    for value in (1.0, 2.0, 3.0):
+        parameter.data.fill_(value)
+        watch.look()
+    watch.restore()
+    assert parameter.flatten().tolist() == [2.0, 1.0]
+
+
+def test_a_phase_that_overfits_ends_with_its_best_and_without_cells_kept_out_with_its_last():
+    data = small(cells=30).data
+    model = PDAE(2, architecture=Architecture(width=32), phases=[PHASE])
+    framed = model.frame(data)
+    network, cells = begun([model], [framed])
+    history = train(network, cells, [model.phases])[0]
+    looks = [row["held_out"] for row in history if "held_out" in row]
+    assert len(looks) == 30
+    assert looks[-1] > min(looks) + 0.01  # it did overfit
+    ended = _Stretch(network, cells, [PHASE], 1.0, None)._held_out_loss()
+    assert float(ended.detach()) == pytest.approx(min(looks), rel=1e-5)
+
+    other = PDAE(2, architecture=Architecture(width=32), phases=[replace(PHASE, held_out=0.0)])
+    assert all("held_out" not in row for row in other.fit(data).history_)
+
+
+@pytest.mark.slow
+def test_few_cells_are_not_folded():
+    """Likelihood alone folds the plane of latents where cells are few; held to be inverted by the decoder it cannot."""
+    config = world("three-singles", ("design.cells=250", "seed=1"))
+    simulation = config.simulate()
+    fresh = Simulator.from_state(simulation.simulator).sample(simulation.data.train.labels, 1000, rng=9)
+    free = replace(LATENTS[1], weights={"likelihood": 1.0, "density_ratio": 1.0}, learns=("encoder", "shift"))
+
+    def r2(phases) -> float:
+        model = PDAE(2, phases=phases).fit(simulation.data)
+        return align(model.encode(fresh.data.x), fresh.truth.isotropic().z).affine_r2
+
+    assert r2(LATENTS) > 0.95
+    assert r2((LATENTS[0], replace(free, held_out=0.0))) < 0.9
+
+
+def small(cells: int):
+    return world("three-singles", (f"design.cells={cells}", "seed=0")).simulate()
