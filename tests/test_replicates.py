@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from pdae_sim._checks import InputError
 from pdae_sim.estimation.networks import Architecture
 from pdae_sim.estimation.pdae import begun
 from pdae_sim.estimation.plans import JOINT, PUBLISHED_SMALL, REPRESENT, STAGED
-from pdae_sim.estimation.replicates import fit_replicates
+from pdae_sim.estimation.replicates import fit_replicates, fit_restarts
 from pdae_sim.estimation.settling import _frame, settle
 from pdae_sim.estimation.training import TrainingError
 
@@ -178,3 +179,37 @@ class TestSettling:
 def test_the_bank_keeps_the_precision_of_its_cells():
     model = PDAE(2, phases=QUICK, architecture=SMALL).fit(data_of(0))
     assert {p.dtype for p in model._network.parameters()} == {torch.float32}
+
+
+class TestRestarts:
+    def test_the_best_of_several_is_returned_by_cells_no_step_saw(self, caplog):
+        data = data_of(0)
+        models = [PDAE(2, architecture=SMALL, phases=QUICK, random_state=seed) for seed in range(3)]
+        with caplog.at_level(logging.INFO, "pdae_sim"):
+            best = fit_restarts(models, data)
+        told = next(r.getMessage() for r in caplog.records if r.getMessage().startswith("restarts:"))
+        losses = [float(part) for part in told.removeprefix("restarts: ").split(", ")]
+        assert best is models[int(np.argmin(losses))]
+        assert len(set(losses)) == 3
+
+    def test_a_model_that_learnt_nothing_is_not_chosen(self):
+        data = data_of(0)
+        longer = tuple(replace(phase, steps=60) for phase in QUICK)
+        idle = tuple(replace(phase, learning_rate=0.0) for phase in longer)
+        models = [PDAE(2, architecture=SMALL, phases=plan) for plan in (idle, longer, idle)]
+        assert fit_restarts(models, data) is models[1]
+
+    def test_held_out_conditions_are_never_looked_at(self):
+        data = data_of(0)
+        spoilt = replace(data, x=np.where(data.held_out[data.environment][:, None], 1e3, data.x))
+        found = [
+            fit_restarts([PDAE(2, architecture=SMALL, phases=QUICK, random_state=s) for s in (0, 1)], each)
+            for each in (data, spoilt)
+        ]
+        assert found[0].random_state == found[1].random_state
+        np.testing.assert_array_equal(found[0].perturbation_matrix_, found[1].perturbation_matrix_)
+
+    def test_too_few_cells_to_judge_by_are_refused(self):
+        models = [PDAE(2, architecture=SMALL, phases=QUICK, random_state=seed) for seed in (0, 1)]
+        with pytest.raises(InputError, match="one has too few cells"):
+            fit_restarts(models, data_of(0, cells=12))

@@ -26,9 +26,7 @@ COMPLETE = [name for name in PLANS if name != "represent"]
 def fit(
     file: File,
     out: Out,
-    latents: Annotated[
-        int | None, typer.Option(min=1, help="Latent dimension; the rank of the training shifts.")
-    ] = None,
+    latents: Annotated[int | None, typer.Option(min=1, help="Latent dimension; estimated where absent.")] = None,
     plan: Annotated[str, typer.Option(help=f"{', '.join(COMPLETE)}.")] = "staged",
     steps: Annotated[int | None, typer.Option(min=1, help="Gradient steps of each phase.")] = None,
     device: Device = "cpu",
@@ -54,6 +52,7 @@ def fit(
     checkpoint.unlink(missing_ok=True)
     last = {row["phase"]: {k: v for k, v in row.items() if k not in ("phase", "step")} for row in model.history_}
     payload = {"model": str(out), "latents": len(model.perturbation_matrix_), "losses": last}
+    payload["dimension"] = model.dimension_ and model.dimension_.state()
     losses = "; ".join(
         f"{phase}: " + ", ".join(f"{k} {v:.4g}" for k, v in terms.items()) for phase, terms in last.items()
     )

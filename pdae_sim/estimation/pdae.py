@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
@@ -13,10 +14,11 @@ import torch
 from pdae_sim import _random
 from pdae_sim._checks import InputError, between, choice, matrix, whole
 from pdae_sim.data import PerturbationData
-from pdae_sim.estimation import memory, persistence
+from pdae_sim.estimation import dimension, memory, persistence
 from pdae_sim.estimation.batches import Cells, by_environment
+from pdae_sim.estimation.dimension import Dimension
 from pdae_sim.estimation.networks import PRECISIONS, Architecture, Network
-from pdae_sim.estimation.plans import PUBLISHED, STAGED, check_plan, shortened
+from pdae_sim.estimation.plans import PROBE, PUBLISHED, STAGED, check_plan, shortened
 from pdae_sim.estimation.scaling import LabelScaling, Scaling, block_rows, blocks
 from pdae_sim.estimation.settling import begin
 from pdae_sim.estimation.training import Phase, Progress, train
@@ -31,7 +33,7 @@ class PDAE:
     A cell x of environment e under target h is simulated as f̂(g(x) + Ŵ (l_h − l_e), ε').
 
     Args:
-        n_latents: d_Z; None takes the rank of the training shifts (at most d_X).
+        n_latents: d_Z; None estimates it from the cells (see `dimension`), and says how sure that is.
         architecture: Shapes of encoder and decoder.
         phases: The training plan: one of `plans`, or phases of your own.
         beta: Exponent of the energy terms, in (0, 2).
@@ -45,6 +47,7 @@ class PDAE:
         perturbation_matrix_: Ŵ (d_Z, K) in the units of the labels; zero on perturbations outside the training span.
         train_labels_, train_counts_: (E, K) labels and (E,) cells of the training environments.
         history_: One dictionary per recorded step: phase, step, the loss terms.
+        dimension_: The choice of d_Z with its evidence; None where it was given.
 
     References:
         von Kügelgen et al. (2025), arXiv:2504.18522; section 3 of the model for the terms.
@@ -217,6 +220,12 @@ class PDAE:
         return model
 
     @property
+    def network(self) -> Network:
+        """The fitted networks, a bank of one, in standardised units."""
+        self._check_fitted()
+        return self._network
+
+    @property
     def sizes(self) -> tuple[int, int, int]:
         """d_X, d_Z and K, once they are known."""
         return len(self.features_), self._d_Z, len(self.space_)
@@ -230,6 +239,7 @@ class PDAE:
             "beta": self.beta,
             "random_state": self.random_state,
             "precision": self.precision,
+            "dimension": self.dimension_ and self.dimension_.state(),
             "names": list(self.space_.names),
             "control": self.space_.control,
             "features": list(self.features_),
@@ -248,13 +258,31 @@ class PDAE:
         self.train_counts_ = data.counts.copy()
         self._scaling = Scaling.of(data, centred=self.architecture.output == "linear")
         self._label_scaling = LabelScaling.of(data.labels)
-        d_X = data.x.shape[1]
-        self._d_Z = self.n_latents or self._label_scaling.rank(data.labels, at_most=d_X)
-        if self._d_Z > d_X:
-            raise InputError(f"n_latents must not exceed the observed dimension {d_X}; received {self._d_Z}")
         if (data.counts < 2).any():
             few = data.conditions[int(np.argmin(data.counts))]
             raise InputError(f"condition {few!r} has one cell; a training condition needs at least 2")
+        self._choose_latents(data)
+
+    def _choose_latents(self, data: PerturbationData) -> None:
+        d_X = data.x.shape[1]
+        if self.n_latents is not None and self.n_latents > d_X:
+            raise InputError(f"n_latents must not exceed the observed dimension {d_X}; received {self.n_latents}")
+        self.dimension_ = None if self.n_latents is not None else self._estimated_dimension(data)
+        self._d_Z = self.n_latents or self.dimension_.n_latents
+
+    def _estimated_dimension(self, data: PerturbationData) -> Dimension:
+        rng = _random.stream(_random.seed_sequence(self.random_state), "dimension")
+        few = np.sort(rng.permutation(len(data.x))[: dimension.CELLS])
+        rank = self._label_scaling.rank(data.labels, at_most=data.x.shape[1])
+        return dimension.choose(self._scaling.gathered(data.x, few), rank, partial(self._chart_error, data), rng)
+
+    def _chart_error(self, data: PerturbationData, d_Z: int) -> float:
+        """Error of rebuilding held-out cells from a chart of d_Z coordinates, after a short training."""
+        probe = PDAE(d_Z, phases=PROBE, random_state=self.random_state, device=self.device)
+        data = probe.frame(data)
+        network, cells = begun([probe], [data])
+        (history,) = train(network, cells, [probe.phases])
+        return min(row.get("held_out", row["charting"]) for row in history)
 
     @property
     def _base_weights(self) -> np.ndarray:
@@ -290,6 +318,7 @@ class PDAE:
         arrays = {k: v.numpy() for k, v in tensors.items() if not k.startswith("network.")}
         self.space_ = LabelSpace(tuple(config["names"]), control=config["control"])
         self.features_, self.history_ = tuple(config["features"]), history
+        self.dimension_ = Dimension.of(config.get("dimension"))
         self.train_labels_, self.train_counts_ = arrays["train_labels"], arrays["train_counts"]
         self._scaling = Scaling(arrays["scaling.centre"], arrays["scaling.scale"])
         self._label_scaling = LabelScaling.of(self.train_labels_)

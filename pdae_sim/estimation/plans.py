@@ -10,7 +10,9 @@ from pdae_sim.estimation.networks import Architecture
 from pdae_sim.estimation.training import Phase
 
 STAGED = (
-    Phase("chart", 1000, {"charting": 1.0}, ("chart", "decoder"), cells=128, learning_rate=3e-3, settle=True),
+    Phase(
+        "chart", 1000, {"charting": 1.0}, ("chart", "decoder"), cells=128, learning_rate=3e-3, held_out=0.1, settle=True
+    ),
     Phase(
         "refine",
         1500,
@@ -21,13 +23,16 @@ STAGED = (
         held_out=0.1,
         settle=True,
     ),
-    Phase("decode", 500, {"reconstruction": 1.0}, ("decoder",), cells=256, learning_rate=3e-3),
+    Phase("decode", 500, {"reconstruction": 1.0}, ("decoder",), cells=256, learning_rate=3e-3, held_out=0.1),
 )
 """The default: a chart of the manifold of cells; latents and Ŵ by the likelihood of its coordinates and the density
 ratios between environments; then the decoder for these latents."""
 
 LATENTS = STAGED[:-1]
 """The part of the default that learns encoder and Ŵ."""
+
+PROBE = (replace(STAGED[0], steps=300, cells=32, settle=False),)
+"""A short chart, to compare numbers of coordinates."""
 
 REPRESENT = (
     Phase("represent", 1500, {"density_ratio": 1.0, "prior": 2.0}, ("encoder", "shift"), cells=256, learning_rate=1e-2),

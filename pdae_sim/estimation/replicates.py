@@ -6,12 +6,24 @@ clipping, so that it is the same, up to the rounding of batched products, whatev
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+
+import numpy as np
+import torch
 
 from pdae_sim._checks import InputError
 from pdae_sim.data import PerturbationData
-from pdae_sim.estimation.pdae import PDAE, announce, begun
+from pdae_sim.estimation.objectives import Step, perturbation
+from pdae_sim.estimation.pdae import PDAE, announce, begun, canonical, cells_of
+from pdae_sim.estimation.plans import STAGED
 from pdae_sim.estimation.training import train
+
+log = logging.getLogger(__name__)
+
+SHARE_JUDGED = min(phase.held_out for phase in STAGED)
+"""Of each training condition: what the phases of the default keep out."""
+_JUDGED = 64
 
 
 def fit_replicates(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> list[PDAE]:
@@ -67,3 +79,35 @@ def _check_alike(first: PDAE, other: PDAE, n_first: int, n_other: int) -> None:
         if a != b:
             told = "" if what == "plan" else f"; received {a} and {b}"
             raise InputError(f"replicates must have the same {what}{told}; fit them one by one")
+
+
+def fit_restarts(models: Sequence[PDAE], data: PerturbationData) -> PDAE:
+    """Fit models that differ in their seeds to the same data, all at once, and return the best.
+
+    The best has the least perturbation energy loss, every training condition predicted from every other, on cells kept
+    out of the steps of every phase. Held-out conditions are never looked at.
+
+    Args:
+        models: Unfitted models, as in `fit_replicates`, with decoders that learn.
+        data: The data of them all.
+
+    Raises:
+        InputError: If the smallest training condition is too small to keep cells out.
+    """
+    models = fit_replicates(models, [data] * len(models))
+    losses = [_held_out_loss(model, data) for model in models]
+    log.info("restarts: %s", ", ".join(f"{loss:.5f}" for loss in losses))
+    return models[int(np.argmin(losses))]
+
+
+@torch.no_grad()
+def _held_out_loss(model: PDAE, data: PerturbationData) -> float:
+    """Of one model, on the same cells as every other."""
+    cells = cells_of([model], [canonical(data.train)])
+    held_out = cells.parted(SHARE_JUDGED)[1]
+    if held_out is None:
+        raise InputError(f"restarts are judged on {SHARE_JUDGED:.0%} of each training condition; one has too few cells")
+    x, labels = held_out
+    network = model.network
+    generator = torch.Generator(device=model.device).manual_seed(0)
+    return float(perturbation(Step.of(network, x[:, :, :_JUDGED], labels, model.beta, [generator])))

@@ -41,10 +41,9 @@ def test_no_step_sees_the_cells_kept_out():
     assert kept | seen == set(range(200))
 
 
-def test_which_cells_are_kept_out_depends_on_the_seed_and_on_nothing_else():
-    first, again, other = (cells_of(seed=s).parted(0.3)[0].rows[0] for s in (0, 0, 1))
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+def test_which_cells_are_kept_out_does_not_depend_on_the_seed():
+    first, other = (cells_of(seed=s).parted(0.3)[0].rows[0] for s in (0, 1))
+    assert all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
 def test_environments_too_small_for_it_keep_all_their_cells_and_it_is_said(caplog):

@@ -1,0 +1,156 @@
+"""How many latents: the dimension of the manifold of cells, and how sure one can be of it.
+
+Where cells have a smooth density on a manifold of m dimensions and T_j is the distance to the j-th nearest one, the sum
+of log(T_k / T_j) over j < k is a Gamma variable of shape k − 1 and rate m. So m̂ = (k − 1) n / Σ Σ log(T_k / T_j), with
+standard error m̂ / √((k − 1) n). Few cells bias it downwards where dimensions are many, and that is measured: by the
+same estimate for as many standard normal cells. What neighbours leave open, autoencoders decide: up to the dimension
+of the manifold each further coordinate rebuilds cells much better, beyond it hardly.
+
+References:
+    Levina & Bickel (2004), Maximum likelihood estimation of intrinsic dimension, NeurIPS 17; the mean over cells is
+    taken as in MacKay & Ghahramani's comment on it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+log = logging.getLogger(__name__)
+
+NEIGHBOURS = 10
+CELLS = 8000
+"""Looked at, at most."""
+_QUERIES, _FEWEST = 2000, 50
+_LOW = 3
+"""Up to here neighbours alone are trusted."""
+_GAIN = 0.9
+"""A coordinate that leaves more than this share of the error is not one of the manifold's."""
+
+_BY_DIMENSION = ("expected", "errors")
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """A number of latents, and the evidence for it.
+
+    Args:
+        n_latents: The choice.
+        estimate: m̂ from nearest neighbours; NaN where too few cells differ.
+        standard_error: Of m̂.
+        expected: m̂ for standard normal cells of some dimensions, as many as there are.
+        errors: Error of rebuilding held-out cells with so many coordinates, where neighbours left it open.
+        rank: Of the training shifts. Orthogonal identification needs a rank of n_latents − 1 or more.
+        sure: Whether the evidence agrees: neighbours with the choice, or a clear bend of the errors.
+        reason: In words.
+    """
+
+    n_latents: int
+    estimate: float
+    standard_error: float
+    rank: int
+    sure: bool
+    reason: str
+    expected: Mapping[int, float] = field(default_factory=dict)
+    errors: Mapping[int, float] = field(default_factory=dict)
+
+    def state(self) -> dict:
+        """The choice as plain JSON values."""
+        return {
+            k: {str(d): v for d, v in value.items()} if k in _BY_DIMENSION else value for k, value in vars(self).items()
+        }
+
+    @classmethod
+    def of(cls, state: Mapping | None) -> Dimension | None:
+        """The choice written as `state`; None where none was made."""
+        if state is None:
+            return None
+        return cls(**state | {k: {int(d): v for d, v in state[k].items()} for k in _BY_DIMENSION})
+
+
+def choose(x: np.ndarray, rank: int, error: Callable[[int], float], rng: np.random.Generator) -> Dimension:
+    """The number of latents of some cells.
+
+    Args:
+        x: (n, d_X) standardised cells.
+        rank: Of the training shifts.
+        error: Error of rebuilding held-out cells from so many coordinates.
+        rng: Picks cells where there are many.
+    """
+    most = min(rank + 1, x.shape[1])
+    x = x[rng.permutation(len(x))[:CELLS]].astype(np.float64)
+    estimate, se = neighbour_dimension(x)
+    if math.isnan(estimate):
+        return _told(Dimension(min(rank, most), estimate, se, rank, False, "too few cells differ from one another"))
+    expected = _expected(estimate, len(x), rng)
+    nearest = min(expected, key=lambda d: abs(expected[d] - estimate))
+    if nearest > most:
+        why = "cells fill more dimensions than the shifts can identify: noise, or too few perturbations"
+        return _told(Dimension(min(rank, most), estimate, se, rank, False, why, expected))
+    if nearest <= _LOW and abs(expected[nearest] - estimate) < 4 * se + 0.05 * nearest:
+        return _told(Dimension(nearest, estimate, se, rank, True, "nearest neighbours", expected))
+    found, errors = _bend(error, max(nearest - 1, 1), most)
+    sure = found + 1 in errors and found - 1 in errors
+    return _told(Dimension(found, estimate, se, rank, sure, "where autoencoders stop gaining", expected, errors))
+
+
+def neighbour_dimension(x: np.ndarray, k: int = NEIGHBOURS) -> tuple[float, float]:
+    """m̂ and its standard error from the k nearest neighbours of cells (n, d_X); those that tie tell nothing."""
+    if len(x) <= k:
+        return math.nan, math.nan
+    distances = _nearest(torch.from_numpy(np.ascontiguousarray(x)), k)
+    logs = np.log(distances[:, -1:] / distances[:, :-1])
+    distinct = np.isfinite(logs).all(1)
+    n = int(distinct.sum())
+    if n < _FEWEST or not logs[distinct].any():
+        return math.nan, math.nan
+    estimate = (k - 1) * n / float(logs[distinct].sum())
+    return estimate, estimate / math.sqrt((k - 1) * n)
+
+
+def _nearest(x: torch.Tensor, k: int) -> np.ndarray:
+    """(n, k) distances of the first cells to their k nearest others, ascending; 0 and NaN where cells tie."""
+    parts = [torch.cdist(part, x).topk(k + 1, largest=False).values[:, 1:] for part in x[:_QUERIES].split(250)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = torch.cat(parts).numpy()
+        return np.where(found > 1e-9 * found[:, -1:], found, np.nan)
+
+
+def _expected(estimate: float, n: int, rng: np.random.Generator) -> dict[int, float]:
+    """m̂ for n standard normal cells, from the dimension below the estimate to the first one beyond it."""
+    found: dict[int, float] = {}
+    d = max(int(estimate) - 1, 1)
+    while not found or max(found.values()) < estimate:
+        found[d] = neighbour_dimension(rng.normal(size=(n, d)))[0]
+        d += 1 if d < 50 else d // 10
+    return found
+
+
+def _bend(error: Callable[[int], float], first: int, most: int) -> tuple[int, dict[int, float]]:
+    """The last dimension that still gains, from the first one on, and all errors."""
+    errors = {first: error(first)}
+    for d in range(first + 1, most + 1):
+        errors[d] = error(d)
+        if errors[d] > _GAIN * errors[d - 1]:
+            return d - 1, errors
+    return most, errors
+
+
+def _told(choice: Dimension) -> Dimension:
+    how = "" if choice.sure else ", and this is not sure: give n_latents where it is known"
+    say = log.info if choice.sure else log.warning
+    say(
+        "n_latents = %d (%s; neighbours say %.2f ± %.2f, shifts have rank %d)%s",
+        choice.n_latents,
+        choice.reason,
+        choice.estimate,
+        choice.standard_error,
+        choice.rank,
+        how,
+    )
+    return choice

@@ -1,0 +1,105 @@
+"""The number of latents: right on manifolds, unsure where cells are no manifold, and never from the truth."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pdae_sim import PDAE
+from pdae_sim.estimation.dimension import Dimension, choose, neighbour_dimension
+from pdae_sim.estimation.networks import Architecture
+from pdae_sim.estimation.plans import STAGED
+from pdae_sim.simulation.worlds import world
+
+
+def unused(d: int) -> float:
+    raise AssertionError(f"neighbours should have settled it; asked for {d}")
+
+
+@settings(deadline=None, max_examples=10)
+@given(d=st.integers(1, 6), scale=st.floats(1e-3, 1e3), seed=st.integers(0, 99))
+def test_neighbours_find_the_dimension_of_a_flat_in_any_scale_and_rotation(d, scale, seed):
+    rng = np.random.default_rng(seed)
+    x = scale * rng.normal(size=(3000, d)) @ np.linalg.qr(rng.normal(size=(8, d)))[0].T
+    estimate, se = neighbour_dimension(x)
+    assert abs(estimate - d) < 5 * se + 0.05 * d
+
+
+def test_neighbours_agree_with_a_naive_loop():
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    logs = []
+    for i in range(60):
+        t = sorted(math.dist(x[i], x[j]) for j in range(60) if j != i)[:5]
+        logs += [math.log(t[-1] / each) for each in t[:-1]]
+    estimate, se = neighbour_dimension(x, k=5)
+    assert estimate == pytest.approx(len(logs) / sum(logs))
+    assert se == pytest.approx(estimate / math.sqrt(len(logs)))
+
+
+@pytest.mark.parametrize(("name", "d_Z"), [("three-singles", 2), ("one-short", 3), ("curved", 2), ("polynomial", 2)])
+def test_noiseless_worlds_give_their_latents_away(name, d_Z):
+    choice = choose(*cells(name), unused, np.random.default_rng(0))
+    assert (choice.n_latents, choice.sure) == (d_Z, True)
+    assert abs(choice.estimate - d_Z) < 0.2
+
+
+@pytest.mark.parametrize("name", ["noisy", "counts"])
+def test_cells_that_fill_space_are_no_manifold_and_it_is_said(name, caplog):
+    x, rank = cells(name)
+    choice = choose(x, rank, unused, np.random.default_rng(0))
+    assert (choice.n_latents, choice.sure) == (rank, False)
+    assert "not sure: give n_latents" in caplog.text
+
+
+def test_many_dimensions_are_left_to_autoencoders():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 8)) @ rng.normal(size=(8, 20))
+    falls = {d: 0.7 ** min(d, 8) for d in range(1, 20)}
+    choice = choose(x, 12, falls.__getitem__, rng)
+    assert (choice.n_latents, choice.sure) == (8, True)
+    assert choice.errors[9] == choice.errors[8]
+    ever = choose(x, 7, lambda d: 0.7**d, rng)  # it never bends before shifts stop identifying
+    assert (ever.n_latents, ever.sure) == (8, False)
+
+
+def test_cells_that_tie_tell_nothing():
+    choice = choose(np.zeros((500, 4)), 2, unused, np.random.default_rng(0))
+    assert (choice.n_latents, choice.sure) == (2, False)
+    assert math.isnan(choice.estimate)
+
+
+def test_a_fit_estimates_what_it_is_not_told_and_remembers_why(tmp_path, caplog):
+    data = world("three-singles", ("design.cells=150",)).simulate().data
+    phases = [replace(phase, steps=2, cells=8) for phase in STAGED]
+    shape = Architecture(width=8)
+    with caplog.at_level(logging.INFO, "pdae_sim"):
+        model = PDAE(phases=phases, architecture=shape).fit(data)
+    assert model.perturbation_matrix_.shape == (2, 3)
+    assert model.dimension_.sure
+    assert "n_latents = 2" in caplog.text
+    model.save(tmp_path / "m")
+    assert PDAE.load(tmp_path / "m").dimension_ == model.dimension_
+    assert PDAE(3, phases=phases, architecture=shape).fit(data).dimension_ is None
+    assert Dimension.of(None) is None
+
+
+@pytest.mark.slow
+def test_ten_latents_are_found_by_autoencoders():
+    data = world("ten-latents", ("design.cells=1000",)).simulate().data
+    model = PDAE()
+    model.frame(data)
+    assert model.dimension_.n_latents == 10
+    assert model.dimension_.sure
+
+
+def cells(name: str) -> tuple[np.ndarray, int]:
+    data = world(name, ("design.cells=1500",)).simulate().data.train
+    scale = data.x.std(0)
+    rank = np.linalg.matrix_rank(data.labels - data.labels[data.reference])
+    return (data.x - data.x.mean(0)) / np.where(scale > 0, scale, 1.0), int(rank)
