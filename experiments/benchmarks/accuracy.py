@@ -1,6 +1,6 @@
 """How accurate the default is, beside an oracle that sees the latents, the published loss and every baseline.
 
-Run: `python -m experiments.benchmarks.accuracy [--worlds 20] [--workers 2] [--published-steps 6000] [--out DIR]`. Many
+Run: `python -m experiments.benchmarks.accuracy [--worlds 20] [--workers 2] [--published-steps 1250] [--out DIR]`. Many
 random worlds on the study engine; prints Markdown tables with machine and versions, medians over worlds with 95 %
 intervals between order statistics. With `--out` finished worlds are kept, and a second call goes on.
 
@@ -151,7 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worlds", type=int, default=20)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--published-steps", type=int, default=6000)
+    parser.add_argument("--published-steps", type=int, default=1250)
     parser.add_argument("--only", choices=("plane", "ten"))
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()

@@ -17,6 +17,9 @@ from rich.table import Table
 
 from pdae_sim.estimation.training import Phase, Progress
 
+SAID = ("pdae_sim.estimation.memory", "pdae_sim.estimation.dimension")
+"""Logs that are shown beside a progress bar too: said once, before a fit begins."""
+
 
 @dataclass(frozen=True)
 class Output:
@@ -35,6 +38,8 @@ class Output:
         """Speech with logs sent to stderr; heartbeat lines only where no progress bar is drawn."""
         level = logging.WARNING if quiet or sys.stderr.isatty() else logging.INFO
         logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr, force=True)
+        for name in SAID:
+            logging.getLogger(name).setLevel(logging.WARNING if quiet else logging.INFO)
         return cls(as_json, quiet)
 
     def result(self, payload: dict, text: str | Table | Sequence[str | Table]) -> None:

@@ -29,10 +29,12 @@ CELLS = 8000
 _QUERIES, _FEWEST = 2000, 50
 _LOW = 3
 """Up to here neighbours alone are trusted."""
+_TRIED = 6
+"""Numbers of coordinates that autoencoders are tried with beyond the first."""
 _GAIN = 0.9
 """A coordinate that leaves more than this share of the error is not one of the manifold's."""
 
-_BY_DIMENSION = ("expected", "errors")
+_BY_DIMENSION, _ESTIMATED = ("expected", "errors"), ("estimate", "standard_error")
 
 
 @dataclass(frozen=True)
@@ -61,16 +63,18 @@ class Dimension:
 
     def state(self) -> dict:
         """The choice as plain JSON values."""
-        return {
-            k: {str(d): v for d, v in value.items()} if k in _BY_DIMENSION else value for k, value in vars(self).items()
-        }
+        by_dimension = {k: {str(d): v for d, v in getattr(self, k).items()} for k in _BY_DIMENSION}
+        told = {k: None if math.isnan(getattr(self, k)) else getattr(self, k) for k in _ESTIMATED}
+        return vars(self) | by_dimension | told
 
     @classmethod
     def of(cls, state: Mapping | None) -> Dimension | None:
         """The choice written as `state`; None where none was made."""
         if state is None:
             return None
-        return cls(**state | {k: {int(d): v for d, v in state[k].items()} for k in _BY_DIMENSION})
+        by_dimension = {k: {int(d): v for d, v in state[k].items()} for k in _BY_DIMENSION}
+        told = {k: math.nan if state[k] is None else state[k] for k in _ESTIMATED}
+        return cls(**state | by_dimension | told)
 
 
 def choose(x: np.ndarray, rank: int, error: Callable[[int], float], rng: np.random.Generator) -> Dimension:
@@ -94,7 +98,8 @@ def choose(x: np.ndarray, rank: int, error: Callable[[int], float], rng: np.rand
         return _told(Dimension(min(rank, most), estimate, se, rank, False, why, expected))
     if nearest <= _LOW and abs(expected[nearest] - estimate) < 4 * se + 0.05 * nearest:
         return _told(Dimension(nearest, estimate, se, rank, True, "nearest neighbours", expected))
-    found, errors = _bend(error, max(nearest - 1, 1), most)
+    first = max(nearest - 1, 1)
+    found, errors = _bend(error, first, min(first + _TRIED, most))
     sure = found + 1 in errors and found - 1 in errors
     return _told(Dimension(found, estimate, se, rank, sure, "where autoencoders stop gaining", expected, errors))
 

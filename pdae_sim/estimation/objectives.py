@@ -127,11 +127,15 @@ def autoencoding(step: Step) -> torch.Tensor:
 
 
 def inversion(step: Step) -> torch.Tensor:
-    """E‖x − f̂(g(x), ε)‖², which an encoder that folds the manifold of cells cannot have small.
+    """‖x − E f̂(g(x), ε)‖², which an encoder that folds the manifold of cells cannot have small.
 
-    Squared, so that it leaves the latents alone where the decoder inverts them.
+    Squared, so that it leaves the latents alone where the decoder inverts them; a product of two draws of ε, so that it
+    leaves the noise of the decoder alone.
     """
-    return (step.x - step.decode(step.z)).square().sum(-1).mean((1, 2))
+    first = second = step.x - step.decode(step.z)
+    if step.network.decoder.stochastic:
+        second = step.x - step.decode(step.z)
+    return (first * second).sum(-1).mean((1, 2))
 
 
 def prior(step: Step) -> torch.Tensor:

@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 ALWAYS = ("ceiling", "oracle")
 """Judged beside every estimator, declared or not: the noise ceiling of predictions, the oracle of identification."""
 
-_PHASE = ("steps", "weights", "cells", "environments", "learning_rate", "clip", "decay")
-_FRAME = ("n_latents", "extra_latents", "architecture", "beta", "device")
+_PHASE = ("steps", "weights", "cells", "environments", "learning_rate", "clip", "decay", "held_out")
+_FRAME = ("n_latents", "extra_latents", "architecture", "beta", "device", "precision")
 _COURSE = tuple(field.name for field in fields(Course) if field.name != "name")
 _ADVERSARIAL = ("n_latents", "dose_curve", "min_variance", "device")
 _CONDITIONAL = ("n_latents", "beta", "device")
@@ -298,6 +298,7 @@ def _model(job: Fit, phases: tuple[Phase, ...], architecture: Architecture) -> P
         beta=given.get("beta", 1.0),
         random_state=job.seed,
         device=given.get("device", "cpu"),
+        precision=given.get("precision", "float32"),
     )
 
 

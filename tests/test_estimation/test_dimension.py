@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from dataclasses import replace
@@ -72,6 +73,7 @@ def test_cells_that_tie_tell_nothing():
     choice = choose(np.zeros((500, 4)), 2, unused, np.random.default_rng(0))
     assert (choice.n_latents, choice.sure) == (2, False)
     assert math.isnan(choice.estimate)
+    assert math.isnan(Dimension.of(json.loads(json.dumps(choice.state(), allow_nan=False))).estimate)
 
 
 def test_a_fit_estimates_what_it_is_not_told_and_remembers_why(tmp_path, caplog):
