@@ -39,7 +39,7 @@ class Output:
         level = logging.WARNING if quiet or sys.stderr.isatty() else logging.INFO
         logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr, force=True)
         for name in SAID:
-            logging.getLogger(name).setLevel(logging.WARNING if quiet else logging.INFO)
+            logging.getLogger(name).setLevel(logging.NOTSET if quiet else logging.INFO)
         return cls(as_json, quiet)
 
     def result(self, payload: dict, text: str | Table | Sequence[str | Table]) -> None:

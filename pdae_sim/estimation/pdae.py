@@ -125,8 +125,25 @@ class PDAE:
 
     def frame(self, data: PerturbationData) -> PerturbationData:
         """Learn what is fixed before the first step, label space, scalings and d_Z; the training data in order."""
-        data = canonical(checked_data(data).train)
+        data = canonical(self.checked(data).train)
         self._learn_frame(data)
+        return data
+
+    def checked(self, data: PerturbationData) -> PerturbationData:
+        """`data`, if these settings can be fitted to its training conditions."""
+        if not isinstance(data, PerturbationData):
+            raise InputError(
+                f"data must be PerturbationData (see PerturbationData.from_arrays); received {type(data).__name__}"
+            )
+        train, d_X = np.flatnonzero(~data.held_out), data.x.shape[1]
+        if len(train) < 2:
+            raise InputError("a fit needs at least two training conditions that differ; only one is there")
+        fewest = train[np.argmin(data.counts[train])]
+        if data.counts[fewest] < 2:
+            few = data.conditions[fewest]
+            raise InputError(f"condition {few!r} has one cell; a training condition needs at least 2")
+        if self.n_latents is not None and self.n_latents > d_X:
+            raise InputError(f"n_latents must not exceed the observed dimension {d_X}; received {self.n_latents}")
         return data
 
     def take(self, state: Mapping[str, torch.Tensor], history: list[dict], data: PerturbationData) -> None:
@@ -251,22 +268,11 @@ class PDAE:
 
     def _learn_frame(self, data: PerturbationData) -> None:
         """Label space, scalings and d_Z: what is fixed before the first step."""
-        if len(data.labels) < 2:
-            raise InputError("a fit needs at least two training conditions that differ; only one is there")
         self.space_, self.features_ = data.space, data.features
         self.train_labels_ = data.labels.copy()
         self.train_counts_ = data.counts.copy()
         self._scaling = Scaling.of(data, centred=self.architecture.output == "linear")
         self._label_scaling = LabelScaling.of(data.labels)
-        if (data.counts < 2).any():
-            few = data.conditions[int(np.argmin(data.counts))]
-            raise InputError(f"condition {few!r} has one cell; a training condition needs at least 2")
-        self._choose_latents(data)
-
-    def _choose_latents(self, data: PerturbationData) -> None:
-        d_X = data.x.shape[1]
-        if self.n_latents is not None and self.n_latents > d_X:
-            raise InputError(f"n_latents must not exceed the observed dimension {d_X}; received {self.n_latents}")
         self.dimension_ = None if self.n_latents is not None else self._estimated_dimension(data)
         self._d_Z = self.n_latents or self.dimension_.n_latents
 
@@ -362,22 +368,13 @@ def cells_of(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> Cells:
     return Cells(x.to(device), doses, tuple(rows), roots)
 
 
-def checked_data(data: object) -> PerturbationData:
-    """`data`, if it is what a fit takes."""
-    if not isinstance(data, PerturbationData):
-        raise InputError(
-            f"data must be PerturbationData (see PerturbationData.from_arrays); received {type(data).__name__}"
-        )
-    return data
-
-
 def announce(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> None:
     """Say what fitting some models at once will take, before it is taken.
 
     Raises:
         InputError: If it is far more than there is.
     """
-    distinct = {id(checked_data(each)): each for each in data}
+    distinct = {id(model.checked(each)): each for model, each in zip(models, data, strict=True)}
     first = models[0]
     if first.precision == "bfloat16" and first.device.type == "cpu":
         log.warning("bfloat16 on a CPU can take ten times as long as float32; use device='cuda', or float32")
