@@ -16,7 +16,7 @@ from pdae_sim.estimation.networks import Architecture
 from pdae_sim.estimation.plans import JOINT, STAGED
 from pdae_sim.estimation.training import Phase, TrainingError
 
-QUICK = tuple(replace(phase, steps=12, cells=16) for phase in STAGED)
+QUICK = tuple(replace(phase, steps=12, cells=16, held_out=0.3) for phase in STAGED)
 SMALL = Architecture(width=16, depth=2)
 
 
@@ -259,12 +259,13 @@ def test_bad_settings_are_refused_by_name(fields, words):
         ({}, "steps need a term with a weight above 0"),
         ({"weights": {"prior": 1.0}, "learns": ()}, "and a part that learns"),
         ({"weights": {"density_ratio": 1.0}, "learns": ("decoder",)}, "of which none learns"),
+        ({"steps": 0, "learns": (), "settle": True}, "settle needs a part that learns"),
         ({"weights": {"perturbation": 1.0}, "held_out": 0.6}, "held_out must be between 0 and 0.5; received 0.6"),
     ],
 )
 def test_phases_that_cannot_learn_are_refused(fields, words):
     with pytest.raises(InputError, match=words):
-        Phase("p", 3, **fields)
+        Phase("p", **{"steps": 3, **fields})
 
 
 def test_a_plan_with_a_chart_needs_an_encoder_with_one():

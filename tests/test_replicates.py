@@ -12,14 +12,14 @@ import torch
 from pdae_sim import PDAE, LinearLatentModel, Simulator
 from pdae_sim._checks import InputError
 from pdae_sim.estimation.networks import Architecture
-from pdae_sim.estimation.pdae import begun
+from pdae_sim.estimation.pdae import begun, cells_of
 from pdae_sim.estimation.plans import JOINT, PUBLISHED_SMALL, REPRESENT, STAGED
-from pdae_sim.estimation.replicates import fit_replicates, fit_restarts
+from pdae_sim.estimation.replicates import SHARE_JUDGED, fit_replicates, fit_restarts
 from pdae_sim.estimation.settling import _frame, settle
 from pdae_sim.estimation.training import TrainingError
 
 SMALL = Architecture(width=16)
-QUICK = tuple(replace(phase, steps=15, cells=16) for phase in STAGED)
+QUICK = tuple(replace(phase, steps=15, cells=16, held_out=0.3) for phase in STAGED)
 TOLERANCE = 1e-3
 """Of latents after a few steps: float32 rounding, some 1e-7, as Adam's division by small slots blows it up."""
 
@@ -49,7 +49,7 @@ def test_probes_and_decoder_noise_are_a_replicate_s_own(settings):
 def test_a_replicate_is_what_it_is_alone(phases, charted):
     short = tuple(replace(phase, steps=15, cells=16) for phase in phases)
     settings = {"phases": short, "architecture": replace(SMALL, charted=charted)}
-    data = [data_of(0), data_of(1, cells=86), data_of(0)]
+    data = [data_of(0), data_of(1, cells=83), data_of(0)]
     together = fit_replicates([PDAE(2, random_state=seed, **settings) for seed in (0, 1, 5)], data)
     for model, each in zip(together, data, strict=True):
         alone = PDAE(2, random_state=model.random_state, **settings).fit(each)
@@ -63,7 +63,7 @@ def test_a_replicate_is_what_it_is_alone(phases, charted):
 
 def test_replicates_that_would_keep_out_other_numbers_of_cells_are_refused():
     models = [PDAE(2, architecture=SMALL, phases=QUICK, random_state=seed) for seed in (0, 1)]
-    with pytest.raises(InputError, match=r"replicates must keep out as many cells .* received \[6, 8\]"):
+    with pytest.raises(InputError, match=r"replicates must keep out as many cells .* received \[0, 24\]"):
         fit_replicates(models, [data_of(0), data_of(1, cells=60)])
 
 
@@ -183,7 +183,7 @@ def test_the_bank_keeps_the_precision_of_its_cells():
 
 class TestRestarts:
     def test_the_best_of_several_is_returned_by_cells_no_step_saw(self, caplog):
-        data = data_of(0)
+        data = data_of(0, cells=300)
         models = [PDAE(2, architecture=SMALL, phases=QUICK, random_state=seed) for seed in range(3)]
         with caplog.at_level(logging.INFO, "pdae_sim"):
             best = fit_restarts(models, data)
@@ -193,14 +193,14 @@ class TestRestarts:
         assert len(set(losses)) == 3
 
     def test_a_model_that_learnt_nothing_is_not_chosen(self):
-        data = data_of(0)
+        data = data_of(0, cells=300)
         longer = tuple(replace(phase, steps=60) for phase in QUICK)
         idle = tuple(replace(phase, learning_rate=0.0) for phase in longer)
         models = [PDAE(2, architecture=SMALL, phases=plan) for plan in (idle, longer, idle)]
         assert fit_restarts(models, data) is models[1]
 
     def test_held_out_conditions_are_never_looked_at(self):
-        data = data_of(0)
+        data = data_of(0, cells=300)
         spoilt = replace(data, x=np.where(data.held_out[data.environment][:, None], 1e3, data.x))
         found = [
             fit_restarts([PDAE(2, architecture=SMALL, phases=QUICK, random_state=s) for s in (0, 1)], each)
@@ -209,7 +209,27 @@ class TestRestarts:
         assert found[0].random_state == found[1].random_state
         np.testing.assert_array_equal(found[0].perturbation_matrix_, found[1].perturbation_matrix_)
 
-    def test_too_few_cells_to_judge_by_are_refused(self):
+    def test_what_is_judged_no_step_saw(self):
+        models = [PDAE(2, architecture=SMALL, phases=QUICK)]
+        data = models[0].frame(data_of(0, cells=300))
+        cells = cells_of(models, [data])
+        judged = cells.parted(SHARE_JUDGED)[1][0]
+        seen = cells.parted(QUICK[0].held_out)[0]
+        rows = {tuple(row) for each in seen.rows[0] for row in cells.x[each].tolist()}
+        assert judged.shape[2] == 30
+        assert not rows & {tuple(row) for row in judged.flatten(0, 2).tolist()}
+
+    def test_phases_that_keep_too_few_out_and_conditions_too_small_are_refused(self):
+        models = [PDAE(2, phases=JOINT, random_state=seed) for seed in (0, 1)]
+        with pytest.raises(InputError, match=r"phase 'joint' must have held_out of at least 0\.1; received 0"):
+            fit_restarts(models, data_of(0))
         models = [PDAE(2, architecture=SMALL, phases=QUICK, random_state=seed) for seed in (0, 1)]
         with pytest.raises(InputError, match="one has too few cells"):
             fit_restarts(models, data_of(0, cells=12))
+
+    def test_the_number_of_latents_is_estimated_once_for_all(self, caplog):
+        models = [PDAE(architecture=SMALL, phases=QUICK, random_state=seed) for seed in range(3)]
+        with caplog.at_level(logging.INFO, "pdae_sim"):
+            fit_replicates(models, [data_of(0)] * 3)
+        assert caplog.text.count("n_latents = 2") == 1
+        assert all(model.dimension_ is models[0].dimension_ for model in models)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -50,15 +51,25 @@ def fit(
         model.fit(data, checkpoint=checkpoint, on_step=on_step)
     model.save(out, force=force)
     checkpoint.unlink(missing_ok=True)
-    last = {row["phase"]: {k: v for k, v in row.items() if k not in ("phase", "step")} for row in model.history_}
-    payload = {"model": str(out), "latents": len(model.perturbation_matrix_), "losses": last}
+    ended = _ended(model.history_)
+    payload = {"model": str(out), "latents": len(model.perturbation_matrix_), "losses": ended}
     payload["dimension"] = model.dimension_ and model.dimension_.state()
     losses = "; ".join(
-        f"{phase}: " + ", ".join(f"{k} {v:.4g}" for k, v in terms.items()) for phase, terms in last.items()
+        f"{phase}: " + ", ".join(f"{k} {v:.4g}" for k, v in terms.items()) for phase, terms in ended.items()
     )
     output.result(
         payload, f"{out}: {payload['latents']} latents, {len(data.train.labels)} training conditions; {losses}"
     )
+
+
+def _ended(history: list[dict]) -> dict[str, dict[str, float]]:
+    """The losses each phase ended with: of its best look at cells kept out, else of its last step."""
+    ended: dict[str, dict] = {}
+    for row in history:
+        best = ended.get(row["phase"], {}).get("held_out", math.inf)
+        if row.get("held_out", math.inf) <= best or (best == math.inf and "held_out" not in row):
+            ended[row["phase"]] = {k: v for k, v in row.items() if k not in ("phase", "step")}
+    return ended
 
 
 def predict(

@@ -14,7 +14,9 @@ from pdae_sim._checks import InputError
 
 _HELD_OUT = 4096
 """Cells kept out of training in all, at most, so that to look at them costs little."""
-_HELD_OUT_ROOT = _random.seed_sequence(0)
+_TELLING = 64
+"""Cells kept out in all, at least: fewer cannot tell parameters apart."""
+_KEPT_ROOT = _random.seed_sequence(0)
 
 
 class Drawn(Protocol):
@@ -59,8 +61,8 @@ class Cells:
         """These cells without a share of them, and the cells (R, E, b, d_X) and labels (R, E, K) of that share.
 
         Every environment gives as many, at most a share of the smallest and some thousands in all; none is given, and
-        all cells stay, where that is fewer than two of each. Whatever the seed, the same data give the same cells: so
-        fits of several seeds can be compared on them.
+        all cells stay, where these are too few to tell anything. The same data give the same cells at any seed, so
+        that fits of several seeds can be compared on them.
 
         Raises:
             InputError: If replicates differ in how many they would give.
@@ -75,7 +77,7 @@ class Cells:
         if not b:
             return self, None
         orders = [
-            [rows[_random.stream(_HELD_OUT_ROOT, "held out", e).permutation(len(rows))] for e, rows in enumerate(each)]
+            [rows[_random.stream(_KEPT_ROOT, "held out", e).permutation(len(rows))] for e, rows in enumerate(each)]
             for each in self.rows
         ]
         kept = torch.from_numpy(np.stack([[rows[:b] for rows in each] for each in orders])).to(self.x.device)
@@ -125,6 +127,6 @@ def by_environment(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def kept_out(share: float, fewest: int, n_environments: int) -> int:
-    """Cells that each environment gives up where the smallest has `fewest`: a share of those, and few in all."""
+    """Cells that each environment gives up where the smallest has `fewest`: a share of those, few in all, or none."""
     b = min(int(share * fewest), max(_HELD_OUT // n_environments, 2))
-    return b if b >= 2 else 0
+    return b if b >= 2 and b * n_environments >= _TELLING else 0

@@ -14,10 +14,10 @@ from pdae_sim import _random
 from pdae_sim._checks import InputError, at_least, choice, whole
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.batches import Cells
+from pdae_sim.estimation.fittable import canonical, fittable
 from pdae_sim.estimation.networks import Architecture
-from pdae_sim.estimation.pdae import canonical
 from pdae_sim.estimation.scaling import LabelScaling, Scaling
-from pdae_sim.estimation.training import HEARTBEAT_SECONDS, SCHEDULES, TrainingError, cosine
+from pdae_sim.estimation.training import HEARTBEAT_SECONDS, SCHEDULES, TrainingError, blame, cosine
 
 log = logging.getLogger(__name__)
 
@@ -102,16 +102,7 @@ class Frame:
         Raises:
             InputError: If there are fewer than two training conditions, or one of them has a single cell.
         """
-        if not isinstance(data, PerturbationData):
-            raise InputError(
-                f"data must be PerturbationData (see PerturbationData.from_arrays); received {type(data).__name__}"
-            )
-        if len(data.train.labels) < 2:
-            raise InputError("a fit needs at least two training conditions that differ; only one is there")
-        data = canonical(data.train)
-        if (data.counts < 2).any():
-            few = data.conditions[int(np.argmin(data.counts))]
-            raise InputError(f"condition {few!r} has one cell; a training condition needs at least 2")
+        data = canonical(fittable(data).train)
         return cls(data, Scaling.of(data), LabelScaling.of(data.labels))
 
     @property
@@ -163,7 +154,8 @@ class Mover:
         )  # unlike autograd.grad in the layout that a fused step takes for granted
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._course.clip)
         if not torch.isfinite(total.detach() + norm):
-            raise TrainingError(_blame(losses, float(norm), self._course, step))
+            values = {term: loss for term, (_, loss) in losses.items()}
+            raise TrainingError(blame(values, norm, f"step {step} of {self._course.name!r}"))
         for group in self._optimiser.param_groups:
             group["lr"] = self._course.rate(step)
         self._optimiser.step()
@@ -210,10 +202,3 @@ def root_generator(random_state: int, *names: object) -> torch.Generator:
     """A source of starting values on the processor."""
     root = _random.seed_sequence(random_state)
     return torch.Generator().manual_seed(_random.torch_seed(root, *names))
-
-
-def _blame(losses: Losses, norm: float, course: Course, step: int) -> str:
-    bad = [term for term, (_, loss) in losses.items() if not torch.isfinite(loss)]
-    what = f"loss term {bad[0]!r}" if bad else f"the gradient of {' + '.join(losses)}"
-    hint = "lower the learning rate or look for extreme values in x"
-    return f"{what} is not finite (gradient norm {norm:g}) at step {step} of {course.name!r}; {hint}"

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from pdae_sim.estimation.settling import FLAT
+
 log = logging.getLogger(__name__)
 
 NEIGHBOURS = 10
@@ -83,67 +85,85 @@ def choose(x: np.ndarray, rank: int, error: Callable[[int], float], rng: np.rand
     Args:
         x: (n, d_X) standardised cells.
         rank: Of the training shifts.
-        error: Error of rebuilding held-out cells from so many coordinates.
+        error: Error of rebuilding held-out cells from so many coordinates; NaN where it cannot be told.
         rng: Picks cells where there are many.
     """
-    most = min(rank + 1, x.shape[1])
-    x = x[rng.permutation(len(x))[:CELLS]].astype(np.float64)
-    estimate, se = neighbour_dimension(x)
+    x = np.unique(x[rng.permutation(len(x))[:CELLS]].astype(np.float64), axis=0)
+    directions = _varied(x)
+    most = max(min(rank + 1, directions), 1)
+    estimate, se = neighbour_dimension(rng.permutation(x))
     if math.isnan(estimate):
         return _told(Dimension(min(rank, most), estimate, se, rank, False, "too few cells differ from one another"))
-    expected = _expected(estimate, len(x), rng)
+    expected = _expected(estimate, len(x), most, rng)
     nearest = min(expected, key=lambda d: abs(expected[d] - estimate))
     if nearest > most:
         why = "cells fill more dimensions than the shifts can identify: noise, or too few perturbations"
         return _told(Dimension(min(rank, most), estimate, se, rank, False, why, expected))
-    if nearest <= _LOW and abs(expected[nearest] - estimate) < 4 * se + 0.05 * nearest:
+    if nearest <= _LOW and _clear(expected, nearest, estimate, se):
         return _told(Dimension(nearest, estimate, se, rank, True, "nearest neighbours", expected))
     first = max(nearest - 1, 1)
     found, errors = _bend(error, first, min(first + _TRIED, most))
-    sure = found + 1 in errors and found - 1 in errors
+    if found is None:
+        why = "nearest neighbours, with too few cells for more"
+        return _told(Dimension(nearest, estimate, se, rank, False, why, expected))
+    sure = found - 1 in errors and (found + 1 in errors or found == directions)
     return _told(Dimension(found, estimate, se, rank, sure, "where autoencoders stop gaining", expected, errors))
 
 
 def neighbour_dimension(x: np.ndarray, k: int = NEIGHBOURS) -> tuple[float, float]:
-    """m̂ and its standard error from the k nearest neighbours of cells (n, d_X); those that tie tell nothing."""
+    """m̂ and its standard error from the k nearest neighbours of the first of the distinct cells (n, d_X).
+
+    Neighbourhoods overlap, so that the true spread is a little wider (by a third, in three dimensions).
+    """
     if len(x) <= k:
         return math.nan, math.nan
     distances = _nearest(torch.from_numpy(np.ascontiguousarray(x)), k)
     logs = np.log(distances[:, -1:] / distances[:, :-1])
-    distinct = np.isfinite(logs).all(1)
-    n = int(distinct.sum())
-    if n < _FEWEST or not logs[distinct].any():
+    told = np.isfinite(logs).all(1)
+    n = int(told.sum())
+    if n < _FEWEST or not logs[told].any():
         return math.nan, math.nan
-    estimate = (k - 1) * n / float(logs[distinct].sum())
+    estimate = (k - 1) * n / float(logs[told].sum())
     return estimate, estimate / math.sqrt((k - 1) * n)
 
 
+def _varied(x: np.ndarray) -> int:
+    """Directions in which cells vary by more than rounding."""
+    values = np.linalg.eigvalsh(np.cov(x.T, ddof=0).reshape(x.shape[1], x.shape[1])) if len(x) > 1 else np.zeros(1)
+    return int((values > FLAT * values[-1]).sum())
+
+
 def _nearest(x: torch.Tensor, k: int) -> np.ndarray:
-    """(n, k) distances of the first cells to their k nearest others, ascending; 0 and NaN where cells tie."""
+    """(n, k) distances of the first cells to their k nearest others, ascending; NaN where they are rounding."""
     parts = [torch.cdist(part, x).topk(k + 1, largest=False).values[:, 1:] for part in x[:_QUERIES].split(250)]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = torch.cat(parts).numpy()
-        return np.where(found > 1e-9 * found[:, -1:], found, np.nan)
+    found = torch.cat(parts).numpy()
+    return np.where(found > 1e-9 * found[:, -1:], found, np.nan)
 
 
-def _expected(estimate: float, n: int, rng: np.random.Generator) -> dict[int, float]:
-    """m̂ for n standard normal cells, from the dimension below the estimate to the first one beyond it."""
+def _expected(estimate: float, n: int, most: int, rng: np.random.Generator) -> dict[int, float]:
+    """m̂ for n standard normal cells: from a dimension below the estimate to the second beyond, or beyond `most`."""
+    d = max(min(int(estimate), most) - 1, 1)
     found: dict[int, float] = {}
-    d = max(int(estimate) - 1, 1)
-    while not found or max(found.values()) < estimate:
+    while d <= most + 1 and sum(value > estimate for value in found.values()) < 2:
         found[d] = neighbour_dimension(rng.normal(size=(n, d)))[0]
-        d += 1 if d < 50 else d // 10
+        d += 1
     return found
 
 
-def _bend(error: Callable[[int], float], first: int, most: int) -> tuple[int, dict[int, float]]:
-    """The last dimension that still gains, from the first one on, and all errors."""
+def _clear(expected: Mapping[int, float], nearest: int, estimate: float, se: float) -> bool:
+    """Whether the estimate is near what is expected for one dimension and far from the others."""
+    near = abs(expected[nearest] - estimate) < 4 * se + 0.05 * nearest
+    return near and all(abs(value - estimate) > 4 * se for d, value in expected.items() if d != nearest)
+
+
+def _bend(error: Callable[[int], float], first: int, most: int) -> tuple[int | None, dict[int, float]]:
+    """The last dimension that still gains, from the first one on, and all errors; None where they cannot be told."""
     errors = {first: error(first)}
     for d in range(first + 1, most + 1):
         errors[d] = error(d)
         if errors[d] > _GAIN * errors[d - 1]:
             return d - 1, errors
-    return most, errors
+    return (None if any(map(math.isnan, errors.values())) else max(errors)), errors
 
 
 def _told(choice: Dimension) -> Dimension:

@@ -149,7 +149,7 @@ def estimate(shape: Shape, architecture: Architecture, phases: Sequence[Planned]
     return Need(
         selected=shape.values * shape.itemsize * shape.copied,
         cells=shape.values * _FLOAT,
-        network=4 * _FLOAT * parameters,
+        network=(5 if any(phase.held_out for phase in phases) else 4) * _FLOAT * parameters,
         passing=_passing(shape, architecture),
         steps={phase.name: _step(shape, architecture, phase) for phase in phases},
     )
@@ -174,7 +174,8 @@ def announce(need: Need, device: torch.device) -> None:
 def available(device: torch.device) -> int | None:
     """Bytes that a fit can still take where it runs; None where nobody says."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
     found = [room for room in (_host(), _group()) if room is not None]
     return min(found, default=None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from os import PathLike
@@ -17,6 +18,7 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.estimation import dimension, memory, persistence
 from pdae_sim.estimation.batches import Cells, by_environment
 from pdae_sim.estimation.dimension import Dimension
+from pdae_sim.estimation.fittable import canonical, fittable
 from pdae_sim.estimation.networks import PRECISIONS, Architecture, Network
 from pdae_sim.estimation.plans import PROBE, PUBLISHED, STAGED, check_plan, shortened
 from pdae_sim.estimation.scaling import LabelScaling, Scaling, block_rows, blocks
@@ -118,30 +120,25 @@ class PDAE:
             beta=self.beta,
             checkpoint=checkpoint,
             on_step=on_step,
-            identity=self.config(),
+            identity=self.config() | {"dimension": self._d_Z},
         )
         self.take(network.state_dict(), histories[0], data)
         return self
 
-    def frame(self, data: PerturbationData) -> PerturbationData:
-        """Learn what is fixed before the first step, label space, scalings and d_Z; the training data in order."""
+    def frame(self, data: PerturbationData, known: Dimension | None = None) -> PerturbationData:
+        """Learn what is fixed before the first step, label space, scalings and d_Z; the training data in order.
+
+        Args:
+            data: The data.
+            known: The number of latents of these data, where it was estimated before.
+        """
         data = canonical(self.checked(data).train)
-        self._learn_frame(data)
+        self._learn_frame(data, known)
         return data
 
     def checked(self, data: PerturbationData) -> PerturbationData:
         """`data`, if these settings can be fitted to its training conditions."""
-        if not isinstance(data, PerturbationData):
-            raise InputError(
-                f"data must be PerturbationData (see PerturbationData.from_arrays); received {type(data).__name__}"
-            )
-        train, d_X = np.flatnonzero(~data.held_out), data.x.shape[1]
-        if len(train) < 2:
-            raise InputError("a fit needs at least two training conditions that differ; only one is there")
-        fewest = train[np.argmin(data.counts[train])]
-        if data.counts[fewest] < 2:
-            few = data.conditions[fewest]
-            raise InputError(f"condition {few!r} has one cell; a training condition needs at least 2")
+        d_X = fittable(data).x.shape[1]
         if self.n_latents is not None and self.n_latents > d_X:
             raise InputError(f"n_latents must not exceed the observed dimension {d_X}; received {self.n_latents}")
         return data
@@ -266,29 +263,30 @@ class PDAE:
         if not hasattr(self, "perturbation_matrix_"):
             raise InputError("this PDAE is not fitted; call fit(data) or PDAE.load(directory) first")
 
-    def _learn_frame(self, data: PerturbationData) -> None:
+    def _learn_frame(self, data: PerturbationData, known: Dimension | None) -> None:
         """Label space, scalings and d_Z: what is fixed before the first step."""
         self.space_, self.features_ = data.space, data.features
         self.train_labels_ = data.labels.copy()
         self.train_counts_ = data.counts.copy()
         self._scaling = Scaling.of(data, centred=self.architecture.output == "linear")
         self._label_scaling = LabelScaling.of(data.labels)
-        self.dimension_ = None if self.n_latents is not None else self._estimated_dimension(data)
+        self.dimension_ = None if self.n_latents is not None else known or self._estimated_dimension(data)
         self._d_Z = self.n_latents or self.dimension_.n_latents
 
     def _estimated_dimension(self, data: PerturbationData) -> Dimension:
-        rng = _random.stream(_random.seed_sequence(self.random_state), "dimension")
+        """Of the data alone, whatever the seed."""
+        rng = _random.stream(_random.seed_sequence(0), "dimension")
         few = np.sort(rng.permutation(len(data.x))[: dimension.CELLS])
         rank = self._label_scaling.rank(data.labels, at_most=data.x.shape[1])
         return dimension.choose(self._scaling.gathered(data.x, few), rank, partial(self._chart_error, data), rng)
 
     def _chart_error(self, data: PerturbationData, d_Z: int) -> float:
-        """Error of rebuilding held-out cells from a chart of d_Z coordinates, after a short training."""
-        probe = PDAE(d_Z, phases=PROBE, random_state=self.random_state, device=self.device)
+        """Error of rebuilding cells kept out from d_Z coordinates, after a short training; NaN where none are."""
+        probe = PDAE(d_Z, phases=PROBE, device=self.device)
         data = probe.frame(data)
         network, cells = begun([probe], [data])
         (history,) = train(network, cells, [probe.phases])
-        return min(row.get("held_out", row["charting"]) for row in history)
+        return min((row["held_out"] for row in history if "held_out" in row), default=math.nan)
 
     @property
     def _base_weights(self) -> np.ndarray:
@@ -380,8 +378,3 @@ def announce(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> None:
         log.warning("bfloat16 on a CPU can take ten times as long as float32; use device='cuda', or float32")
     shape = memory.Shape.of(list(distinct.values()), first.n_latents, len(models))
     memory.announce(memory.estimate(shape, first.architecture, first.phases), first.device)
-
-
-def canonical(data: PerturbationData) -> PerturbationData:
-    """The data with environments in lexicographic order of their labels, so that their order is no input."""
-    return data.select(np.lexsort(data.labels.T[::-1]) if data.labels.shape[1] else [0])

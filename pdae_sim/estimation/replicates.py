@@ -14,16 +14,19 @@ import torch
 
 from pdae_sim._checks import InputError
 from pdae_sim.data import PerturbationData
+from pdae_sim.estimation.dimension import Dimension
+from pdae_sim.estimation.fittable import canonical
 from pdae_sim.estimation.objectives import Step, perturbation
-from pdae_sim.estimation.pdae import PDAE, announce, begun, canonical, cells_of
+from pdae_sim.estimation.pdae import PDAE, announce, begun, cells_of
 from pdae_sim.estimation.plans import STAGED
-from pdae_sim.estimation.training import train
+from pdae_sim.estimation.training import TrainingError, train
 
 log = logging.getLogger(__name__)
 
 SHARE_JUDGED = min(phase.held_out for phase in STAGED)
 """Of each training condition: what the phases of the default keep out."""
-_JUDGED = 64
+_JUDGED = 2**22
+"""Values of x decoded at once to judge a restart, about."""
 
 
 def fit_replicates(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> list[PDAE]:
@@ -56,11 +59,13 @@ def fit_replicates(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> 
 
 
 def _framed(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> list[PerturbationData]:
-    """The training data of each model in order; one record for data that are given many times."""
+    """The training data of each model in order; one record, and one estimate of d_Z, for data given many times."""
     known: dict[int, PerturbationData] = {}
+    dimensions: dict[int, Dimension | None] = {}
     framed = []
     for model, each in zip(models, data, strict=True):
-        ready = model.frame(each)
+        ready = model.frame(each, dimensions.get(id(each)))
+        dimensions[id(each)] = dimensions.get(id(each)) or model.dimension_
         framed.append(known.setdefault(id(each), ready))
     return framed
 
@@ -84,30 +89,43 @@ def _check_alike(first: PDAE, other: PDAE, n_first: int, n_other: int) -> None:
 def fit_restarts(models: Sequence[PDAE], data: PerturbationData) -> PDAE:
     """Fit models that differ in their seeds to the same data, all at once, and return the best.
 
-    The best has the least perturbation energy loss, every training condition predicted from every other, on cells kept
-    out of the steps of every phase. Held-out conditions are never looked at.
+    The best has the least perturbation energy loss, every training condition predicted from every other, on cells that
+    no gradient step of any phase saw; scaling, start and settling are of all training cells. Held-out conditions are
+    never looked at.
 
     Args:
-        models: Unfitted models, as in `fit_replicates`, with decoders that learn.
+        models: Unfitted models, as in `fit_replicates`, whose phases keep cells out.
         data: The data of them all.
 
     Raises:
-        InputError: If the smallest training condition is too small to keep cells out.
+        InputError: If a phase keeps too few cells out, or training conditions are too small for it.
+        TrainingError: If no model has a finite loss.
     """
+    for phase in (phase for model in models for phase in model.phases):
+        if phase.steps and phase.held_out < SHARE_JUDGED:
+            raise InputError(
+                f"restarts are judged on cells that no step saw; phase {phase.name!r} must have held_out of at least "
+                f"{SHARE_JUDGED}; received {phase.held_out}"
+            )
     models = fit_replicates(models, [data] * len(models))
-    losses = [_held_out_loss(model, data) for model in models]
+    losses = np.array(_losses_kept_out(models, canonical(data.train)))
     log.info("restarts: %s", ", ".join(f"{loss:.5f}" for loss in losses))
-    return models[int(np.argmin(losses))]
+    if not np.isfinite(losses).any():
+        raise TrainingError("no restart has a finite loss on the cells kept out; lower the learning rate")
+    return models[int(np.nanargmin(losses))]
 
 
 @torch.no_grad()
-def _held_out_loss(model: PDAE, data: PerturbationData) -> float:
-    """Of one model, on the same cells as every other."""
-    cells = cells_of([model], [canonical(data.train)])
-    held_out = cells.parted(SHARE_JUDGED)[1]
+def _losses_kept_out(models: Sequence[PDAE], data: PerturbationData) -> list[float]:
+    """Of each model, on the same cells."""
+    held_out = cells_of(models[:1], [data]).parted(SHARE_JUDGED)[1]
     if held_out is None:
         raise InputError(f"restarts are judged on {SHARE_JUDGED:.0%} of each training condition; one has too few cells")
     x, labels = held_out
-    network = model.network
+    b = int(np.clip(_JUDGED // (x.shape[1] ** 2 * x.shape[3]), 2, x.shape[2]))
+    return [_loss(model, x[:, :, :b], labels) for model in models]
+
+
+def _loss(model: PDAE, x: torch.Tensor, labels: torch.Tensor) -> float:
     generator = torch.Generator(device=model.device).manual_seed(0)
-    return float(perturbation(Step.of(network, x[:, :, :_JUDGED], labels, model.beta, [generator])))
+    return float(perturbation(Step.of(model.network, x, labels, model.beta, [generator])))

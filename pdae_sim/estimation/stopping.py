@@ -21,8 +21,8 @@ class Best:
     parameters: list[torch.Tensor]
 
     def improve(self, losses: torch.Tensor, parameters: list[torch.Tensor]) -> None:
-        """Take over the replicates that do better."""
-        better = losses < self.losses
+        """Take over the replicates that do better; a loss that is no number is worse than any."""
+        better = ~(losses >= self.losses) & ~losses.isnan()
         self.losses = torch.where(better, losses, self.losses)
         for kept, now in zip(self.parameters, parameters, strict=True):
             kept.copy_(torch.where(better.view(-1, *[1] * (now.ndim - 1)), now, kept))

@@ -62,8 +62,9 @@ class Phase:
         schedule: ``cosine`` rises over the first steps and falls to zero; ``constant`` does neither.
         sampling: ``environments`` takes `cells` of each, whatever their numbers; ``cells`` takes that many of all cells
             together, as published, so that environments weigh by their numbers.
-        held_out: Share of each training environment's cells that no step sees; the phase ends with the parameters that
-            had the least loss on them. With 0 it ends with the last.
+        held_out: Share of the smallest training environment's cells that no step sees, as many of every environment and
+            some thousands in all at most; the phase ends with the parameters that had the least loss on them. With 0,
+            or where they would be too few to tell, it ends with the last.
         settle: When the phase is over, whiten the base latents and refit Ŵ in closed form (see `settling`).
     """
 
@@ -114,6 +115,8 @@ class Phase:
     def _refuse_idleness(self) -> None:
         if self.steps and not (self.weights and self.learns):
             raise InputError(f"phase {self.name!r}: steps need a term with a weight above 0 and a part that learns")
+        if self.settle and not self.learns:
+            raise InputError(f"phase {self.name!r}: settle needs a part that learns")
         moved = set().union(*(MOVES[term] for term in self.weights)) if self.weights else set()
         if self.steps and not moved & set(self.learns):
             told = f"{', '.join(self.weights)} moves {', '.join(sorted(moved))}"
@@ -206,12 +209,14 @@ class _Stretch:
         self.moved = [p for group in self.optimiser.param_groups for p in group["params"]]
         self.watch = Watch(self._held_out_loss, self.moved)
         if self.phase.held_out and self.held_out is None:
-            log.info("phase %r keeps no cells out: the smallest environment has too few", self.phase.name)
+            log.info("phase %r keeps no cells out: of the smallest environment they would be too few", self.phase.name)
 
     def run(self, progress: Progress) -> Iterator[list[dict]]:
         """Take the steps that are left; rows of all replicates where a step is recorded, else none."""
         phase, beat = self.phase, time.monotonic()
         every, look = max(phase.steps // 100, 1), max(phase.steps // LOOKS, 1)
+        if self.held_out and progress.step == 0:
+            self.watch.look()
         while progress.step < phase.steps:
             step = progress.step
             losses = self.descend(step)
@@ -237,7 +242,7 @@ class _Stretch:
         total.sum().backward()
         norms = self._clipped()
         if not torch.isfinite(total + norms).all():
-            raise TrainingError(_blame(losses, norms, self.phase, step))
+            raise TrainingError(blame(losses, norms, f"step {step} of phase {self.phase.name!r}"))
         self._move(step)
         return {term: loss.detach() for term, loss in losses.items()}
 
@@ -306,12 +311,13 @@ def _rows_of(phase: str, step: int, losses: Mapping[str, torch.Tensor]) -> list[
     return [{"phase": phase, "step": step, **{term: value[r] for term, value in values.items()}} for r in range(n)]
 
 
-def _blame(losses: dict, norms: torch.Tensor, phase: Phase, step: int) -> str:
+def blame(losses: Mapping[str, torch.Tensor], norms: torch.Tensor, where: str) -> str:
+    """Which term, or the gradient of which terms, is not finite, and where."""
     bad = [term for term, loss in losses.items() if not torch.isfinite(loss).all()]
     what = f"loss term {bad[0]!r}" if bad else f"the gradient of {' + '.join(losses)}"
     hint = "lower the learning rate or look for extreme values in x"
     worst = float(norms.nan_to_num(nan=torch.inf).max())
-    return f"{what} is not finite (gradient norm {worst:g}) at step {step} of phase {phase.name!r}; {hint}"
+    return f"{what} is not finite (gradient norm {worst:g}) at {where}; {hint}"
 
 
 def _words(row: dict) -> str:

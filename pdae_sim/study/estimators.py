@@ -303,7 +303,7 @@ def _model(job: Fit, phases: tuple[Phase, ...], architecture: Architecture) -> P
 
 
 def latents(job: Fit) -> int | None:
-    """The latents to learn; None leaves them to the rank of the training shifts."""
+    """The latents to learn; None leaves their number to be estimated."""
     n, extra = job.settings.get("n_latents", job.n_latents), job.settings.get("extra_latents", 0)
     if n is None and extra:
         raise InputError("extra_latents needs n_latents where the true number is not known; give both")

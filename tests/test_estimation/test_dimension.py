@@ -60,7 +60,8 @@ def test_cells_that_fill_space_are_no_manifold_and_it_is_said(name, caplog):
 
 def test_many_dimensions_are_left_to_autoencoders():
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(2000, 8)) @ rng.normal(size=(8, 20))
+    z = rng.normal(size=(2000, 8))
+    x = np.column_stack([z, 0.3 * z**2])
     falls = {d: 0.7 ** min(d, 8) for d in range(1, 20)}
     choice = choose(x, 12, falls.__getitem__, rng)
     assert (choice.n_latents, choice.sure) == (8, True)
@@ -71,7 +72,7 @@ def test_many_dimensions_are_left_to_autoencoders():
 
 def test_cells_that_tie_tell_nothing():
     choice = choose(np.zeros((500, 4)), 2, unused, np.random.default_rng(0))
-    assert (choice.n_latents, choice.sure) == (2, False)
+    assert (choice.n_latents, choice.sure) == (1, False)
     assert math.isnan(choice.estimate)
     assert math.isnan(Dimension.of(json.loads(json.dumps(choice.state(), allow_nan=False))).estimate)
 
@@ -105,3 +106,35 @@ def cells(name: str) -> tuple[np.ndarray, int]:
     scale = data.x.std(0)
     rank = np.linalg.matrix_rank(data.labels - data.labels[data.reference])
     return (data.x - data.x.mean(0)) / np.where(scale > 0, scale, 1.0), int(rank)
+
+
+class TestOddCells:
+    def test_cells_given_twice_do_not_make_it_smaller(self):
+        x = np.random.default_rng(0).normal(size=(1500, 3))
+        twice = np.concatenate([x, x[:400]])
+        assert choose(twice, 5, unused, np.random.default_rng(0)).n_latents == 3
+
+    def test_a_flat_has_no_more_directions_than_it_varies_in(self):
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(3000, 4)) @ rng.normal(size=(4, 10))
+        asked = []
+        choice = choose(x, 8, lambda d: asked.append(d) or 0.5**d, rng)
+        assert choice.n_latents == 4
+        assert max(asked, default=4) <= 4
+
+    def test_nearly_equidistant_cells_are_settled_at_once(self):
+        x = np.random.default_rng(0).normal(size=(300, 2000))
+        choice = choose(x, 5, unused, np.random.default_rng(0))
+        assert (choice.n_latents, choice.sure) == (5, False)
+
+    def test_a_fit_without_cells_kept_out_is_not_sure_of_many(self):
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(400, 6)) @ rng.normal(size=(6, 12))
+        choice = choose(x, 9, lambda d: math.nan, rng)
+        assert not choice.sure
+        assert abs(choice.n_latents - 6) <= 1
+
+    @pytest.mark.parametrize("n", [3, 40])
+    def test_few_cells_and_constant_columns_are_no_error(self, n):
+        x = np.random.default_rng(0).normal(size=(n, 3)) * [1.0, 1.0, 0.0]
+        assert choose(x, 4, lambda d: 1.0, np.random.default_rng(0)).n_latents in (1, 2)

@@ -22,7 +22,7 @@ from pdae_sim.simulation.worlds import world
 PHASE = Phase("p", 60, {"density_ratio": 1.0}, ("chart", "encoder", "shift"), cells=8, learning_rate=3e-2, held_out=0.3)
 
 
-def cells_of(counts: tuple[int, ...] = (40, 100, 60), seed: int = 0) -> Cells:
+def cells_of(counts: tuple[int, ...] = (80, 200, 120), seed: int = 0) -> Cells:
     ends = np.cumsum(counts)
     rows = tuple(np.arange(end - n, end) for n, end in zip(counts, ends, strict=True))
     x = torch.randn(int(ends[-1]), 4, generator=torch.Generator().manual_seed(seed))
@@ -31,14 +31,14 @@ def cells_of(counts: tuple[int, ...] = (40, 100, 60), seed: int = 0) -> Cells:
 
 def test_no_step_sees_the_cells_kept_out():
     cells = cells_of()
-    cells.x[:, 0] = torch.arange(200)
+    cells.x[:, 0] = torch.arange(400)
     rest, (x, labels) = cells.parted(0.3)
     kept = set(x[..., 0].flatten().int().tolist())
-    assert x.shape == (1, 3, 12, 4)  # as many of each: 0.3 of the smallest
+    assert x.shape == (1, 3, 24, 4)  # as many of each: 0.3 of the smallest
     assert labels is cells.labels
-    seen = {int(i) for step in range(60) for i in rest.batch(PHASE, step)[0][..., 0].flatten()}
+    seen = {int(i) for step in range(80) for i in rest.batch(PHASE, step)[0][..., 0].flatten()}
     assert not kept & seen
-    assert kept | seen == set(range(200))
+    assert kept | seen == set(range(400))
 
 
 def test_which_cells_are_kept_out_does_not_depend_on_the_seed():
@@ -47,7 +47,7 @@ def test_which_cells_are_kept_out_does_not_depend_on_the_seed():
 
 
 def test_environments_too_small_for_it_keep_all_their_cells_and_it_is_said(caplog):
-    assert cells_of((4, 100, 60)).parted(0.3)[1] is None
+    assert cells_of((60, 200, 120)).parted(0.3)[1] is None
     simulation = small(cells=5)
     with caplog.at_level(logging.INFO, "pdae_sim"):
         PDAE(2, phases=[replace(PHASE, steps=2, cells=4)]).fit(simulation.data)
@@ -56,7 +56,8 @@ def test_environments_too_small_for_it_keep_all_their_cells_and_it_is_said(caplo
 
 def test_each_replicate_goes_back_to_its_own_best():
     parameter = torch.nn.Parameter(torch.zeros(2, 1, 1))
-    losses = iter([torch.tensor([3.0, 1.0]), torch.tensor([2.0, 2.0]), torch.tensor([5.0, float("nan")])])
+    nan = float("nan")
+    losses = iter([torch.tensor([nan, 1.0]), torch.tensor([2.0, 2.0]), torch.tensor([5.0, nan])])
     watch = Watch(lambda: next(losses), [parameter])
     for value in (1.0, 2.0, 3.0):
         parameter.data.fill_(value)
@@ -66,13 +67,13 @@ def test_each_replicate_goes_back_to_its_own_best():
 
 
 def test_a_phase_that_overfits_ends_with_its_best_and_without_cells_kept_out_with_its_last():
-    data = small(cells=30).data
+    data = small(cells=60).data
     model = PDAE(2, architecture=Architecture(width=32), phases=[PHASE])
     framed = model.frame(data)
     network, cells = begun([model], [framed])
     history = train(network, cells, [model.phases])[0]
     looks = [row["held_out"] for row in history if "held_out" in row]
-    assert len(looks) == 30
+    assert len(looks) == 30  # beside the one before the first step
     assert looks[-1] > min(looks) + 0.01  # it did overfit
     ended = _Stretch(network, cells, [PHASE], 1.0, None)._held_out_loss()
     assert float(ended.detach()) == pytest.approx(min(looks), rel=1e-5)
@@ -99,3 +100,15 @@ def test_few_cells_are_not_folded():
 
 def small(cells: int):
     return world("three-singles", (f"design.cells={cells}", "seed=0")).simulate()
+
+
+def test_a_phase_that_only_harms_ends_where_it_began():
+    wild = replace(PHASE, steps=30, learning_rate=0.5, schedule="constant", clip=1e9)
+    model = PDAE(2, architecture=Architecture(width=32), phases=[replace(PHASE, steps=200, learning_rate=3e-3), wild])
+    framed = model.frame(small(cells=100).data)
+    network, cells = begun([model], [framed])
+    train(network, cells, [model.phases[:1]])
+    before = network.encoder(cells.x[None, :50]).detach()
+    history = train(network, cells, [model.phases[1:]])[0]
+    assert min(row["held_out"] for row in history if "held_out" in row) > 0
+    torch.testing.assert_close(network.encoder(cells.x[None, :50]).detach(), before)
