@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from pdae_sim._checks import InputError
-from pdae_sim.cli import dataset, demo, doctor, judgement, model
+from pdae_sim.cli import dataset, demo, design, doctor, judgement, model
 from pdae_sim.estimation.training import TrainingError
 
 FINE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -26,6 +26,7 @@ for name, command in {
     "span": judgement.span,
     "identify": judgement.identify,
     "evaluate": judgement.evaluate,
+    "design": design.design,
     "doctor": doctor.doctor,
 }.items():
     app.command(name)(command)

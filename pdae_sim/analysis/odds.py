@@ -1,0 +1,166 @@
+"""Log odds of the environments given x, fitted under the product formula and applied to cells that no fit saw.
+
+A multinomial regression with logits η_e(x) that satisfy Σ_e w_e η_e(x) = const: all but the baseline's, which is zero,
+and the target's, which is what the formula makes of the others', are free functions of x: the columns of x and Nyström
+features of a Gaussian kernel, with a ridge penalty.
+
+References:
+    Williams & Seeger (2001), Using the Nyström method to speed up kernel machines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+from scipy.spatial.distance import cdist, pdist
+from scipy.special import log_softmax, softmax
+
+from pdae_sim._random import stream
+
+_PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+_LANDMARKS = 100
+_NEWTON_STEPS = 30
+
+
+@dataclass(frozen=True, eq=False)
+class FittedOdds:
+    """Log odds under the product formula.
+
+    Args:
+        eta: (n, E) logits of cells that the fit behind them has not seen.
+        penalty: Ridge penalty that was best on them.
+        cross_entropy: Mean negative log probability of their environments, in nats.
+    """
+
+    eta: np.ndarray
+    penalty: float
+    cross_entropy: float
+
+
+def cross_fitted(
+    z: np.ndarray, environment: np.ndarray, w: np.ndarray, *, n_folds: int, root: np.random.SeedSequence
+) -> FittedOdds:
+    """Logits of cells that no fit saw, under Σ_e w_e η_e = const, at the ridge penalty that is best on those cells.
+
+    Args:
+        z: (n, d) standardised rows.
+        environment: (n,) numbers 0 … E − 1, each of them present in every training part.
+        w: (E,) non-zero weights, adding to zero.
+        n_folds: Parts of the rows, each predicted from the others.
+        root: Seeds of the folds and the landmarks.
+    """
+    fold, U = _folds(environment, n_folds, stream(root, "folds")), _free(w)
+    bases = [_basis(z, z[fold != k], stream(root, "landmarks", k)) for k in range(n_folds)]
+    starts, best = [None] * n_folds, FittedOdds(None, np.inf, np.inf)
+    for penalty in _PENALTIES:
+        eta = np.empty((len(z), len(w)))
+        for k, B in enumerate(bases):
+            seen = fold != k
+            starts[k] = _fit(B[seen], environment[seen], U, penalty, starts[k])
+            eta[~seen] = _logits(B[~seen], U, starts[k])
+        loss = cross_entropy(eta, environment)
+        if loss > best.cross_entropy:
+            break  # a weaker penalty only fits noise better
+        best = FittedOdds(eta, penalty, loss)
+    return best
+
+
+def _folds(environment: np.ndarray, n_folds: int, rng: np.random.Generator) -> np.ndarray:
+    """(n,) fold numbers, each environment shared out evenly."""
+    order = rng.permutation(len(environment))
+    fold = np.empty(len(environment), int)
+    for e in range(environment.max() + 1):
+        rows = order[environment[order] == e]
+        fold[rows] = np.arange(len(rows)) % n_folds
+    return fold
+
+
+def _basis(z: np.ndarray, seen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Columns of x and Nyström features of a Gaussian kernel, centred on the cells seen."""
+    landmarks = seen[rng.permutation(len(seen))[:_LANDMARKS]]
+    scale = 2 * median_distance(landmarks) ** 2
+    values, vectors = linalg.eigh(np.exp(-cdist(landmarks, landmarks, "sqeuclidean") / scale))
+    kept = values > 1e-6 * values[-1]
+    root = vectors[:, kept] / np.sqrt(values[kept])
+    features, at_seen = (np.hstack([v, np.exp(-cdist(v, landmarks, "sqeuclidean") / scale) @ root]) for v in (z, seen))
+    return features - at_seen.mean(0)
+
+
+def _free(w: np.ndarray) -> np.ndarray:
+    """U (q + E − 1, E): row a says how the logits move with the a-th free function, then with each free constant.
+
+    The first environment is the baseline; the target's function is what the formula makes of the others'.
+    """
+    n_environments = len(w)
+    functions = np.zeros((n_environments - 2, n_environments))
+    functions[:, 1:-1] = np.eye(n_environments - 2)
+    functions[:, -1] = -w[1:-1]
+    return np.vstack([functions, np.eye(n_environments)[1:]])
+
+
+def _fit(B: np.ndarray, environment: np.ndarray, U: np.ndarray, penalty: float, start: np.ndarray | None) -> np.ndarray:
+    """Ridge multinomial regression by damped Newton steps: the functions' coefficients in turn, then the constants."""
+    columns = _columns(B, U)
+    ridge = np.concatenate([np.full(D.shape[1], penalty if D.shape[1] > 1 else 0.0) for D in columns])
+    t = np.zeros(len(ridge)) if start is None else start
+    value = _objective(B, environment, U, ridge, t)
+    for _ in range(_NEWTON_STEPS):
+        gradient, hessian = _derivatives(columns, B, environment, U, ridge, t)
+        step = linalg.solve(hessian + 1e-10 * np.eye(len(t)), gradient, assume_a="pos")
+        size, new = 1.0, _objective(B, environment, U, ridge, t - step)
+        while new > value and size > 1e-3:
+            size /= 2
+            new = _objective(B, environment, U, ridge, t - size * step)
+        if value - new < 1e-8:
+            break
+        t, value = t - size * step, new
+    return t
+
+
+def _columns(B: np.ndarray, U: np.ndarray) -> list[np.ndarray]:
+    """What each row of U is multiplied by: B for the functions, ones for the constants."""
+    n_functions = len(U) - (U.shape[1] - 1)
+    return [B] * n_functions + [np.ones((len(B), 1))] * (U.shape[1] - 1)
+
+
+def _logits(B: np.ndarray, U: np.ndarray, t: np.ndarray) -> np.ndarray:
+    n_constants = U.shape[1] - 1
+    theta, constants = t[:-n_constants].reshape(-1, B.shape[1]), t[-n_constants:]
+    return (B @ theta.T) @ U[:-n_constants] + constants @ U[-n_constants:]
+
+
+def _objective(B: np.ndarray, environment: np.ndarray, U: np.ndarray, ridge: np.ndarray, t: np.ndarray) -> float:
+    return cross_entropy(_logits(B, U, t), environment) + float(ridge @ t**2) / 2
+
+
+def cross_entropy(eta: np.ndarray, environment: np.ndarray) -> float:
+    """The mean negative log probability, in nats, of the environments (n,) under logits (n, E)."""
+    return -float(log_softmax(eta, axis=1)[np.arange(len(eta)), environment].mean())
+
+
+def _derivatives(columns, B, environment, U, ridge, t) -> tuple[np.ndarray, np.ndarray]:
+    """Gradient and Hessian; between rows a, b of U the weights are their covariance under π(x)."""
+    n, P = len(B), softmax(_logits(B, U, t), axis=1)
+    mean = P @ U.T
+    residual = mean - U.T[environment]
+    gradient = np.concatenate([D.T @ residual[:, a] for a, D in enumerate(columns)]) / n + ridge * t
+    blocks = [[None] * len(U) for _ in U]
+    for a, left in enumerate(columns):
+        for b in range(a, len(U)):
+            covariance = P @ (U[a] * U[b]) - mean[:, a] * mean[:, b]
+            blocks[a][b] = left.T @ (covariance[:, None] * columns[b]) / n
+            blocks[b][a] = blocks[a][b].T
+    return gradient, np.block(blocks) + np.diag(ridge)
+
+
+def standardised(x: np.ndarray) -> np.ndarray:
+    """Columns with mean 0 and standard deviation 1; those that do not vary are 0."""
+    spread = x.std(0)
+    return (x - x.mean(0)) / np.where(spread > 0, spread, 1.0)
+
+
+def median_distance(rows: np.ndarray) -> float:
+    """The median distance between rows; 1 where it is zero."""
+    return float(np.median(pdist(rows))) or 1.0
