@@ -35,10 +35,11 @@ def test_the_example_runs_and_says_what_its_comments_say(capsys):
 @pytest.mark.slow
 def test_many_fits_at_once_are_as_many_models():
     latent = LinearLatentModel.random(n_latents=2, n_perturbations=3, rng=0)
-    simulation = Simulator.random(latent, n_observed=5, rng=0).sample(["ctrl", "A", "B"], 200, rng=0)
+    simulation = Simulator.random(latent, n_observed=5, rng=0).sample(["ctrl", "A", "B"], 300, rng=0)
     names: dict = {"simulation": simulation}
     exec(compile(MANY.replace("8", "2"), "README.md", "exec"), names)
-    assert [model.encode(simulation.data.x).shape for model in names["models"]] == [(600, 2)] * 2
+    assert [model.encode(simulation.data.x).shape for model in names["models"]] == [(900, 2)] * 2
+    assert names["best"].encode(simulation.data.x).shape == (900, 2)
 
 
 def test_the_world_answers_as_its_comments_say(tmp_path, monkeypatch):
