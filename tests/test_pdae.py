@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from pdae_sim import PDAE, LinearLatentModel, PerturbationData, Simulator
+from pdae_sim import PDAE, PerturbationData
 from pdae_sim._checks import InputError
 from pdae_sim.estimation import persistence
 from pdae_sim.estimation.networks import Architecture
@@ -18,13 +18,6 @@ from pdae_sim.estimation.training import Phase, TrainingError
 
 QUICK = tuple(replace(phase, steps=12, cells=16, held_out=0.3) for phase in STAGED)
 SMALL = Architecture(width=16, depth=2)
-
-
-@pytest.fixture(scope="module")
-def simulation():
-    latent = LinearLatentModel.random(2, 3, rng=0)
-    simulator = Simulator.random(latent, n_observed=5, rng=0)
-    return simulator.sample(["ctrl", "A", "B", "A+B"], 80, rng=0, held_out=[False, False, False, True])
 
 
 @pytest.fixture(scope="module")

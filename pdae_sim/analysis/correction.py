@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from pdae_sim._checks import InputError, between, choice, naming
 from pdae_sim._random import child, seed_sequence
@@ -54,7 +55,9 @@ def corrected(p_values: Mapping[str, float], *, tests: Mapping[str, TwoSampleTes
     bad = [name for name, value in zip(names, p, strict=True) if not 0 <= value <= 1]
     if bad:
         raise InputError(f"p_values must lie in [0, 1]; received {p_values[bad[0]]!r} for {bad[0]!r}")
-    by_name = [dict(zip(names, values.tolist(), strict=True)) for values in (p, _holm(p), _benjamini_hochberg(p))]
+    by_name = [
+        dict(zip(names, values.tolist(), strict=True)) for values in (p, _holm(p), stats.false_discovery_control(p))
+    ]
     return CorrectedTests(*by_name, dict(tests or {}))
 
 
@@ -95,18 +98,8 @@ def judge_environments(
 def _holm(p: np.ndarray) -> np.ndarray:
     order = np.argsort(p, kind="stable")
     steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    return _back(np.minimum(steps, 1.0), order)
-
-
-def _benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    order = np.argsort(p, kind="stable")
-    steps = p[order] * len(p) / np.arange(1, len(p) + 1)
-    return _back(np.minimum.accumulate(steps[::-1])[::-1], order)
-
-
-def _back(values: np.ndarray, order: np.ndarray) -> np.ndarray:
-    found = np.empty_like(values)
-    found[order] = values
+    found = np.empty_like(steps)
+    found[order] = np.minimum(steps, 1.0)
     return found
 
 

@@ -14,8 +14,8 @@ from pdae_sim import _random
 from pdae_sim._checks import InputError, between, whole
 from pdae_sim.data import PerturbationData
 from pdae_sim.energy import energy_loss
-from pdae_sim.estimation.descent import Course, Frame, Mover, descend, linear_output, root_generator
-from pdae_sim.estimation.networks import MLP, Architecture, Generators, normal
+from pdae_sim.estimation.descent import Course, Frame, Mover, descend, linear_output
+from pdae_sim.estimation.networks import MLP, Architecture, Generators, normal, root_generator
 
 ARCHITECTURE = Architecture(n_noise=10)
 """Two hidden layers of 128 units with a linear skip, and ten coordinates of noise."""

@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, at_least, choice, whole
+from pdae_sim._checks import InputError, whole
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.batches import Cells
 from pdae_sim.estimation.fittable import canonical, fittable
 from pdae_sim.estimation.networks import Architecture
 from pdae_sim.estimation.scaling import LabelScaling, Scaling
-from pdae_sim.estimation.training import HEARTBEAT_SECONDS, SCHEDULES, TrainingError, blame, cosine
+from pdae_sim.estimation.training import HEARTBEAT_SECONDS, TrainingError, blame, check_pace, slowed
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +51,7 @@ class Course:
 
     def __post_init__(self) -> None:
         whole("steps", self.steps)
-        whole("cells", self.cells, at_least=2)
-        whole("environments", self.environments)
-        choice("schedule", self.schedule, SCHEDULES)
-        for name in ("learning_rate", "clip", "decay"):
-            at_least(name, getattr(self, name), 0.0)
+        check_pace(self)
 
     @property
     def sampling(self) -> str:
@@ -71,14 +67,6 @@ class Course:
     def learns(self) -> tuple[str, ...]:
         """No part of a PDAE."""
         return ()
-
-    def rate(self, step: int) -> float:
-        """The rate of Adam at a step."""
-        return self.learning_rate * (cosine(step, self.steps) if self.schedule == "cosine" else 1.0)
-
-    def state(self) -> dict:
-        """The course as plain JSON values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,15 +137,13 @@ class Mover:
         """
         total = sum(weight * loss for weight, loss in losses.values())
         self._optimiser.zero_grad(set_to_none=True)
-        total.backward(
-            inputs=self._parameters
-        )  # unlike autograd.grad in the layout that a fused step takes for granted
+        total.backward(inputs=self._parameters)  # autograd.grad may differ in the layout that a fused step expects
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._course.clip)
         if not torch.isfinite(total.detach() + norm):
             values = {term: loss for term, (_, loss) in losses.items()}
             raise TrainingError(blame(values, norm, f"step {step} of {self._course.name!r}"))
         for group in self._optimiser.param_groups:
-            group["lr"] = self._course.rate(step)
+            group["lr"] = self._course.learning_rate * slowed(self._course, step)
         self._optimiser.step()
         return {term: loss.detach() for term, (_, loss) in losses.items()}
 
@@ -196,9 +182,3 @@ def linear_output(architecture: Architecture) -> Architecture:
     if architecture.output != "linear":
         raise InputError(f"architecture.output must be linear here; received {architecture.output!r}")
     return architecture
-
-
-def root_generator(random_state: int, *names: object) -> torch.Generator:
-    """A source of starting values on the processor."""
-    root = _random.seed_sequence(random_state)
-    return torch.Generator().manual_seed(_random.torch_seed(root, *names))

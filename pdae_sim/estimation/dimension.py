@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from pdae_sim.estimation.settling import FLAT
+from pdae_sim.estimation.settling import directions
 
 log = logging.getLogger(__name__)
 
@@ -89,8 +89,8 @@ def choose(x: np.ndarray, rank: int, error: Callable[[int], float], rng: np.rand
         rng: Picks cells where there are many.
     """
     x = np.unique(x[rng.permutation(len(x))[:CELLS]].astype(np.float64), axis=0)
-    directions = _varied(x)
-    most = max(min(rank + 1, directions), 1)
+    varied = directions(np.linalg.eigvalsh(np.atleast_2d(np.cov(x.T, ddof=0))))
+    most = max(min(rank + 1, varied), 1)
     estimate, se = neighbour_dimension(rng.permutation(x))
     if math.isnan(estimate):
         return _told(Dimension(min(rank, most), estimate, se, rank, False, "too few cells differ from one another"))
@@ -106,7 +106,7 @@ def choose(x: np.ndarray, rank: int, error: Callable[[int], float], rng: np.rand
     if found is None:
         why = "nearest neighbours, with too few cells for more"
         return _told(Dimension(nearest, estimate, se, rank, False, why, expected))
-    sure = found - 1 in errors and (found + 1 in errors or found == directions)
+    sure = found - 1 in errors and (found + 1 in errors or found == varied)
     return _told(Dimension(found, estimate, se, rank, sure, "where autoencoders stop gaining", expected, errors))
 
 
@@ -125,12 +125,6 @@ def neighbour_dimension(x: np.ndarray, k: int = NEIGHBOURS) -> tuple[float, floa
         return math.nan, math.nan
     estimate = (k - 1) * n / float(logs[told].sum())
     return estimate, estimate / math.sqrt((k - 1) * n)
-
-
-def _varied(x: np.ndarray) -> int:
-    """Directions in which cells vary by more than rounding."""
-    values = np.linalg.eigvalsh(np.cov(x.T, ddof=0).reshape(x.shape[1], x.shape[1])) if len(x) > 1 else np.zeros(1)
-    return int((values > FLAT * values[-1]).sum())
 
 
 def _nearest(x: torch.Tensor, k: int) -> np.ndarray:

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from pdae_sim import _random
 from pdae_sim._checks import at_least, choice, whole
 
 Generators = Sequence[torch.Generator]
@@ -285,6 +286,11 @@ class Network(nn.Module):
     def replicate(self, r: int) -> dict[str, torch.Tensor]:
         """The state of one replicate, as that of a bank of one."""
         return {name: value[r : r + 1].clone() for name, value in self.state_dict().items()}
+
+
+def root_generator(random_state: int, *names: object) -> torch.Generator:
+    """A source of starting values, on the processor."""
+    return torch.Generator().manual_seed(_random.torch_seed(_random.seed_sequence(random_state), *names))
 
 
 def normal(shape: Sequence[int], generators: Generators, like: torch.Tensor) -> torch.Tensor:

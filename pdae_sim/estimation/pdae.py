@@ -19,7 +19,7 @@ from pdae_sim.estimation import dimension, memory, persistence
 from pdae_sim.estimation.batches import Cells, by_environment
 from pdae_sim.estimation.dimension import Dimension
 from pdae_sim.estimation.fittable import canonical, fittable
-from pdae_sim.estimation.networks import PRECISIONS, Architecture, Network
+from pdae_sim.estimation.networks import PRECISIONS, Architecture, Network, root_generator
 from pdae_sim.estimation.plans import PROBE, PUBLISHED, STAGED, check_plan, shortened
 from pdae_sim.estimation.scaling import LabelScaling, Scaling, block_rows, blocks
 from pdae_sim.estimation.settling import begin
@@ -337,8 +337,7 @@ class PDAE:
 def bank(models: Sequence[PDAE]) -> Network:
     """Untrained networks of some models of one shape, each from its own seed."""
     first = models[0]
-    roots = [_random.seed_sequence(model.random_state) for model in models]
-    generators = [torch.Generator().manual_seed(_random.torch_seed(root, "network")) for root in roots]
+    generators = [root_generator(model.random_state, "network") for model in models]
     return Network(first.sizes, first.architecture, generators, precision=first.precision).to(first.device)
 
 

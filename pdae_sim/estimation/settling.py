@@ -15,7 +15,7 @@ from pdae_sim.estimation.batches import Cells
 from pdae_sim.estimation.networks import Network
 from pdae_sim.estimation.scaling import block_rows
 
-FLAT = 1e-13
+_FLAT = 1e-13
 """Share of the largest variance below which a direction of float32 cells is rounding."""
 _COLLAPSED = 1e-8
 """Share of the largest variance to which that of a latent that has collapsed is raised."""
@@ -53,10 +53,15 @@ def _components(cells: Cells, rows: tuple[np.ndarray, ...], d_Z: int) -> np.ndar
     values, vectors = np.linalg.eigh(_covariance(cells.x, torch.from_numpy(np.concatenate(rows)).to(cells.x.device)))
     leading, top = vectors[:, ::-1][:, :d_Z], values[::-1][:d_Z]
     signs = np.sign(leading[np.abs(leading).argmax(0), np.arange(d_Z)])
-    varied = int((values > FLAT * values[-1]).sum()) if values[-1] > 0 else 0
+    varied = directions(values)
     if varied < d_Z:
         raise InputError(f"n_latents must not exceed {varied}, the directions in which x varies; received {d_Z}")
     return leading * signs / np.sqrt(top)
+
+
+def directions(values: np.ndarray) -> int:
+    """Directions in which cells vary by more than rounding, from the ascending eigenvalues of their covariance."""
+    return int((values > _FLAT * values[-1]).sum()) if values[-1] > 0 else 0
 
 
 def _covariance(x: torch.Tensor, rows: torch.Tensor) -> np.ndarray:

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Protocol
 
 import torch
 
@@ -43,6 +44,32 @@ LOOKS = 30
 
 class TrainingError(RuntimeError):
     """A loss or gradient that is not finite, named with phase, step and term."""
+
+
+class Pace(Protocol):
+    """What any stretch of descent has: the sizes of its batches, and its rate over its steps."""
+
+    steps: int
+    cells: int
+    environments: int
+    learning_rate: float
+    clip: float
+    decay: float
+    schedule: str
+
+
+def check_pace(pace: Pace) -> None:
+    """Refuse sizes and rates out of range."""
+    whole("cells", pace.cells, at_least=2)
+    whole("environments", pace.environments)
+    for name in ("learning_rate", "clip", "decay"):
+        at_least(name, getattr(pace, name), 0.0)
+    choice("schedule", pace.schedule, SCHEDULES)
+
+
+def slowed(pace: Pace, step: int) -> float:
+    """The share of the peak rate at a step."""
+    return cosine(step, pace.steps) if pace.schedule == "cosine" else 1.0
 
 
 @dataclass(frozen=True)
@@ -84,13 +111,9 @@ class Phase:
 
     def __post_init__(self) -> None:
         whole("steps", self.steps, at_least=0)
-        whole("cells", self.cells, at_least=2)
-        whole("environments", self.environments)
-        for name in ("learning_rate", "clip", "decay"):
-            at_least(name, getattr(self, name), 0.0)
+        check_pace(self)
         if not 0.0 <= at_least("held_out", self.held_out, 0.0) <= 0.5:
             raise InputError(f"held_out must be between 0 and 0.5; received {self.held_out!r}")
-        choice("schedule", self.schedule, SCHEDULES)
         choice("sampling", self.sampling, SAMPLINGS)
         for term, weight in self.weights.items():
             if term not in TERMS:
@@ -216,21 +239,26 @@ class _Stretch:
         phase, beat = self.phase, time.monotonic()
         every, look = max(phase.steps // 100, 1), max(phase.steps // LOOKS, 1)
         if self.held_out and progress.step == 0:
-            self.watch.look()
+            self._look(progress)
         while progress.step < phase.steps:
             step = progress.step
             losses = self.descend(step)
             progress.step += 1
             last = progress.step == phase.steps
             if self.held_out and (progress.step % look == 0 or last):
-                losses["held_out"] = self.watch.look()
-                progress.best = self.watch.best
+                losses["held_out"] = self._look(progress)
             recorded = step % every == 0 or "held_out" in losses or last
             rows = _rows_of(phase.name, step, losses) if recorded else []
             if rows and (last or time.monotonic() - beat > HEARTBEAT_SECONDS):
                 beat = time.monotonic()
                 log.info("%s %d/%d  %s", phase.name, progress.step, phase.steps, _words(rows[0]))
             yield rows
+
+    def _look(self, progress: Progress) -> torch.Tensor:
+        """The loss (R,) on the cells kept out; what is best so far goes into the progress."""
+        losses = self.watch.look()
+        progress.best = self.watch.best
+        return losses
 
     def descend(self, step: int) -> dict[str, torch.Tensor]:
         """One gradient step of every replicate; the losses, (R,) each."""
@@ -270,9 +298,8 @@ class _Stretch:
         return norms
 
     def _move(self, step: int) -> None:
-        factor = cosine(step, self.phase.steps) if self.phase.schedule == "cosine" else 1.0
         for group in self.optimiser.param_groups:
-            group["lr"] = self.rate * factor
+            group["lr"] = self.rate * slowed(self.phase, step)
         if self.same_rate:
             self.optimiser.step()
             return

@@ -43,13 +43,6 @@ RIVALS = [generator, additive, adversarial, curved]
 
 
 @pytest.fixture(scope="module")
-def simulation():
-    latent = LinearLatentModel.random(2, 3, rng=0)
-    simulator = Simulator.random(latent, n_observed=5, rng=0)
-    return simulator.sample(["ctrl", "A", "B", "A+B"], 80, rng=0, held_out=[False, False, False, True])
-
-
-@pytest.fixture(scope="module")
 def fits(simulation):
     return {make: make().fit(simulation.data) for make in RIVALS}
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from pdae_sim import PDAE, align
+from pdae_sim.estimation import persistence
 from pdae_sim.estimation.batches import Cells
 from pdae_sim.estimation.networks import Architecture
 from pdae_sim.estimation.pdae import begun
@@ -100,6 +101,23 @@ def test_few_cells_are_not_folded():
 
 def small(cells: int):
     return world("three-singles", (f"design.cells={cells}", "seed=0")).simulate()
+
+
+def test_what_was_best_before_the_first_step_survives_an_interruption(tmp_path, monkeypatch):
+    monkeypatch.setattr(persistence, "CHECKPOINT_SECONDS", 0.0)
+    wild = replace(PHASE, name="wild", steps=90, learning_rate=0.5, schedule="constant", clip=1e9)
+    phases, shape = [replace(PHASE, steps=200, learning_rate=3e-3), wild], Architecture(width=32)
+    data, path = small(cells=100).data, tmp_path / "checkpoint"
+
+    def interrupt(progress):
+        if (progress.phase, progress.step) == (1, 2):  # before the first look after a step
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        PDAE(2, architecture=shape, phases=phases).fit(data, checkpoint=path, on_step=interrupt)
+    resumed = PDAE(2, architecture=shape, phases=phases).fit(data, checkpoint=path)
+    whole = PDAE(2, architecture=shape, phases=phases).fit(data)
+    np.testing.assert_array_equal(resumed.encode(data.x), whole.encode(data.x))
 
 
 def test_a_phase_that_only_harms_ends_where_it_began():
