@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from pdae_sim._checks import InputError
-from pdae_sim.cli import dataset, demo, design, doctor, judgement, model
+from pdae_sim.cli import dataset, demo, design, doctor, evaluate, identify, model, span
 from pdae_sim.estimation.training import TrainingError
 
 FINE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -23,9 +23,9 @@ for name, command in {
     "convert": dataset.convert,
     "fit": model.fit,
     "predict": model.predict,
-    "span": judgement.span,
-    "identify": judgement.identify,
-    "evaluate": judgement.evaluate,
+    "span": span.span,
+    "identify": identify.identify,
+    "evaluate": evaluate.evaluate,
     "design": design.design,
     "doctor": doctor.doctor,
 }.items():

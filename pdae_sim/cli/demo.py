@@ -9,7 +9,7 @@ import typer
 
 from pdae_sim import files
 from pdae_sim._checks import InputError
-from pdae_sim.cli.judgement import evaluation_tables
+from pdae_sim.cli.evaluate import evaluation_tables
 from pdae_sim.cli.options import Force, Json, Quiet, Seed
 from pdae_sim.cli.output import Output
 

@@ -12,7 +12,7 @@ import typer
 from pdae_sim._checks import naming
 from pdae_sim.analysis.cells import allocate_cells
 from pdae_sim.analysis.design import ExperimentPlan, plan_experiments
-from pdae_sim.cli.judgement import known_shifts
+from pdae_sim.cli.matching import known_shifts
 from pdae_sim.cli.options import File, Json, Quiet, Seed
 from pdae_sim.cli.output import Output, table
 from pdae_sim.data import PerturbationData
