@@ -63,8 +63,9 @@ def measured(name: str, path: Path, steps: int) -> dict:
     n = sum(map(len, cells.rows[0]))
     phases = {phase.name: phase for phase in model.phases}
     step = {phase: statistics.median(taken[WARM:]) for phase, taken in times.items()}
-    passes = {phase: seconds * n / drawn(phases[phase], len(cells.rows[0])) for phase, seconds in step.items()}
-    return {"step": step, "pass": passes, "peak": peak(), "cells": n}
+    n_drawn = {phase: drawn(phases[phase], len(cells.rows[0])) for phase in times}
+    passes = {phase: seconds * n / n_drawn[phase] for phase, seconds in step.items()}
+    return {"step": step, "pass": passes, "drawn": n_drawn, "peak": peak()}
 
 
 def stepped(model: PDAE, network: Network, cells: Cells) -> dict[str, list[float]]:
@@ -147,7 +148,7 @@ def passes(path: Path, steps: int, repeats: int) -> None:
         for phase in PLANS[plan].phases:
             step, whole = (spread([run[key][phase.name] for run in runs]) for key in ("step", "pass"))
             top = spread([run["peak"] for run in runs], "{:.0f}")
-            print(f"| {name} | {phase.name} | {drawn(phase, 211)} | {step} | {whole} | {top} |", flush=True)
+            print(f"| {name} | {phase.name} | {runs[0]['drawn'][phase.name]} | {step} | {whole} | {top} |", flush=True)
 
 
 def spread(values: list[float], form: str = "{:.3g}") -> str:
