@@ -6,6 +6,6 @@ QUICK = {"steps": 800, "cells": 128}
 """Settings of ``density_ratio`` at a quarter of the default's cost.
 
 Measured on the world three-singles: with 4,096 cells per condition the Gram error stays near the oracle's; with 250 it
-is a third to a half of what the default plan, twice the steps of twice the cells, makes of it by overfitting. With
+is a third to a half of what ``density_ratio``'s own plan, with twice the steps of twice the cells, makes of it by overfitting. With
 seven conditions and three latents it leaves Ŵ some 4 % short, and the Gram error at twice that of twice the steps.
 """
