@@ -95,10 +95,8 @@ def main() -> None:
         print(line(seed, published, ours), flush=True)
         ratios.append(published.seconds / ours[-1].seconds if ours[-1].distance <= published.distance else 0.0)
     reached = sum(ratio > 0 for ratio in ratios)
-    print(
-        f"\nmedian ratio {statistics.median(ratios):.0f}, least {min(ratios):.0f}; 0 where the default did not get there"
-    )
-    print(f"as good in {reached} of {given.worlds} worlds")
+    print(f"\nmedian ratio {statistics.median(ratios):.0f}, least {min(ratios):.0f} (0: not reached)")
+    print(f"reached in {reached} of {given.worlds} worlds")
 
 
 if __name__ == "__main__":
