@@ -83,7 +83,7 @@ def lines(verdict: Verdict) -> list[str]:
     """A verdict in words: one line, and one more for each part that failed."""
     lemmas = sum(outcome.kind == "lemma" for outcome in verdict.proof)
     parts = [f"proof {_score(verdict.proof)} (lemmas {lemmas})", f"check {_score(verdict.check)}"]
-    head = f"{verdict.claim.number:4} {verdict.claim.name:16} {'pass' if verdict.passed else 'FAIL'}  "
+    head = f"{verdict.claim.number:5} {verdict.claim.name:20} {'pass' if verdict.passed else 'FAIL'}  "
     head += "  ".join([*parts, f"counterexamples {_score(verdict.counterexamples)}"])
     return [head, *(f"     {described(outcome)}" for outcome in verdict.failed)]
 

@@ -7,7 +7,9 @@ ADDITIVE = Assumption(
     "z = z_base + W l_e: shifts add up across elementary perturbations and are linear in the dose",
 )
 GAUSSIAN = Assumption("gaussian", "z_base is Gaussian, in every model that is compared")
-SHARED_COVARIANCE = Assumption("shared_covariance", "z_base has one regular covariance Sigma in all environments")
+SHARED_COVARIANCE = Assumption(
+    "shared_covariance", "z_base has one regular covariance Sigma in all environments, in every model that is compared"
+)
 ISOTROPIC = Assumption(
     "isotropic",
     "z_base has covariance I in all environments, in every model that is compared",

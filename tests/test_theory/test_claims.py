@@ -5,8 +5,8 @@ from itertools import permutations
 
 import pytest
 
+from theory.affine import EQUAL_RATIOS
 from theory.claims import CLAIMS, select
-from theory.identifiability import EQUAL_RATIOS
 from theory.record import DEFINITION, Lemma, Step
 from theory.trial import available, prove, verify
 
@@ -66,9 +66,30 @@ def test_everything_established_is_used_or_is_a_conclusion(claim):
             "explicit_covariance_d3",
         },
         "density_ratio": {"slope_and_constant", "explicit_d1", "explicit_d2", "explicit_d3"},
-        "identifiability": {"constant_jacobian", "orthogonal"},
+        "affine": {"constant_jacobian", "precision", "gram"},
+        "jacobian": {"constant"},
+        "identifiability": {"isometry", "shifts"},
         "extrapolation": {"same_density"},
+        "functionals": {"divergence", "distance", "rotation", "rotated_latents", "rotated_law"},
         "converse": {"training_labels", "law_moves", "any_displacement", "explicit_training", "explicit_test"},
+        "product_formula": {
+            "double",
+            "testable",
+            "explicit_d1",
+            "explicit_d2",
+            "tilting_m1",
+            "tilting_m2",
+            "tilting_m3",
+        },
+        "disjoint_mechanisms": {"observed"},
+        "diversity": {"orthogonal", "shifts"},
+        "turning": {"same_law", "not_affine"},
+        "support": {"all_environments", "equality"},
+        "support_inside": {"same_distance"},
+        "support_outside": {"exclusive", "agrees", "anywhere"},
+        "noise_gain": {"gain_of_mean", "gain_of_shift", "unbiased", "gauss_markov", "least_norm_is_louder"},
+        "efficient": {"cramer_rao"},
+        "efficiency": {"isometry", "worth_d1"},
     }
     assert {item.name for item in claim.proof} - cited == conclusions[claim.name]
 

@@ -10,13 +10,14 @@ import pytest
 
 from theory import __main__ as command_line
 from theory import claims, converse
+from theory.claims import CLAIMS
 
 ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "theory", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "theory", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
     )
 
 
@@ -25,7 +26,7 @@ def test_check_runs_every_claim_from_the_repository_root():
     assert result.returncode == 0
     assert result.stderr == ""
     rows = json.loads(result.stdout)["claims"]
-    assert [row["number"] for row in rows] == ["1", "2.1", "2.3", "2.4", "2.6"]
+    assert [row["number"] for row in rows] == [claim.number for claim in CLAIMS]
     assert all(
         row.keys() == {"name", "number", "source", "proof", "check", "counterexamples", "failed"} for row in rows
     )

@@ -7,7 +7,7 @@ import pytest
 from sympy import Add, Identity, Integer, MatrixBase, Rational, Symbol, cos, sqrt
 from sympy.matrices.expressions import MatAdd
 
-from theory import converse, density_ratio, extrapolation, identifiability, latent_causal
+from theory import affine, converse, density_ratio, extrapolation, identifiability, latent_causal
 from theory.claims import CLAIMS
 from theory.instances import structures, worlds
 from theory.record import Case, Counterexample, Given, Measurement, Step, Survivor
@@ -17,9 +17,9 @@ from theory.trial import measured, prove, refuted, residual, survived, vanishes,
 STEPS = [(claim, item) for claim in CLAIMS for item in claim.proof if isinstance(item, Step)]
 
 SIGN_IS_FREE = {
+    ("affine", "shifts", "Delta_e"),
     ("converse", "annihilates", "v"),
     ("extrapolation", "shift", "Delta_t"),
-    ("identifiability", "shifts", "Delta_e"),
 }
 """Where the sign of an equation cannot matter, because the step is linear and has no other term."""
 
@@ -70,14 +70,14 @@ def test_a_proof_read_backwards_fails(claim):
 
 
 def test_a_failed_step_cannot_be_cited():
-    broken = tuple(item.negated() if item.name == "shifts" else item for item in identifiability.CLAIM.proof)
-    failed = {outcome.name for outcome in prove(replace(identifiability.CLAIM, proof=broken)) if not outcome.passed}
-    assert {"shifts", "one_way", "orthogonal"} == failed
+    broken = tuple(item.negated() if item.name == "shifts" else item for item in affine.CLAIM.proof)
+    failed = {outcome.name for outcome in prove(replace(affine.CLAIM, proof=broken)) if not outcome.passed}
+    assert {"shifts", "one_way", "precision", "gram"} == failed
 
 
 def test_a_claim_cannot_use_one_whose_proof_fails():
-    step = identifiability.EQUAL_RATIOS
-    broken = replace(identifiability.CLAIM, proof=(step.negated(), *identifiability.CLAIM.proof[2:]))
+    step = identifiability.ORTHOGONAL
+    broken = replace(identifiability.CLAIM, proof=(step.negated(), *identifiability.CLAIM.proof[1:]))
     outcomes = prove(replace(extrapolation.CLAIM, uses=(broken,)))
     assert not any(outcome.passed for outcome in outcomes)
 
@@ -99,9 +99,9 @@ class TestWrongFormulas:
         assert residual(replace(step, right=Q.T * W * extrapolation.Delta_t), step.given) != "0"
 
     def test_shifts_are_rotated_by_the_jacobian_and_not_by_its_inverse(self):
-        step, H = step_of(identifiability.CLAIM, "one_way"), identifiability.H
+        step, H = step_of(affine.CLAIM, "one_way"), affine.H
         wrong = Given(("shifts",), W_rival * L, H.T * W * L)
-        assert residual(step, (wrong, step.given[1])) != "0"
+        assert residual(step, (wrong, *step.given[1:])) != "0"
 
     def test_the_covariance_needs_the_transpose(self):
         step, N = step_of(latent_causal.CLAIM, "covariance"), latent_causal.N
