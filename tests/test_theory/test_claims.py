@@ -90,6 +90,24 @@ def test_everything_established_is_used_or_is_a_conclusion(claim):
         "noise_gain": {"gain_of_mean", "gain_of_shift", "unbiased", "gauss_markov", "least_norm_is_louder"},
         "efficient": {"cramer_rao"},
         "efficiency": {"isometry", "worth_d1"},
+        "graphs": {"same_sample", "opposite_orders_d2", "opposite_orders_d3"},
+        "graph_targets": {
+            "read_off_d2",
+            "read_off_d3",
+            "read_off_d4",
+            "one_assignment_d3",
+            "one_assignment_d4",
+            "rescaled",
+        },
+        "energy": {"definite", "cramer", "score_gap"},
+        "energy_maps": {"scaled", "rigid"},
+        "energy_worth": {"worth", "two_samples", "wrong_law"},
+        "energy_gaussian": {"equal_variances", "small_shifts", "transform"},
+        "loss": {"equivalent", "encoder"},
+        "loss_itself": {"equivalent"},
+        "classifier": {"log_ratio"},
+        "classifier_form": {"shifts"},
+        "loss_batches": {"unbiased", "tilt"},
     }
     assert {item.name for item in claim.proof} - cited == conclusions[claim.name]
 

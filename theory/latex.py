@@ -1,0 +1,111 @@
+"""The formulas of the records as LaTeX: what a step shows, by which equations, and by how much a claim fails."""
+
+from sympy import Add, Expr, Symbol
+from sympy.matrices import MatrixBase
+from sympy.matrices.expressions import MatrixExpr, MatrixSymbol
+from sympy.printing.latex import LatexPrinter
+
+from theory.notation import is_composite, is_raised, notation
+from theory.record import Formula, Given, Step
+
+LONG = 260
+"""Characters of LaTeX beyond which a sum is broken into lines."""
+
+
+class _Printer(LatexPrinter):
+    """sympy's printer with the symbols of the records, upright transposes and the identity as I."""
+
+    def _print_Symbol(self, expr, style="plain"):  # noqa: N802, the name by which sympy finds it
+        return notation(expr.name)
+
+    def _print_MatrixSymbol(self, expr, style="plain"):  # noqa: N802
+        return notation(expr.name)
+
+    def _print_Identity(self, expr):  # noqa: N802
+        return "I"
+
+    def _print_ZeroMatrix(self, expr):  # noqa: N802
+        return "0"
+
+    def _print_Transpose(self, expr):  # noqa: N802
+        inner = self._print(expr.arg)
+        atomic = isinstance(expr.arg, MatrixSymbol) and not is_composite(expr.arg.name) and not is_raised(expr.arg.name)
+        return rf"{inner}^{{\top}}" if atomic else rf"\left({inner}\right)^{{\top}}"
+
+    def _print_erfinv(self, expr, exp=None):  # noqa: N802
+        return rf"\operatorname{{erf}}^{{-1}}\left({self._print(expr.args[0])}\right)"
+
+    def parenthesize(self, item, level, is_neg=False, strict=False):
+        """Brackets around names that are sums or products, besides what sympy brackets."""
+        if isinstance(item, Symbol | MatrixSymbol) and is_composite(item.name):
+            return rf"\left({notation(item.name)}\right)" if level > _SUM else notation(item.name)
+        return super().parenthesize(item, level, is_neg, strict)
+
+    def _needs_mul_brackets(self, expr, first=False, last=False):
+        composite = isinstance(expr, Symbol) and is_composite(expr.name)
+        return composite or super()._needs_mul_brackets(expr, first, last)
+
+
+_SUM = 30
+_SETTINGS = {"mat_delim": "[", "mat_str": "matrix", "fold_short_frac": False, "inv_trig_style": "power"}
+
+
+def formula(expression: Formula) -> str:
+    """An expression as LaTeX in math mode.
+
+    Example:
+        >>> from theory.symbols import L, W_rival
+        >>> formula(L.T * W_rival.T)
+        'L^{\\\\top} \\\\tilde{W}^{\\\\top}'
+    """
+    return _Printer(_SETTINGS).doprint(expression)
+
+
+def equation(left: Formula, right: Formula) -> str:
+    """left = right as LaTeX; a long one in lines."""
+    lines = [*_lines(left), *_lines(right)]
+    if sum(map(len, lines)) <= LONG and len(lines) == 2:
+        return f"{lines[0]} = {lines[1]}"
+    head, tail = _lines(left), _lines(right)
+    rows = [*_continued(head), f"& = {tail[0]}", *_continued(tail)[1:]]
+    return rf"\begin{{aligned}} {r' \\ '.join(rows)} \end{{aligned}}"
+
+
+def shown(step: Step) -> str:
+    """What a step establishes."""
+    return equation(step.left, step.right)
+
+
+def used(given: Given) -> str:
+    """An equation that a step uses."""
+    return equation(given.old, given.new)
+
+
+def gap(difference: Formula) -> str:
+    """By how much a conclusion fails in a counterexample, with its size where that is not plain to see."""
+    if isinstance(difference, MatrixBase | MatrixExpr):
+        return formula(difference)
+    exact = formula(difference)
+    return exact if difference.is_Rational else rf"{exact} \approx {_rounded(difference)}"
+
+
+def _rounded(number: Expr) -> str:
+    mantissa, _, exponent = f"{float(number):.3g}".partition("e")
+    return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else mantissa
+
+
+def _lines(expression: Formula) -> list[str]:
+    """The expression as one line, or a long sum as several."""
+    whole = formula(expression)
+    if len(whole) <= LONG or not isinstance(expression, Add):
+        return [whole]
+    lines = [""]
+    for term in expression.as_ordered_terms():
+        text = formula(term)
+        signed = text if text.startswith("-") or lines == [""] else f"+ {text}"
+        lines = [*lines[:-1], f"{lines[-1]} {signed}"] if len(lines[-1]) < LONG // 2 else [*lines, signed]
+    return [line.strip() for line in lines]
+
+
+def _continued(lines: list[str]) -> list[str]:
+    return [f"& {lines[0]}", *(rf"& \quad {line}" for line in lines[1:])]
