@@ -84,12 +84,19 @@ def perturbation(step: Step) -> torch.Tensor:
 def perturbation_energy(x: torch.Tensor, simulated: torch.Tensor, beta: float) -> torch.Tensor:
     """(R, E) energy losses of `simulated` (R, E, E b, d_X), sources in environment order, against x (R, E, b, d_X).
 
-    A cell is never compared with its own reconstruction.
+    A cell is never compared with its own reconstruction, and every pair of environments weighs the same: all distinct
+    pairs alike would give own sources less than others, and the loss a slope at the truth (theory, claim 3.9).
     """
     E, b = x.shape[1:3]
-    own = simulated.unflatten(2, (E, b)).diagonal(dim1=1, dim2=2).movedim(-1, 1)  # (R, E, b, d_X)
-    cross = distance_sum(simulated, x, beta=beta) - paired_distances(own, x, beta=beta).sum(-1)
-    return cross / (E * b * b - b) - 0.5 * _spread(simulated, beta)
+    sources = simulated.unflatten(2, (E, b))
+    own = sources.diagonal(dim1=1, dim2=2).movedim(-1, 1)  # (R, E, b, d_X)
+    paired = paired_distances(own, x, beta=beta).sum(-1)
+    cross, spread = distance_sum(simulated, x, beta=beta), distance_sum(simulated, beta=beta)
+    if b == 1:  # every cell is an environment of its own, drawn from all of them: there are no pairs within
+        return (cross - paired) / (E - 1) - 0.5 * spread / (E * (E - 1))
+    cross_own, within = distance_sum(own, x, beta=beta), distance_sum(sources, beta=beta).sum(2)
+    cross = ((cross - cross_own) / b**2 + (cross_own - paired) / (b * (b - 1))) / E
+    return cross - 0.5 * ((spread - within) / b**2 + within / (b * (b - 1))) / E**2
 
 
 def all_pairs(step: Step) -> torch.Tensor:
@@ -97,6 +104,8 @@ def all_pairs(step: Step) -> torch.Tensor:
 
     Those pairs, one in E b, make the score a little optimistic; but beside a reconstruction that does not move the
     encoder they alone ask it to keep what tells cells apart, and without them Ŵ and latents decay as training goes on.
+    All pairs weigh alike, whatever their environments: with own pairs left out the loss would have a slope at the truth
+    (theory, claim 3.9).
     """
     simulated = _everywhere(step)
     E, b = step.x.shape[1:3]
