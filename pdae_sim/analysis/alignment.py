@@ -7,7 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
+from pdae_sim import _random
 from pdae_sim._checks import InputError, matrix
+from pdae_sim.analysis.resampling import Interval, operator_radius, ratio_intervals
+
+_DETERMINED = 1e-9  # share of the greatest singular value below which a direction leaves the rotation open
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +24,8 @@ class Alignment:
         singular_values: (d_Z,) of the affine map that takes the truth to the estimate; all 1 if it is orthogonal.
         rotation: Q (d_Z, d_Z) with truth ≈ Q (estimate − its mean) + the mean of the truth.
         affine_map: H (d_Z, d_Z) with estimate ≈ H truth + constant.
+        determined: Whether these cells leave one rotation only; none does where the estimate does not vary with the
+            truth in some direction.
     """
 
     affine_r2: float
@@ -27,6 +33,7 @@ class Alignment:
     singular_values: np.ndarray
     rotation: np.ndarray
     affine_map: np.ndarray
+    determined: bool = True
 
     @property
     def orthogonality_defect(self) -> float:
@@ -56,6 +63,55 @@ def align(estimate: np.ndarray, truth: np.ndarray) -> Alignment:
         >>> align(z @ np.array([[0.0, 1.0], [-1.0, 0.0]]) + 3.0, z).orthogonal_r2 > 1 - 1e-12
         True
     """
+    Z_hat, Z = _centred_pair(estimate, truth)
+    R, back, H = _least_squares(Z_hat, Z)
+    shared = linalg.svdvals(Z_hat.T @ Z)
+    determined = bool(shared[-1] > _DETERMINED * shared[0])
+    return Alignment(r2(Z_hat @ back, Z), r2(Z_hat @ R, Z), linalg.svdvals(H), R.T, H, determined)
+
+
+def alignment_intervals(estimate: np.ndarray, truth: np.ndarray, *, rng: object = 0) -> dict[str, list]:
+    """95 % intervals over cells of what `align` finds.
+
+    Those of R² are bias-corrected and accelerated bootstrap intervals, with squared errors enlarged by the degrees of
+    freedom that the maps spent on these very cells. That of the singular values is a band that covers all of them at
+    once: percentiles of resampled singular values miss, because noise drives equal ones apart.
+
+    Args:
+        estimate: (n, d_Z) encoded latents.
+        truth: (n, d_Z) true latents of the same cells.
+        rng: Seed or generator of the resampling.
+
+    Returns:
+        ``affine_r2`` and ``orthogonal_r2`` [low, high], ``singular_values`` one such pair each.
+
+    Example:
+        >>> z = np.random.default_rng(0).normal(size=(100, 2))
+        >>> low, high = alignment_intervals(2 * z, z)["singular_values"][0]
+        >>> low <= 2.0 + 1e-9 and high >= 2.0 - 1e-9
+        True
+    """
+    Z_hat, Z = _centred_pair(estimate, truth)
+    stream = _random.stream(_random.seed_sequence(rng), "alignment")
+    R, back, H = _least_squares(Z_hat, Z)
+    spent = {"affine_r2": (back, len(H) + 1), "orthogonal_r2": (R, (len(H) + 1) / 2)}
+    losses = [((Z_hat @ A - Z) ** 2).sum(1) * len(Z) / max(len(Z) - p, 1) for A, p in spent.values()]
+    lost = ratio_intervals(np.stack(losses), (Z**2).sum(1), stream)
+    found = [
+        _reaching(loss.less_from(1.0), r2(Z_hat @ A, Z)) for loss, (A, _) in zip(lost, spent.values(), strict=True)
+    ]
+    values, radius = linalg.svdvals(H), operator_radius(Z_hat - Z @ H.T, Z, stream)
+    band = np.column_stack([np.maximum(values - radius, 0.0), values + radius])
+    return {**dict(zip(spent, found, strict=True)), "singular_values": band.tolist()}
+
+
+def _reaching(interval: Interval, value: float) -> list[float]:
+    """The ends, moved out to the value where the degrees of freedom put it outside."""
+    return [min(interval.low, value), max(interval.high, value)]
+
+
+def _centred_pair(estimate: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both minus their means, if they can be aligned."""
     estimate, truth = matrix("estimate", estimate), matrix("truth", truth)
     if estimate.shape != truth.shape:
         raise InputError(f"estimate and truth must have one shape; received {estimate.shape} and {truth.shape}")
@@ -65,10 +121,13 @@ def align(estimate: np.ndarray, truth: np.ndarray) -> Alignment:
     Z_hat, Z = estimate - estimate.mean(0), truth - truth.mean(0)
     if np.linalg.matrix_rank(Z) < d:
         raise InputError("truth must vary in every direction; a column is constant or repeats others")
+    return Z_hat, Z
+
+
+def _least_squares(Z_hat: np.ndarray, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """R orthogonal with Ẑ R ≈ Z, B with Ẑ B ≈ Z, and H with Ẑ ≈ Z Hᵀ."""
     R, _ = linalg.orthogonal_procrustes(Z_hat, Z)
-    back = linalg.lstsq(Z_hat, Z)[0]
-    H = linalg.lstsq(Z, Z_hat)[0].T
-    return Alignment(r2(Z_hat @ back, Z), r2(Z_hat @ R, Z), linalg.svdvals(H), R.T, H)
+    return R, linalg.lstsq(Z_hat, Z)[0], linalg.lstsq(Z, Z_hat)[0].T
 
 
 def gram_error(estimate: np.ndarray, truth: np.ndarray, shifts: np.ndarray) -> float:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from pdae_sim._checks import InputError, matrix
+from pdae_sim._checks import InputError
 from pdae_sim.analysis.span import SpanCertificate, check_span
+from pdae_sim.analysis.support import ShiftError, Support, checked_counts, standard_error_interval, supports
 from pdae_sim.verdicts import MIN_EFFECTIVE_CELLS, in_words
 
 
@@ -21,17 +23,44 @@ class Verdict:
         supported: Whether training cells cover it; None if unknown (no W given) or not identified.
         effective_cells: Σ_e n_e exp(−δ_e²); None if unknown.
         distances: (E,) δ_e = ‖W (l − l_e)‖, in standard deviations of the base latent; None if unknown.
+        support: Both, environment by environment, with intervals where W is an estimate; None if unknown.
+        standard_error: Of the shift from the reference that the certificate's α combines, per latent coordinate, at
+            the cells given: the root of Σ_e α_e² / n_e + (Σ_e α_e)² / n_0; None without cells or if not identified.
+        least_standard_error: That of the quietest combination there is, which a fitted Ŵ has.
+        threshold: Effective cells from which a label counts as supported.
     """
 
     certificate: SpanCertificate
     supported: bool | None
     effective_cells: float | None
     distances: np.ndarray | None
+    support: Support | None = None
+    standard_error: float | None = None
+    least_standard_error: float | None = None
+    threshold: float = MIN_EFFECTIVE_CELLS
 
     @property
     def name(self) -> str:
         """The verdict in words; ``identified`` where support is unknown."""
         return in_words(self.certificate.identified, self.supported)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Of the effective cells; None where W has no stated error."""
+        return None if self.support is None else self.support.interval
+
+    @property
+    def sure(self) -> bool | None:
+        """Whether the interval of the effective cells lies on one side of the threshold; None where there is none."""
+        return None if self.interval is None else not self.interval[0] < self.threshold <= self.interval[1]
+
+    @cached_property
+    def standard_error_interval(self) -> tuple[float, float] | None:
+        """Of `least_standard_error` along a direction of the latents at hand, which an estimate whitened."""
+        if self.support is None or self.support.error is None or self.least_standard_error is None:
+            return None
+        error, level = self.support.error, self.support.level
+        return standard_error_interval(self.least_standard_error, error, self.support.n_latents, level=level)
 
 
 def judge(
@@ -41,6 +70,8 @@ def judge(
     counts: Sequence[int] | None = None,
     perturbation_matrix: np.ndarray | None = None,
     min_effective_cells: float = MIN_EFFECTIVE_CELLS,
+    certificates: Sequence[SpanCertificate] | None = None,
+    error: ShiftError | None = None,
 ) -> list[Verdict]:
     """A verdict per test label.
 
@@ -50,23 +81,66 @@ def judge(
         counts: (E,) cells of each training environment; needed with `perturbation_matrix`.
         perturbation_matrix: W or an estimate of it (d_Z, K) in the isotropic form; without it support is unknown.
         min_effective_cells: Support threshold.
+        certificates: Those of the test labels, where they were asked for in another way than `check_span` does.
+        error: The sampling error of an estimate, for intervals and for distances less their bias; None takes
+            `perturbation_matrix` as it is.
+
+    Raises:
+        InputError: If shapes disagree or counts are missing where they are needed.
 
     References:
-        Claim 2.9: the effective sample size of importance sampling from environment e is n_e exp(−δ_e²).
+        Claim 2.9: the effective sample size of importance sampling from environment e is n_e exp(−δ_e²); claim 2.10 for
+        the standard error.
+
+    Example:
+        >>> train, W = [[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.array([[1.5, 0, 1], [0, 1.5, 1]])
+        >>> verdicts = judge(train, [[1, 1, 0], [3, 3, 0], [1, 0, 1]], counts=[4096] * 3, perturbation_matrix=W)
+        >>> [v.name for v in verdicts]
+        ['identified and supported', 'identified, off support', 'not identified']
+        >>> bool(np.isclose(verdicts[0].standard_error, np.sqrt(6 / 4096)))
+        True
     """
-    certificates = check_span(train_labels, test_labels)
-    if perturbation_matrix is None:
-        return [Verdict(certificate, None, None, None) for certificate in certificates]
-    if counts is None or len(counts) != len(train_labels):
-        raise InputError("counts must give the cells of every training environment when perturbation_matrix is given")
-    W, n = matrix("perturbation_matrix", perturbation_matrix), np.asarray(counts, dtype=np.float64)
+    found = check_span(train_labels, test_labels) if certificates is None else list(certificates)
+    if len(found) != len(test_labels):
+        raise InputError(f"certificates must be one per test label ({len(test_labels)}); received {len(found)}")
+    if counts is None:
+        if perturbation_matrix is not None:
+            raise InputError("counts must give the cells of every training environment beside perturbation_matrix")
+        return [Verdict(certificate, None, None, None) for certificate in found]
+    n = checked_counts(counts, len(train_labels))
     train, test = np.asarray(train_labels, dtype=np.float64), np.asarray(test_labels, dtype=np.float64)
-    distances = [np.linalg.norm((label - train) @ W.T, axis=1) for label in test]
-    return [_verdict(c, delta, n, min_effective_cells) for c, delta in zip(certificates, distances, strict=True)]
+    inside = np.array([certificate.identified for certificate in found], dtype=bool)
+    errors = iter(_standard_errors([c for c in found if c.identified], n, train, test[inside]))
+    covers = iter(_covers(train, test[inside], n, perturbation_matrix, error))
+    return [
+        _verdict(c, next(covers), *next(errors), min_effective_cells) if c.identified else Verdict(c, None, None, None)
+        for c in found
+    ]
 
 
-def _verdict(certificate: SpanCertificate, delta: np.ndarray, n: np.ndarray, least: float) -> Verdict:
-    if not certificate.identified:
-        return Verdict(certificate, None, None, None)
-    cells = float((n * np.exp(-(delta**2))).sum())
-    return Verdict(certificate, cells >= least, cells, delta)
+def _standard_errors(
+    certificates: Sequence[SpanCertificate], n: np.ndarray, train: np.ndarray, test: np.ndarray
+) -> np.ndarray:
+    """(T, 2) of the shift by the certificate's α, and by the quietest."""
+    if not certificates:
+        return np.empty((0, 2))
+    alpha, reference = np.array([c.coefficients for c in certificates]), certificates[0].reference
+    own = (alpha**2 / n).sum(axis=1) + alpha.sum(axis=1) ** 2 / n[reference]
+    least = ShiftError.of(train, n, degrees=np.inf).variances(test - train[reference])
+    return np.sqrt(np.column_stack([own, np.minimum(least, own)]))
+
+
+def _covers(train: np.ndarray, test: np.ndarray, n: np.ndarray, W: np.ndarray | None, error: ShiftError | None) -> list:
+    if W is None or not len(test):
+        return [None] * len(test)
+    return supports(train, test, counts=n, perturbation_matrix=W, error=error)
+
+
+def _verdict(
+    certificate: SpanCertificate, support: Support | None, own: float, least: float, threshold: float
+) -> Verdict:
+    errors = (float(own), float(least), threshold)
+    if support is None:
+        return Verdict(certificate, None, None, None, None, *errors)
+    cells = support.effective_cells
+    return Verdict(certificate, cells >= threshold, cells, support.distances, support, *errors)

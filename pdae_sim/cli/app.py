@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from pdae_sim._checks import InputError
-from pdae_sim.cli import dataset, demo, design, doctor, evaluate, identify, model, span
+from pdae_sim.cli import additivity, dataset, demo, design, doctor, evaluate, identify, model, span, twins
 from pdae_sim.estimation.training import TrainingError
 
 FINE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -26,7 +26,9 @@ for name, command in {
     "span": span.span,
     "identify": identify.identify,
     "evaluate": evaluate.evaluate,
+    "additivity": additivity.additivity,
     "design": design.design,
+    "twins": twins.twins,
     "doctor": doctor.doctor,
 }.items():
     app.command(name)(command)

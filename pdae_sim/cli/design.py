@@ -12,9 +12,11 @@ import typer
 from pdae_sim._checks import naming
 from pdae_sim.analysis.cells import allocate_cells
 from pdae_sim.analysis.design import ExperimentPlan, plan_experiments
+from pdae_sim.analysis.span import check_span
 from pdae_sim.cli.matching import known_shifts
-from pdae_sim.cli.options import File, Json, Quiet, Seed
+from pdae_sim.cli.options import File, Force, Json, Quiet, Seed
 from pdae_sim.cli.output import Output, table
+from pdae_sim.cli.pictures import Picture, check_picture, draw
 from pdae_sim.data import PerturbationData
 from pdae_sim.labels import LabelSpace
 
@@ -31,12 +33,17 @@ def design(
         float | None, typer.Option(help="Wanted standard error of each target's shift; gives cells per condition.")
     ] = None,
     model: Annotated[Path | None, typer.Option(help="A fitted model whose Ŵ tells the support.")] = None,
+    figure: Picture = None,
     seed: Seed = 0,
     as_json: Json = False,
     quiet: Quiet = False,
+    force: Force = False,
 ) -> int:
     """Which experiments to add so that the targets become identified. Status 1 if no set of the candidates does it."""
     output = Output.started(as_json, quiet)
+    pictures = _places(figure, with_cells=standard_error is not None)
+    for place in pictures:
+        check_picture(place, force=force)
     data = PerturbationData.read(file)
     train = data.train
     wanted, offered = (_labels(file, option, names, data.space) for option, names in
@@ -52,10 +59,33 @@ def design(
             perturbation_matrix=known_shifts(file, model, data),
         )
     conditions = [*train.conditions, *(data.space.condition(e.label) for e in plan.experiments)]
-    needed = None if standard_error is None else _cells(plan, train.counts, standard_error)
-    payload = _payload(plan, target, conditions, train, needed)
+    with naming(f"{file}: --standard-error"):
+        needed = None if standard_error is None else _cells(plan, train.counts, standard_error)
+    with naming(file):
+        _draw(pictures, plan, target, conditions, train, wanted, needed, force=force)
+    payload = _payload(plan, target, conditions, train, needed) | {"figures": [str(place) for place in pictures]}
     output.result(payload, _text(plan, target, conditions, train, needed))
     return int(bool(plan.unreachable))
+
+
+def _places(figure: Path | None, *, with_cells: bool) -> list[Path]:
+    """Where the plan is drawn and, beside it, the cells where they are asked for."""
+    if figure is None:
+        return []
+    return [figure, *([figure.with_name(f"{figure.stem}-cells{figure.suffix}")] if with_cells else [])]
+
+
+def _draw(places: list[Path], plan: ExperimentPlan, targets, conditions, train, wanted, cells, *, force: bool) -> None:
+    if not places:
+        return
+    from pdae_sim.report.design import cell_allocation, experiment_plan
+
+    counts = train.counts.tolist()
+    before = check_span(train.labels, wanted, train.labels[train.reference], counts=counts)
+    new = conditions[len(counts) :]
+    draw(places[0], lambda: experiment_plan(plan, targets, new, before=before), force=force)
+    if cells is not None:
+        draw(places[1], lambda: cell_allocation(conditions, counts + [0] * len(new), cells), force=force)
 
 
 def _labels(file: Path, option: str, conditions: Sequence[str], space: LabelSpace) -> np.ndarray:

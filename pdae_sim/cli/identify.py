@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pdae_sim import files
 from pdae_sim._checks import InputError
 from pdae_sim.cli.matching import check_match
-from pdae_sim.cli.options import File, Json, Model, Quiet, Seed
+from pdae_sim.cli.options import File, Force, Json, Model, Quiet, Seed
 from pdae_sim.cli.output import Output, table
 from pdae_sim.data import Simulation
 from pdae_sim.estimation.pdae import PDAE
 
+PICTURES = (".png", ".pdf", ".svg")
 
-def identify(model: Model, file: File, seed: Seed = 0, as_json: Json = False, quiet: Quiet = False) -> None:
+
+def identify(
+    model: Model,
+    file: File,
+    figure: Annotated[Path | None, typer.Option("--figure", help="Draw it here: .png, .pdf or .svg.")] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    force: Force = False,
+) -> None:
     """Learnt against true latents and W, on fresh cells of a simulated world."""
     from pdae_sim.study.identification import identify as compare
 
     output = Output.started(as_json, quiet)
+    if figure is not None:
+        _check_picture(figure, force)
     fitted, simulation = PDAE.load(model), Simulation.read(file)
     check_match(fitted, simulation.data, model, file)
     d = simulation.truth.z.shape[1]
@@ -22,12 +40,63 @@ def identify(model: Model, file: File, seed: Seed = 0, as_json: Json = False, qu
         raise InputError(
             f"{model}: has {len(fitted.perturbation_matrix_)} latents where {file} has {d}; fit with --latents {d}"
         )
-    result = compare(fitted, simulation, rng=seed).to_json()
-    low, high = result["gram_error_oracle"]
-    rows = [(k, result[k], *(f"{v:.4g}" for v in result["intervals"][k])) for k in ("affine_r2", "orthogonal_r2")]
-    rows += [("gram_error", result["gram_error"], f"oracle {low:.4g}", f"oracle {high:.4g}")]
-    rows += [
-        (f"singular value {j + 1}", value, *(f"{v:.4g}" for v in result["intervals"]["singular_values"][j]))
-        for j, value in enumerate(result["singular_values"])
+    found = compare(fitted, simulation, rng=seed)
+    if figure is not None:
+        _draw(found, figure, force)
+    result = found.to_json()
+    output.result(result, _text(result, f"{model} against the truth of {file}"))
+
+
+def _check_picture(path: Path, force: bool) -> None:
+    if path.suffix not in PICTURES:
+        raise InputError(f"{path}: a figure must end in {', '.join(PICTURES)}")
+    files.check_target(path, force=force)
+
+
+def _draw(found: object, path: Path, force: bool) -> None:
+    from pdae_sim.report.identification import identifiability
+
+    picture = identifiability(found)
+    with files.whole_file(path, force=force) as temporary:
+        picture.savefig(temporary, dpi=192)
+
+
+def _text(result: dict, title: str) -> list:
+    """The outcome with its reason, then tables."""
+    verdict = result["outcome"]
+    return [
+        f"{verdict['name']}: {verdict['reason']}",
+        _maps(result),
+        table(
+            "effects ‖W Δ‖", ("condition", "truth", "learnt", "encoded", "low", "high", "permuted"), _effects(result)
+        ),
+        table(title, ("quantity", "value", "low", "high"), _quantities(result)),
     ]
-    output.result(result, table(f"{model} against the truth of {file}", ("quantity", "value", "low", "high"), rows))
+
+
+def _maps(result: dict) -> object:
+    null = [row["r2"]["value"] for row in result["nulls"]["random_encoder"]["maps"]]
+    rows = [
+        (row["map"], *row["r2"].values(), row["defect"]["value"], chance)
+        for row, chance in zip(result["maps"], null, strict=True)
+    ]
+    return table("truth given a map of the estimate", ("map", "R²", "low", "high", "defect", "random encoder"), rows)
+
+
+def _effects(result: dict) -> list[tuple]:
+    return [
+        (row["condition"], row["truth"], row["learnt"], *row["encoded"].values(), row["permuted"])
+        for row in result["effects"]
+    ]
+
+
+def _quantities(result: dict) -> list[tuple]:
+    rows = [(k, result[k], *result["intervals"][k]) for k in ("affine_r2", "orthogonal_r2")]
+    singular = zip(result["singular_values"], result["intervals"]["singular_values"], strict=True)
+    rows += [(f"singular value {j}", value, *interval) for j, (value, interval) in enumerate(singular, 1)]
+    rows += [("gram_error", result["gram_error"], None, None)]
+    rows += [("the same, oracle", None, *result["gram_error_oracle"])]
+    rows += [("the same, permuted", None, *result["nulls"]["permuted_environments"]["gram_error"])]
+    joint = result["joint"] or {}
+    parts = ("latents", "matrix", "base", "base_covariance")
+    return rows + [(f"{part} under one rotation", joint.get(part), None, None) for part in parts]

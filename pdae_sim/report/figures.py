@@ -11,10 +11,13 @@ from pdae_sim.report.palette import NARROW, WIDE
 from pdae_sim.report.samples import compare_samples
 from pdae_sim.report.shifts import shift_vectors
 from pdae_sim.report.support import support_map
+from pdae_sim.report.twins import twins
+from pdae_sim.report.verdicts import calibration, verdict_chart
 
 __all__ = [
     "NARROW",
     "WIDE",
+    "calibration",
     "causal_graph",
     "compare_samples",
     "estimator_bars",
@@ -22,4 +25,6 @@ __all__ = [
     "shift_vectors",
     "support_map",
     "training_curves",
+    "twins",
+    "verdict_chart",
 ]

@@ -133,7 +133,7 @@ def _limits(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 def _draw_cells(panels: _Panels, points: np.ndarray, colour: str, limits: np.ndarray) -> None:
     shown = points[evenly(len(points), _SHOWN)]
     panels.joint.scatter(*shown.T, s=5, color=colour, alpha=0.28, linewidths=0, zorder=2)
-    counts, levels, centres = _density(points, limits)
+    counts, levels, centres = density(points, limits)
     if len(levels):
         weights = (1.0, 1.7)[-len(levels) :]
         panels.joint.contour(*centres, counts.T, levels=levels, colors=colour, linewidths=weights, zorder=4)
@@ -151,7 +151,7 @@ def _bandwidth(n: int, d: int) -> float:
     return max(_BINS / 6 * n ** (-1 / (d + 4)), 1.0)
 
 
-def _density(points: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, list[float], list[np.ndarray]]:
+def density(points: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, list[float], list[np.ndarray]]:
     """A smoothed histogram (B, B), the levels whose contours enclose `_MASSES`, and the centres of its bins."""
     counts, *edges = np.histogram2d(*points.T, bins=_BINS, range=limits)
     counts = gaussian_filter(counts, _bandwidth(len(points), 2), mode="constant")

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from itertools import combinations
 
 import numpy as np
 
 from pdae_sim import _random
 from pdae_sim._checks import InputError
-from pdae_sim.analysis.alignment import Alignment, align, gram, gram_error, r2
-from pdae_sim.data import Simulation, Truth
+from pdae_sim.analysis.alignment import Alignment, align, alignment_intervals, gram, gram_error, r2
+from pdae_sim.analysis.invariants import Effects, effects, true_angles
+from pdae_sim.analysis.joint import JointRotation, Learnt, joint_rotation
+from pdae_sim.analysis.nested import NestedMaps, nested_maps
+from pdae_sim.analysis.outcome import Outcome, outcome
+from pdae_sim.data import PerturbationData, Simulation, Truth
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.simulation.simulator import Simulator
+from pdae_sim.study.nulls import Nulls, mean_matrix, permuted_environments, random_encoder
 
 METRICS = ("affine_r2", "orthogonal_r2", "orthogonality_defect", "gram_error")
 """What learnt latents and Ŵ are judged by; the defect is the largest |σ − 1| of the affine map's singular values."""
 
-_BOOTSTRAPS = 200
+_REDRAWS = 200
+_LADDER_CELLS = 12_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +36,19 @@ class Identification:
     Args:
         alignment: Of encoded with true latents.
         gram_error: ‖Ĝ − G‖ / ‖G‖ on the training shifts.
-        intervals: 95 % bootstrap intervals over cells of ``affine_r2``, ``orthogonal_r2`` and ``singular_values``.
+        intervals: 95 % intervals over cells of ``affine_r2``, ``orthogonal_r2`` and ``singular_values``.
         gram_error_oracle: Central 95 % range of the Gram error of an oracle that sees the latents, at the same numbers
             of cells.
         estimate: (n, d_Z) encoded latents.
         truth: The truth of the same cells, isotropic.
+        conditions: The M training conditions that differ from the reference.
+        moves: (M, d_Z) Ŵ Δ_e as learnt; true ones are those of `truth`.
+        shifts: (M, K) rows Δ_e.
+        effects: Those of the encoded means, with intervals.
+        maps: The ladder of nested maps from encoded to true latents.
+        outcome: Its name, against the random encoder.
+        joint: One rotation for latents, Ŵ and base law; None where the cells do not determine it.
+        nulls: A random encoder and permuted environments.
     """
 
     alignment: Alignment
@@ -41,6 +57,19 @@ class Identification:
     gram_error_oracle: tuple[float, float]
     estimate: np.ndarray
     truth: Truth
+    conditions: tuple[str, ...]
+    moves: np.ndarray
+    shifts: np.ndarray
+    effects: Effects
+    maps: NestedMaps
+    outcome: Outcome
+    joint: JointRotation | None
+    nulls: Nulls
+
+    @property
+    def true_moves(self) -> np.ndarray:
+        """(M, d_Z) W Δ_e."""
+        return self.shifts @ self.truth.perturbation_matrix.T
 
     def to_json(self) -> dict:
         """The fields of `pdae-sim identify --json`."""
@@ -53,7 +82,47 @@ class Identification:
             "rotation": a.rotation.tolist(),
             "intervals": self.intervals,
             "gram_error_oracle": list(self.gram_error_oracle),
+            "orthogonality_defect": a.orthogonality_defect,
+            "outcome": self.outcome.to_json(),
+            "maps": self.maps.to_json(),
+            "joint": self.joint and self.joint.to_json(),
+            "effects": self.effect_rows(),
+            "angles": self.angle_rows(),
+            "gram": self._gram_tables(),
+            "nulls": self.nulls.to_json(),
         }
+
+    def effect_rows(self) -> list[dict]:
+        """One row per condition: ‖W Δ_e‖ true, learnt, of encoded means with its interval, and of a permuted null."""
+        true, learnt = (np.linalg.norm(moves, axis=1) for moves in (self.true_moves, self.moves))
+        columns = zip(self.conditions, true, learnt, self.effects.sizes, self.nulls.permuted_sizes, strict=True)
+        return [
+            {"condition": c, "truth": float(t), "learnt": float(w), "encoded": size.to_json(), "permuted": float(null)}
+            for c, t, w, size, null in columns
+        ]
+
+    def angle_rows(self) -> list[dict]:
+        """One row per pair of conditions: the angle between their effects in degrees."""
+        true, learnt, found = true_angles(self.true_moves), true_angles(self.moves), self.effects
+        return [
+            {
+                "conditions": [self.conditions[e], self.conditions[f]],
+                "truth": float(true[e, f]),
+                "learnt": float(learnt[e, f]),
+                "encoded": {
+                    "value": float(found.angles[e, f]),
+                    "low": float(found.angles_low[e, f]),
+                    "high": float(found.angles_high[e, f]),
+                },
+            }
+            for e, f in combinations(range(len(self.conditions)), 2)
+        ]
+
+    def _gram_tables(self) -> dict[str, list]:
+        found = self.effects
+        tables = {"truth": self.true_moves @ self.true_moves.T, "learnt": self.moves @ self.moves.T}
+        tables |= {"encoded": found.gram, "low": found.gram_low, "high": found.gram_high}
+        return {"conditions": list(self.conditions), **{name: table.tolist() for name, table in tables.items()}}
 
 
 def identify(model: PDAE, simulation: Simulation, *, n: int = 2000, rng: object = 0) -> Identification:
@@ -68,26 +137,53 @@ def identify(model: PDAE, simulation: Simulation, *, n: int = 2000, rng: object 
     root, train = _random.seed_sequence(rng), simulation.data.train
     fresh = _fresh(simulation, n, root)
     truth, estimate = fresh.truth.isotropic(), model.encode(fresh.data.x)
-    moving = moving_shifts(simulation)
+    W, W_hat, moving = truth.perturbation_matrix, model.perturbation_matrix_, moving_shifts(simulation)
+    maps, nulls = _ladders(model, simulation, fresh.data, estimate, truth, root)
     return Identification(
-        align(estimate, truth.z),
-        gram_error(model.perturbation_matrix_, truth.perturbation_matrix, moving),
-        bootstrap(estimate, truth.z, _random.stream(root, "bootstrap")),
-        oracle_gram_error(
-            truth.perturbation_matrix, moving, train.counts, train.reference, _random.stream(root, "oracle")
+        alignment=align(estimate, truth.z),
+        gram_error=gram_error(W_hat, W, moving),
+        intervals=alignment_intervals(estimate, truth.z, rng=_random.child(root, "bootstrap")),
+        gram_error_oracle=oracle_gram_error(W, moving, train.counts, train.reference, _random.stream(root, "oracle")),
+        estimate=estimate,
+        truth=truth,
+        conditions=tuple(c for e, c in enumerate(train.conditions) if e != train.reference),
+        moves=moving @ W_hat.T,
+        shifts=moving,
+        effects=effects(
+            estimate, fresh.data.environment, reference=train.reference, rng=_random.child(root, "effects")
         ),
-        estimate,
-        truth,
+        maps=maps,
+        outcome=outcome(maps, null=nulls.maps, rng=_random.child(root, "outcome")),
+        joint=_joint(estimate, W_hat, fresh.data, truth, moving),
+        nulls=nulls,
     )
 
 
-def bootstrap(estimate: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> dict[str, list]:
-    """95 % percentile intervals of the alignment over resampled cells."""
-    draws = [align(estimate[rows], truth[rows]) for rows in rng.integers(len(truth), size=(_BOOTSTRAPS, len(truth)))]
-    return {
-        name: np.quantile([getattr(draw, name) for draw in draws], [0.025, 0.975], axis=0).T.tolist()
-        for name in ("affine_r2", "orthogonal_r2", "singular_values")
-    }
+def _ladders(
+    model: PDAE,
+    simulation: Simulation,
+    fresh: PerturbationData,
+    estimate: np.ndarray,
+    truth: Truth,
+    root: np.random.SeedSequence,
+) -> tuple[NestedMaps, Nulls]:
+    """The ladder of the model and the nulls beside it, on the same cells: at most so many, which are enough."""
+    rows = np.sort(_random.stream(root, "ladder").permutation(len(estimate))[:_LADDER_CELLS])
+    seed, W, moving = _random.child(root, "maps"), truth.perturbation_matrix, moving_shifts(simulation)
+    null = random_encoder(model, simulation.data, rng=root)(fresh.x)
+    ranges = permuted_environments(estimate, fresh, W, moving, rng=root)
+    null_error = gram_error(mean_matrix(null, fresh), W, moving)
+    ladder = partial(nested_maps, truth=truth.z[rows], rng=seed)
+    return ladder(estimate[rows]), Nulls(ladder(null[rows]), null_error, *ranges)
+
+
+def _joint(
+    estimate: np.ndarray, W_hat: np.ndarray, fresh: PerturbationData, truth: Truth, moving: np.ndarray
+) -> JointRotation | None:
+    base = estimate - (fresh.labels @ W_hat.T)[fresh.environment]
+    with suppress(InputError):
+        return joint_rotation(Learnt(estimate, base, W_hat), truth, moving)
+    return None
 
 
 def oracle_gram_error(
@@ -98,7 +194,7 @@ def oracle_gram_error(
     G = true_moves @ true_moves.T
     n = np.delete(counts, reference)
     errors = []
-    for _ in range(_BOOTSTRAPS):
+    for _ in range(_REDRAWS):
         noise = rng.standard_normal((len(n), d)) / np.sqrt(n)[:, None]
         moves = true_moves + noise - rng.standard_normal(d) / np.sqrt(counts[reference])
         errors.append(np.linalg.norm(moves @ moves.T - G) / np.linalg.norm(G))
@@ -183,7 +279,7 @@ def _same_dimension(model: PDAE, simulation: Simulation, n: int, rng: object) ->
     fresh = _fresh(simulation, n, rng)
     estimate, truth = model.encode(fresh.data.x), fresh.truth.isotropic().z
     found = align(estimate, truth)
-    intervals = bootstrap(estimate, truth, _random.stream(_random.seed_sequence(rng), "bootstrap"))
+    intervals = alignment_intervals(estimate, truth, rng=_random.child(_random.seed_sequence(rng), "bootstrap"))
     rows = {name: (getattr(found, name), *intervals[name]) for name in ("affine_r2", "orthogonal_r2")}
     return rows | {"orthogonality_defect": (float(np.abs(found.singular_values - 1).max()),)}
 

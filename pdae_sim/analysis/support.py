@@ -1,0 +1,276 @@
+"""Do training cells cover an unseen label? Distances in the identified metric and what importance sampling is worth.
+
+From environment e, at distance δ_e = ‖W (l − l_e)‖ in standard deviations of the base latent, importance sampling is
+worth n_e exp(−δ_e²) cells of the label; pooled, the environments are worth no less than these added up (claim 2.9).
+
+An estimate Ŵ makes every distance too long on average. Where its sampling error is known (`ShiftError`) distances are
+corrected and carry intervals. The law used is that of least squares on the latent means of the training conditions,
+the encoder being taken as exact: what a learnt encoder adds to the error is not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.spatial.distance import cdist
+from scipy.special import logsumexp
+from scipy.stats import chi2
+
+from pdae_sim import _random
+from pdae_sim._checks import InputError, between, matrix, whole
+from pdae_sim.analysis.noncentral import noncentrality_interval
+
+_RANK = 1e-10
+"""Share of the largest singular value below which a direction of label space is not moved by the training labels."""
+
+_WORK = 2**22  # numbers that a block of labels may hold at once
+
+
+@dataclass(frozen=True, eq=False)
+class ShiftError:
+    """The sampling error of Ŵ: for an identified difference of labels d, Ŵ d has covariance v(d) I.
+
+    With z seen, and its offset not known, Ŵ is least squares on the means of the training conditions and
+    v(d) = dᵀ (Σ_e n_e (l_e − l̄)(l_e − l̄)ᵀ)⁺ d: no combination of the means is quieter (claim 2.10).
+
+    Args:
+        root: (K, r) with v(d) = ‖dᵀ root‖².
+        degrees: Degrees of freedom of the covariance that whitened the latents; infinite if their scale is known.
+    """
+
+    root: np.ndarray
+    degrees: float = np.inf
+
+    @classmethod
+    def of(
+        cls, train_labels: np.ndarray, counts: Sequence[int] | np.ndarray, *, degrees: float | None = None
+    ) -> ShiftError:
+        """The error of a Ŵ fitted to so many cells of each training condition.
+
+        Args:
+            train_labels: (E, K).
+            counts: (E,) cells.
+            degrees: As above; Σ_e n_e − E, the covariance within conditions, if not given.
+
+        Example:
+            >>> error = ShiftError.of([[0, 0], [1, 0], [0, 1]], [100, 100, 200])
+            >>> [round(v, 3) for v in error.variances([[1, 0], [1, 1]]).tolist()] == [0.02, 0.055]
+            True
+        """
+        labels, n = matrix("train_labels", train_labels), checked_counts(counts, len(train_labels))
+        centred = np.sqrt(n)[:, None] * (labels - n @ labels / n.sum())
+        unit = np.abs(centred).max(axis=0)
+        unit = np.where(unit > 0, unit, 1.0)
+        _, s, Vt = np.linalg.svd(centred / unit, full_matrices=False)
+        kept = s > _RANK * s[0]
+        root = Vt[kept].T / s[kept] / unit[:, None]
+        return cls(root, n.sum() - len(n) if degrees is None else float(degrees))
+
+    def variances(self, differences: np.ndarray) -> np.ndarray:
+        """v(d) per latent coordinate of each row d (n, K): the square of a shift's standard error."""
+        return ((matrix("differences", differences, columns=len(self.root)) @ self.root) ** 2).sum(axis=1)
+
+    def free(self, n_latents: int) -> float:
+        """m = ν − d_Z + 1, the degrees of freedom of Hotelling's denominator."""
+        if self.degrees <= n_latents + 1:
+            raise InputError(
+                f"{self.degrees:g} degrees of freedom are too few to whiten {n_latents} latents; "
+                f"measure more than {n_latents + 1:g} cells beyond one per condition"
+            )
+        return self.degrees - n_latents + 1
+
+    def interval(
+        self, squared: np.ndarray, variances: np.ndarray, d: np.ndarray, n_latents: int, *, level: float = 0.95
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """An interval for δ² from ‖ŵ‖² of variance v in d coordinates; δ² itself where v is 0."""
+        m = self.free(n_latents)
+        scale = 1.0 if np.isinf(m) else m / self.degrees
+        v = np.where(variances > 0, variances, 1.0)
+        low, high = (v * end for end in noncentrality_interval(scale * squared / v, d, m, level=level))
+        return np.where(variances > 0, low, squared), np.where(variances > 0, high, squared)
+
+    def unbiased(self, squared: np.ndarray, variances: np.ndarray, n_latents: int) -> np.ndarray:
+        """δ² from ‖ŵ‖², less the bias: E‖ŵ‖² = ν / (ν − d_Z − 1) (δ² + d_Z v); never below 0."""
+        self.free(n_latents)
+        shrunk = 1.0 if np.isinf(self.degrees) else (self.degrees - n_latents - 1) / self.degrees
+        return np.maximum(shrunk * squared - n_latents * variances, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """How far a label is from the training conditions and what their cells are worth there.
+
+    Args:
+        distances: (E,) δ_e, less the bias of an estimate, in standard deviations of the base latent.
+        cells: (E,) n_e exp(−δ_e²).
+        effective_cells: Their sum.
+        interval: Of the sum, at the confidence `level`; None where W has no stated error.
+        squared: (E,) ‖Ŵ (l − l_e)‖², as it is.
+        variances: (E,) of Ŵ (l − l_e) per latent coordinate; zero where W has no stated error.
+        error: That of Ŵ; None where W has none.
+        n_latents: d_Z.
+        level: Confidence of the intervals.
+    """
+
+    distances: np.ndarray
+    cells: np.ndarray
+    effective_cells: float
+    interval: tuple[float, float] | None
+    squared: np.ndarray
+    variances: np.ndarray
+    error: ShiftError | None
+    n_latents: int
+    level: float
+
+    @property
+    def nearest(self) -> int:
+        """The training condition at the least distance."""
+        return int(np.argmin(self.distances))
+
+    @cached_property
+    def distance_intervals(self) -> np.ndarray:
+        """(E, 2) an interval for each δ_e; both ends are δ_e where W has no stated error."""
+        if self.error is None:
+            return np.column_stack([self.distances, self.distances])
+        ends = self.error.interval(self.squared, self.variances, self.n_latents, self.n_latents, level=self.level)
+        return np.sqrt(np.column_stack(ends))
+
+
+def supports(
+    train_labels: np.ndarray,
+    test_labels: np.ndarray,
+    *,
+    counts: Sequence[int] | np.ndarray,
+    perturbation_matrix: np.ndarray,
+    error: ShiftError | None = None,
+    level: float = 0.95,
+) -> list[Support]:
+    """The support of each test label.
+
+    The interval of the sum is that of Q = Σ_e p_e δ_e², p_e being the share of environment e in the sum. Its estimate
+    Σ_e p_e ‖ŵ_e‖² has variance 4 ‖Σ_e p_e w_e x_eᵀ‖² and more, with ‖x_e‖² = v_e, which by Cauchy and Schwarz is at
+    most 4 Q Σ_e p_e v_e: that of one environment with distance Q and error Σ_e p_e v_e, and the law taken. The interval
+    is exact where one environment has it all, and longer than it need be where the errors of many cancel.
+
+    Args:
+        train_labels: (E, K).
+        test_labels: (T, K), identified.
+        counts: (E,) cells.
+        perturbation_matrix: W or an estimate of it (d_Z, K), in the isotropic form.
+        error: The sampling error of the estimate; None takes W as true.
+        level: Confidence of the intervals.
+
+    Raises:
+        InputError: If shapes disagree, or there are too few cells to whiten the latents.
+
+    References:
+        Claim 2.9.
+
+    Example:
+        >>> train, W = [[0, 0], [1, 0]], [[1.0, 0.0], [0.0, 1.0]]
+        >>> (support,) = supports(train, [[2, 0]], counts=[50, 100], perturbation_matrix=W)
+        >>> bool(np.isclose(support.effective_cells, 50 * np.exp(-4) + 100 * np.exp(-1)))
+        True
+    """
+    train = matrix("train_labels", train_labels)
+    test = matrix("test_labels", test_labels, columns=train.shape[1])
+    W = matrix("perturbation_matrix", perturbation_matrix, columns=train.shape[1])
+    n = checked_counts(counts, len(train))
+    between("level", level, 0.0, 1.0)
+    step = max(_WORK // len(train), 1)
+    starts = range(0, len(test), step)
+    parts = [_supports(W, n, train, test[start : start + step], error, level) for start in starts]
+    return [support for part in parts for support in part]
+
+
+def pooling_gain(
+    means: np.ndarray,
+    counts: Sequence[int] | np.ndarray,
+    target: np.ndarray,
+    *,
+    n_draws: int = 4000,
+    rng: object = None,
+) -> tuple[float, float]:
+    """By what factor importance sampling from all environments together beats their worth one by one, added up.
+
+    Together they are worth n / (1 + χ²(P ‖ Σ_e n_e P_e / n)) cells, no less than Σ_e n_e exp(−δ_e²) and no more than
+    n = Σ_e n_e. The integral of p² / (Σ_e n_e p_e) is taken over draws of Σ_e s_e N(2 μ − μ_e, I), s_e being the share
+    of e in the sum: there the integrand is nowhere more than the density over the sum, so that no weight is heavy,
+    however far the label. An estimated Ŵ is taken as it is.
+
+    Args:
+        means: (E, d_Z) μ_e = W l_e, in the isotropic form.
+        counts: (E,) cells.
+        target: (d_Z,) μ = W l.
+        n_draws: Draws.
+        rng: Seed or generator.
+
+    Returns:
+        The factor, ≥ 1, and its standard error over draws.
+
+    References:
+        Claim 2.9, whose sum is the lower bound; Owen, Zhou (2000), Safe and effective importance sampling.
+
+    Example:
+        >>> alone, _ = pooling_gain([[0.0]], [100], [2.0], rng=0)
+        >>> twins, _ = pooling_gain([[0.0], [0.0]], [100, 100], [2.0], rng=0)
+        >>> bool(np.allclose([alone, twins], 1.0))  # two environments with one law are as good as one with their cells
+        True
+    """
+    moves = matrix("means", means) - np.asarray(target, dtype=np.float64)  # μ_e − μ
+    n, draws = checked_counts(counts, len(moves)), whole("n_draws", n_draws, at_least=2)
+    generator, squared = _random.stream(_random.seed_sequence(rng), "pooled"), (moves**2).sum(axis=1)
+    logs = np.log(n) - squared
+    shares = logs - logsumexp(logs)
+    origin = generator.choice(len(n), draws, p=np.exp(shares))
+    inner = (generator.standard_normal((draws, moves.shape[1])) - moves[origin]) @ moves.T  # (z − μ)ᵀ (μ_e − μ)
+    mixture = logsumexp(np.log(n) + inner - squared / 2, axis=1)  # log Σ n_e p_e / p
+    proposal = logsumexp(shares - inner - squared / 2, axis=1)
+    kept = np.exp(logsumexp(logs) - mixture - proposal)  # in (0, 1], and the gain is one over its mean
+    gain = 1 / kept.mean()
+    return float(gain), float(gain**2 * kept.std(ddof=1) / np.sqrt(draws))
+
+
+def standard_error_interval(
+    standard_error: float, error: ShiftError, n_latents: int, *, level: float = 0.95
+) -> tuple[float, float]:
+    """An interval for the standard error of a shift along one direction of latents that an estimate whitened.
+
+    The estimated variance along it is off by a factor ν / χ²_{ν − d_Z + 1}; none where the scale is known.
+    """
+    m = error.free(n_latents)
+    if np.isinf(m):
+        return standard_error, standard_error
+    quantiles = chi2.ppf([(1 + level) / 2, (1 - level) / 2], m)
+    low, high = standard_error * np.sqrt(error.degrees / quantiles)
+    return float(low), float(high)
+
+
+def checked_counts(counts: Sequence[int] | np.ndarray, n_environments: int) -> np.ndarray:
+    """(E,) cells as floats, all positive."""
+    n = np.asarray(counts, dtype=np.float64)
+    if n.shape != (n_environments,) or not (np.isfinite(n) & (n > 0)).all():
+        raise InputError(f"counts must be {n_environments} positive numbers, one per training row; received {counts!r}")
+    return n
+
+
+def _supports(
+    W: np.ndarray, n: np.ndarray, train: np.ndarray, test: np.ndarray, error: ShiftError | None, level: float
+) -> Iterator[Support]:
+    raw = cdist(test @ W.T, train @ W.T, "sqeuclidean")
+    noise = np.zeros_like(raw) if error is None else cdist(test @ error.root, train @ error.root, "sqeuclidean")
+    squared = raw if error is None else error.unbiased(raw, noise, len(W))
+    logs = np.log(n) - squared
+    sums = logsumexp(logs, axis=1)
+    intervals = [None] * len(test)
+    if error is not None:
+        p = np.exp(logs - sums[:, None])
+        form, spread = (p * raw).sum(axis=1), (p * noise).sum(axis=1)
+        low, high = error.interval(form, spread, len(W), len(W), level=level)
+        entropy = sums + (p * squared).sum(axis=1)  # the sum is exp(entropy − Σ p_e δ_e²), and p hardly moves
+        intervals = zip(np.exp(entropy - high).tolist(), np.exp(entropy - low).tolist(), strict=True)
+    rows = zip(np.sqrt(squared), np.exp(logs), np.exp(sums).tolist(), intervals, raw, noise, strict=True)
+    return (Support(*row, error, len(W), level) for row in rows)

@@ -1,0 +1,169 @@
+"""Goodness of fit of a model on cells it has not seen: who is moved where, which cells meet which."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from pdae_sim import _random
+from pdae_sim._checks import InputError, naming, whole
+from pdae_sim.analysis.goodness import ALL, MIN_CELLS, FitSamples, GoodnessOfFit, goodness_of_fit
+from pdae_sim.analysis.two_sample import refuse_shared_rows
+from pdae_sim.data import PerturbationData
+
+_ROUNDING = 1e-5  # latents of one cell, encoded twice in single precision, differ by less
+
+
+class Autoencoder(Protocol):
+    """What is judged: a fitted `PDAE`, or anything with these."""
+
+    perturbation_matrix_: np.ndarray
+
+    def encode(self, x: np.ndarray) -> np.ndarray:
+        """Latents (n, d_Z) of cells (n, d_X)."""
+
+    def decode(self, z: np.ndarray, *, rng: object = None) -> np.ndarray:
+        """Cells (n, d_X) of latents (n, d_Z)."""
+
+    def transport(self, x: np.ndarray, source: object, target: object, *, rng: object = None) -> np.ndarray:
+        """Cells (n, d_X), measured under label `source`, as they would be under `target`."""
+
+
+def check_fit(
+    model: Autoencoder,
+    fresh: PerturbationData,
+    *,
+    fitted_on: PerturbationData | None = None,
+    cells: float = 100,
+    max_cells: int = 1000,
+    n_resamples: int = 999,
+    rng: object = 0,
+) -> GoodnessOfFit:
+    """Judge a fitted model on fresh cells of the conditions it was fitted on.
+
+    Args:
+        model: The model.
+        fresh: Cells of two conditions or more, 8 of each or more, none of them used in the fit. All its conditions take
+            part; one whose label is outside the training span blames Ŵ for what no data fixed.
+        fitted_on: The data of the fit, to make sure of that; a `PDAE` remembers its cells by their base latents.
+        cells: The worth in cells that equivalence asks for.
+        max_cells: Cells of a sample that is compared, at most: time and memory grow with its square.
+        n_resamples: Of each test, at least.
+        rng: Seed or generator.
+
+    Raises:
+        InputError: If cells are too few, of other features or perturbations, or cells of the fit.
+
+    References:
+        The published check transports an environment to itself, where the shift cancels; here sources are the cells of
+        all other environments.
+    """
+    whole("max_cells", max_cells, at_least=MIN_CELLS)
+    _refuse_few(fresh)
+    refuse_cells_of_fit(model, fresh, fitted_on)
+    root = _random.seed_sequence(rng)
+    samples = fit_samples(model, fresh, max_cells=max_cells, rng=_random.child(root, "samples"))
+    return goodness_of_fit(samples, cells=cells, n_resamples=n_resamples, rng=_random.child(root, "tests"))
+
+
+def fit_samples(model: Autoencoder, fresh: PerturbationData, *, max_cells: int = 1000, rng: object = 0) -> FitSamples:
+    """Transported, encoded and decoded cells, and the disjoint cells they are to be compared with.
+
+    Every other environment gives as many sources to a target where it can. Base latents are of 2 `max_cells` in all.
+    """
+    root, names, E = _random.seed_sequence(rng), fresh.conditions, len(fresh.labels)
+    x = [_shuffled(fresh, e, root) for e in range(E)]
+    W = np.asarray(model.perturbation_matrix_)
+    share, few = math.ceil(max_cells / (E - 1)), max(math.ceil(2 * max_cells / E), 2)
+    base = [model.encode(x[e][:few]) - W @ fresh.labels[e] for e in range(E)]
+    first, second = zip(*(_halves(rows, max_cells) for rows in x), strict=True)
+
+    def by_condition(parts) -> dict[str, np.ndarray]:
+        return dict(zip(names, parts, strict=True))
+
+    return FitSamples(
+        transported=by_condition(_moved(model, fresh.labels, x, h, share, root) for h in range(E)),
+        observed=by_condition(rows[:max_cells] for rows in x),
+        base=by_condition(base),
+        reference=_reference(model, fresh, x, base, max_cells),
+        decoded=by_condition(
+            model.decode(model.encode(first[e]), rng=_random.child(root, "decoded", names[e])) for e in range(E)
+        ),
+        kept=by_condition(second),
+    )
+
+
+def refuse_cells_of_fit(model: Autoencoder, fresh: PerturbationData, fitted_on: PerturbationData | None = None) -> None:
+    """Refuse cells that a model was fitted on, as far as that can be told.
+
+    From `fitted_on` by equal rows; without it from the base latents that a model remembers, where these meet
+    those of the fresh cells far more often than neighbouring draws would. Fewer than five such cells go unseen.
+
+    Raises:
+        InputError: With the number of cells.
+    """
+    if fitted_on is not None:
+        with naming("fresh (y) against the cells of the fit (x)"):
+            refuse_shared_rows(fitted_on.train.x.astype(np.float64), fresh.x.astype(np.float64))
+    remembered = getattr(model, "_base", None)
+    if remembered is None or len(np.unique(fresh.x, axis=0)) < len(fresh.x):
+        return
+    met = _meeting(model, fresh, remembered)
+    if met:
+        raise InputError(f"fresh must hold no cell of the fit; {met} of its {len(fresh.x)} cells were fitted on")
+
+
+def _meeting(model: Autoencoder, fresh: PerturbationData, remembered: np.ndarray) -> int:
+    """Fresh cells whose base latents are remembered ones; 0 where chance explains it.
+
+    By chance at least twice as many neighbours lie between one and three tolerances away as within one.
+    """
+    W = np.asarray(model.perturbation_matrix_)
+    base = model.encode(fresh.x) - (fresh.labels @ W.T)[fresh.environment]
+    tolerance = _ROUNDING * float(np.abs(remembered).max(initial=1.0))
+    distances = cKDTree(remembered).query(base, distance_upper_bound=3 * tolerance)[0]
+    inside = int((distances <= tolerance).sum())
+    around = int(np.isfinite(distances).sum()) - inside
+    return inside if inside > around + 4 * math.sqrt(around + 1) else 0
+
+
+def _refuse_few(fresh: PerturbationData) -> None:
+    if len(fresh.labels) < 2:
+        raise InputError("fresh must hold two conditions or more: from a condition to itself any Ŵ passes")
+    few = np.flatnonzero(fresh.counts < MIN_CELLS)
+    if few.size:
+        name, n = fresh.conditions[few[0]], fresh.counts[few[0]]
+        raise InputError(f"fresh must hold {MIN_CELLS} cells of every condition or more; {name!r} has {n}")
+
+
+def _shuffled(fresh: PerturbationData, e: int, root: np.random.SeedSequence) -> np.ndarray:
+    """The cells of an environment in random order, the same whatever the others are."""
+    x = fresh.samples(e)
+    return x[_random.stream(root, "order", fresh.conditions[e]).permutation(len(x))]
+
+
+def _reference(model, fresh: PerturbationData, x: list[np.ndarray], base: list[np.ndarray], max_cells: int) -> dict:
+    """Latents of cells with label zero, in which Ŵ has no say; without such cells all base latents."""
+    r = fresh.reference
+    if fresh.labels[r].any():
+        return {ALL: np.vstack(base)[:: math.ceil(sum(map(len, base)) / max_cells)]}
+    return {fresh.conditions[r]: model.encode(x[r][:max_cells])}
+
+
+def _halves(x: np.ndarray, max_cells: int) -> tuple[np.ndarray, np.ndarray]:
+    middle = len(x) // 2
+    return x[:middle][:max_cells], x[middle:][:max_cells]
+
+
+def _moved(model, labels: np.ndarray, x: list[np.ndarray], h: int, share: int, root) -> np.ndarray:
+    """Cells of every other environment transported to h."""
+    return np.vstack(
+        [
+            model.transport(x[e][:share], labels[e], labels[h], rng=_random.child(root, "moved", e, h))
+            for e in range(len(x))
+            if e != h
+        ]
+    )
