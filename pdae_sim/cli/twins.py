@@ -13,6 +13,7 @@ from pdae_sim._checks import InputError, naming
 from pdae_sim.cli.matching import check_match
 from pdae_sim.cli.options import File, Force, Json, Quiet, Seed
 from pdae_sim.cli.output import Output
+from pdae_sim.cli.pictures import draw
 from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.simulation.simulator import Simulator
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pdae_sim.study.twins import Draws, Model, TwinComparison, Twins
 
 SAMPLES, FIGURE, MODEL = ("first.h5ad", "second.h5ad"), "twins.png", "second"
-_PIXELS = 192  # an inch
 
 
 def twins(
@@ -77,7 +77,6 @@ def _check_place(out: Path, *, fitted: bool, force: bool) -> None:
 
 def _write(out: Path, pair: Twins, drawn: Draws, found: TwinComparison, seed: int, *, force: bool) -> dict[str, str]:
     """Both samples, with their truth where there is one; the figure; the second model where it is a fitted one."""
-    from pdae_sim.report.palette import house_style
     from pdae_sim.report.twins import twins as picture
 
     places = {Path(name).stem: out / name for name in (*SAMPLES, FIGURE)}
@@ -87,9 +86,8 @@ def _write(out: Path, pair: Twins, drawn: Draws, found: TwinComparison, seed: in
         sample = _simulated(model, pair, n, seed) if isinstance(model, Simulator) else _predicted(model, cells)
         sample.write(places[name], force=force)
     p_values = found.tests.p_values | {pair.test: found.test.p_value}
-    figure = picture({c: (drawn.first[c], drawn.second[c]) for c in drawn.first}, p_values)
-    with files.whole_file(places["twins"], force=force) as temporary, house_style():
-        figure.savefig(temporary, format="png", dpi=_PIXELS, metadata={"Software": None})
+    cells = {c: (drawn.first[c], drawn.second[c]) for c in drawn.first}
+    draw(places["twins"], lambda: picture(cells, p_values), force=force)
     if isinstance(pair.second, PDAE):
         places["model"] = out / MODEL
         pair.second.save(places["model"], force=force)
