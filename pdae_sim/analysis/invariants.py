@@ -3,13 +3,14 @@
 An effect is the difference of the mean latents of an environment and of the reference. Its plug-in length is biased
 upwards, by as much as it is worth where the effect is near zero, and resampled means carry that bias a second time:
 a percentile interval then misses. Lengths get the ends at which a noncentral χ² puts the observed length at its 2.5 and
-97.5 % points; inner products get the exact first two moments of a product of Gaussian means; angles resample the means
-and take the bias out of numerator and denominators.
+97.5 % points; inner products get the exact first two moments of a product of Gaussian means; an angle is the length of
+the step from one direction to the other on the sphere, and is treated as a length is. Nothing is resampled.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from scipy.optimize import brentq
@@ -19,7 +20,6 @@ from pdae_sim._checks import InputError, matrix, whole
 from pdae_sim.analysis.resampling import Interval
 
 _Z = 1.959963984540054
-_RESAMPLES = 1000
 _LARGE = 1e4  # degrees of freedom and noncentrality beyond which a cube root is normal to all digits that matter
 
 
@@ -51,14 +51,13 @@ class Effects:
         return {**arrays, "sizes": [size.to_json() for size in self.sizes]}
 
 
-def effects(z: np.ndarray, environment: np.ndarray, *, reference: int = 0, rng: object = 0) -> Effects:
+def effects(z: np.ndarray, environment: np.ndarray, *, reference: int = 0) -> Effects:
     """Effects measured on latents, true or encoded.
 
     Args:
         z: (n, d_Z) latents.
         environment: (n,) integers 0 … M.
         reference: The environment that effects are measured from.
-        rng: Seed or generator of the resampling of means, which angles alone need.
 
     Raises:
         InputError: If there is no perturbed environment, or one has fewer than d_Z + 2 cells.
@@ -82,8 +81,7 @@ def effects(z: np.ndarray, environment: np.ndarray, *, reference: int = 0, rng: 
     np.fill_diagonal(low, [size.low**2 for size in sizes])
     np.fill_diagonal(high, [size.high**2 for size in sizes])
     known = np.array([size.low > 0 for size in sizes])
-    draws = _resampled(means, covariances, np.random.default_rng(rng))
-    return Effects(shifts, sizes, G, low, high, *_angles(G, draws, own, common, known))
+    return Effects(shifts, sizes, G, low, high, *_angles(shifts, own, common, known))
 
 
 def effect_size(shift: np.ndarray, covariance: np.ndarray) -> Interval:
@@ -106,10 +104,41 @@ def effect_size(shift: np.ndarray, covariance: np.ndarray) -> Interval:
     value = float(np.sqrt(max(square - trace, 0.0)))
     if not trace > 0 or not square > 0:
         return Interval(value, value, value + _Z * float(np.sqrt(trace)))
-    along = float(shift @ covariance @ shift) / square
-    law = (square, trace, squares, along)
-    low, high = (_length_at(level, law) for level in (0.975, 0.025))
-    return Interval(value, min(low, value), max(high, value))
+    return _inverted(value, (square, trace, squares, float(shift @ covariance @ shift) / square))
+
+
+def angle_between(
+    first: np.ndarray, second: np.ndarray, covariances: tuple[np.ndarray, np.ndarray], common: np.ndarray
+) -> Interval:
+    """The angle in degrees between two means that are estimated with Gaussian errors.
+
+    To first order the step from one direction to the other is Gaussian in the d − 1 dimensions of the sphere, and the
+    angle its length. Obtuse angles are those of the opposite vector, taken from 180.
+
+    Args:
+        first, second: (d,) estimates, far from zero as their errors go.
+        covariances: (d, d) of the error of each.
+        common: (d, d) covariance of the one with the other.
+
+    Example:
+        >>> S = 0.01 * np.eye(2)
+        >>> found = angle_between(np.array([3.0, 0.1]), np.array([3.0, 0.0]), (S, S), 0 * S)
+        >>> found.low == 0.0 and 3.0 < found.high < 9.0
+        True
+    """
+    if first @ second < 0:
+        return angle_between(-first, second, covariances, -common).less_from(180.0)
+    (r, s), (u, v) = (np.linalg.norm(first), np.linalg.norm(second)), (_unit(first), _unit(second))
+    towards, back = _unit(v - (u @ v) * u), _unit(u - (u @ v) * v)
+    angle = float(np.arctan2(np.linalg.norm(v - (u @ v) * u), u @ v))
+    A, B, C = covariances[0] / r**2, covariances[1] / s**2, (common + common.T) / (2 * r * s)
+    within = float(towards @ A @ towards + back @ B @ back + 2 * towards @ C @ back)
+    rest = np.eye(len(u)) - np.outer(u, u) - np.outer(towards, towards)
+    out = rest @ (A + B - 2 * C) @ rest
+    trace, squares = within + float(np.trace(out)), within**2 + float((out**2).sum())
+    value = float(np.sqrt(max(angle**2 - trace, 0.0)))
+    found = _inverted(value, (angle**2, trace, squares, within)) if trace > 0 else Interval(angle, angle, angle)
+    return Interval(*(min(float(np.degrees(end)), 180.0) for end in (found.value, found.low, found.high)))
 
 
 def relative_gram_error(estimate: np.ndarray, truth: np.ndarray) -> float:
@@ -136,6 +165,18 @@ def _moments(z: np.ndarray, environment: np.ndarray, reference: int) -> tuple[np
     parts = [z[environment == e] for e in order]
     covariances = [np.atleast_2d(np.cov(part, rowvar=False)) / len(part) for part in parts]
     return np.array([part.mean(0) for part in parts]), np.array(covariances)
+
+
+def _inverted(value: float, law: tuple[float, float, float, float]) -> Interval:
+    """The lengths that put the observed square between its 2.5 and 97.5 % points."""
+    low, high = (_length_at(level, law) for level in (0.975, 0.025))
+    return Interval(value, min(low, value), max(high, value))
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    """The vector at length one; zero stays zero."""
+    length = np.linalg.norm(vector)
+    return vector / length if length > 1e-12 else np.zeros_like(vector)
 
 
 def _length_at(level: float, law: tuple[float, float, float, float]) -> float:
@@ -181,31 +222,17 @@ def _bias(own: np.ndarray, common: np.ndarray) -> np.ndarray:
     return bias
 
 
-def _resampled(means: np.ndarray, covariances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(B, M, d) shifts with the means drawn anew from the normal law that a bootstrap of many cells has."""
-    values, vectors = np.linalg.eigh(covariances)
-    roots = vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
-    drawn = means + np.einsum("eij,bej->bei", roots, rng.standard_normal((_RESAMPLES, *means.shape)))
-    return drawn[:, 1:] - drawn[:, :1]
-
-
 def _angles(
-    G: np.ndarray, draws: np.ndarray, own: np.ndarray, common: np.ndarray, known: np.ndarray
+    shifts: np.ndarray, own: np.ndarray, common: np.ndarray, known: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Angles with the ends of their intervals: cosines without bias, plus and minus the spread of resampled ones."""
-    bias = _bias(own, common)
-    cosines = _cosines(G)
-    error = _spread(_cosines(np.einsum("bei,bfi->bef", draws, draws) - 2 * bias))
-    low, high = _degrees(cosines + _Z * error), _degrees(cosines - _Z * error)
-    open_ = ~np.outer(known, known) | ~np.isfinite(low + high)
-    np.fill_diagonal(open_, True)
-    return np.where(open_, np.nan, _degrees(cosines)), np.where(open_, 0.0, low), np.where(open_, 180.0, high)
-
-
-def _spread(draws: np.ndarray) -> np.ndarray:
-    """The half-width of the central 95 % of draws, in standard deviations of a normal law: no moment need exist."""
-    low, high = np.nanquantile(np.where(np.isfinite(draws), draws, 0.0), [0.025, 0.975], axis=0)
-    return (high - low) / (2 * _Z)
+    """(M, M) angles with the ends of their intervals; open where one of the two may be zero."""
+    shape = (len(shifts), len(shifts))
+    values, low, high = np.full(shape, np.nan), np.zeros(shape), np.full(shape, 180.0)
+    for e, f in combinations(np.flatnonzero(known), 2):
+        found = angle_between(shifts[e], shifts[f], (own[e], own[f]), common)
+        for table, end in ((values, found.value), (low, found.low), (high, found.high)):
+            table[e, f] = table[f, e] = end
+    return values, low, high
 
 
 def _cosines(G: np.ndarray) -> np.ndarray:

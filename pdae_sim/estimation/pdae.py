@@ -48,6 +48,7 @@ class PDAE:
     Attributes:
         perturbation_matrix_: Ŵ (d_Z, K) in the units of the labels; zero on perturbations outside the training span.
         train_labels_, train_counts_: (E, K) labels and (E,) cells of the training environments.
+        base_latents_: (n, d_Z) g(x) − Ŵ l of the training cells.
         history_: One dictionary per recorded step: phase, step, the loss terms.
         dimension_: The choice of d_Z with its evidence; None where it was given.
 
@@ -151,7 +152,7 @@ class PDAE:
         self.perturbation_matrix_ = self._label_scaling.matrix(internal, self.train_labels_)
         order, environment = by_environment(data.rows_by_environment)
         latents = self._encoded(data.x, order)
-        self._base = latents - (self.train_labels_ @ self.perturbation_matrix_.T)[environment]
+        self.base_latents_ = latents - (self.train_labels_ @ self.perturbation_matrix_.T)[environment]
         self._base_environment = environment
 
     def encode(self, x: np.ndarray) -> np.ndarray:
@@ -201,8 +202,8 @@ class PDAE:
         self._check_fitted()
         shift = self.perturbation_matrix_ @ self.space_.label(label)
         root = _random.seed_sequence(rng)
-        picked = _random.stream(root, "base").choice(len(self._base), whole("n", n), p=self._base_weights)
-        return self.decode(self._base[picked] + shift, rng=_random.child(root, "noise"))
+        picked = _random.stream(root, "base").choice(len(self.base_latents_), whole("n", n), p=self._base_weights)
+        return self.decode(self.base_latents_[picked] + shift, rng=_random.child(root, "noise"))
 
     def save(self, directory: str | PathLike, *, force: bool = False) -> None:
         """Write the fitted model as a directory of safetensors and JSON, whole or not at all."""
@@ -314,7 +315,7 @@ class PDAE:
             "train_labels": self.train_labels_,
             "train_counts": self.train_counts_,
             "perturbation_matrix": self.perturbation_matrix_,
-            "base": self._base.astype(np.float32),
+            "base": self.base_latents_.astype(np.float32),
             "base_environment": self._base_environment.astype(np.int64),
         }
 
@@ -327,7 +328,7 @@ class PDAE:
         self._scaling = Scaling(arrays["scaling.centre"], arrays["scaling.scale"])
         self._label_scaling = LabelScaling.of(self.train_labels_)
         self.perturbation_matrix_, self._d_Z = arrays["perturbation_matrix"], len(arrays["perturbation_matrix"])
-        self._base, self._base_environment = arrays["base"].astype(np.float64), arrays["base_environment"]
+        self.base_latents_, self._base_environment = arrays["base"].astype(np.float64), arrays["base_environment"]
         self._network = bank([self])
         self._network.load_state_dict(
             {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}

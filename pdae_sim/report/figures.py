@@ -9,6 +9,7 @@ from pdae_sim.report.certificates import span_certificates, span_margins
 from pdae_sim.report.coordinates import latents
 from pdae_sim.report.curves import training_curves
 from pdae_sim.report.design import cell_allocation, experiment_plan
+from pdae_sim.report.goodness import goodness_figure
 from pdae_sim.report.outcomes import estimator_bars
 from pdae_sim.report.palette import NARROW, WIDE
 from pdae_sim.report.samples import compare_samples
@@ -31,6 +32,7 @@ __all__ = [
     "corrected_p_values",
     "estimator_bars",
     "experiment_plan",
+    "goodness_figure",
     "latents",
     "null_distributions",
     "shift_vectors",

@@ -108,7 +108,7 @@ def refuse_cells_of_fit(model: Autoencoder, fresh: PerturbationData, fitted_on: 
     if fitted_on is not None:
         with naming("fresh (y) against the cells of the fit (x)"):
             refuse_shared_rows(fitted_on.train.x.astype(np.float64), fresh.x.astype(np.float64))
-    remembered = getattr(model, "_base", None)
+    remembered = getattr(model, "base_latents_", None)
     if remembered is None or len(np.unique(fresh.x, axis=0)) < len(fresh.x):
         return
     met = _meeting(model, fresh, remembered)

@@ -149,9 +149,7 @@ def identify(model: PDAE, simulation: Simulation, *, n: int = 2000, rng: object 
         conditions=tuple(c for e, c in enumerate(train.conditions) if e != train.reference),
         moves=moving @ W_hat.T,
         shifts=moving,
-        effects=effects(
-            estimate, fresh.data.environment, reference=train.reference, rng=_random.child(root, "effects")
-        ),
+        effects=effects(estimate, fresh.data.environment, reference=train.reference),
         maps=maps,
         outcome=outcome(maps, null=nulls.maps, rng=_random.child(root, "outcome")),
         joint=_joint(estimate, W_hat, fresh.data, truth, moving),
