@@ -123,7 +123,7 @@ def effect_world(seed: int, d: int, n: int, length: float, hits: Hits) -> None:
     moves = length * directions / np.linalg.norm(directions, axis=1, keepdims=True)
     environment = np.repeat(np.arange(4), n)
     z = rng.normal(size=(4 * n, d)) * np.linspace(0.7, 1.3, d) + np.vstack([np.zeros(d), moves])[environment]
-    found, G = effects(z, environment, rng=seed), moves @ moves.T
+    found, G = effects(z, environment), moves @ moves.T
     low, high = percentile_gram(z.reshape(4, n, d), rng)
     for e, f, name in ((0, 0, "effect size"), (0, 1, "Gram, off the diagonal"), (1, 2, "Gram, collinear")):
         ends = (found.gram_low[e, f], found.gram_high[e, f])

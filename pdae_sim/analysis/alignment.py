@@ -73,9 +73,9 @@ def align(estimate: np.ndarray, truth: np.ndarray) -> Alignment:
 def alignment_intervals(estimate: np.ndarray, truth: np.ndarray, *, rng: object = 0) -> dict[str, list]:
     """95 % intervals over cells of what `align` finds.
 
-    Those of R² are bias-corrected and accelerated bootstrap intervals, with squared errors enlarged by the degrees of
-    freedom that the maps spent on these very cells. That of the singular values is a band that covers all of them at
-    once: percentiles of resampled singular values miss, because noise drives equal ones apart.
+    Those of R² are bootstrap-t intervals, with squared errors enlarged by the degrees of freedom that the maps spent
+    on these very cells. That of the singular values is a band that covers all of them at once: percentiles of
+    resampled singular values miss, because noise drives equal ones apart.
 
     Args:
         estimate: (n, d_Z) encoded latents.

@@ -134,7 +134,8 @@ def angle_between(
     A, B, C = covariances[0] / r**2, covariances[1] / s**2, (common + common.T) / (2 * r * s)
     within = float(towards @ A @ towards + back @ B @ back + 2 * towards @ C @ back)
     rest = np.eye(len(u)) - np.outer(u, u) - np.outer(towards, towards)
-    out = rest @ (A + B - 2 * C) @ rest
+    curved = angle / np.tan(angle) if angle > 1e-8 else 1.0  # an error across adds cot(angle) / 2 of its square
+    out = curved * rest @ (A + B - 2 * C) @ rest
     trace, squares = within + float(np.trace(out)), within**2 + float((out**2).sum())
     value = float(np.sqrt(max(angle**2 - trace, 0.0)))
     found = _inverted(value, (angle**2, trace, squares, within)) if trace > 0 else Interval(angle, angle, angle)

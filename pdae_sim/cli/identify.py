@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING
 
-import typer
-
-from pdae_sim import files
 from pdae_sim._checks import InputError
 from pdae_sim.cli.matching import check_match
 from pdae_sim.cli.options import File, Force, Json, Model, Quiet, Seed
 from pdae_sim.cli.output import Output, table
+from pdae_sim.cli.pictures import Picture, check_picture, draw
 from pdae_sim.data import Simulation
 from pdae_sim.estimation.pdae import PDAE
 
-PICTURES = (".png", ".pdf", ".svg")
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from pdae_sim.study.identification import Identification
 
 
 def identify(
     model: Model,
     file: File,
-    figure: Annotated[Path | None, typer.Option("--figure", help="Draw it here: .png, .pdf or .svg.")] = None,
+    figure: Picture = None,
     seed: Seed = 0,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -31,8 +32,7 @@ def identify(
     from pdae_sim.study.identification import identify as compare
 
     output = Output.started(as_json, quiet)
-    if figure is not None:
-        _check_picture(figure, force)
+    check_picture(figure, force=force)
     fitted, simulation = PDAE.load(model), Simulation.read(file)
     check_match(fitted, simulation.data, model, file)
     d = simulation.truth.z.shape[1]
@@ -41,24 +41,15 @@ def identify(
             f"{model}: has {len(fitted.perturbation_matrix_)} latents where {file} has {d}; fit with --latents {d}"
         )
     found = compare(fitted, simulation, rng=seed)
-    if figure is not None:
-        _draw(found, figure, force)
+    draw(figure, partial(_picture, found), force=force)
     result = found.to_json()
     output.result(result, _text(result, f"{model} against the truth of {file}"))
 
 
-def _check_picture(path: Path, force: bool) -> None:
-    if path.suffix not in PICTURES:
-        raise InputError(f"{path}: a figure must end in {', '.join(PICTURES)}")
-    files.check_target(path, force=force)
-
-
-def _draw(found: object, path: Path, force: bool) -> None:
+def _picture(found: Identification) -> Figure:
     from pdae_sim.report.identification import identifiability
 
-    picture = identifiability(found)
-    with files.whole_file(path, force=force) as temporary:
-        picture.savefig(temporary, dpi=192)
+    return identifiability(found)
 
 
 def _text(result: dict, title: str) -> list:

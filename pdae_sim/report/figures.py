@@ -10,6 +10,7 @@ from pdae_sim.report.coordinates import latents
 from pdae_sim.report.curves import training_curves
 from pdae_sim.report.design import cell_allocation, experiment_plan
 from pdae_sim.report.goodness import goodness_figure
+from pdae_sim.report.identification import identifiability
 from pdae_sim.report.outcomes import estimator_bars
 from pdae_sim.report.palette import NARROW, WIDE
 from pdae_sim.report.samples import compare_samples
@@ -33,6 +34,7 @@ __all__ = [
     "estimator_bars",
     "experiment_plan",
     "goodness_figure",
+    "identifiability",
     "latents",
     "null_distributions",
     "shift_vectors",

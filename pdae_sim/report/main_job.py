@@ -143,7 +143,7 @@ def _identification(job: MainJob) -> Section:
     seen = (job.simulation.data.train.labels != 0).any(0).tolist()
     before_and_after = "Encoded latents of fresh cells before and after the rotation, against the truth."
     columns = "Columns of W and of the rotated Ŵ. A perturbation never seen in training has no estimate."
-    note = "Fresh cells of the training conditions; bootstrap intervals over cells."
+    note = "Fresh cells of the training conditions; intervals over cells; singular values: one band for all."
     return Section(
         "Was the representation recovered?",
         paragraphs=(
