@@ -1,19 +1,28 @@
-"""`python -m theory list | check [NAME ...] [--json]`: show the claims, or run them; exit status 1 if one fails."""
+"""`python -m theory list | check [NAME ...] [--json]`: show the claims, or run them; exit status 1 if one fails.
+
+`python -m theory readme` writes README.md from the records.
+"""
 
 import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
-from theory.claims import select
+from theory.claims import CLAIMS, select
+from theory.readme import readme
 from theory.record import Claim, Outcome, Verdict
 from theory.trial import verify
+
+README = Path(__file__).parent / "README.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0 if all is well, 1 if a claim fails, 2 for a name that is not one."""
     options = _parser().parse_args(arguments)
+    if options.command == "readme":
+        return write_readme()
     try:
         claims = select(options.names)
     except ValueError as error:
@@ -31,9 +40,10 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m theory", description="The claims of the additive-shift model.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{list,check}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{list,check,readme}")
     _command(commands, "list", show, "show name, number, statement and source")
     _command(commands, "check", check, "run proofs, numerical checks and counterexamples")
+    commands.add_parser("readme", help="write README.md from the records", description="write README.md")
     return parser
 
 
@@ -42,6 +52,13 @@ def _command(commands, name: str, run: Callable[[Sequence[Claim], bool], int], s
     command.add_argument("names", nargs="*", metavar="NAME", help="a name or number, e.g. converse or 2.6; default all")
     command.add_argument("--json", action="store_true", help="print one JSON object")
     command.set_defaults(run=run)
+
+
+def write_readme() -> int:
+    """Write README.md beside this file, and print where."""
+    README.write_text(readme(CLAIMS), encoding="utf-8")
+    print(README)
+    return 0
 
 
 def show(claims: Sequence[Claim], as_json: bool) -> int:

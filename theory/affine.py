@@ -288,6 +288,7 @@ CLAIM = Claim(
     assumptions=(ADDITIVE, GAUSSIAN, SHARED_COVARIANCE, NOISELESS, INJECTIVE, DIVERSE, EQUIVALENT),
     source=f"{PAPER}, v1",
     proof=_proof(),
+    conclusions=("constant_jacobian", "precision", "gram"),
     check=_check,
     counterexamples=(
         without(ADDITIVE, "a dose response that is linear at the training doses only hides another W", rivals.curved),

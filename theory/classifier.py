@@ -147,6 +147,7 @@ CLAIM = Claim(
     assumptions=(OPTIMAL, COMMON_SUPPORT),
     source=BOOK,
     proof=(*_slopes(2), *_slopes(3), *_convexity(), _bayes()),
+    conclusions=("log_ratio",),
     check=_check,
     counterexamples=(
         Counterexample(OPTIMAL.name, "a class whose logits do not depend on x", _constant_logits),

@@ -193,6 +193,7 @@ CLAIM = Claim(
     assumptions=(OPTIMAL, ADDITIVE, NORMAL, ISOTROPIC, NOISELESS, INJECTIVE, DIVERSE, WHITE),
     source=OURS,
     proof=(LOGITS, INCREMENTS, *_linear()),
+    conclusions=("shifts",),
     check=_check,
     counterexamples=(
         _without(OPTIMAL, "logits of another model", rivals.different),

@@ -286,6 +286,7 @@ CLAIM = Claim(
     assumptions=(ADDITIVE, UNRESTRICTED, OUTSIDE_SPAN, NOISELESS, INJECTIVE),
     source=OURS,
     proof=(*_witness(), *_second_law(), *_explicit()),
+    conclusions=("training_labels", "law_moves", "any_displacement", "explicit_training", "explicit_test"),
     check=_check,
     counterexamples=(
         Counterexample(OUTSIDE_SPAN.name, "inside the span every v with v' L = 0 has v' Delta_t = 0", _inside),

@@ -146,6 +146,7 @@ CLAIM = Claim(
     assumptions=(GAUSSIAN, SHARED_COVARIANCE, ADDITIVE),
     source=PAPER,
     proof=_proof(),
+    conclusions=("slope_and_constant", "explicit_d1", "explicit_d2", "explicit_d3"),
     check=_check,
     counterexamples=(
         Counterexample(

@@ -176,6 +176,7 @@ CLAIM = Claim(
     assumptions=(DISJOINT, COMBINED, NOISELESS, INJECTIVE),
     source=f"{OURS}; for independent factors Bradley et al. (2025), arXiv:2502.04549",
     proof=_proof(),
+    conclusions=("observed",),
     check=_check,
     counterexamples=(
         Counterexample(DISJOINT.name, "two changes of one variance do not multiply", _same_mechanism),

@@ -352,6 +352,7 @@ CLAIM = Claim(
     ),
     source=OURS,
     proof=_proof(),
+    conclusions=("orthogonal", "shifts"),
     check=_check,
     counterexamples=(
         _without(ADDITIVE, "a dose response that is linear at the training doses only hides another W", rivals.curved),

@@ -265,6 +265,7 @@ CLAIM = Claim(
     assumptions=(GAUSSIAN, ISOTROPIC, AFFINE_MIXING, DISPLACED),
     source=OURS,
     proof=_proof(),
+    conclusions=("isometry", "worth_d1"),
     check=_check,
     counterexamples=(
         Counterexample(GAUSSIAN.name, "a coin as base shows a displacement in the first order", _coin),

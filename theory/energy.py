@@ -264,6 +264,7 @@ CLAIM = Claim(
     assumptions=(EXPONENT, MOMENT),
     source=SZEKELY,
     proof=(*_subordinated, *_squares(), *_cramer(), _score()),
+    conclusions=("definite", "cramer", "score_gap"),
     check=_check,
     counterexamples=(
         Counterexample(EXPONENT.name, "at beta = 2 coins of equal mean and different spread", _means_only),

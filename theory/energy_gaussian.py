@@ -266,6 +266,7 @@ CLAIM = Claim(
     assumptions=(GAUSSIAN_LAWS, INDEPENDENT_PAIR),
     source=SZEKELY + "; the formula by direct integration",
     proof=(*_line(), *_dimensions()),
+    conclusions=("equal_variances", "small_shifts", "transform"),
     check=_check,
     counterexamples=(
         Counterexample(GAUSSIAN_LAWS.name, "coins of the same mean and variance", _coins),

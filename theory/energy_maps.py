@@ -110,6 +110,7 @@ CLAIM = Claim(
     assumptions=(SIMILARITY, COMMON_MAP),
     source=SZEKELY + "; the converse by point masses",
     proof=_maps(),
+    conclusions=("scaled", "rigid"),
     check=_check_maps,
     counterexamples=(
         Counterexample(SIMILARITY.name, "a stretch of one axis is affine and changes some distances only", _stretch),

@@ -99,6 +99,7 @@ CLAIM = Claim(
     assumptions=(IDENTICAL, INDEPENDENT),
     source=OURS + "; the gap between V and U statistic",
     proof=_worth(),
+    conclusions=("worth", "two_samples", "wrong_law"),
     check=_check_worth,
     counterexamples=(
         Counterexample(IDENTICAL.name, "cells from a law beside P keep their distance at any n", _drift),

@@ -145,6 +145,7 @@ CLAIM = Claim(
     assumptions=(*identifiability.ASSUMPTIONS, IN_SPAN),
     source=PAPER,
     proof=_proof(),
+    conclusions=("same_density",),
     check=_check,
     counterexamples=(
         Counterexample(IN_SPAN.name, "the second model of 2.6", _second_model),

@@ -286,6 +286,7 @@ CLAIM = Claim(
     assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, NOISELESS, INJECTIVE, EQUIVALENT, IN_SPAN, ROTATABLE),
     source=f"{OURS}, from 2.1; under 2.3 a corollary of {PAPER}",
     proof=(*_identified(), *_complete()),
+    conclusions=("divergence", "distance", "rotation", "rotated_latents", "rotated_law"),
     check=_check,
     counterexamples=(
         without(

@@ -231,6 +231,7 @@ CLAIM = Claim(
     assumptions=(LINEAR, ACYCLIC, SHIFT, COORDINATES, ATOMIC, EACH),
     source=OURS + "; " + SHIMIZU,
     proof=_proof(),
+    conclusions=("read_off_d2", "read_off_d3", "read_off_d4", "one_assignment_d3", "one_assignment_d4", "rescaled"),
     check=_check,
     counterexamples=(
         Counterexample(COORDINATES.name, "the twins of 1.1, with S = I and the order known", _free_mixing),

@@ -207,6 +207,7 @@ CLAIM = Claim(
     assumptions=(LINEAR, ACYCLIC, SHIFT, FREE_MIXING),
     source=OURS,
     proof=_proof(),
+    conclusions=("same_sample", "opposite_orders_d2", "opposite_orders_d3"),
     check=_check,
     counterexamples=(
         Counterexample(FREE_MIXING.name, "with f known the covariance tells an edge", _known_mixing),

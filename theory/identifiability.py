@@ -76,6 +76,7 @@ CLAIM = Claim(
     assumptions=ASSUMPTIONS,
     source=PAPER,
     proof=(ORTHOGONAL, ISOMETRY, SHIFTS),
+    conclusions=("isometry", "shifts"),
     check=_check,
     counterexamples=(
         without(ADDITIVE, "a dose response that is linear at the training doses only hides another W", rivals.curved),

@@ -313,6 +313,7 @@ CLAIM = Claim(
     assumptions=(LINEAR, ACYCLIC, SHIFT, GAUSSIAN_NOISE),
     source=PAPER,
     proof=_proof(),
+    conclusions=("mean", "whitening", "structure_not_identified", "explicit_mean_d3", "explicit_covariance_d3"),
     check=_check,
     counterexamples=(
         Counterexample(ACYCLIC.name, "a cycle of gain 1 has no solution", _cycle),

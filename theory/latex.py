@@ -4,8 +4,9 @@ from sympy import Add, Expr, Symbol
 from sympy.matrices import MatrixBase
 from sympy.matrices.expressions import MatrixExpr, MatrixSymbol
 from sympy.printing.latex import LatexPrinter
+from sympy.printing.precedence import PRECEDENCE
 
-from theory.notation import is_composite, is_raised, notation
+from theory.notation import is_composite, is_raised, is_sum, notation
 from theory.record import Formula, Given, Step
 
 LONG = 260
@@ -22,7 +23,7 @@ class _Printer(LatexPrinter):
         return notation(expr.name)
 
     def _print_Identity(self, expr):  # noqa: N802
-        return "I"
+        return "1" if expr.shape == (1, 1) else "I"
 
     def _print_ZeroMatrix(self, expr):  # noqa: N802
         return "0"
@@ -32,13 +33,32 @@ class _Printer(LatexPrinter):
         atomic = isinstance(expr.arg, MatrixSymbol) and not is_composite(expr.arg.name) and not is_raised(expr.arg.name)
         return rf"{inner}^{{\top}}" if atomic else rf"\left({inner}\right)^{{\top}}"
 
-    def _print_erfinv(self, expr, exp=None):  # noqa: N802
+    def _print_MatAdd(self, expr):  # noqa: N802
+        """The identity first, then products before single letters, and what is subtracted last."""
+        terms = sorted(
+            expr.args, key=lambda term: (_is_negative(term), not term.is_Identity, -len(term.args) * term.is_MatMul)
+        )
+        first, *rest = (self._print(term) for term in terms)
+        return first + "".join(f" - {text[1:]}" if text.startswith("-") else f" + {text}" for text in rest)
+
+    def _print_MatMul(self, expr):  # noqa: N802
+        coefficient, factors = expr.as_coeff_matrices()
+        sign, size = ("-", -coefficient) if coefficient.could_extract_minus_sign() else ("", coefficient)
+        scalar = [self.parenthesize(size, PRECEDENCE["Mul"]) if size.is_Add else self._print(size)] * (size != 1)
+        if not scalar and len(factors) == 1 and not is_sum(getattr(factors[0], "name", " - ")):
+            return sign + self._print(factors[0])
+        return sign + " ".join([*scalar, *(self.parenthesize(factor, PRECEDENCE["Mul"]) for factor in factors)])
+
+    def _print_erfinv(self, expr, exp=None):
         return rf"\operatorname{{erf}}^{{-1}}\left({self._print(expr.args[0])}\right)"
 
     def parenthesize(self, item, level, is_neg=False, strict=False):
         """Brackets around names that are sums or products, besides what sympy brackets."""
-        if isinstance(item, Symbol | MatrixSymbol) and is_composite(item.name):
-            return rf"\left({notation(item.name)}\right)" if level > _SUM else notation(item.name)
+        if isinstance(item, Symbol | MatrixSymbol):
+            bracketed = (is_composite(item.name) and level > _SUM) or (
+                isinstance(item, MatrixSymbol) and is_raised(item.name) and level >= _POWER
+            )
+            return rf"\left({notation(item.name)}\right)" if bracketed else notation(item.name)
         return super().parenthesize(item, level, is_neg, strict)
 
     def _needs_mul_brackets(self, expr, first=False, last=False):
@@ -46,7 +66,7 @@ class _Printer(LatexPrinter):
         return composite or super()._needs_mul_brackets(expr, first, last)
 
 
-_SUM = 30
+_SUM, _POWER = PRECEDENCE["Add"], PRECEDENCE["Pow"]
 _SETTINGS = {"mat_delim": "[", "mat_str": "matrix", "fold_short_frac": False, "inv_trig_style": "power"}
 
 
@@ -63,12 +83,11 @@ def formula(expression: Formula) -> str:
 
 def equation(left: Formula, right: Formula) -> str:
     """left = right as LaTeX; a long one in lines."""
-    lines = [*_lines(left), *_lines(right)]
-    if sum(map(len, lines)) <= LONG and len(lines) == 2:
-        return f"{lines[0]} = {lines[1]}"
     head, tail = _lines(left), _lines(right)
+    if len(head) == len(tail) == 1 and len(head[0]) + len(tail[0]) <= LONG:
+        return f"{head[0]} = {tail[0]}"
     rows = [*_continued(head), f"& = {tail[0]}", *_continued(tail)[1:]]
-    return rf"\begin{{aligned}} {r' \\ '.join(rows)} \end{{aligned}}"
+    return r"\begin{aligned} " + r" \\ ".join(rows) + r" \end{aligned}"
 
 
 def shown(step: Step) -> str:
@@ -87,6 +106,10 @@ def gap(difference: Formula) -> str:
         return formula(difference)
     exact = formula(difference)
     return exact if difference.is_Rational else rf"{exact} \approx {_rounded(difference)}"
+
+
+def _is_negative(term: MatrixExpr) -> bool:
+    return bool(term.is_MatMul and term.as_coeff_matrices()[0].is_negative)
 
 
 def _rounded(number: Expr) -> str:

@@ -358,6 +358,7 @@ CLAIM = Claim(
     assumptions=(EXPONENT, MOMENT, REALISABLE, CROSS, DISTINCT, PRIOR, RECONSTRUCTION, UNPENALISED),
     source=OURS,
     proof=(SOURCE, *_terms(), *_minimisers()),
+    conclusions=("equivalent", "encoder"),
     check=_check,
     counterexamples=(
         Counterexample(EXPONENT.name, "at beta = 2 the prior sees means only", means_only),

@@ -161,6 +161,7 @@ CLAIM = Claim(
     assumptions=(BY_PAIR, DISTINCT),
     source=OURS,
     proof=_proof(),
+    conclusions=("unbiased", "tilt"),
     check=_check,
     counterexamples=(
         Counterexample(BY_PAIR.name, "all distinct pairs alike: a slope at the truth", _equal_pairs),

@@ -78,6 +78,7 @@ CLAIM = Claim(
     assumptions=(EXPONENT, MOMENT, REALISABLE, BY_ENVIRONMENT),
     source=OURS,
     proof=(VANISHING, OWN_SOURCE, EQUIVALENT),
+    conclusions=("equivalent",),
     check=_check,
     counterexamples=(
         Counterexample(EXPONENT.name, "at beta = 2 the prior sees means only", means_only),

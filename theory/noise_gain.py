@@ -244,6 +244,7 @@ GAIN = Claim(
     assumptions=(ADDITIVE, ISOTROPIC, IN_SPAN, SEEN, WEIGHTED),
     source=OURS + "; the minimum is the theorem of Gauss and Markov",
     proof=(MOMENTS, *_gains(), *_gauss_markov(), _doses()),
+    conclusions=("gain_of_mean", "gain_of_shift", "unbiased", "gauss_markov", "least_norm_is_louder"),
     check=_check,
     counterexamples=(
         Counterexample(ADDITIVE.name, "an interaction biases the prediction", _bias),
@@ -356,6 +357,7 @@ EFFICIENT = Claim(
     assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, IN_SPAN, SEEN, ORIGIN),
     source=OURS + "; the bound is that of Cramer and Rao",
     proof=_cramer_rao(),
+    conclusions=("cramer_rao",),
     check=_check_bound,
     counterexamples=(
         Counterexample(ADDITIVE.name, "with an interaction GLS is not unbiased", _bias),

@@ -7,10 +7,11 @@ superscripts, a word is a Greek letter, an operator or an upright word, and E be
 import re
 from functools import cache
 
-GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau phi chi psi omega"
-    " Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega".split()
-)
+_SMALL = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "lambda", "mu", "nu", "xi")
+_SMALL += ("pi", "rho", "sigma", "tau", "phi", "chi", "psi", "omega")
+GREEK = frozenset({*_SMALL, "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega"})
+"""Words that are letters."""
+
 OPERATORS = {name: rf"\operatorname{{{name}}}" for name in ("Cov", "Var", "diag", "vol", "rank", "span", "tr")} | {
     name: rf"\{name}" for name in ("log", "exp", "cos", "sin", "det", "sum", "prod")
 }
@@ -55,16 +56,28 @@ def notation(name: str) -> str:
 
 def is_composite(name: str) -> bool:
     """Whether a name is a sum, a product or a ratio, which a product must put in brackets."""
+    return bool(set(_outside(name)) & set(" /"))
+
+
+def is_sum(name: str) -> bool:
+    """Whether a name is a sum or a difference, which a minus sign must put in brackets."""
+    return bool(re.search(r" [+-] ", _outside(name)))
+
+
+def _outside(name: str) -> str:
+    """What of a name stands in no brackets."""
+    if name in WHOLE and WHOLE[name].startswith("("):
+        return ""
     depth, outside = 0, []
     for character in name:
         depth += (character in "([") - (character in ")]")
         outside.append(character if depth == 0 else "")
-    return bool(set("".join(outside)) & set(" /"))
+    return "".join(outside)
 
 
 def is_raised(name: str) -> bool:
     """Whether a name ends in a superscript or a prime, so that a transpose must put it in brackets."""
-    return bool(re.search(r"(\^[-+\w]+|'(_\w+)?)$", name)) and not re.search(r"\^_\w+$", name)
+    return bool(re.search(r"(\^[-+\w]+|\*|'(_\w+)?)$", name)) and not re.search(r"\^_\w+$", name)
 
 
 def _pieces(name: str):
@@ -92,7 +105,8 @@ def _sign(name: str, position: int, bars: int) -> str:
         return r"\lvert " if bars % 2 else r"\rvert "
     if character == " ":
         near = {name[position - 1], name[position + 1]}
-        return " " if near & set("+-,") or name[position + 1] == "(" else r"\, "
+        word = re.search(r"[a-z]{3,}$", name[:position])
+        return " " if word or near & set("+-,") or name[position + 1] == "(" else r"\, "
     return character
 
 
@@ -112,6 +126,6 @@ def _base(word: str, expects: bool) -> str:
 
 def _word(word: str) -> str:
     if word in GREEK:
-        return rf"\{word}"
+        return {"phi": r"\varphi", "epsilon": r"\varepsilon"}.get(word, rf"\{word}")
     known = OPERATORS | DIFFERENTIALS
     return known.get(word, word if len(word) == 1 or word.isdigit() else rf"\mathrm{{{word}}}")

@@ -311,6 +311,7 @@ CLAIM = Claim(
     assumptions=(ADDITIVE, GAUSSIAN, SHARED_COVARIANCE, NOISELESS, INJECTIVE, IN_SPAN),
     source=f"{OURS}; for additive energies Mahajan et al. (2025), arXiv:2410.06303",
     proof=_proof(),
+    conclusions=("double", "testable", "explicit_d1", "explicit_d2", "tilting_m1", "tilting_m2", "tilting_m3"),
     check=_check,
     counterexamples=(
         Counterexample(ADDITIVE.name, "an interaction of two perturbations leaves a slope", _epistasis),

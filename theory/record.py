@@ -135,6 +135,7 @@ class Claim:
         assumptions: what it is stated under.
         source: where it comes from.
         proof: steps and lemmas, in order.
+        conclusions: the names of the steps and lemmas that the claim consists of; the others only lead to them.
         check: a numerical confirmation on random instances that does not use the proof.
         counterexamples: for each assumption that can be dropped, a model in which the conclusion fails.
         survivors: for assumptions that only this proof needs, a model in which the conclusion holds without.
@@ -148,6 +149,7 @@ class Claim:
     assumptions: tuple[Assumption, ...]
     source: str
     proof: tuple[Step | Lemma, ...]
+    conclusions: tuple[str, ...]
     check: Callable[[], tuple[Measurement, ...]]
     counterexamples: tuple[Counterexample, ...]
     survivors: tuple[Survivor, ...] = ()

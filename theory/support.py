@@ -278,6 +278,7 @@ CLAIM = Claim(
     assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, NOISELESS, INJECTIVE),
     source=OURS + "; the effective sample size is of Kish (1965) and Kong (1992)",
     proof=(*_fraction(), *_pooled()),
+    conclusions=("all_environments", "equality"),
     check=_check,
     counterexamples=(
         Counterexample(ADDITIVE.name, "an interaction moves the test law away", _interaction),

@@ -181,6 +181,7 @@ CLAIM = Claim(
     assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, UNSEEN_PLANE),
     source=OURS,
     proof=_proof(),
+    conclusions=("same_law", "not_affine"),
     check=_check,
     counterexamples=(
         Counterexample(ADDITIVE.name, "an interaction may go along the plane where no single shift does", _interaction),

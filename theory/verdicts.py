@@ -176,6 +176,7 @@ INSIDE = Claim(
     assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, NOISELESS, INJECTIVE, EQUIVALENT, IN_SPAN),
     source=OURS,
     proof=_inside_proof(),
+    conclusions=("same_distance",),
     check=_check_inside,
     counterexamples=(
         _gram(ADDITIVE, "a dose response that is linear at the training doses only hides another W", rivals.curved),
@@ -305,6 +306,7 @@ OUTSIDE = Claim(
     assumptions=(ADDITIVE, UNRESTRICTED, OUTSIDE_SPAN),
     source=OURS,
     proof=_outside_proof(),
+    conclusions=("exclusive", "agrees", "anywhere"),
     check=_check_outside,
     counterexamples=(
         Counterexample(OUTSIDE_SPAN.name, "inside the span no second model moves the label", _inside_after_all),

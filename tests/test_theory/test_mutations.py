@@ -33,6 +33,14 @@ def steps_where(condition=lambda step: True):
     return pytest.mark.parametrize(("claim", "step"), chosen)
 
 
+def spoilt_premises(example):
+    """The example as often as it has premises at size 1, with one of them false each time."""
+    sound = example.build(Integer(1))
+    for index in range(len(sound.premises)):
+        spoilt = replace(sound, premises=(*sound.premises[:index], Integer(1), *sound.premises[index + 1 :]))
+        yield replace(example, build=lambda size, spoilt=spoilt: spoilt)
+
+
 def step_of(claim, name):
     return next(item for item in claim.proof if item.name == name)
 
@@ -165,6 +173,18 @@ class TestCases:
             for example in claim.counterexamples:
                 uncontrolled = replace(example, build=lambda size, build=example.build: build(Integer(1)))
                 assert not refuted(uncontrolled).passed
+
+    def test_a_counterexample_any_of_whose_premises_is_false_is_refused(self):
+        for claim in CLAIMS:
+            for example in claim.counterexamples:
+                for spoilt in spoilt_premises(example):
+                    assert not refuted(spoilt).passed
+
+    def test_a_survivor_that_does_not_survive_is_refused(self):
+        for claim in CLAIMS:
+            for survivor in claim.survivors:
+                assert not survived(replace(survivor, build=lambda size: Case((), Integer(1)))).passed
+                assert not any(survived(spoilt).passed for spoilt in spoilt_premises(survivor))
 
     def test_a_counterexample_with_a_false_premise_is_refused(self):
         false = Counterexample("x", "", lambda size: Case(premises=(size,), gap=size))

@@ -1,0 +1,129 @@
+"""Every deviation that a numerical check measures is seen to exceed its bound once an ingredient of the check is wrong.
+
+An ingredient is a function that the check calls: of its chapter, of the worlds, of numpy or of scipy. One at a time,
+what it returns is altered by a thousandth, unevenly, or by its sign. A measurement that no such fault reaches would
+confirm nothing.
+"""
+
+import sys
+from dataclasses import fields, is_dataclass, replace
+from types import FunctionType
+
+import numpy as np
+import pytest
+
+from theory import diversity, energy_maps
+from theory.claims import CLAIMS
+from theory.instances import World, worlds
+from theory.record import Measurement
+from theory.trial import measured
+
+NUMPY = [(np, "repeat"), (np, "outer"), *((np.linalg, name) for name in ("eigh", "lstsq", "pinv", "solve", "svd"))]
+BY_HAND = {
+    ("diversity", "flows"): lambda: diversity.measure(diversity.blinded(worlds(3)[2], 2)),
+    ("energy_maps", "map"): lambda: energy_maps.measure_map(worlds(3)[2], np.diag([1.0, 1.0, 1.01]), 1.0),
+}
+"""What only a model outside the claim makes fail: full rank and proportions are not lost by such faults."""
+
+
+def uneven(array):
+    return array * (1 + 1e-3 * np.cos(1 + np.arange(array.size)).reshape(array.shape))
+
+
+def negative(array):
+    return -array
+
+
+def altered(value, fault):
+    """The value with the numbers in it altered; measurements stay as they are."""
+    if isinstance(value, Measurement) or type(value) is bool:
+        return value
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        return fault(value)
+    if isinstance(value, float | np.floating):
+        return float(fault(np.array([value]))[0])
+    if isinstance(value, tuple):
+        return type(value)(*(altered(v, fault) for v in value)) if hasattr(value, "_fields") else _all(value, fault)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: altered(getattr(value, f.name), fault) for f in fields(value)})
+    return value
+
+
+def _all(values, fault):
+    return tuple(altered(value, fault) for value in values)
+
+
+def ingredients(claim):
+    """Places (owner, name) of the functions that a check may call."""
+    chapter = sys.modules[claim.check.__module__]
+    called = [
+        (chapter, name)
+        for name, f in vars(chapter).items()
+        if isinstance(f, FunctionType) and f.__module__.split(".")[0] in ("theory", "scipy")
+        if f is not claim.check and not name.startswith(("measure", "_of"))
+    ]
+    own = sorted(called, key=lambda place: vars(chapter)[place[1]].__module__ != chapter.__name__)
+    return [*own, (World, "unmix"), *NUMPY, (World, "shifts")]
+
+
+def spoilt(original, fault, calls):
+    """The function or property, with what it returns altered."""
+    function = original.fget if isinstance(original, property) else original
+
+    def wrong(*arguments, **options):
+        calls.append(function)
+        return altered(function(*arguments, **options), fault)
+
+    return property(wrong) if isinstance(original, property) else wrong
+
+
+def failing(claim, place, fault, monkeypatch):
+    """Which measurements fail when one ingredient is wrong, and how often it was called."""
+    calls, (owner, name) = [], place
+    with monkeypatch.context() as patch, np.errstate(all="ignore"):
+        patch.setattr(owner, name, spoilt(vars(owner)[name], fault, calls))
+        try:
+            found = {m.name for m in claim.check() if not measured(m).passed}
+        except (ArithmeticError, ValueError, np.linalg.LinAlgError):  # the fault broke the check before it measured
+            found = set()
+    return found, len(calls)
+
+
+def fewer(claim, monkeypatch):
+    """One world or two are enough to see a fault."""
+    chapter = sys.modules[claim.check.__module__]
+    for name in ("worlds", "structures"):
+        if name in vars(chapter):
+            every = vars(chapter)[name]
+            monkeypatch.setattr(chapter, name, lambda n=4, every=every: every(min(n // 2, 2)))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("claim", CLAIMS, ids=[claim.name for claim in CLAIMS])
+def test_every_measurement_can_fail(claim, monkeypatch):
+    fewer(claim, monkeypatch)
+    sound = claim.check()
+    assert all(measured(m).passed for m in sound)
+    left = {m.name for m in sound}
+    for place in ingredients(claim):
+        for fault in (uneven, negative):
+            found, called = failing(claim, place, fault, monkeypatch) if left else (set(), 0)
+            left -= found
+            if not called:
+                break
+    hand = {name for name in left if not measured(BY_HAND[claim.name, name]()).passed}
+    assert left == hand
+
+
+class TestHarness:
+    def test_a_check_that_measures_nothing_is_found_out(self, monkeypatch):
+        idle = replace(CLAIMS[0], check=lambda: (Measurement("idle", 0.0, 1.0),))
+        assert failing(idle, (np, "repeat"), uneven, monkeypatch) == (set(), 0)
+
+    def test_faults_alter_numbers_only(self):
+        value = (np.ones(3), 2.0, "name", True, 3)
+        array, number, *rest = altered(value, uneven)
+        assert np.abs(array - 1).max() > 1e-4
+        assert number != 2.0
+        assert rest == ["name", True, 3]
+        assert altered(Measurement("m", 1.0, 1.0), negative) == Measurement("m", 1.0, 1.0)
