@@ -65,7 +65,7 @@ def measured(name: str, path: Path, steps: int) -> dict:
     step = {phase: statistics.median(taken[WARM:]) for phase, taken in times.items()}
     n_drawn = {phase: drawn(phases[phase], len(cells.rows[0])) for phase in times}
     passes = {phase: seconds * n / n_drawn[phase] for phase, seconds in step.items()}
-    return {"step": step, "pass": passes, "drawn": n_drawn, "peak": peak()}
+    return {"step": step, "pass": passes, "drawn": n_drawn, "peak": peak(), "cells": n}
 
 
 def stepped(model: PDAE, network: Network, cells: Cells) -> dict[str, list[float]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from experiments.benchmarks import scale
+from pdae_sim.data import Simulation
 from pdae_sim.estimation.plans import PLANS
 from pdae_sim.simulation.worlds import world
 
@@ -20,7 +21,9 @@ def path(tmp_path_factory):
 @pytest.mark.parametrize("name", scale.RUNS)
 def test_a_measurement_extrapolates_a_pass_from_its_steps(path, name):
     found = scale.measured(name, path, 1)
+    n_environments = len(Simulation.read(path).data.train.conditions)
     for phase in PLANS[scale.RUNS[name][0]].phases:
-        drawn = scale.drawn(phase, 211)
+        drawn = found["drawn"][phase.name]
+        assert drawn == scale.drawn(phase, n_environments)
         assert found["pass"][phase.name] == pytest.approx(found["step"][phase.name] * found["cells"] / drawn)
     assert found["peak"] > 100
