@@ -106,6 +106,7 @@ def _check() -> tuple[Measurement, ...]:
 
 
 def _unequal_covariances(size: Rational) -> Case:
+    """N(e_1, diag(1 + size, 1)) against N(0, I): the ratio keeps a square in z_1."""
     z1, z2 = symbols("z1 z2", real=True)
     point, wider = Matrix([z1, z2]), Matrix([[1 + size, 0], [0, 1]])
     ratio = log_density(point, Matrix([1, 0]), wider) - log_density(point, Matrix([0, 0]), Matrix.eye(2))
@@ -113,6 +114,7 @@ def _unequal_covariances(size: Rational) -> Case:
 
 
 def _quartic_base(size: Rational) -> Case:
+    """A symmetric base exp(-t²/2 - size t⁴/4), moved by 1: the second derivative of the ratio at 0 is not zero."""
     t = Symbol("t", real=True)
     ratio = (_quartic(t - 1, size) - _quartic(t, size)).expand()
     return Case(premises=(_quartic(t, size) - _quartic(-t, size),), gap=diff(ratio, t, 2).subs(t, 0))
@@ -123,6 +125,7 @@ def _quartic(t: Expr, size: Rational) -> Expr:
 
 
 def _epistasis(size: Rational) -> Case:
+    """Means e_1, e_2 and, for the double, (1, 1 + size): an interaction is missing in the slope."""
     z1, z2 = symbols("z1 z2", real=True)
     point, identity, origin = Matrix([z1, z2]), Matrix.eye(2), Matrix([0, 0])
     means = {(1, 0): Matrix([1, 0]), (0, 1): Matrix([0, 1]), (1, 1): Matrix([1, 1 + size])}

@@ -39,7 +39,7 @@ _TOKEN = re.compile(
     r"`(?P<name>[^`]+)`"
     rf"|(?P<sign>{'|'.join(map(re.escape, _SIGNS))})"
     r"|(?P<minus>(?:(?<=[\s(=,\[{])|^)-(?=\S)|(?<=\s)-(?=\s)|(?<=[A-Z])-(?=[A-Z]\b))"
-    r"|(?P<base>(?<![A-Za-z])(?:[A-Za-z]+|[Α-Ωα-ω]|1(?='|\s[a-z]')))(?P<index>(?<=[A-Za-z])\d+)?(?P<accent>~|\^(?=_)|\^(?![-±+\w(]))?"
+    r"|(?P<base>(?<![A-Za-zÀ-ɏ])(?:[A-Za-zÀ-ɏ]+|[Α-Ωα-ω]|1(?='|\s[a-z]')))(?P<index>(?<=[A-Za-z])\d+)?(?P<accent>~|\^(?=_)|\^(?![-±+\w(]))?"
     r"(?:_(?P<lower>[A-Za-z0-9]+))?(?P<late>~)?"
     rf"(?:{_RAISED.format('a')})?(?P<prime>')?"
     rf"|(?P<close>[)\]|‖])(?:_(?P<clower>\w+))?(?:{_RAISED.format('c')})?(?P<cprime>')?"

@@ -7,6 +7,7 @@ said otherwise.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 from sympy import (
     Expr,
@@ -140,6 +141,7 @@ def different(size: Rational) -> Rival:
     return Rival(premises=(), identified=(1 + size) ** 2 - 1, extrapolated=2 * (1 + size) - 2)
 
 
+@cache
 def _second_moment(h: Expr, t: Symbol) -> Expr:
     return integrate((h**2).expand() * exp(-(t**2) / 2) / sqrt(2 * pi), (t, -oo, oo))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from theory import __main__ as command_line
 from theory import converse
 from theory.claims import CLAIMS
 from theory.index import INDEX, Entry
@@ -63,6 +64,13 @@ def test_what_an_experiment_says_it_bears_on_is_in_the_index():
 def test_the_readme_is_up_to_date():
     """If not: `python -m theory readme`."""
     assert (ROOT / "theory/README.md").read_text(encoding="utf-8") == readme(CLAIMS)
+
+
+def test_the_command_writes_it(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(command_line, "README", tmp_path / "README.md")
+    assert command_line.main(["readme"]) == 0
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == readme(CLAIMS)
+    assert capsys.readouterr().out.strip() == str(tmp_path / "README.md")
 
 
 def test_the_readme_holds_every_claim_and_assumption():

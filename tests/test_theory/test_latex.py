@@ -127,6 +127,7 @@ class TestProse:
     @pytest.mark.parametrize(
         ("sentence", "expected"),
         [
+            ("Cramer-Rao and Ŵ z", "Cramér–Rao and Ŵ z"),
             ("a rival's mean, a = b + a", "a rival’s mean, a = b + a"),
             ("the sum of all, sum_e w_e", "the sum of all, ∑ₑ wₑ"),
             ("Radon-Nikodym: -s x >= E|X - X'|", "Radon-Nikodym: −s x ≥ 𝔼|X − X′|"),

@@ -1,0 +1,265 @@
+"""The proofs of `theory` as a page that a mathematician can read without Python.
+
+Run: `python -m experiments.proofs [PATH]`. Writes experiments/results/proofs.html, or PATH.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import cycle
+from pathlib import Path
+
+import jinja2
+from latex2mathml.converter import convert
+from markupsafe import Markup, escape
+from sympy import Integer
+
+from pdae_sim.files import write_text
+from theory import latex
+from theory.claims import CLAIMS
+from theory.index import INDEX
+from theory.prose import LETTER, LOWER, NAME, TEXT, UPPER, Run, letters, runs, with_accents
+from theory.readme import module_of
+from theory.record import DEFINITION, Claim, Counterexample, Given, Lemma, Step, Survivor
+
+PAGE = Path(__file__).parent / "results" / "proofs.html"
+
+_TAGS = {TEXT: "{}", LETTER: "<i>{}</i>", LOWER: "<sub>{}</sub>", UPPER: "<sup>{}</sup>", NAME: "<em>{}</em>"}
+_SPELLED = {r"\arg\min": r"\operatorname{argmin}", "{aligned}": "{split}", r"\mathbf{1}": "𝟏"}
+"""What the converter or browsers do not know, and what they do."""
+_OPERATOR = re.compile(r"\\(log|det|exp|cos|sin|operatorname\{\w+\}) ?(?=\\(?!left|quad|,|\W)|[\w𝔼])")
+"""An operator without brackets, which needs a little space."""
+_ACCENTED = re.compile(r"(\\(?:tilde|hat)\s?(?:\{[^{}]*\}|\w))\^")
+"""A letter with an accent and a superscript, which is set beside it and not above the accent."""
+_OPENING = re.compile(r"(?!(?:log|det|rank|exp|vol)\b)(?:a(?=\s[^=+<>-])|[a-z]{2,}(?=[\s,:]))")
+"""An English word at the beginning of a sentence."""
+_ACCENT = re.compile(r'<mo(?: stretchy="false")?>([~^])</mo>')
+_COMBINING = {"\u0303": "tilde", "\u0302": "hat", "\u0304": "bar"}
+
+
+@dataclass(frozen=True)
+class Use:
+    """An equation that a step uses: the formula, and the links to what it rests on."""
+
+    formula: Markup
+    by: tuple[Markup, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A step or a lemma as the page shows it; a lemma has a reason and no formula."""
+
+    anchor: str
+    number: int
+    name: str
+    statement: Markup
+    concludes: bool
+    formula: Markup | None = None
+    uses: tuple[Use, ...] = ()
+    reason: Markup | None = None
+    rests_on: tuple[Markup, ...] = ()
+
+
+@dataclass(frozen=True)
+class Without:
+    """What happens without an assumption: in words, the explicit model, and by how much the conclusion fails."""
+
+    assumption: Markup
+    statement: Markup
+    model: tuple[Markup, ...]
+    gap: Markup
+    survives: bool
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A claim as the page shows it."""
+
+    claim: Claim
+    anchor: str
+    statement: Markup
+    formula: Markup
+    source: str
+    assumptions: tuple[tuple[str, str, Markup], ...]
+    uses: tuple[Markup, ...]
+    parts: tuple[Part, ...]
+    check: str
+    without: tuple[Without, ...]
+    corrected: Markup
+    module: str
+
+
+def page(claims: Sequence[Claim] = CLAIMS) -> str:
+    """The page as one self-contained HTML document; the same records give the same bytes."""
+    chapters = [chapter(claim) for claim in claims]
+    kinds = Counter(type(item) for claim in claims for item in claim.proof)
+    models = sum(len(chapter.without) for chapter in chapters)
+    return _template().render(chapters=chapters, n_steps=kinds[Step], n_lemmas=kinds[Lemma], n_models=models)
+
+
+def chapter(claim: Claim) -> Chapter:
+    """Everything the page says of a claim."""
+    say = _Speaker(claim)
+    return Chapter(
+        claim=claim,
+        anchor=_anchor(claim),
+        statement=say.words(_sentence(claim.statement)),
+        formula=display(claim.latex),
+        source=with_accents(claim.source),
+        assumptions=tuple(
+            (say.anchor(a.name), _spaced(a.name), say.words(_sentence(a.statement))) for a in claim.assumptions
+        ),
+        uses=tuple(say.link(other.name) for other in claim.uses),
+        parts=tuple(_part(item, number, say) for number, item in enumerate(claim.proof, 1)),
+        check=_checked(claim),
+        without=tuple(_without(case, say) for case in (*claim.counterexamples, *claim.survivors)),
+        corrected=say.words(INDEX[claim.name].corrected),
+        module=module_of(claim),
+    )
+
+
+def display(formula: str) -> Markup:
+    """A formula in LaTeX as displayed MathML."""
+    return _mathml(formula, "block")
+
+
+def inline(formula: str) -> Markup:
+    """A formula in LaTeX as MathML within a line."""
+    return _mathml(formula, "inline")
+
+
+class _Speaker:
+    """Words of one claim as HTML, with links to what they name."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.letters = letters(claim)
+        self.items = {item.name for item in claim.proof}
+        self.assumed = {name: a for a in claim.assumptions for name in (*a.implies, a.name)}
+        self.used = {other.name: other for other in claim.uses}
+
+    def words(self, sentence: str) -> Markup:
+        return Markup("").join(self._run(run) for run in runs(sentence, self.letters))
+
+    def anchor(self, name: str) -> str:
+        return f"{_anchor(self.claim)}-{name.replace('_', '-')}"
+
+    def link(self, name: str) -> Markup:
+        """A citation as a link; a definition has no place to go to."""
+        if name == DEFINITION:
+            return Markup("definition")
+        if name in self.used:
+            return Markup('<a href="#{}">claim {}</a>').format(_anchor(self.used[name]), self.used[name].number)
+        target = name if name in self.items else self.assumed[name].name
+        text = _spaced(name) if target == name else f"{_spaced(name)}, by {_spaced(target)}"
+        kind = "" if name in self.items else Markup(' class="assumed"')
+        return Markup('<a{} href="#{}">{}</a>').format(kind, self.anchor(target), text)
+
+    def _run(self, run: Run) -> Markup:
+        if run.style == NAME and run.text in self.items:
+            return self.link(run.text)
+        text = _spaced(run.text) if run.style == NAME else run.text
+        if run.style == LOWER:
+            text = Markup("<i>{}</i>").format(text) if text.isalpha() and len(text) == 1 else text
+        if run.style in (LETTER, TEXT) and text[-1] in _COMBINING:
+            return inline(rf"\{_COMBINING[text[-1]]}{{{text[:-1]}}}")
+        return Markup(_TAGS[run.style]).format(text)
+
+
+def _part(item: Step | Lemma, number: int, say: _Speaker) -> Part:
+    shared = {
+        "anchor": say.anchor(item.name),
+        "number": number,
+        "name": _spaced(item.name),
+        "statement": say.words(_sentence(item.statement)),
+        "concludes": item.name in say.claim.conclusions,
+    }
+    if isinstance(item, Lemma):
+        return Part(**shared, reason=say.words(_sentence(item.reason)), rests_on=tuple(map(say.link, item.cites)))
+    return Part(**shared, formula=display(latex.shown(item)), uses=tuple(_use(given, say) for given in item.given))
+
+
+def _use(given: Given, say: _Speaker) -> Use:
+    return Use(inline(latex.used(given)), tuple(map(say.link, given.cites)))
+
+
+def _without(case: Counterexample | Survivor, say: _Speaker) -> Without:
+    return Without(
+        assumption=say.link(case.drops),
+        statement=say.words(_sentence(case.statement)),
+        model=tuple(say.words(paragraph) for paragraph in _model(case.build)),
+        gap=inline(latex.gap(case.build(Integer(1)).gap)),
+        survives=isinstance(case, Survivor),
+    )
+
+
+def _model(build: Callable) -> list[str]:
+    """The explicit model in the words of the function that builds it, or of the one it wraps."""
+    inner = [value for value in inspect.getclosurevars(build).nonlocals.values() if callable(value)]
+    told = next((inspect.getdoc(function) for function in (build, *inner) if function.__doc__), "")
+    return [" ".join(paragraph.split()) for paragraph in told.split("\n\n") if paragraph]
+
+
+def _checked(claim: Claim) -> str:
+    """What the numerical check measures and how often. Its deviations are rounding, so they differ between machines."""
+    counts = Counter(measurement.name for measurement in claim.check())
+    measured = ", ".join(f"{_spaced(name)} ({count})" for name, count in counts.items())
+    several = "s" if sum(counts.values()) > 1 else ""
+    return f"{sum(counts.values())} deviation{several} on random instances, each within its bound: {measured}."
+
+
+def _anchor(claim: Claim) -> str:
+    return f"claim-{claim.number.replace('.', '-')}"
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _sentence(text: str) -> str:
+    """The text with a capital and a full stop."""
+    begun = text[0].upper() + text[1:] if _OPENING.match(text) else text
+    return begun if begun.endswith(".") else f"{begun}."
+
+
+@cache
+def _mathml(formula: str, mode: str) -> Markup:
+    for unknown, known in _SPELLED.items():
+        formula = formula.replace(unknown, known)
+    spaced = _OPERATOR.sub(r"\\\1\\, ", _ACCENTED.sub(r"\1{}^", formula))
+    found = re.sub(r"&#x([0-9A-F]+);", lambda code: str(escape(chr(int(code[1], 16)))), convert(spaced, display=mode))
+    return Markup(_fenced(_ACCENT.sub(r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>', found)))
+
+
+def _fenced(mathml: str) -> str:
+    """Bars in pairs, of one height: browsers take a bar alone for an operator between two others."""
+    forms = cycle(("prefix", "postfix"))
+    return re.sub(r"<mo>([|‖])</mo>", lambda bar: f'<mo stretchy="false" form="{next(forms)}">{bar[1]}</mo>', mathml)
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("proofs.html.jinja")
+
+
+def main(path: Path = PAGE) -> None:
+    """Write the page."""
+    write_text(path, page(), force=True)
+    print(path)
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:2]))
