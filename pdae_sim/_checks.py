@@ -96,3 +96,11 @@ def matrix(name: str, value: object, *, columns: int | None = None, dtype: type 
     if columns is not None and array.shape[1] != columns:
         raise InputError(f"{name} must have {columns} columns; received {array.shape[1]}")
     return finite(name, array)
+
+
+def nonzero(name: str, value: object, size: int) -> np.ndarray:
+    """`value` as a vector of so many finite numbers that are not all zero."""
+    array = finite(name, np.asarray(value, dtype=np.float64))
+    if array.shape != (size,) or not array.any():
+        raise InputError(f"{name} must have shape ({size},) and not be zero; received {value!r}")
+    return array

@@ -18,6 +18,11 @@ import numpy as np
 from pdae_sim._checks import InputError, near_misses
 
 
+def nearest_to_none(labels: np.ndarray) -> np.ndarray:
+    """The row of labels (E, K) nearest to no perturbation: control, where there is one."""
+    return labels[np.abs(labels).sum(axis=1).argmin()]
+
+
 class LabelError(InputError):
     """A condition or a label that does not belong to the label space."""
 

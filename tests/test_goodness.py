@@ -105,9 +105,11 @@ class TestCore:
     def test_p_values_are_corrected_over_conditions_and_then_over_parts(self):
         found = goodness_of_fit(samples(shift=2.0), rng=0)
         tests = found.parts[TRANSPORT].tests
-        assert tests.p_values["A"] == 0.001
-        assert tests.holm["A"] == found.parts[TRANSPORT].p_value == pytest.approx(0.003)
-        assert found.holm[TRANSPORT] == pytest.approx(0.012)
+        least = 1 / (1 + 400 * 3)
+        assert tests.p_values["A"] == pytest.approx(least)
+        assert tests.holm["A"] == found.parts[TRANSPORT].p_value == pytest.approx(3 * least)
+        assert found.holm[TRANSPORT] == pytest.approx(12 * least)
+        assert found.faults(0.01) == (TRANSPORT,)
         assert found.faults() == (TRANSPORT,)
         assert found.parts[TRANSPORT].least == "A"
         assert "no part on its own" in found.in_words()
@@ -285,7 +287,7 @@ class TestFigure:
         assert isinstance(figure, Figure)
         crosses = [line for line in figure.axes[0].lines if line.get_marker() == "X"]
         assert [line.get_color() for line in crosses] == [PREDICTED]
-        assert [line.get_xdata()[0] for line in crosses] == [0.001]
+        assert [line.get_xdata()[0] for line in crosses] == [found.parts[TRANSPORT].tests.p_values["A"]]
         titles = {text.get_text().split(":")[0] for text in figure.axes[0].texts}
         assert titles == set(PARTS)
 

@@ -130,6 +130,14 @@ class TestOutcome:
         assert found.name == IN_PART
         assert "worst direction" in found.reason
 
+    def test_few_noisy_cells_decide_nothing(self):
+        """Nothing is shown to be identified, nor is it shown that nothing is."""
+        z = latents(60)
+        found = outcome(nested_maps(z + 3 * latents(60, seed=7), z))
+        assert found.name == NOT_IDENTIFIED
+        assert not found.decided
+        assert "not shown to be better" in found.reason
+
     def test_what_a_random_encoder_does_too_is_no_finding(self):
         """Two nonlinear maps of one truth: against the mean each is nonlinear, against the other it is nothing."""
         z = latents(1000)

@@ -418,11 +418,20 @@ class TestComparison:
     def test_no_draw_is_on_both_sides(self):
         """Draws with replacement repeat cells: of each the first is kept, on one side only."""
         x = np.random.default_rng(0).integers(0, 50, size=(400, 1)).astype(float)
-        left, right = Draws({"A": x, "B": x}, {"A": x, "B": x}).apart("A")
+        left, right = Draws({"A": x, "B": x}, {"A": x, "B": x}, resampled=True).apart("A")
         assert len(np.unique(left)) == len(left)
         assert len(np.unique(right)) == len(right)
         assert not np.intersect1d(left, right).size
         assert len(left) + len(right) == len(np.unique(x))
+
+    def test_counts_that_are_equal_are_cells_of_their_own(self):
+        """Without the repeats two samples of one law of counts would look like two laws."""
+        rng = np.random.default_rng(0)
+        first, second = ({c: rng.poisson(1.0, (1000, 2)).astype(float) for c in ("ctrl", "A", "B")} for _ in range(2))
+        found = compare(Draws(first, second), n_permutations=199, rng=0)
+        assert not found.told_apart
+        assert not found.differs
+        assert compare(Draws(first, second, resampled=True), n_permutations=199, rng=0).told_apart
 
     @pytest.mark.slow
     @pytest.mark.statistical

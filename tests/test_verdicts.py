@@ -333,3 +333,9 @@ class TestVerdict:
         verdicts = judge(train, labels, counts=counts, perturbation_matrix=W, error=ShiftError.of(train, counts))
         assert len(verdicts) == 500
         assert all(v.interval[0] <= v.interval[1] for v in verdicts)
+
+
+def test_a_control_alone_says_only_that_it_is_there():
+    (found,) = judge(np.zeros((1, 0)), np.zeros((1, 0)), counts=[10], perturbation_matrix=np.zeros((2, 0)))
+    assert found.certificate.identified
+    assert found.standard_error == 0.0

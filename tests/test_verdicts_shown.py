@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -159,10 +160,12 @@ class TestCommand:
         data = PerturbationData.read(folder / "d.h5ad")
         data.write(tmp_path / "real.h5ad")
         data.select([0, 1, 3]).write(tmp_path / "fewer.h5ad")
+        shutil.copy(folder / "d.h5ad", tmp_path / "sim.h5ad")
         cases = {
-            ("real.h5ad", "--pooled"): "--pooled needs to know W",
+            ("real.h5ad", "--pooled"): "--pooled needs W",
             ("fewer.h5ad", "--model", str(folder / "m")): "training conditions are not those",
             ("real.h5ad", "--sparse", "--rtol", "1e-6"): "sparse needs exact labels",
+            ("sim.h5ad", "--test", "A:1e200"): "doses up to 1e+50",
         }
         for (name, *options), words in cases.items():
             capsys.readouterr()

@@ -37,9 +37,8 @@ class Alignment:
 
     @property
     def orthogonality_defect(self) -> float:
-        """‖H Hᵀ − I‖ / √d_Z of the affine map H, zero if and only if H is orthogonal."""
-        H = self.affine_map
-        return float(np.linalg.norm(H @ H.T - np.eye(len(H))) / np.sqrt(len(H)))
+        """The largest |σ_j − 1| of the affine map's singular values, zero if and only if it is orthogonal."""
+        return float(np.abs(self.singular_values - 1).max())
 
 
 def align(estimate: np.ndarray, truth: np.ndarray) -> Alignment:

@@ -54,7 +54,8 @@ class Outcome:
         name: In words; one of `NAMES`, `IN_PART`, `NOT_IDENTIFIED`, or, where the cells do not tell, a class and the
             smaller one that is not excluded.
         map: The smallest class shown to be as good as all larger ones.
-        decided: Whether the next smaller class was shown to be worse.
+        decided: Whether the next smaller class was shown to be worse; where nothing, or a part, is identified, whether
+            that was shown, and not only that the cells do not tell.
         beyond_null: R² of `map` less that of the null, which is the mean of the truth where none was given.
         reason: One sentence of evidence.
     """
@@ -96,9 +97,12 @@ def outcome(
     name, step = _descend(maps, tau)
     beyond = _beyond(maps, null, MAPS.index(name), _random.stream(_random.seed_sequence(rng), "null"))
     if beyond.low <= tau**2:
-        return Outcome(NOT_IDENTIFIED, name, True, beyond, f"{_r2(maps, name)}, no better than the null")
+        shown = beyond.high <= tau**2
+        words = "no better than the null" if shown else "not shown to be better than the null"
+        return Outcome(NOT_IDENTIFIED, name, shown, beyond, f"{_r2(maps, name)}, {words}")
     if maps.weakest.low <= 0:
-        return Outcome(IN_PART, name, True, beyond, f"R² {_shown(maps.weakest)} along its worst direction")
+        shown = maps.weakest.high <= tau**2
+        return Outcome(IN_PART, name, shown, beyond, f"R² {_shown(maps.weakest)} along its worst direction")
     return Outcome(_named(name, step), name, step != OPEN, beyond, _reason(maps, name, step))
 
 

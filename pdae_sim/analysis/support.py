@@ -26,6 +26,7 @@ from pdae_sim.analysis.noncentral import noncentrality_interval
 _RANK = 1e-10
 """Share of the largest singular value below which a direction of label space is not moved by the training labels."""
 
+_FARTHEST = 1e50  # doses whose squared distances overflow nowhere
 _WORK = 2**22  # numbers that a block of labels may hold at once
 
 
@@ -62,10 +63,10 @@ class ShiftError:
         """
         labels, n = matrix("train_labels", train_labels), checked_counts(counts, len(train_labels))
         centred = np.sqrt(n)[:, None] * (labels - n @ labels / n.sum())
-        unit = np.abs(centred).max(axis=0)
+        unit = np.abs(centred).max(axis=0, initial=0.0)
         unit = np.where(unit > 0, unit, 1.0)
         _, s, Vt = np.linalg.svd(centred / unit, full_matrices=False)
-        kept = s > _RANK * s[0]
+        kept = s > _RANK * s.max(initial=0.0)
         root = Vt[kept].T / s[kept] / unit[:, None]
         return cls(root, n.sum() - len(n) if degrees is None else float(degrees))
 
@@ -164,7 +165,7 @@ def supports(
         level: Confidence of the intervals.
 
     Raises:
-        InputError: If shapes disagree, or there are too few cells to whiten the latents.
+        InputError: If shapes disagree, doses are beyond 1e50, or there are too few cells to whiten the latents.
 
     References:
         Claim 2.9.
@@ -180,6 +181,10 @@ def supports(
     W = matrix("perturbation_matrix", perturbation_matrix, columns=train.shape[1])
     n = checked_counts(counts, len(train))
     between("level", level, 0.0, 1.0)
+    if (np.abs(test) > _FARTHEST).any():
+        raise InputError(
+            f"test_labels must have doses up to {_FARTHEST:.0e} for support; received {np.abs(test).max():g}"
+        )
     step = max(_WORK // len(train), 1)
     starts = range(0, len(test), step)
     parts = [_supports(W, n, train, test[start : start + step], error, level) for start in starts]

@@ -110,8 +110,8 @@ def judge(
     n = checked_counts(counts, len(train_labels))
     train, test = np.asarray(train_labels, dtype=np.float64), np.asarray(test_labels, dtype=np.float64)
     inside = np.array([certificate.identified for certificate in found], dtype=bool)
-    errors = iter(_standard_errors([c for c in found if c.identified], n, train, test[inside]))
     covers = iter(_covers(train, test[inside], n, perturbation_matrix, error))
+    errors = iter(_standard_errors([c for c in found if c.identified], n, train, test[inside], error))
     return [
         _verdict(c, next(covers), *next(errors), min_effective_cells) if c.identified else Verdict(c, None, None, None)
         for c in found
@@ -119,15 +119,20 @@ def judge(
 
 
 def _standard_errors(
-    certificates: Sequence[SpanCertificate], n: np.ndarray, train: np.ndarray, test: np.ndarray
+    certificates: Sequence[SpanCertificate],
+    n: np.ndarray,
+    train: np.ndarray,
+    test: np.ndarray,
+    error: ShiftError | None,
 ) -> np.ndarray:
-    """(T, 2) of the shift by the certificate's α, and by the quietest."""
+    """(T, 2) of the shift by the certificate's α at these cells, and by the quietest at the cells Ŵ was fitted to."""
     if not certificates:
         return np.empty((0, 2))
     alpha, reference = np.array([c.coefficients for c in certificates]), certificates[0].reference
     own = (alpha**2 / n).sum(axis=1) + alpha.sum(axis=1) ** 2 / n[reference]
-    least = ShiftError.of(train, n, degrees=np.inf).variances(test - train[reference])
-    return np.sqrt(np.column_stack([own, np.minimum(least, own)]))
+    at_hand = ShiftError.of(train, n, degrees=np.inf)
+    least = (at_hand if error is None else error).variances(test - train[reference])
+    return np.sqrt(np.column_stack([own, np.minimum(least, own) if error is None else least]))
 
 
 def _covers(train: np.ndarray, test: np.ndarray, n: np.ndarray, W: np.ndarray | None, error: ShiftError | None) -> list:

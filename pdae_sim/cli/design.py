@@ -13,10 +13,10 @@ from pdae_sim._checks import naming
 from pdae_sim.analysis.cells import allocate_cells
 from pdae_sim.analysis.design import ExperimentPlan, plan_experiments
 from pdae_sim.analysis.span import check_span
-from pdae_sim.cli.matching import known_shifts
 from pdae_sim.cli.options import File, Force, Json, Quiet, Seed
 from pdae_sim.cli.output import Output, table
 from pdae_sim.cli.pictures import Picture, check_picture, draw
+from pdae_sim.cli.shifts import Shifts
 from pdae_sim.data import PerturbationData
 from pdae_sim.labels import LabelSpace
 
@@ -45,7 +45,7 @@ def design(
     for place in pictures:
         check_picture(place, force=force)
     data = PerturbationData.read(file)
-    train = data.train
+    train, shifts = data.train, Shifts.known(file, model, data)
     wanted, offered = (_labels(file, option, names, data.space) for option, names in
                        (("--target", target), ("--candidate", candidate or ())))  # fmt: skip
     with naming(file):
@@ -56,7 +56,7 @@ def design(
             reference=train.labels[train.reference],
             counts=train.counts.tolist(),
             cells=cells,
-            perturbation_matrix=known_shifts(file, model, data),
+            perturbation_matrix=shifts and shifts.perturbation_matrix,
         )
     conditions = [*train.conditions, *(data.space.condition(e.label) for e in plan.experiments)]
     with naming(f"{file}: --standard-error"):
@@ -135,7 +135,8 @@ def _target(plan: ExperimentPlan, t: int, name: str, conditions: list[str], name
         "coefficients": {condition: value for condition, value in alpha if value},
         "witness": witness,
         "noise_gain": c.noise_gain,
-        "distance": None if plan.distances is None else plan.distances[t],
+        "mean_standard_error": c.noise_gain**0.5 if c.identified else None,
+        "distance": None if plan.distances is None or not c.identified else plan.distances[t],
     }
 
 

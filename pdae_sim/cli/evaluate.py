@@ -53,10 +53,13 @@ def evaluate(
         raise InputError("--cells are for --goodness; give both")
     fitted, data = PDAE.load(model), PerturbationData.read(file)
     check_match(fitted, data, model, file)
+    if not data.held_out.any() and not goodness:
+        raise InputError(f"{file}: no condition is held out; mark some as test, or judge the fit with --goodness")
     check_unseen(fitted, data, model, file)
     found = _goodness(fitted, data, model, file, cells, seed, output) if goodness else None
     with naming(file):
-        rows = measure(fitted_estimators(fitted, data, baselines=baselines), data, rng=seed)
+        judged = data.held_out.any()
+        rows = measure(fitted_estimators(fitted, data, baselines=baselines), data, rng=seed) if judged else []
     draw(figure, partial(_picture, rows, found), force=force)
     payload = {"rows": rows} | ({"goodness": found.to_json()} if found else {})
     output.result(payload, [*evaluation_tables(rows), *(goodness_tables(payload["goodness"]) if found else [])])

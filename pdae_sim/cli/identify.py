@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pdae_sim._checks import InputError
+from pdae_sim._checks import InputError, naming
 from pdae_sim.cli.matching import check_match
 from pdae_sim.cli.options import File, Force, Json, Model, Quiet, Seed
 from pdae_sim.cli.output import Output, table
@@ -40,7 +40,8 @@ def identify(
         raise InputError(
             f"{model}: has {len(fitted.perturbation_matrix_)} latents where {file} has {d}; fit with --latents {d}"
         )
-    found = compare(fitted, simulation, rng=seed)
+    with naming(file):
+        found = compare(fitted, simulation, rng=seed)
     draw(figure, partial(_picture, found), force=force)
     result = found.to_json()
     output.result(result, _text(result, f"{model} against the truth of {file}"))

@@ -4,21 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from pdae_sim import io
 from pdae_sim._checks import InputError
-from pdae_sim.data import PerturbationData, Simulation
+from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.pdae import PDAE
-
-
-def known_shifts(file: Path, model: Path | None, data: PerturbationData) -> np.ndarray | None:
-    """W in isotropic form: a model's estimate where one is given, else the file's truth where there is one."""
-    if model is not None:
-        fitted = PDAE.load(model)
-        check_match(fitted, data, model, file)
-        return fitted.perturbation_matrix_
-    return Simulation.read(file).truth.isotropic().perturbation_matrix if io.has_truth(file) else None
 
 
 def check_unseen(model: PDAE, data: PerturbationData, where: Path, file: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,14 +13,13 @@ import typer
 from pdae_sim import io
 from pdae_sim._checks import InputError, naming
 from pdae_sim.analysis.span import SpanCertificate, check_span
-from pdae_sim.analysis.support import ShiftError, pooling_gain
+from pdae_sim.analysis.support import pooling_gain
 from pdae_sim.analysis.verdict import Verdict, judge
-from pdae_sim.cli.matching import check_match
 from pdae_sim.cli.options import File, Force, Json, Quiet, Seed
 from pdae_sim.cli.output import Output
 from pdae_sim.cli.pictures import Picture, check_picture, draw
+from pdae_sim.cli.shifts import Shifts
 from pdae_sim.data import PerturbationData, Simulation
-from pdae_sim.estimation.pdae import PDAE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,7 +60,10 @@ def span(
         counts = train.counts.tolist() if counts_weighted else None
         certificates = check_span(train.labels, labels, counts=counts, sparse=sparse, rtol=rtol)
     shifts = Shifts.known(file, model, data)
-    verdicts = _judged(train, labels, certificates, shifts)
+    if pooled and shifts is None:
+        raise InputError(f"{file}: holds no truth, and --pooled needs W; give a fitted --model")
+    with naming(file):
+        verdicts = _judged(train, labels, certificates, shifts)
     cells = _pooled(train, labels, verdicts, shifts, seed) if pooled else [None] * len(verdicts)
     truths = _truths(file, train, conditions) if shifts and shifts.source == "model" else [None] * len(verdicts)
     rows = [verdict_row(c, v, train) for c, v in zip(conditions, verdicts, strict=True)]
@@ -71,27 +72,6 @@ def span(
     draw(figure, partial(_chart, rows), force=force)
     sentences = [_sentence(row, v, train) for row, v in zip(rows, verdicts, strict=True)]
     output.result({"verdicts": rows}, [*sentences, *([] if shifts is None or shifts.error is None else [_CAVEAT])])
-
-
-@dataclass(frozen=True, eq=False)
-class Shifts:
-    """W in isotropic form, where it is from, and its sampling error if it is an estimate."""
-
-    perturbation_matrix: np.ndarray
-    source: str
-    error: ShiftError | None
-
-    @classmethod
-    def known(cls, file: Path, model: Path | None, data: PerturbationData) -> Shifts | None:
-        """A model's estimate where one is given, else the file's truth where there is one."""
-        if model is None:
-            has = io.has_truth(file)
-            return cls(Simulation.read(file).truth.isotropic().perturbation_matrix, "truth", None) if has else None
-        fitted = PDAE.load(model)
-        check_match(fitted, data, model, file)
-        if _as_set(fitted.train_labels_) != _as_set(data.train.labels):
-            raise InputError(f"{file}: its training conditions are not those that {model} was fitted on; fit it again")
-        return cls(fitted.perturbation_matrix_, "model", ShiftError.of(fitted.train_labels_, fitted.train_counts_))
 
 
 def verdict_row(condition: str, verdict: Verdict, train: PerturbationData) -> dict:
@@ -141,11 +121,9 @@ def _judged(
 
 
 def _pooled(
-    train: PerturbationData, labels: np.ndarray, verdicts: Sequence[Verdict], shifts: Shifts | None, seed: int
+    train: PerturbationData, labels: np.ndarray, verdicts: Sequence[Verdict], shifts: Shifts, seed: int
 ) -> list[float | None]:
     """What all training cells together are worth at each label: the sum over conditions times the gain of pooling."""
-    if shifts is None:
-        raise InputError("--pooled needs to know W: give a fitted --model, or a simulated file")
     W, labels = shifts.perturbation_matrix, labels.astype(np.float64)
     means = train.labels @ W.T
     return [
@@ -208,7 +186,3 @@ def _chart(rows: Sequence[dict]) -> Figure:
     from pdae_sim.report.verdicts import verdict_chart
 
     return verdict_chart(rows)
-
-
-def _as_set(labels: np.ndarray) -> set[tuple]:
-    return {tuple(row) for row in (labels + 0.0).tolist()}

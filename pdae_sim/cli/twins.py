@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import numpy as np
 import typer
 
 from pdae_sim import files, io
-from pdae_sim._checks import InputError, naming
+from pdae_sim._checks import InputError, between, naming
 from pdae_sim.cli.matching import check_match
 from pdae_sim.cli.options import File, Force, Json, Quiet, Seed
 from pdae_sim.cli.output import Output
@@ -43,6 +44,8 @@ def twins(
     from pdae_sim.study import twins as study
 
     output = Output.started(as_json, quiet)
+    with naming("--margin"):
+        between("margin", margin, 0.0, math.inf)
     first, train = _model_and_train(file, model)
     if out is not None:
         _check_place(out, fitted=model is not None, force=force)

@@ -15,10 +15,11 @@ import copy
 import numpy as np
 import torch
 
-from pdae_sim._checks import InputError, finite
+from pdae_sim._checks import InputError, nonzero
 from pdae_sim.estimation.networks import Network
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.scaling import LabelScaling
+from pdae_sim.labels import nearest_to_none
 
 MOVED = 1e-6
 """A training condition counts as untouched if Ŵ Δ_e moves by less than this share of u."""
@@ -43,9 +44,9 @@ def second_pdae(model: PDAE, move: np.ndarray, *, witness: np.ndarray, test: str
         Claim 2.6.
     """
     d_Z, K = model.network.shift.shape[1:]
-    u, v = _vector("move", move, d_Z), _vector("witness", witness, K)
+    u, v = nonzero("move", move, d_Z), nonzero("witness", witness, K)
     _check_witness(v, model.train_labels_, model.space_.label(test))
-    return displaced(model, u, v, u * (v @ _smallest(model.train_labels_)))
+    return displaced(model, u, v, u * (v @ nearest_to_none(model.train_labels_)))
 
 
 def displaced(model: PDAE, move: np.ndarray, direction: np.ndarray, offset: np.ndarray) -> PDAE:
@@ -77,22 +78,10 @@ def _displaced_network(network: Network, internal: np.ndarray, offset: np.ndarra
 
 
 def _check_witness(v: np.ndarray, train: np.ndarray, test: np.ndarray) -> None:
-    l_0 = _smallest(train)
+    l_0 = nearest_to_none(train)
     seen, moved = np.abs((train - l_0) @ v).max(), v @ (test - l_0)
     if seen > MOVED or abs(moved - 1) > MOVED:
         raise InputError(
             f"witness must have vᵀ Δ_e = 0 for every training label and vᵀ Δ_t = 1, as check_span gives it; received "
             f"|vᵀ Δ_e| up to {seen:.3g} and vᵀ Δ_t = {moved:.3g}"
         )
-
-
-def _smallest(labels: np.ndarray) -> np.ndarray:
-    """The training label nearest to no perturbation: any does as l_0, and from the control no offset is left."""
-    return labels[np.abs(labels).sum(axis=1).argmin()]
-
-
-def _vector(name: str, value: np.ndarray, size: int) -> np.ndarray:
-    array = finite(name, np.asarray(value, dtype=np.float64))
-    if array.shape != (size,) or not array.any():
-        raise InputError(f"{name} must have shape ({size},) and not be zero; received {value!r}")
-    return array

@@ -58,7 +58,7 @@ class Gaussian:
         return -0.5 * (np.square(u) + _LOG_2PI)
 
     def overlap(self, move: float) -> float:
-        return float(np.exp(-(move**2)))
+        return float(np.exp(-(min(abs(move), 1e3) ** 2)))  # 0 in float64 from 28 on
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from pdae_sim._checks import InputError, finite
+from pdae_sim._checks import InputError, nonzero
+from pdae_sim.labels import nearest_to_none
 from pdae_sim.simulation.mixings import Mixing, Orthonormal
 from pdae_sim.simulation.simulator import Condition, Simulator
 
@@ -67,9 +68,9 @@ def second_simulator(
         (True, False)
     """
     labels, target = simulator.labels(train), simulator.space.label(test)
-    u = _vector("move", move, simulator.latent.n_latents)
-    v = _vector("witness", witness, simulator.latent.n_perturbations)
-    offset = u * (v @ _smallest(labels))
+    u = nonzero("move", move, simulator.latent.n_latents)
+    v = nonzero("witness", witness, simulator.latent.n_perturbations)
+    offset = u * (v @ nearest_to_none(labels))
     second = displaced(simulator, u, v, offset)
     for label in labels:
         _check_move(simulator, second, label, offset, u)
@@ -104,15 +105,3 @@ def _check_move(first: Simulator, second: Simulator, label: np.ndarray, wanted: 
             f"W + u vᵀ must leave the training conditions as they are and move the test condition by u; at {where!r} "
             f"it is off by {error:.3g}: witness must have vᵀ Δ_e = 0 and vᵀ Δ_t = 1, as check_span gives it{reason}"
         )
-
-
-def _smallest(labels: np.ndarray) -> np.ndarray:
-    """The training label nearest to no perturbation: any does as l_0, and from the control no offset is left."""
-    return labels[np.abs(labels).sum(axis=1).argmin()]
-
-
-def _vector(name: str, value: np.ndarray, size: int) -> np.ndarray:
-    array = finite(name, np.asarray(value, dtype=np.float64))
-    if array.shape != (size,) or not array.any():
-        raise InputError(f"{name} must have shape ({size},) and not be zero; received {value!r}")
-    return array

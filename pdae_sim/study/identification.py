@@ -138,10 +138,11 @@ def identify(model: PDAE, simulation: Simulation, *, n: int = 2000, rng: object 
     fresh = _fresh(simulation, n, root)
     truth, estimate = fresh.truth.isotropic(), model.encode(fresh.data.x)
     W, W_hat, moving = truth.perturbation_matrix, model.perturbation_matrix_, moving_shifts(simulation)
+    error = gram_error(W_hat, W, moving)  # first: it refuses a world without effects
     maps, nulls = _ladders(model, simulation, fresh.data, estimate, truth, root)
     return Identification(
         alignment=align(estimate, truth.z),
-        gram_error=gram_error(W_hat, W, moving),
+        gram_error=error,
         intervals=alignment_intervals(estimate, truth.z, rng=_random.child(root, "bootstrap")),
         gram_error_oracle=oracle_gram_error(W, moving, train.counts, train.reference, _random.stream(root, "oracle")),
         estimate=estimate,
@@ -279,7 +280,7 @@ def _same_dimension(model: PDAE, simulation: Simulation, n: int, rng: object) ->
     found = align(estimate, truth)
     intervals = alignment_intervals(estimate, truth, rng=_random.child(_random.seed_sequence(rng), "bootstrap"))
     rows = {name: (getattr(found, name), *intervals[name]) for name in ("affine_r2", "orthogonal_r2")}
-    return rows | {"orthogonality_defect": (float(np.abs(found.singular_values - 1).max()),)}
+    return rows | {"orthogonality_defect": (found.orthogonality_defect,)}
 
 
 def _other_dimension(model: PDAE, simulation: Simulation, n: int, rng: object) -> dict[str, tuple]:

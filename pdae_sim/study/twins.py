@@ -72,10 +72,12 @@ class Draws:
     Args:
         first: (2 n, d_X) cells of the first model by condition, the test condition last.
         second: The same of the second.
+        resampled: Whether a row may come twice because a model draws its base latents with replacement.
     """
 
     first: Mapping[str, np.ndarray]
     second: Mapping[str, np.ndarray]
+    resampled: bool = False
 
     @property
     def train(self) -> tuple[str, ...]:
@@ -90,8 +92,11 @@ class Draws:
     def apart(self, condition: str) -> tuple[np.ndarray, np.ndarray]:
         """Cells of either model that have no draw in common: what a two-sample test needs.
 
-        A fitted model decodes training cells drawn with replacement; of draws that came twice the first is kept.
+        A fitted model decodes training cells drawn with replacement; of draws that came twice the first is kept. Rows
+        of a simulator that are equal, as counts are, are cells of their own.
         """
+        if not self.resampled:
+            return self.first[condition][::2], self.second[condition][1::2]
         kept = np.sort(np.unique(self.first[condition], axis=0, return_index=True)[1])
         return self.first[condition][kept[::2]], self.second[condition][kept[1::2]]
 
@@ -291,7 +296,8 @@ def draws(first: Model, second: Model, conditions: Sequence[str], *, n: int = 20
         rng: Seed or generator.
     """
     root, count = _random.seed_sequence(rng), 2 * whole("n", n, at_least=4)
-    return Draws(*({c: _cells(model, c, count, root) for c in conditions} for model in (first, second)))
+    cells = ({c: _cells(model, c, count, root) for c in conditions} for model in (first, second))
+    return Draws(*cells, resampled=isinstance(first, PDAE) or isinstance(second, PDAE))
 
 
 def compare(
