@@ -128,7 +128,8 @@ def angle_between(
     """
     if first @ second < 0:
         return angle_between(-first, second, covariances, -common).less_from(180.0)
-    (r, s), (u, v) = (np.linalg.norm(first), np.linalg.norm(second)), (_unit(first), _unit(second))
+    r, s = _length(first, covariances[0]), _length(second, covariances[1])
+    u, v = _unit(first), _unit(second)
     towards, back = _unit(v - (u @ v) * u), _unit(u - (u @ v) * v)
     angle = float(np.arctan2(np.linalg.norm(v - (u @ v) * u), u @ v))
     A, B, C = covariances[0] / r**2, covariances[1] / s**2, (common + common.T) / (2 * r * s)
@@ -172,6 +173,12 @@ def _inverted(value: float, law: tuple[float, float, float, float]) -> Interval:
     """The lengths that put the observed square between its 2.5 and 97.5 % points."""
     low, high = (_length_at(level, law) for level in (0.975, 0.025))
     return Interval(value, min(low, value), max(high, value))
+
+
+def _length(mean: np.ndarray, covariance: np.ndarray) -> float:
+    """The length of a mean without the share of its error, at least half of what is seen."""
+    square = float(mean @ mean)
+    return float(np.sqrt(max(square - np.trace(covariance), square / 4)))
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:
