@@ -20,6 +20,7 @@ from scipy.integrate import quad
 from scipy.special import gammaln, hyp1f1
 from scipy.stats import chi, chi2
 from sympy import (
+    Derivative,
     Expr,
     Identity,
     Integer,
@@ -173,7 +174,7 @@ def _one_dimension() -> tuple[Step | Lemma, ...]:
     curvature = Step(
         "curvature_d1",
         "the second derivative of 2 exp(-delta^2/4)/sqrt(pi) + delta erf(delta/2) is twice the density of N(0, 2)",
-        diff(folded, delta, 2),
+        Derivative(folded, (delta, 2)),
         2 * exp(-(delta**2) / 4) / sqrt(4 * pi),
     )
     worth = Step(

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.integrate import quad
 from scipy.special import gamma, hyp1f1
 from scipy.stats import norm
-from sympy import Expr, Integer, Rational, Symbol, diff, erf, exp, expand, pi, sqrt, symbols
+from sympy import Derivative, Expr, Integer, Rational, Subs, Symbol, diff, erf, exp, expand, pi, sqrt, symbols
 
 from theory.energy import SZEKELY
 from theory.instances import EPS, World, worlds
@@ -183,7 +183,7 @@ def _distances() -> tuple[Step | Lemma, ...]:
     small = Step(
         "small_shifts",
         "its second derivative at delta = 0 is 2 / sqrt(pi v): a small shift costs delta^2 / sqrt(pi v)",
-        diff(equal.right, delta, 2).subs(delta, 0),
+        Subs(Derivative(equal.right, (delta, 2)), delta, 0),
         2 / sqrt(pi * v),
     )
     return differences, distance, equal, small

@@ -13,6 +13,7 @@ exchanged); a perturbation that changes the strength of an edge; a curved mechan
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sympy import Expr, Identity, ImmutableMatrix, Integer, Matrix, MatrixSymbol, Rational, Symbol, diag, symbols
+from sympy.matrices.expressions import Permanent
 
 from theory.assumptions import OURS, Assumption
 from theory.graphs import complete, twins
@@ -109,7 +110,7 @@ def _assignment(size: int) -> Step:
     return Step(
         f"one_assignment_d{size}",
         f"for {size} latents in causal order, of all assignments of rows to columns one avoids the zeros of W^-1",
-        entries.per(),
+        Permanent(ImmutableMatrix(entries)),
         product,
     )
 

@@ -7,7 +7,7 @@ The derivative enters as a lemma, the chain rule; for d_Z = 1, 2, 3 it is comput
 """
 
 import numpy as np
-from sympy import Expr, Function, Identity, Matrix, MatrixSymbol, Rational, Symbol, cos, pi, sin, symbols
+from sympy import Derivative, Expr, Function, Identity, Matrix, MatrixSymbol, Rational, Symbol, cos, pi, sin, symbols
 
 from theory import affine, density_ratio, rivals
 from theory.affine import P, Sigma, b, b_rival, c, h, r, right_inverse, slopes, slopes_rival, without
@@ -77,7 +77,7 @@ def chain_step(size: int) -> Step:
     return Step(
         f"chain_d{size}",
         f"the derivative of a' h(z) is a' J(z) for d_Z = {size}",
-        (row * image).jacobian(point),
+        Matrix([[Derivative((row * image)[0], z) for z in point]]),
         row * image.jacobian(point),
     )
 

@@ -12,6 +12,7 @@ from sympy import (
     Identity,
     ImmutableMatrix,
     Integer,
+    MatMul,
     Matrix,
     MatrixSymbol,
     Rational,
@@ -177,7 +178,7 @@ def _telescopes(size: int) -> Step:
     return Step(
         f"telescopes_d{size}",
         f"(I - A) (I + … + A^{size - 1}) = I for every A of a DAG on {size} nodes in causal order",
-        (eye(size) - adjacency) * _neumann(adjacency),
+        MatMul(ImmutableMatrix(eye(size) - adjacency), ImmutableMatrix(_neumann(adjacency)), evaluate=False),
         eye(size),
     )
 

@@ -52,6 +52,13 @@ class _Printer(LatexPrinter):
     def _print_erfinv(self, expr, exp=None):
         return rf"\operatorname{{erf}}^{{-1}}\left({self._print(expr.args[0])}\right)"
 
+    def _print_Permanent(self, expr, exp=None):  # noqa: N802
+        return rf"\operatorname{{per}} {self._print(expr.arg)}"
+
+    def _print_Subs(self, expr):  # noqa: N802
+        at = ", ".join(f"{self._print(old)} = {self._print(new)}" for old, new in zip(*expr.args[1:], strict=True))
+        return rf"\left. {self._print(expr.expr)} \right|_{{{at}}}"
+
     def parenthesize(self, item, level, is_neg=False, strict=False):
         """Brackets around names that are sums or products, besides what sympy brackets."""
         if isinstance(item, Symbol | MatrixSymbol):

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from sympy import (
+    Add,
     Identity,
     ImmutableMatrix,
     Integer,
@@ -165,8 +166,8 @@ def _doses() -> Step:
     return Step(
         "least_norm_is_louder",
         "doses 1 and 2 measured, 3 wanted: the alpha of least norm has gain 61/25, the quietest 7/3",
-        noise_gain(shortest) - noise_gain(quietest),
-        Rational(61, 25) - Rational(7, 3),
+        Add(noise_gain(shortest), -noise_gain(quietest), evaluate=False),
+        Rational(8, 75),
     )
 
 

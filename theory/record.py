@@ -47,7 +47,8 @@ class Given:
 class Step:
     """An identity left = right, to be derived from the given equations.
 
-    Both sides are matrix expressions with symbolic dimensions, or explicit expressions and matrices with free symbols.
+    Both sides are matrix expressions with symbolic dimensions, or explicit expressions and matrices with free symbols;
+    of these the left may leave products, derivatives and the like to be worked out, so that it reads as it is stated.
     """
 
     name: str

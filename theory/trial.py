@@ -4,7 +4,7 @@ import math
 
 from sympy import Expr, Integer, Matrix, cancel, expand, simplify, together
 from sympy.matrices import MatrixBase
-from sympy.matrices.expressions import MatrixExpr
+from sympy.matrices.expressions import MatrixExpr, MatrixSymbol
 
 from theory.record import (
     DEFINITION,
@@ -67,10 +67,16 @@ def examine(item: Step | Lemma, known: frozenset[str]) -> Outcome:
 
 def residual(step: Step, given: tuple[Given, ...]) -> str:
     """What is left of left − right under the given equations, as text; "0" when the step is established."""
-    if isinstance(step.left, MatrixBase) or not isinstance(step.left, MatrixExpr):
-        return explicit_residual(step.left - step.right, given)
+    if not isinstance(step.left, MatrixExpr) or not step.left.atoms(MatrixSymbol):
+        return explicit_residual(_computed(step.left) - step.right, given)
     hypotheses = [rule for equation in given for rule in rules(equation.old, equation.new)]
     return written(normal_form(step.left - step.right, hypotheses))
+
+
+def _computed(side: Formula) -> Formula:
+    """A side that is written as products, derivatives or a permanent still to be taken, worked out."""
+    computed = side.doit()
+    return Matrix(computed) if isinstance(computed, MatrixExpr) else computed
 
 
 def explicit_residual(difference: Formula, given: tuple[Given, ...] = ()) -> str:

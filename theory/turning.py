@@ -7,7 +7,23 @@ coordinates of single cells in that plane, and distances between cells, mean not
 """
 
 import numpy as np
-from sympy import Expr, Function, Identity, Integer, Matrix, MatrixSymbol, Rational, ZeroMatrix, cos, pi, sin, symbols
+from sympy import (
+    Expr,
+    Function,
+    Identity,
+    ImmutableMatrix,
+    Integer,
+    MatAdd,
+    MatMul,
+    Matrix,
+    MatrixSymbol,
+    Rational,
+    ZeroMatrix,
+    cos,
+    pi,
+    sin,
+    symbols,
+)
 
 from theory.assumptions import ADDITIVE, GAUSSIAN, ISOTROPIC, OURS
 from theory.instances import EPS, World, log_densities, worlds
@@ -79,13 +95,13 @@ def _proof() -> tuple[Step | Lemma, ...]:
 
 
 def _not_affine() -> Step:
-    def image(radius: int) -> Matrix:
-        return turned_map(2, pi * radius**2, Matrix([radius, 0]))
+    def image(radius: int) -> ImmutableMatrix:
+        return ImmutableMatrix(turned_map(2, pi * radius**2, Matrix([radius, 0])))
 
     return Step(
         "not_affine",
         "d_Z = 2 and the angle pi |z|^2: (1, 0) is turned by pi and (2, 0) by 4 pi, so h is not affine",
-        image(2) - 2 * image(1) + image(0),
+        MatAdd(*(MatMul(c, image(r), evaluate=False) for r, c in ((2, 1), (1, -2), (0, 1))), evaluate=False),
         Matrix([4, 0]),
     )
 
