@@ -102,6 +102,7 @@ def test_worth_is_finite_where_the_estimate_is_far_below_zero():
     found = worth(EnergyEstimate(-0.01, 2.0, Noise(1e-3, 1e-6, 1e-9), 1e-6, 1e-6, 0.0, (50, 50)))
     assert found.value == found.low
     assert np.isfinite(found.low)
+    assert found.low > 100  # the noise alone is worth 2 / 1e-3 cells
     assert not found.bounded
 
 

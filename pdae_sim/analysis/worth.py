@@ -217,10 +217,14 @@ def _along(top: float, variance: float, distance: float) -> float:
 
 
 def _limits(value: float, noise: Noise, v: float) -> tuple[float, float]:
-    """The distances at which `value` is neither too high nor too low to be believed."""
+    """The distances at which `value` is neither too high nor too low to be believed.
+
+    A value that no distance explains, far below zero, is taken for one at the edge of the noise about zero: the upper
+    limit is never zero.
+    """
     if not noise.squares > 0:
         return (max(value, 0.0),) * 2
-    rest = _Rest.of(noise, v)
+    rest, value = _Rest.of(noise, v), max(value, -math.sqrt(noise.squares))
     return _crossing(value, v, rest.skewed, noise, 1 - _TAIL), _crossing(value, v, rest.normal, noise, _TAIL)
 
 
