@@ -38,6 +38,7 @@ from sympy import (
 )
 
 from theory.assumptions import GAUSSIAN, ISOTROPIC, OURS
+from theory.energy_gaussian import mean_absolute
 from theory.instances import EPS
 from theory.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
 from theory.symbols import d
@@ -115,11 +116,6 @@ FOLDED = Lemma(
 )
 
 
-def folded_mean(shift: Expr, variance: Expr = 2) -> Expr:
-    """E|N(shift, variance)|."""
-    return sqrt(2 * variance / pi) * exp(-(shift**2) / (2 * variance)) + shift * erf(shift / sqrt(2 * variance))
-
-
 def _proof() -> tuple[Step | Lemma, ...]:
     moved = F * e + F * z_1 - F * z_2
     uncorrelated = tuple(
@@ -170,7 +166,7 @@ def _distance() -> tuple[Step | Lemma, ...]:
 
 
 def _one_dimension() -> tuple[Step | Lemma, ...]:
-    folded, coefficient = folded_mean(delta), Symbol("c", positive=True)
+    folded, coefficient = mean_absolute(delta, Integer(2)), Symbol("c", positive=True)
     curvature = Step(
         "curvature_d1",
         "the second derivative of 2 exp(-delta^2/4)/sqrt(pi) + delta erf(delta/2) is twice the density of N(0, 2)",
@@ -209,7 +205,7 @@ def measure(n_latents: int, gain: float, claimed: float | None = None) -> Measur
 
 def measure_folded(shift: float) -> Measurement:
     """The same distance in one dimension, by the closed form of the mean of |N(shift, 2)|."""
-    closed = 2 * float(folded_mean(shift) - folded_mean(Integer(0)))
+    closed = 2 * float(mean_absolute(shift, Integer(2)) - mean_absolute(Integer(0), Integer(2)))
     return Measurement("folded_mean", abs(closed - displaced_distance(shift, 1)), 64 * EPS * (1 + abs(shift)))
 
 
@@ -226,8 +222,8 @@ def _displacement_gap(ratio: Expr) -> Case:
 def _coin(size: Integer) -> Case:
     """At size 1 a base of ±1 with equal chances: X - X' is 0 half of the time, ±2 otherwise, m = 1."""
     if not size:
-        return _displacement_gap(folded_mean(Integer(0), 3) / folded_mean(Integer(0), 2) * 2 - 2)
-    cross = (folded_mean(Integer(0), Integer(1)) + folded_mean(Integer(2), Integer(1))) / 2
+        return _displacement_gap(mean_absolute(Integer(0), Integer(3)) / mean_absolute(Integer(0), Integer(2)) * 2 - 2)
+    cross = (mean_absolute(Integer(0), Integer(1)) + mean_absolute(Integer(2), Integer(1))) / 2
     return _displacement_gap(2 * cross - 2)
 
 

@@ -13,6 +13,7 @@ from pdae_sim._checks import naming
 from pdae_sim.analysis.cells import allocate_cells
 from pdae_sim.analysis.design import ExperimentPlan, plan_experiments
 from pdae_sim.analysis.span import check_span
+from pdae_sim.cli.certificates import evidence
 from pdae_sim.cli.options import File, Force, Json, Quiet, Seed
 from pdae_sim.cli.output import Output, table
 from pdae_sim.cli.pictures import Picture, check_picture, draw
@@ -126,14 +127,11 @@ def _payload(
 
 def _target(plan: ExperimentPlan, t: int, name: str, conditions: list[str], names: Sequence[str]) -> dict:
     c = plan.certificates[t]
-    alpha = [] if c.coefficients is None else zip(conditions, c.coefficients.tolist(), strict=True)
-    witness = None if c.witness is None else {k: v for k, v in zip(names, c.witness.tolist(), strict=True) if v}
     return {
         "condition": name,
         "identified_before": t in plan.identified,
         "identified": c.identified,
-        "coefficients": {condition: value for condition, value in alpha if value},
-        "witness": witness,
+        **evidence(c, conditions, names),
         "noise_gain": c.noise_gain,
         "mean_standard_error": c.noise_gain**0.5 if c.identified else None,
         "distance": None if plan.distances is None or not c.identified else plan.distances[t],

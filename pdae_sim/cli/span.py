@@ -15,6 +15,7 @@ from pdae_sim._checks import InputError, naming
 from pdae_sim.analysis.span import SpanCertificate, check_span
 from pdae_sim.analysis.support import pooling_gain
 from pdae_sim.analysis.verdict import Verdict, judge
+from pdae_sim.cli.certificates import evidence
 from pdae_sim.cli.options import File, Force, Json, Quiet, Seed
 from pdae_sim.cli.output import Output
 from pdae_sim.cli.pictures import Picture, check_picture, draw
@@ -77,15 +78,12 @@ def span(
 def verdict_row(condition: str, verdict: Verdict, train: PerturbationData) -> dict:
     """The fields of one verdict of `pdae-sim span --json`."""
     c = verdict.certificate
-    alpha = [] if c.coefficients is None else zip(train.conditions, c.coefficients.tolist(), strict=True)
-    witness = None if c.witness is None else {n: v for n, v in zip(train.names, c.witness.tolist(), strict=True) if v}
     measured = c.arithmetic == "float"
     return {
         "condition": condition,
         "identified": c.identified,
         "supported": verdict.supported,
-        "coefficients": {name: value for name, value in alpha if value},
-        "witness": witness,
+        **evidence(c, train.conditions, train.names),
         "noise_gain": c.noise_gain,
         "arithmetic": c.arithmetic,
         "method": c.method if c.identified else None,

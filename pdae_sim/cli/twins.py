@@ -11,6 +11,7 @@ import typer
 
 from pdae_sim import files, io
 from pdae_sim._checks import InputError, between, naming
+from pdae_sim.cli.certificates import evidence
 from pdae_sim.cli.matching import check_match
 from pdae_sim.cli.options import File, Force, Json, Quiet, Seed
 from pdae_sim.cli.output import Output
@@ -111,8 +112,7 @@ def _predicted(model: PDAE, cells: dict[str, np.ndarray]) -> PerturbationData:
 
 
 def _payload(pair: Twins, found: TwinComparison, written: dict[str, str]) -> dict:
-    names = _names(pair.first)
-    witness = {name: v for name, v in zip(names, pair.certificate.witness.tolist(), strict=True) if v}
+    witness = evidence(pair.certificate, pair.train, _names(pair.first))["witness"]
     about = {"condition": pair.test, "witness": witness, "effect": pair.effect, "move": pair.move}
     return about | found.to_json() | {"files": written}
 

@@ -106,17 +106,18 @@ def _arrange(rows: Sequence[Mapping], conditions: Sequence[str]) -> tuple[list[_
 
 
 def _line(y: float, row: Mapping) -> _Line:
-    value, low, high = (_number(row.get(key)) for key in ("value", "low", "high"))
+    value, low, high = (as_number(row.get(key)) for key in ("value", "low", "high"))
     return _Line(y, str(row["estimator"]), value, low, high, not np.isfinite(value))
 
 
-def _number(value: object) -> float:
+def as_number(value: object) -> float:
+    """A value of a row of results; NaN where it has none."""
     return float(value) if isinstance(value, (int, float, np.number)) else np.nan
 
 
 def _range(rows: Sequence[Mapping]) -> tuple[float, float]:
     """Limits of the log axis: room below the smallest positive value for those that are not positive."""
-    values = np.array([_number(row.get(key)) for row in rows for key in ("value", "high")])
+    values = np.array([as_number(row.get(key)) for row in rows for key in ("value", "high")])
     positive = values[np.isfinite(values) & (values > 0)]
     if not positive.size:
         return 1e-4, 1.0
@@ -165,7 +166,7 @@ def _draw_key(figure: Figure, with_ceiling: bool, with_noise: bool) -> None:
 
 
 def _reach(row: Mapping) -> float:
-    ends = [_number(row.get(key)) for key in ("high", "value")]
+    ends = [as_number(row.get(key)) for key in ("high", "value")]
     return max((end for end in ends if np.isfinite(end)), default=np.nan)
 
 

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from pdae_sim._checks import InputError, choice
+from pdae_sim.report.outcomes import as_number
 from pdae_sim.report.palette import (
     INK,
     MUTED,
@@ -72,7 +73,7 @@ def verdict_chart(rows: Sequence[Mapping], *, threshold: float = MIN_EFFECTIVE_C
 
 
 def _draw_cells(axes: Axes, rows: Sequence[Mapping], threshold: float) -> None:
-    values = [_number(v) for row in rows for v in (row["effective_cells"], *_interval(row), _true_cells(row))]
+    values = [as_number(v) for row in rows for v in (row["effective_cells"], *_interval(row), _true_cells(row))]
     top = max([threshold, *(v for v in values if np.isfinite(v))])
     axes.set(xscale="log", xlim=(_LEAST * 0.8, 4 * top), xlabel="effective cells")
     axes.xaxis.set_major_locator(LogLocator(numticks=7))
@@ -83,7 +84,7 @@ def _draw_cells(axes: Axes, rows: Sequence[Mapping], threshold: float) -> None:
 
 
 def _draw_worth(axes: Axes, y: float, row: Mapping) -> None:
-    look, value = VERDICTS[row["verdict"]], _number(row["effective_cells"])
+    look, value = VERDICTS[row["verdict"]], as_number(row["effective_cells"])
     if not np.isfinite(value):
         said = NOT_IDENTIFIED if row["verdict"] == NOT_IDENTIFIED else "support unknown"
         axes.text(_LEAST, y, said, va="center", fontsize=8.2, color=look.colour, style="italic")
@@ -99,7 +100,7 @@ def _draw_worth(axes: Axes, y: float, row: Mapping) -> None:
 
 
 def _draw_errors(axes: Axes, rows: Sequence[Mapping]) -> None:
-    values = np.array([_number(row["standard_error"]) for row in rows])
+    values = np.array([as_number(row["standard_error"]) for row in rows])
     known = values[np.isfinite(values)]
     axes.set(xlim=(0, 1.15 * known.max() if known.size and known.max() > 0 else 1.0))
     axes.set_xlabel("standard error of the shift" if is_compact(axes.figure.get_figwidth()) else
@@ -130,7 +131,7 @@ def _draw_key(figure: Figure, rows: Sequence[Mapping], compact: bool) -> None:
             label="threshold" if compact else "threshold of support",
         )
     )
-    if any(_number(row["effective_cells"]) <= _LEAST for row in rows):
+    if any(as_number(row["effective_cells"]) <= _LEAST for row in rows):
         handles.append(Line2D([], [], linestyle="none", marker="<", color=INK, label=f"fewer than {_LEAST:g}"))
     if any(np.isfinite(_true_cells(row)) for row in rows):
         handles.append(Line2D([], [], linestyle="none", marker="o", markersize=10, markerfacecolor="none",
@@ -202,13 +203,9 @@ def _draw_panel(axes: Axes, panel: Calibration) -> None:
 
 def _interval(row: Mapping) -> tuple[float, float]:
     interval = row.get("effective_cells_interval")
-    return (np.nan, np.nan) if interval is None else (_number(interval[0]), _number(interval[1]))
+    return (np.nan, np.nan) if interval is None else (as_number(interval[0]), as_number(interval[1]))
 
 
 def _true_cells(row: Mapping) -> float:
     truth = row.get("truth")
-    return np.nan if truth is None or row["verdict"] == NOT_IDENTIFIED else _number(truth.get("effective_cells"))
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, (int, float, np.number)) else np.nan
+    return np.nan if truth is None or row["verdict"] == NOT_IDENTIFIED else as_number(truth.get("effective_cells"))

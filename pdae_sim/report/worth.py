@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from pdae_sim._checks import InputError, whole
+from pdae_sim.report.outcomes import as_number
 from pdae_sim.report.palette import (
     INK,
     MUTED,
@@ -39,7 +40,7 @@ class _Ends:
 
     @classmethod
     def of(cls, row: Mapping) -> _Ends:
-        value, low, high = (_number(row.get(k)) for k in ("value", "low", "high"))
+        value, low, high = (as_number(row.get(k)) for k in ("value", "low", "high"))
         return cls(value, low, np.inf if np.isnan(high) and np.isfinite(value) else high)
 
 
@@ -97,13 +98,9 @@ def _checked(rows: Sequence[Mapping]) -> list[Mapping]:
     for row in shown:
         if missing := [field for field in ("condition", "estimator") if row.get(field) is None]:
             raise InputError(f"rows must name the {missing[0]} of every {METRIC}; one does not")
-        if _number(row.get("value")) <= 0:
+        if as_number(row.get("value")) <= 0:
             raise InputError(f"{METRIC} must be positive; received {row['value']!r} for {row['estimator']!r}")
     return shown
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, (int, float, np.number)) else np.nan
 
 
 def _arranged(
