@@ -17,18 +17,19 @@ from experiments import declared
 from experiments.index import index_page
 from experiments.page import study_page
 from experiments.studies import STUDIES
-from pdae_sim._checks import InputError, near_misses
-from pdae_sim.files import write_text
+from pdae_sim._checks import near_misses
+from pdae_sim._files import write_text
+from pdae_sim.errors import InputError
 from pdae_sim.report.page import render
+from pdae_sim.study._cluster_file import read_cluster
 from pdae_sim.study.backends import cores
-from pdae_sim.study.cluster import read_cluster
 from pdae_sim.study.declaration import Declaration
-from pdae_sim.study.merge import merge
-from pdae_sim.study.plan import Plan, plan
-from pdae_sim.study.run import Tally, in_words, run, tally
+from pdae_sim.study.merging import merge
+from pdae_sim.study.planning import Plan, plan
+from pdae_sim.study.running import Tally, in_words, run, tally
 from pdae_sim.study.spec import Study
 from pdae_sim.study.store import Store
-from pdae_sim.study.work import perform_world
+from pdae_sim.study.task import perform_world
 
 DECLARATION, SETTINGS = "declaration.toml", "settings.json"
 

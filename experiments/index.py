@@ -15,8 +15,8 @@ import pandas as pd
 
 from experiments.studies import STUDIES
 from pdae_sim import __version__
-from pdae_sim._checks import InputError
-from pdae_sim.report.palette import house_style
+from pdae_sim.errors import InputError
+from pdae_sim.report._palette import house_style
 
 _DENSITY = 90
 

@@ -20,7 +20,7 @@ from latex2mathml.converter import convert
 from markupsafe import Markup, escape
 from sympy import Integer
 
-from pdae_sim.files import write_text
+from pdae_sim._files import write_text
 from theory import latex
 from theory.claims import CLAIMS
 from theory.index import INDEX

@@ -10,9 +10,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-
-class InputError(ValueError):
-    """Bad input, told in one line that names the argument and the fix."""
+from pdae_sim.errors import InputError
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pdae_sim._checks import InputError, finite
+from pdae_sim._checks import finite
 from pdae_sim._linalg import whitening_root
+from pdae_sim.errors import InputError
 from pdae_sim.labels import LabelSpace
 
 if TYPE_CHECKING:
@@ -192,14 +193,14 @@ class PerturbationData:
 
     @classmethod
     def read(cls, path: str | PathLike, **columns: str) -> PerturbationData:
-        """Data from an `.h5ad` file; see `pdae_sim.io.read_data` for the arguments."""
-        from pdae_sim.io import read_data
+        """Data from an `.h5ad` file; see `pdae_sim.io._anndata.read_data` for the arguments."""
+        from pdae_sim.io._anndata import read_data
 
         return read_data(Path(path), **columns)
 
     def write(self, path: str | PathLike, *, force: bool = False) -> None:
         """Write an `.h5ad` file, whole or not at all."""
-        from pdae_sim.io import write_data
+        from pdae_sim.io._anndata import write_data
 
         write_data(Path(path), self, force=force)
 
@@ -244,13 +245,13 @@ class Simulation:
     @classmethod
     def read(cls, path: str | PathLike) -> Simulation:
         """A simulation from an `.h5ad` file that carries its truth."""
-        from pdae_sim.io import read_simulation
+        from pdae_sim.io._anndata import read_simulation
 
         return read_simulation(Path(path))
 
     def write(self, path: str | PathLike, *, force: bool = False) -> None:
         """Write data and truth to one `.h5ad` file, whole or not at all."""
-        from pdae_sim.io import write_simulation
+        from pdae_sim.io._anndata import write_simulation
 
         write_simulation(Path(path), self, force=force)
 

@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
-from pdae_sim._checks import InputError, between, matrix
+from pdae_sim._checks import between, matrix
+from pdae_sim.errors import InputError
 
 _BLOCK_ELEMENTS = 2**19  # pairs held at once, over all batches: 2–4 MiB, within a core's cache
 _REPAIRED_ELEMENTS = 2**20  # coordinates of differences held at once

@@ -15,16 +15,13 @@ from fractions import Fraction
 
 import numpy as np
 
-from pdae_sim._checks import InputError, near_misses
+from pdae_sim._checks import near_misses
+from pdae_sim.errors import LabelError
 
 
 def nearest_to_none(labels: np.ndarray) -> np.ndarray:
     """The row of labels (E, K) nearest to no perturbation: control, where there is one."""
     return labels[np.abs(labels).sum(axis=1).argmin()]
-
-
-class LabelError(InputError):
-    """A condition or a label that does not belong to the label space."""
 
 
 @dataclass(frozen=True)

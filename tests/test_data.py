@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdae_sim import strategies
-from pdae_sim._checks import InputError
 from pdae_sim.data import PerturbationData, Truth
+from pdae_sim.errors import InputError
 
 X = np.arange(12.0).reshape(6, 2)
 LABELS = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 0.5]])

@@ -13,8 +13,8 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import norm
 
 from pdae_sim import energy, strategies
-from pdae_sim._checks import InputError
 from pdae_sim.energy import distance_sum, energy_distance, energy_loss, energy_score, mean_distance, paired_distances
+from pdae_sim.errors import InputError
 
 BETAS = (0.3, 1.0, 1.7)
 # Squared distances from a matrix product are recomputed below this share of the squared norms (see energy._CANCELLED),

@@ -10,11 +10,11 @@ import pytest
 import torch
 from scipy import stats
 
-from pdae_sim.analysis.alignment import align, gram_error
-from pdae_sim.analysis.correction import corrected, judge_environments
-from pdae_sim.analysis.permutation import quadratic_forms, relabellings, upper_p_value
+from pdae_sim.analysis._permutation import quadratic_forms, relabellings, upper_p_value
+from pdae_sim.analysis.hypothesis_tests.multiple_testing import corrected, judge_environments
+from pdae_sim.analysis.hypothesis_tests.two_sample import disjoint_halves, energy_test
+from pdae_sim.analysis.identifiability.alignment import align, gram_error
 from pdae_sim.analysis.span import check_span
-from pdae_sim.analysis.two_sample import disjoint_halves, energy_test
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.baselines import Control, Pool
 from pdae_sim.labels import LabelSpace

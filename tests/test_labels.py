@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pdae_sim import strategies
 from pdae_sim._checks import near_misses
-from pdae_sim.labels import LabelError, LabelSpace, read_dose, write_dose
+from pdae_sim.errors import LabelError
+from pdae_sim.labels import LabelSpace, read_dose, write_dose
 
 SPACE = LabelSpace(("A", "B"))
 GENES = LabelSpace(("TP53", "TP63", "MYC"))

@@ -60,13 +60,17 @@ class TestWheel:
     def test_it_holds_the_library_alone_and_all_of_it(self, wheel):
         with zipfile.ZipFile(wheel) as archive:
             held = {name for name in archive.namelist() if ".dist-info/" not in name}
-        sources = {path for path in (ROOT / "pdae_sim").rglob("*") if path.suffix in {".py", ".jinja"}}
+        sources = {
+            path for path in (ROOT / "pdae_sim").rglob("*") if path.suffix in {".py", ".pyi", ".typed", ".jinja"}
+        }
         assert held == {path.relative_to(ROOT).as_posix() for path in sources}
 
     def test_it_works_from_the_wheel(self, wheel, tmp_path):
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(tmp_path)
         line = (
-            f"import sys; sys.path.insert(0, {str(wheel)!r}); import pdae_sim, pdae_sim.labels as m;"
-            f"print(pdae_sim.__version__, pdae_sim.LabelSpace(('A',)).vector('A:2')[0], {wheel.name!r} in m.__file__)"
+            f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import pdae_sim, pdae_sim.labels as m;"
+            f"print(pdae_sim.__version__, pdae_sim.LabelSpace(('A',)).vector('A:2')[0], {str(tmp_path)!r} in m.__file__)"
         )
         done = subprocess.run(
             [sys.executable, "-I", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True

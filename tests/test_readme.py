@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pdae_sim import LinearLatentModel, Simulator
-from pdae_sim.cli.app import app
+from pdae_sim.cli._app import app
 from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.study.declaration import Declaration
 

@@ -29,9 +29,9 @@ from theory import (
     noise_gain,
     product_formula,
     support,
-    turning,
     verdicts,
 )
+from theory import diversity_tight as turning
 from theory.record import Claim
 
 CLAIMS: tuple[Claim, ...] = (

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 _THEORY, _SIMULATION = "tests/test_theory/", "tests/test_simulation/"
+_ANALYSIS, _ESTIMATION, _STUDY = "tests/test_analysis/", "tests/test_estimation/", "tests/test_study/"
 _STUDIES, _DECLARED, _BENCHMARKS = "experiments/studies/", "experiments/declarations/", "experiments/benchmarks/"
 _DIVERSITY, _EXTRAPOLATION, _SAMPLE_SIZE = (f"{_STUDIES}{n}.py" for n in ("diversity", "extrapolation", "sample_size"))
 
@@ -50,7 +51,7 @@ INDEX: dict[str, Entry] = {
         "The constant is written out.",
     ),
     "affine": Entry(
-        ("tests/test_alignment.py", f"{_THEORY}test_affine.py"),
+        (f"{_ANALYSIS}test_alignment.py", f"{_THEORY}test_affine.py"),
         _declared("violations"),
         "No smoothness is needed: f injective and almost every latent suffice. One covariance in all environments is:"
         " variances that change can break it although the mean shifts span the latent space.",
@@ -61,12 +62,16 @@ INDEX: dict[str, Entry] = {
         "Both mixings must have one image; the observed dimension may exceed the latent one.",
     ),
     "identifiability": Entry(
-        ("tests/test_alignment.py", "tests/test_identifiability_report.py", f"{_THEORY}test_affine.py"),
+        (
+            f"{_ANALYSIS}test_alignment.py",
+            f"{_STUDY}test_identifiability_report.py",
+            f"{_THEORY}test_affine.py",
+        ),
         (_DIVERSITY, *_declared("graphs", "wrong_dimension"), *_benchmarks("accuracy")),
         "As 2.2, for injective f without smoothness.",
     ),
     "extrapolation": Entry(
-        ("tests/test_span.py", "tests/test_span_families.py", f"{_THEORY}test_oracles.py"),
+        (f"{_ANALYSIS}test_span.py", f"{_ANALYSIS}test_span_families.py", f"{_THEORY}test_oracles.py"),
         (
             _EXTRAPOLATION,
             *_declared("doses", "norman_like", "real_table", "violations"),
@@ -76,7 +81,7 @@ INDEX: dict[str, Entry] = {
         " exclude predict the same.",
     ),
     "functionals": Entry(
-        ("tests/test_alignment.py", f"{_THEORY}test_functionals.py"),
+        (f"{_ANALYSIS}test_alignment.py", f"{_THEORY}test_functionals.py"),
         (
             _DIVERSITY,
             _SAMPLE_SIZE,
@@ -88,13 +93,17 @@ INDEX: dict[str, Entry] = {
         " metric Sigma^-1 is.",
     ),
     "converse": Entry(
-        ("tests/test_twins.py", "tests/test_span.py", f"{_THEORY}test_oracles.py"),
+        (f"{_STUDY}test_counterexample.py", f"{_ANALYSIS}test_span.py", f"{_THEORY}test_oracles.py"),
         (_EXTRAPOLATION,),
         "For a reference l_0 other than zero the second mixing must move along, f'(z) = f(z - u v' l_0); and that the"
         " law of x moves, not only the latent mean, needs f injective.",
     ),
     "product_formula": Entry(
-        ("tests/test_analysis_additivity.py", "tests/test_baselines.py", f"{_THEORY}test_product_formula.py"),
+        (
+            f"{_ANALYSIS}test_additivity.py",
+            f"{_ESTIMATION}test_baselines.py",
+            f"{_THEORY}test_product_formula.py",
+        ),
         (
             _DIVERSITY,
             _SAMPLE_SIZE,
@@ -130,7 +139,7 @@ INDEX: dict[str, Entry] = {
         " predictions inside the span survive.",
     ),
     "support": Entry(
-        ("tests/test_verdicts.py", f"{_THEORY}test_support.py"),
+        (f"{_ANALYSIS}test_verdicts.py", f"{_THEORY}test_support.py"),
         (
             _EXTRAPOLATION,
             _SAMPLE_SIZE,
@@ -141,17 +150,21 @@ INDEX: dict[str, Entry] = {
         " is cautious. With noise, or an f that is not injective, it is a lower bound still.",
     ),
     "support_inside": Entry(
-        ("tests/test_verdicts.py", f"{_THEORY}test_support.py"),
+        (f"{_ANALYSIS}test_verdicts.py", f"{_THEORY}test_support.py"),
         (_EXTRAPOLATION, *_benchmarks("verdicts")),
         "The distances need an isotropic base to be identified, and no diversity.",
     ),
     "support_outside": Entry(
-        ("tests/test_verdicts.py", f"{_THEORY}test_support.py"),
+        (f"{_ANALYSIS}test_verdicts.py", f"{_THEORY}test_support.py"),
         (_EXTRAPOLATION,),
         "Why there are three verdicts and not four: outside the span a label lies wherever one likes.",
     ),
     "noise_gain": Entry(
-        ("tests/test_span_strength.py", "tests/test_analysis_design.py", f"{_THEORY}test_noise_gain.py"),
+        (
+            f"{_ANALYSIS}test_span_strength.py",
+            f"{_ANALYSIS}test_design.py",
+            f"{_THEORY}test_noise_gain.py",
+        ),
         _declared("design"),
         "The coefficients of least norm are not the quietest: with doses 1 and 2 measured and 3 wanted they have gain"
         " 61/25, generalised least squares 7/3.",
@@ -174,31 +187,31 @@ INDEX: dict[str, Entry] = {
         "Added: similarities are the only maps that keep energy distances in proportion.",
     ),
     "energy_worth": Entry(
-        ("tests/test_worth.py", "tests/test_energy.py", f"{_THEORY}test_energy.py"), _benchmarks("worth")
+        (f"{_ANALYSIS}test_worth.py", "tests/test_energy.py", f"{_THEORY}test_energy.py"), _benchmarks("worth")
     ),
     "energy_gaussian": Entry(("tests/test_energy.py", f"{_THEORY}test_energy.py"), _benchmarks("worth")),
     "loss": Entry(
-        ("tests/test_objectives.py", f"{_THEORY}test_loss.py"),
+        (f"{_ESTIMATION}test_losses.py", f"{_THEORY}test_loss.py"),
         (*_declared("presets"), *_benchmarks("step")),
         "The loss as published is not least at the equivalent models: pairs of a cell with its own reconstruction and a"
         " penalty on W~ each tilt it at the truth. Without the prior term the rivals are not even affine.",
     ),
     "loss_itself": Entry(
-        ("tests/test_objectives.py", f"{_THEORY}test_loss.py"),
+        (f"{_ESTIMATION}test_losses.py", f"{_THEORY}test_loss.py"),
         (),
         "Pairs within environments suffice if the prior is taken by environment; pooled it lets W~ = 0 pass.",
     ),
     "classifier": Entry(
-        ("tests/test_objectives.py", f"{_THEORY}test_classifier.py"), (_SAMPLE_SIZE, *_declared("presets"))
+        (f"{_ESTIMATION}test_losses.py", f"{_THEORY}test_classifier.py"), (_SAMPLE_SIZE, *_declared("presets"))
     ),
     "classifier_form": Entry(
-        ("tests/test_objectives.py", f"{_THEORY}test_classifier.py"),
+        (f"{_ESTIMATION}test_losses.py", f"{_THEORY}test_classifier.py"),
         (_SAMPLE_SIZE, *_declared("presets")),
         "The classifier leaves g and W~ free to turn against each other, even with the intercepts that a Gaussian base"
         " has; base latents of covariance I make the two agree.",
     ),
     "loss_batches": Entry(
-        ("tests/test_objectives.py", f"{_THEORY}test_loss.py"),
+        (f"{_ESTIMATION}test_losses.py", f"{_THEORY}test_loss.py"),
         _benchmarks("step"),
         "Averaged over all distinct pairs alike, a batch with as many cells of each environment gives own sources too"
         " little weight, and the loss a slope at the truth.",

@@ -21,7 +21,7 @@ from experiments.benchmarks.machine import describe
 from experiments.studies.intervals import median
 from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.study.declaration import Declaration
-from pdae_sim.study.run import run
+from pdae_sim.study.running import run
 from pdae_sim.study.store import Store
 
 CELLS = 4096

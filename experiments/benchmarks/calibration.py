@@ -24,12 +24,12 @@ from joblib import Parallel, delayed
 from scipy import integrate, special, stats
 
 from experiments.benchmarks.machine import describe
-from pdae_sim._checks import InputError
-from pdae_sim.analysis.additivity import additivity_test
-from pdae_sim.analysis.correction import CorrectedTests, judge_environments
-from pdae_sim.analysis.permutation import quadratic_forms, relabellings, upper_p_value
-from pdae_sim.analysis.two_sample import energy_test, equivalence_test, mmd_test
+from pdae_sim.analysis._permutation import quadratic_forms, relabellings, upper_p_value
+from pdae_sim.analysis.hypothesis_tests.additivity import additivity_test
+from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, judge_environments
+from pdae_sim.analysis.hypothesis_tests.two_sample import energy_test, equivalence_test, mmd_test
 from pdae_sim.data import PerturbationData
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.worlds import world
 
 WORLDS, PERMUTATIONS, COVERAGE = 1000, 199, 0.99
@@ -316,7 +316,7 @@ def _band(side: str, low: float, high: float) -> str:
 
 def figure(found: Sequence[Found]) -> object:
     """A dot per test and kind of world beside its band, one panel per level."""
-    from pdae_sim.report.palette import INK, MUTED, PREDICTED, TRUE, WIDE, blank, house_style, settle
+    from pdae_sim.report._palette import INK, MUTED, PREDICTED, TRUE, WIDE, blank, house_style, settle
 
     shown = [f for f in found if f.claim.side != POWER]
     with house_style():

@@ -16,7 +16,7 @@ import pandas as pd
 
 from experiments.benchmarks.machine import describe
 from pdae_sim.study.declaration import Declaration
-from pdae_sim.study.run import run
+from pdae_sim.study.running import run
 from pdae_sim.study.spec import Study
 from pdae_sim.study.store import Store
 

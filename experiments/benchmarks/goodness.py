@@ -14,8 +14,8 @@ from scipy.stats import binom
 
 from experiments.benchmarks.machine import describe
 from pdae_sim import PDAE, LinearLatentModel, Simulator
-from pdae_sim.analysis.goodness import PARTS, GoodnessOfFit
-from pdae_sim.estimation.plans import DIRECT, REPRESENT, STAGED
+from pdae_sim.analysis.hypothesis_tests.goodness import PARTS, GoodnessOfFit
+from pdae_sim.estimation.presets import DIRECT, REPRESENT, STAGED
 from pdae_sim.study.goodness import check_fit
 
 NULL_WORLDS, POWER_WORLDS, FITS = 1000, 50, 3

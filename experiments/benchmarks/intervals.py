@@ -13,9 +13,9 @@ import numpy as np
 from scipy.stats import ortho_group
 
 from experiments.benchmarks.machine import describe
-from pdae_sim.analysis.alignment import alignment_intervals
-from pdae_sim.analysis.invariants import effects, true_angles
-from pdae_sim.analysis.nested import MAPS, fitted_maps, nested_maps
+from pdae_sim.analysis.identifiability.alignment import alignment_intervals
+from pdae_sim.analysis.identifiability.effects import effects, true_angles
+from pdae_sim.analysis.identifiability.nested_maps import MAPS, fitted_maps, nested_maps
 
 WORLDS, RESAMPLES = 500, 200
 NOISES, CELLS, LENGTHS = (0.1, 1.0), (60, 400), (0.0, 0.1, 1.0, 4.0)

@@ -18,7 +18,7 @@ from joblib import Parallel, delayed
 from scipy.stats import binom, binomtest
 
 from experiments.benchmarks.machine import describe
-from pdae_sim.analysis.two_sample import energy_test, mmd_test
+from pdae_sim.analysis.hypothesis_tests.two_sample import energy_test, mmd_test
 
 N, WORLDS, PERMUTATIONS, LEVEL = 40, 200, 199, 0.05
 
@@ -91,7 +91,7 @@ def row(name: str, d: int, found: dict[str, np.ndarray]) -> str:
 
 def figure(found: dict[tuple[str, int], dict[str, np.ndarray]], worlds: int) -> object:
     """Power curves: a panel per dimension and kind of alternative, a line per test with its binomial 95 % interval."""
-    from pdae_sim.report.palette import WIDE, blank, house_style, settle
+    from pdae_sim.report._palette import WIDE, blank, house_style, settle
 
     with house_style():
         drawn = blank(WIDE, 4.6)

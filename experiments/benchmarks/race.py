@@ -20,7 +20,7 @@ from experiments.benchmarks.machine import describe
 from pdae_sim import energy_distance
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.pdae import PDAE
-from pdae_sim.estimation.plans import PUBLISHED_SMALL, STAGED, shortened
+from pdae_sim.estimation.presets import PUBLISHED_SMALL, STAGED, shortened
 from pdae_sim.estimation.training import Phase
 from pdae_sim.simulation.simulator import Simulator
 from pdae_sim.simulation.worlds import world

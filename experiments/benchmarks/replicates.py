@@ -18,7 +18,7 @@ import torch
 from experiments.benchmarks.machine import describe
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.pdae import PDAE
-from pdae_sim.estimation.plans import DIRECT, REPRESENT, STAGED
+from pdae_sim.estimation.presets import DIRECT, REPRESENT, STAGED
 from pdae_sim.estimation.replicates import fit_replicates
 from pdae_sim.simulation.worlds import world
 

@@ -29,10 +29,10 @@ import torch
 from experiments.benchmarks.machine import describe
 from experiments.benchmarks.pairwise import pairwise_loss
 from pdae_sim.data import PerturbationData, Simulation
-from pdae_sim.estimation.batches import Cells
+from pdae_sim.estimation._batches import Cells
 from pdae_sim.estimation.networks import Network
 from pdae_sim.estimation.pdae import PDAE, begun
-from pdae_sim.estimation.plans import PLANS, shortened
+from pdae_sim.estimation.presets import PLANS, shortened
 from pdae_sim.estimation.training import Phase, train
 from pdae_sim.simulation.worlds import world
 from pdae_sim.study.evaluation import evaluate, fitted_estimators

@@ -15,9 +15,9 @@ import torch
 
 from experiments.benchmarks.machine import describe
 from experiments.benchmarks.pairwise import pairwise_loss
+from pdae_sim.estimation.losses import Step, perturbation
 from pdae_sim.estimation.networks import Network
-from pdae_sim.estimation.objectives import Step, perturbation
-from pdae_sim.estimation.plans import DIRECT
+from pdae_sim.estimation.presets import DIRECT
 
 ENVIRONMENTS, BATCH, D_X, D_Z, ROUNDS = 4, 128, 10, 2, 8
 

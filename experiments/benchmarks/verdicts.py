@@ -24,7 +24,7 @@ from experiments.benchmarks.machine import describe
 from pdae_sim import PDAE, LinearLatentModel, Simulator, _random, align, check_span
 from pdae_sim.analysis.support import ShiftError, pooling_gain, supports
 from pdae_sim.analysis.verdict import Verdict, judge
-from pdae_sim.estimation.plans import LATENTS, shortened
+from pdae_sim.estimation.presets import LATENTS, shortened
 from pdae_sim.report.verdicts import Calibration, calibration
 
 REPLICATES, DRAWS, MOST_SHIFT, LEVEL = 200, 40_000, 1.5, 0.95

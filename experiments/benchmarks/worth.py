@@ -15,8 +15,8 @@ from scipy import integrate, special, stats
 from scipy.spatial.distance import cdist
 
 from experiments.benchmarks.machine import describe
-from pdae_sim.analysis.base_law import normal_energy
-from pdae_sim.analysis.worth import energy_estimate, worth
+from pdae_sim.analysis.hypothesis_tests.latent_law import normal_energy
+from pdae_sim.analysis.prediction_error import energy_estimate, worth
 
 WORLDS, SIZES, ATOMS = 500, (20, 100, 300), 100
 _BLOCKS = 20

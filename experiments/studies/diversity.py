@@ -14,18 +14,18 @@ from experiments.studies.intervals import Interval, curve, medians
 from experiments.studies.representation import QUICK
 from experiments.studies.verdicts import Part, told
 from pdae_sim import _random
-from pdae_sim.analysis.alignment import align, gram_error
+from pdae_sim.analysis.identifiability.alignment import align, gram_error
 from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.estimation.pdae import PDAE
-from pdae_sim.estimation.plans import DIRECT, REPRESENT
+from pdae_sim.estimation.presets import DIRECT, REPRESENT
 from pdae_sim.estimation.tilting import Tilting
-from pdae_sim.report.palette import MUTED, PREDICTED, TRUE, WIDE, in_house_style
+from pdae_sim.report._palette import MUTED, PREDICTED, TRUE, WIDE, in_house_style
 from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.simulation.simulator import Simulator
+from pdae_sim.study._stopwatch import part
 from pdae_sim.study.evaluation import evaluate
 from pdae_sim.study.identification import moving_shifts, oracle_rows
 from pdae_sim.study.spec import Cost, Study, task_root
-from pdae_sim.study.stopwatch import part
 
 N_LATENTS = 3
 NAMES = ("N", "A", "B", "C", "D", "E")

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.studies.intervals import Interval
-from pdae_sim.report.palette import blank, is_compact
+from pdae_sim.report._palette import blank, is_compact
 
 
 def panels(n: int, width: float, *, height: float, sharey: bool = False) -> tuple[Figure, list[Axes]]:

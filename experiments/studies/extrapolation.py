@@ -9,7 +9,7 @@ from experiments.studies.drawing import legend_below, line, panels
 from experiments.studies.intervals import Interval, curve, medians
 from experiments.studies.verdicts import Part, told
 from pdae_sim.estimation.baselines import BASELINES
-from pdae_sim.report.palette import ENVIRONMENTS, MUTED, PREDICTED, WIDE, in_house_style
+from pdae_sim.report._palette import ENVIRONMENTS, MUTED, PREDICTED, WIDE, in_house_style
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.spec import Study
 from pdae_sim.verdicts import NOT_IDENTIFIED

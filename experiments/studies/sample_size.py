@@ -15,7 +15,7 @@ from experiments.studies.drawing import legend_below, line, panels
 from experiments.studies.intervals import median, slope
 from experiments.studies.verdicts import Part, told
 from pdae_sim.labels import LabelSpace
-from pdae_sim.report.palette import MUTED, PREDICTED, TRUE, WIDE, in_house_style
+from pdae_sim.report._palette import MUTED, PREDICTED, TRUE, WIDE, in_house_style
 from pdae_sim.simulation.simulator import default_names
 from pdae_sim.simulation.worlds import WORLDS
 from pdae_sim.study.declaration import Declaration

@@ -14,12 +14,13 @@ from math import comb
 
 import numpy as np
 
-from pdae_sim._checks import InputError, matrix, whole
+from pdae_sim._checks import matrix, whole
 from pdae_sim._linalg import pivots_modulo, primes, residues
-from pdae_sim.analysis import rationals
-from pdae_sim.analysis.exact import RowSpace
-from pdae_sim.analysis.fewest import SEARCHED, fewest
+from pdae_sim.analysis import _rationals as rationals
+from pdae_sim.analysis._exact import RowSpace
+from pdae_sim.analysis._sparse_combination import SEARCHED, fewest
 from pdae_sim.analysis.span import SpanCertificate, check_span
+from pdae_sim.errors import InputError
 
 MAX_SETS = 10_000
 """Sets of candidates that the exhaustive search may try."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pdae_sim._checks import InputError, matrix
+from pdae_sim._checks import matrix
+from pdae_sim.errors import InputError
 
 _ROWS = 1024  # rows of a kernel matrix held at once
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pdae_sim._checks import InputError, between
-from pdae_sim.analysis import rationals
-from pdae_sim.analysis.exact import RowSpace, blocks
-from pdae_sim.analysis.measured import measure
-from pdae_sim.analysis.rationals import Shifts
-from pdae_sim.analysis.weights import LEAST_GAIN, MIN_NORM, Combiner, ratio
+from pdae_sim._checks import between
+from pdae_sim.analysis import _rationals as rationals
+from pdae_sim.analysis._combinations import LEAST_GAIN, MIN_NORM, Combiner, ratio
+from pdae_sim.analysis._exact import RowSpace, blocks
+from pdae_sim.analysis._rationals import Shifts
+from pdae_sim.analysis._span_tolerance import measure
+from pdae_sim.errors import InputError
 
 FLOAT_RTOL = 1e-9
 """Relative residual under which a float label counts as inside the span, after every column (perturbation) is divided

@@ -20,8 +20,9 @@ from scipy.special import logsumexp
 from scipy.stats import chi2
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, between, matrix, whole
-from pdae_sim.analysis.noncentral import noncentrality_interval
+from pdae_sim._checks import between, matrix, whole
+from pdae_sim.analysis._noncentral import noncentrality_interval
+from pdae_sim.errors import InputError
 
 _RANK = 1e-10
 """Share of the largest singular value below which a direction of label space is not moved by the training labels."""

@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from pdae_sim._checks import InputError
 from pdae_sim.analysis.span import SpanCertificate, check_span
 from pdae_sim.analysis.support import ShiftError, Support, checked_counts, standard_error_interval, supports
+from pdae_sim.errors import InputError
 from pdae_sim.verdicts import MIN_EFFECTIVE_CELLS, in_words
 
 

@@ -7,6 +7,6 @@ from collections.abc import Sequence
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `pdae-sim` and exit with its status."""
-    from pdae_sim.cli.app import run
+    from pdae_sim.cli._app import run
 
     raise SystemExit(run(arguments))

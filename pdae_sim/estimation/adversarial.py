@@ -12,10 +12,11 @@ from torch import nn
 from torch.nn import functional
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, at_least, choice, matrix, whole
+from pdae_sim._checks import at_least, choice, matrix, whole
 from pdae_sim.data import PerturbationData
-from pdae_sim.estimation.batches import Cells
-from pdae_sim.estimation.descent import Course, Frame, Mover, descend, linear_output
+from pdae_sim.errors import InputError
+from pdae_sim.estimation._batches import Cells
+from pdae_sim.estimation._descent import Course, Frame, Mover, descend, linear_output
 from pdae_sim.estimation.networks import MLP, Architecture, Generators, normal, root_generator
 
 DOSE_CURVES = ("linear", "sigmoid")

@@ -11,9 +11,10 @@ from typing import Protocol
 
 import numpy as np
 
-from pdae_sim._checks import InputError, whole
+from pdae_sim._checks import whole
 from pdae_sim._random import seed_sequence, stream
 from pdae_sim.data import PerturbationData
+from pdae_sim.errors import InputError
 
 Label = str | Sequence
 

@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, between, whole
+from pdae_sim._checks import between, whole
 from pdae_sim.data import PerturbationData
 from pdae_sim.energy import energy_loss
-from pdae_sim.estimation.descent import Course, Frame, Mover, descend, linear_output
+from pdae_sim.errors import InputError
+from pdae_sim.estimation._descent import Course, Frame, Mover, descend, linear_output
 from pdae_sim.estimation.networks import MLP, Architecture, Generators, normal, root_generator
 
 ARCHITECTURE = Architecture(n_noise=10)

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from pdae_sim.estimation.settling import directions
+from pdae_sim.estimation._whitening import directions
 
 log = logging.getLogger(__name__)
 

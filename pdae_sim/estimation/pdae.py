@@ -13,16 +13,19 @@ import numpy as np
 import torch
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, between, choice, matrix, whole
+from pdae_sim._checks import between, choice, matrix, whole
 from pdae_sim.data import PerturbationData
-from pdae_sim.estimation import dimension, memory, persistence
-from pdae_sim.estimation.batches import Cells, by_environment
+from pdae_sim.errors import InputError
+from pdae_sim.estimation import _memory as memory
+from pdae_sim.estimation import _persistence as persistence
+from pdae_sim.estimation import dimension
+from pdae_sim.estimation._batches import Cells, by_environment
+from pdae_sim.estimation._scaling import LabelScaling, Scaling, block_rows, blocks
+from pdae_sim.estimation._validation import canonical, fittable
+from pdae_sim.estimation._whitening import begin
 from pdae_sim.estimation.dimension import Dimension
-from pdae_sim.estimation.fittable import canonical, fittable
 from pdae_sim.estimation.networks import PRECISIONS, Architecture, Network, root_generator
-from pdae_sim.estimation.plans import PROBE, PUBLISHED, STAGED, check_plan, shortened
-from pdae_sim.estimation.scaling import LabelScaling, Scaling, block_rows, blocks
-from pdae_sim.estimation.settling import begin
+from pdae_sim.estimation.presets import PROBE, PUBLISHED, STAGED, check_plan, shortened
 from pdae_sim.estimation.training import Phase, Progress, train
 from pdae_sim.labels import LabelSpace
 

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from pdae_sim._checks import InputError
 from pdae_sim.data import PerturbationData
+from pdae_sim.errors import InputError, TrainingError
+from pdae_sim.estimation._validation import canonical
 from pdae_sim.estimation.dimension import Dimension
-from pdae_sim.estimation.fittable import canonical
-from pdae_sim.estimation.objectives import Step, perturbation
+from pdae_sim.estimation.losses import Step, perturbation
 from pdae_sim.estimation.pdae import PDAE, announce, begun, cells_of
-from pdae_sim.estimation.plans import STAGED
-from pdae_sim.estimation.training import TrainingError, train
+from pdae_sim.estimation.presets import STAGED
+from pdae_sim.estimation.training import train
 
 log = logging.getLogger(__name__)
 

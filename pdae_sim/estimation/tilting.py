@@ -11,12 +11,13 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import logsumexp
 
-from pdae_sim._checks import InputError, whole
+from pdae_sim._checks import whole
 from pdae_sim._random import seed_sequence, stream
 from pdae_sim.data import PerturbationData
+from pdae_sim.errors import InputError
 from pdae_sim.estimation.baselines import Label
 from pdae_sim.estimation.pdae import PDAE
-from pdae_sim.estimation.plans import LATENTS
+from pdae_sim.estimation.presets import LATENTS
 
 
 class Tilting:

@@ -12,12 +12,13 @@ from typing import Protocol
 import torch
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, at_least, choice, near_misses, whole
-from pdae_sim.estimation.batches import Cells
+from pdae_sim._checks import at_least, choice, near_misses, whole
+from pdae_sim.errors import InputError, TrainingError
+from pdae_sim.estimation._batches import Cells
+from pdae_sim.estimation._early_stopping import Best, Watch
+from pdae_sim.estimation._whitening import settle
+from pdae_sim.estimation.losses import TERMS, Step
 from pdae_sim.estimation.networks import Network
-from pdae_sim.estimation.objectives import TERMS, Step
-from pdae_sim.estimation.settling import settle
-from pdae_sim.estimation.stopping import Best, Watch
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +41,6 @@ DECODED = frozenset({"perturbation", "all_pairs", "reconstruction", "autoencodin
 HEARTBEAT_SECONDS = 10.0
 LOOKS = 30
 """Times that a phase looks at the cells it keeps out."""
-
-
-class TrainingError(RuntimeError):
-    """A loss or gradient that is not finite, named with phase, step and term."""
 
 
 class Pace(Protocol):

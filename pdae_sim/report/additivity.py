@@ -11,11 +11,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from pdae_sim._checks import InputError, whole
-from pdae_sim.analysis.additivity import MIN_EFFECTIVE_CELLS, AdditivityTest
-from pdae_sim.analysis.correction import CorrectedTests
-from pdae_sim.report.palette import INK, MUTED, PREDICTED, TRUE, WIDE, blank, in_house_style, is_compact, tint
-from pdae_sim.report.rows import shortened
+from pdae_sim._checks import whole
+from pdae_sim.analysis.hypothesis_tests.additivity import MIN_EFFECTIVE_CELLS, AdditivityTest
+from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests
+from pdae_sim.errors import InputError
+from pdae_sim.report._palette import INK, MUTED, PREDICTED, TRUE, WIDE, blank, in_house_style, is_compact, tint
+from pdae_sim.report._rows import shortened
 from pdae_sim.report.two_samples import Remark, corrected_p_values
 
 _ACROSS = 4  # panels side by side

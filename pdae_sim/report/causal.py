@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.path import Path
 
-from pdae_sim._checks import InputError, matrix
-from pdae_sim.report.palette import (
+from pdae_sim._checks import matrix
+from pdae_sim.errors import InputError
+from pdae_sim.report._palette import (
     ENVIRONMENTS,
     INK,
     MUTED,

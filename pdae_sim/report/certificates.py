@@ -11,10 +11,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from pdae_sim._checks import InputError
 from pdae_sim.analysis.span import SpanCertificate
-from pdae_sim.report.palette import INK, MUTED, VERDICTS, WIDE, in_house_style, is_compact, tint
-from pdae_sim.report.rows import Block, Sheet, guide, key, number, ruled
+from pdae_sim.errors import InputError
+from pdae_sim.report._palette import INK, MUTED, VERDICTS, WIDE, in_house_style, is_compact, tint
+from pdae_sim.report._rows import Block, Sheet, guide, key, number, ruled
 from pdae_sim.verdicts import NOT_IDENTIFIED
 
 _SHOWN = 8  # weights of a condition

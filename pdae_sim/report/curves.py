@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator
 
-from pdae_sim.report.labelling import part_labels, write_end_labels
-from pdae_sim.report.palette import MUTED, WIDE, blank, in_house_style, is_compact, settle, tint
+from pdae_sim.report._labelling import part_labels, write_end_labels
+from pdae_sim.report._palette import MUTED, WIDE, blank, in_house_style, is_compact, settle, tint
 
 _TERM_COLOURS = ("#1f5f99", "#d9661f", "#12755f", "#8e2a63", "#946a00", "#4a5a78", "#3b9a9c", "#b03a5b")
 _NOT_TERMS = frozenset({"phase", "step"})

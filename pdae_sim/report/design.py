@@ -11,10 +11,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from pdae_sim._checks import InputError
 from pdae_sim.analysis.design import ExperimentPlan
 from pdae_sim.analysis.span import SpanCertificate
-from pdae_sim.report.palette import (
+from pdae_sim.errors import InputError
+from pdae_sim.report._palette import (
     INK,
     MUTED,
     PREDICTED,
@@ -27,7 +27,7 @@ from pdae_sim.report.palette import (
     is_compact,
     tint,
 )
-from pdae_sim.report.rows import Block, guide, key, number, ruled, shortened
+from pdae_sim.report._rows import Block, guide, key, number, ruled, shortened
 from pdae_sim.verdicts import NOT_IDENTIFIED, SUPPORTED
 
 _SERVES, _SETTLES, _LOST = MUTED, VERDICTS[SUPPORTED].colour, VERDICTS[NOT_IDENTIFIED].colour

@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from pdae_sim._checks import between
-from pdae_sim.analysis.goodness import BASE, DECODER, SHIFTS, TRANSPORT, GoodnessOfFit, Part
-from pdae_sim.report.palette import INK, MUTED, PREDICTED, RULE, TRUE, WIDE, blank, in_house_style, is_compact
+from pdae_sim.analysis.hypothesis_tests.goodness import BASE, DECODER, SHIFTS, TRANSPORT, GoodnessOfFit, Part
+from pdae_sim.report._palette import INK, MUTED, PREDICTED, RULE, TRUE, WIDE, blank, in_house_style, is_compact
 
 TITLES = {
     TRANSPORT: "transport: cells of other conditions, moved",

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pdae_sim.analysis.resampling import Interval
-from pdae_sim.report.palette import (
+from pdae_sim.analysis._intervals import Interval
+from pdae_sim.report._palette import (
     INK,
     MUTED,
     PREDICTED,

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from pdae_sim.report.palette import (
+from pdae_sim.report._palette import (
     INK,
     MUTED,
     PREDICTED,

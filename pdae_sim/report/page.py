@@ -15,8 +15,9 @@ import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
-from pdae_sim._checks import InputError, choice
-from pdae_sim.report.palette import NARROW, PREDICTED, TRUE, VERDICTS, WIDE, house_style
+from pdae_sim._checks import choice
+from pdae_sim.errors import InputError
+from pdae_sim.report._palette import NARROW, PREDICTED, TRUE, VERDICTS, WIDE, house_style
 
 NOTE = "note"
 """The kind of a callout that is no verdict."""

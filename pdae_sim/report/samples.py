@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
-from pdae_sim._checks import InputError
-from pdae_sim.report.palette import INK, MUTED, PREDICTED, TRUE, WIDE, blank, in_house_style, is_compact
-from pdae_sim.report.planes import principal_axes
+from pdae_sim.errors import InputError
+from pdae_sim.report._palette import INK, MUTED, PREDICTED, TRUE, WIDE, blank, in_house_style, is_compact
+from pdae_sim.report._projection import principal_axes
 
 _SHOWN = 900  # dots per sample
 _BINS = 80

@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
 
-from pdae_sim._checks import InputError, matrix
-from pdae_sim.report.labelling import place_labels
-from pdae_sim.report.palette import INK, MUTED, PREDICTED, TRUE, WIDE, blank, in_house_style, is_compact
-from pdae_sim.report.planes import Frame, padded
+from pdae_sim._checks import matrix
+from pdae_sim.errors import InputError
+from pdae_sim.report._labelling import place_labels
+from pdae_sim.report._palette import INK, MUTED, PREDICTED, TRUE, WIDE, blank, in_house_style, is_compact
+from pdae_sim.report._projection import Frame, padded
 
 
 @in_house_style

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
-from pdae_sim._checks import InputError, at_least, choice, matrix
-from pdae_sim.report.labelling import place_labels
-from pdae_sim.report.palette import (
+from pdae_sim._checks import at_least, choice, matrix
+from pdae_sim.errors import InputError
+from pdae_sim.report._labelling import place_labels
+from pdae_sim.report._palette import (
     INK,
     MUTED,
     PAPER,
@@ -25,7 +26,7 @@ from pdae_sim.report.palette import (
     is_compact,
     tint,
 )
-from pdae_sim.report.planes import Frame, plane
+from pdae_sim.report._projection import Frame, plane
 
 TRAIN = "train"
 

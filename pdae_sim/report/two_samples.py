@@ -12,11 +12,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from pdae_sim._checks import InputError, between
-from pdae_sim.analysis.correction import CorrectedTests
-from pdae_sim.analysis.two_sample import TwoSampleTest
-from pdae_sim.report.palette import INK, MUTED, PREDICTED, TRUE, WIDE, in_house_style, is_compact, tint
-from pdae_sim.report.rows import Block, Sheet, guide, key, number, ruled
+from pdae_sim._checks import between
+from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests
+from pdae_sim.analysis.hypothesis_tests.two_sample import TwoSampleTest
+from pdae_sim.errors import InputError
+from pdae_sim.report._palette import INK, MUTED, PREDICTED, TRUE, WIDE, in_house_style, is_compact, tint
+from pdae_sim.report._rows import Block, Sheet, guide, key, number, ruled
 
 _UNIT_LEVEL = 0.95
 _BANDS = ((0.0, 0.5, 0.12), (0.5, 0.9, 0.3), (0.9, 0.95, 0.5), (0.95, 0.99, 0.75))  # quantiles, and how dark

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
-from pdae_sim._checks import InputError, choice
-from pdae_sim.report.outcomes import as_number
-from pdae_sim.report.palette import (
+from pdae_sim._checks import choice
+from pdae_sim.errors import InputError
+from pdae_sim.report._palette import (
     INK,
     MUTED,
     PAPER,
@@ -27,6 +27,7 @@ from pdae_sim.report.palette import (
     is_compact,
     tint,
 )
+from pdae_sim.report.outcomes import as_number
 from pdae_sim.verdicts import MIN_EFFECTIVE_CELLS, NOT_IDENTIFIED
 
 _ROW = 0.3  # inches a condition

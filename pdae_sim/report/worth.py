@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from pdae_sim._checks import InputError, whole
-from pdae_sim.report.outcomes import as_number
-from pdae_sim.report.palette import (
+from pdae_sim._checks import whole
+from pdae_sim.errors import InputError
+from pdae_sim.report._palette import (
     INK,
     MUTED,
     PREDICTED,
@@ -24,7 +24,8 @@ from pdae_sim.report.palette import (
     is_compact,
     tint,
 )
-from pdae_sim.report.rows import Block, guide, key, number, ruled
+from pdae_sim.report._rows import Block, guide, key, number, ruled
+from pdae_sim.report.outcomes import as_number
 
 METRIC, MODEL, CEILING = "n_eff", "pdae", "ceiling"
 _DASHES = (0, (4, 2))

@@ -10,18 +10,11 @@ import numpy as np
 from pydantic import BeforeValidator, Field, ValidationError
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, choice, naming
+from pdae_sim._checks import choice, naming
 from pdae_sim.data import Simulation
+from pdae_sim.errors import InputError
 from pdae_sim.labels import LabelSpace
-from pdae_sim.simulation.assumptions import Assumptions
-from pdae_sim.simulation.designs import DESIGNS, Design, cell_counts, design_settings, make_design
-from pdae_sim.simulation.latent import LinearLatentModel, random_departures
-from pdae_sim.simulation.laws import LAWS, Law, law_state
-from pdae_sim.simulation.mechanisms import internally_standardised
-from pdae_sim.simulation.mixings import EMBEDDINGS, FAMILIES
-from pdae_sim.simulation.observation import Observation, observation_settings, random_observation
-from pdae_sim.simulation.oracles import TrueVerdict
-from pdae_sim.simulation.settings import (
+from pdae_sim.simulation._settings import (
     OpenTable,
     Table,
     building,
@@ -31,8 +24,16 @@ from pdae_sim.simulation.settings import (
     read_toml,
     refuse_unknown,
 )
+from pdae_sim.simulation._state import from_state
+from pdae_sim.simulation.assumptions import Assumptions
+from pdae_sim.simulation.designs import DESIGNS, Design, cell_counts, design_settings, make_design
+from pdae_sim.simulation.latent import LinearLatentModel, random_departures
+from pdae_sim.simulation.laws import LAWS, Law, law_state
+from pdae_sim.simulation.mechanisms import internally_standardised
+from pdae_sim.simulation.mixings import EMBEDDINGS, FAMILIES
+from pdae_sim.simulation.observation import Observation, observation_settings, random_observation
+from pdae_sim.simulation.oracles import TrueVerdict
 from pdae_sim.simulation.simulator import Simulator, default_names
-from pdae_sim.simulation.state import from_state
 
 REFERENCE_CELLS = 4096
 """Cells of the reference environment from which signal-to-noise ratios and gene baselines are taken."""

@@ -11,9 +11,10 @@ from typing import Protocol
 
 import numpy as np
 
-from pdae_sim._checks import InputError, at_least, choice, finite
+from pdae_sim._checks import at_least, choice, finite
+from pdae_sim.errors import InputError
+from pdae_sim.simulation._state import from_state, to_state
 from pdae_sim.simulation.mechanisms import Mechanisms, owned
-from pdae_sim.simulation.state import from_state, to_state
 
 _SHIFTS = ("additive",)
 _MECHANISMS = ("additive", "shared_covariance")

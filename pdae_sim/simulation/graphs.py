@@ -8,7 +8,8 @@ from __future__ import annotations
 import networkx as nx
 import numpy as np
 
-from pdae_sim._checks import InputError, at_least, choice, whole
+from pdae_sim._checks import at_least, choice, whole
+from pdae_sim.errors import InputError
 
 
 def random_dag(

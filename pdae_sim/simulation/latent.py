@@ -17,8 +17,9 @@ import numpy as np
 from scipy import linalg
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, at_least, choice, finite, matrix, near_misses, whole
+from pdae_sim._checks import at_least, choice, finite, matrix, near_misses, whole
 from pdae_sim._linalg import whitening_root
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.departures import Departure, departure_from_state, departure_state, random_departure
 from pdae_sim.simulation.graphs import adjacency_matrix, causal_order, random_dag, signed_weights
 from pdae_sim.simulation.laws import Gaussian, Law, law_from_state, law_state, noise_law

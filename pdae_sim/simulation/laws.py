@@ -12,7 +12,7 @@ from scipy import integrate
 from scipy.special import gammaln, xlogy
 
 from pdae_sim._checks import between, choice
-from pdae_sim.simulation.state import from_state, to_state
+from pdae_sim.simulation._state import from_state, to_state
 
 _LOG_2PI = np.log(2 * np.pi)
 

@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 from scipy import linalg
 
-from pdae_sim._checks import InputError, finite
+from pdae_sim._checks import finite
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.graphs import causal_order
 from pdae_sim.simulation.laws import Law
 

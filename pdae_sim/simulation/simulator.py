@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, matrix, whole
+from pdae_sim._checks import matrix, whole
 from pdae_sim.data import PerturbationData, Simulation, Truth
+from pdae_sim.errors import InputError
 from pdae_sim.labels import LabelSpace
+from pdae_sim.simulation._blocks import blocks, shared_out, within
 from pdae_sim.simulation.assumptions import Assumptions
-from pdae_sim.simulation.blocks import blocks, shared_out, within
 from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.mixings import Mixing, random_mixing
 from pdae_sim.simulation.observation import Noiseless, Observation, observation_from_state, observation_state

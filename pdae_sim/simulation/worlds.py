@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pdae_sim._checks import InputError, near_misses
+from pdae_sim._checks import near_misses
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.config import WorldConfig
 
 

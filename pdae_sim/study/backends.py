@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol, TypeVar
 
-from pdae_sim._checks import InputError, whole
-from pdae_sim.study.attempt import THREAD_VARIABLES, Outcome
+from pdae_sim._checks import whole
+from pdae_sim.errors import InputError
+from pdae_sim.study._execute import THREAD_VARIABLES, Outcome
 
 log = logging.getLogger(__name__)
 

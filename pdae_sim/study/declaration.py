@@ -9,13 +9,14 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from pdae_sim._checks import InputError, naming, near_misses
-from pdae_sim.simulation.settings import read_toml
-from pdae_sim.study import work
-from pdae_sim.study.costs import cost
+from pdae_sim._checks import naming, near_misses
+from pdae_sim.errors import InputError
+from pdae_sim.simulation._settings import read_toml
+from pdae_sim.study import task as work
+from pdae_sim.study._costs import cost
+from pdae_sim.study._scenarios import Scenario, validated
 from pdae_sim.study.estimators import ALWAYS, check_estimator, settings_of
 from pdae_sim.study.identification import METRICS as IDENTIFICATION
-from pdae_sim.study.scenario import Scenario, validated
 from pdae_sim.study.spec import Study
 
 

@@ -9,10 +9,11 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, naming, whole
-from pdae_sim.analysis.goodness import ALL, MIN_CELLS, FitSamples, GoodnessOfFit, goodness_of_fit
-from pdae_sim.analysis.two_sample import refuse_shared_rows
+from pdae_sim._checks import naming, whole
+from pdae_sim.analysis.hypothesis_tests.goodness import ALL, MIN_CELLS, FitSamples, GoodnessOfFit, goodness_of_fit
+from pdae_sim.analysis.hypothesis_tests.two_sample import refuse_shared_rows
 from pdae_sim.data import PerturbationData
+from pdae_sim.errors import InputError
 
 _ROUNDING = 1e-5  # latents of one cell, encoded twice in single precision, differ by less
 

@@ -11,16 +11,16 @@ from itertools import combinations
 import numpy as np
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError
-from pdae_sim.analysis.alignment import Alignment, align, alignment_intervals, gram, gram_error, r2
-from pdae_sim.analysis.invariants import Effects, effects, true_angles
-from pdae_sim.analysis.joint import JointRotation, Learnt, joint_rotation
-from pdae_sim.analysis.nested import NestedMaps, nested_maps
-from pdae_sim.analysis.outcome import Outcome, outcome
+from pdae_sim.analysis.identifiability.alignment import Alignment, align, alignment_intervals, gram, gram_error, r2
+from pdae_sim.analysis.identifiability.effects import Effects, effects, true_angles
+from pdae_sim.analysis.identifiability.identifiability_class import Outcome, outcome
+from pdae_sim.analysis.identifiability.nested_maps import NestedMaps, nested_maps
+from pdae_sim.analysis.identifiability.procrustes import JointRotation, Learnt, joint_rotation
 from pdae_sim.data import PerturbationData, Simulation, Truth
+from pdae_sim.errors import InputError
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.simulation.simulator import Simulator
-from pdae_sim.study.nulls import Nulls, mean_matrix, permuted_environments, random_encoder
+from pdae_sim.study.baseline_encoders import Nulls, mean_matrix, permuted_environments, random_encoder
 
 METRICS = ("affine_r2", "orthogonal_r2", "orthogonality_defect", "gram_error")
 """What learnt latents and Ŵ are judged by; the defect is the largest |σ − 1| of the affine map's singular values."""

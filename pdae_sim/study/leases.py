@@ -21,7 +21,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from pdae_sim._checks import InputError
+from pdae_sim.errors import InputError
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from pdae_sim import _random
 from pdae_sim.analysis.verdict import Verdict, judge
 from pdae_sim.data import Simulation
 from pdae_sim.estimation.pdae import PDAE
-from pdae_sim.estimation.plans import STAGED, shortened
+from pdae_sim.estimation.presets import STAGED, shortened
 from pdae_sim.simulation.worlds import world
 from pdae_sim.study.evaluation import evaluate, fitted_estimators
 from pdae_sim.study.identification import Identification, identify

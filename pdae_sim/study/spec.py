@@ -11,7 +11,8 @@ from functools import cached_property
 import numpy as np
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, at_least
+from pdae_sim._checks import at_least
+from pdae_sim.errors import InputError
 
 SCHEMA_VERSION = 2
 """Part of every task's id: a new version of what tasks mean makes old results count no longer."""

@@ -7,9 +7,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pdae_sim._checks import InputError
-from pdae_sim.files import replacing, sweep, whole_file, write_text
-from pdae_sim.study.attempt import Outcome
+from pdae_sim._files import replacing, sweep, whole_file, write_text
+from pdae_sim.errors import InputError
+from pdae_sim.study._execute import Outcome
 from pdae_sim.study.leases import running
 from pdae_sim.study.spec import Study, task_id
 

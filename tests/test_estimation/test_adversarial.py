@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pdae_sim import PerturbationData
-from pdae_sim._checks import InputError
+from pdae_sim.errors import InputError
 from pdae_sim.estimation.adversarial import (
     COURSE,
     AdversarialAutoencoder,

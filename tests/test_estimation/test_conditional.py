@@ -9,14 +9,12 @@ import pytest
 import torch
 
 from pdae_sim import LinearLatentModel, Simulator, energy_distance
-from pdae_sim._checks import InputError
+from pdae_sim.errors import InputError, LabelError, TrainingError
+from pdae_sim.estimation._descent import Course, Mover
 from pdae_sim.estimation.adversarial import COURSE as ADVERSARIAL
 from pdae_sim.estimation.adversarial import AdversarialAutoencoder
 from pdae_sim.estimation.conditional import COURSE, ConditionalGenerator
-from pdae_sim.estimation.descent import Course, Mover
 from pdae_sim.estimation.networks import Architecture
-from pdae_sim.estimation.training import TrainingError
-from pdae_sim.labels import LabelError
 from pdae_sim.study.estimators import Fit, check_estimator, fit_estimator
 
 SMALL = Architecture(width=16, depth=2, n_noise=3)

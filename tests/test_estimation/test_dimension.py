@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pdae_sim import PDAE
 from pdae_sim.estimation.dimension import Dimension, choose, neighbour_dimension
 from pdae_sim.estimation.networks import Architecture
-from pdae_sim.estimation.plans import STAGED
+from pdae_sim.estimation.presets import STAGED
 from pdae_sim.simulation.worlds import world
 
 

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from pdae_sim import PDAE, PerturbationData
-from pdae_sim._checks import InputError
-from pdae_sim.estimation import memory
+from pdae_sim.errors import InputError
+from pdae_sim.estimation import _memory as memory
+from pdae_sim.estimation.losses import TERMS
 from pdae_sim.estimation.networks import Architecture
-from pdae_sim.estimation.objectives import TERMS
-from pdae_sim.estimation.plans import JOINT, PUBLISHED, STAGED, shortened
+from pdae_sim.estimation.presets import JOINT, PUBLISHED, STAGED, shortened
 from pdae_sim.estimation.replicates import fit_replicates
 from pdae_sim.estimation.training import PARTS
 
@@ -33,7 +33,7 @@ torch.set_num_threads(1)
 from pdae_sim import PDAE, PerturbationData
 from pdae_sim.estimation import memory
 from pdae_sim.estimation.networks import Architecture
-from pdae_sim.estimation.plans import PLANS
+from pdae_sim.estimation.presets import PLANS
 
 given = json.loads(sys.argv[1])
 E, n, p, K, d = (given[k] for k in ("environments", "cells", "columns", "perturbations", "latents"))

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from pdae_sim import PDAE, energy_distance
-from pdae_sim._checks import InputError
 from pdae_sim.energy import distance_sum, paired_distances
-from pdae_sim.estimation import scaling
+from pdae_sim.errors import InputError
+from pdae_sim.estimation import _scaling as scaling
+from pdae_sim.estimation._scaling import Scaling
+from pdae_sim.estimation.losses import TERMS, Step
 from pdae_sim.estimation.networks import Architecture, Network
-from pdae_sim.estimation.objectives import TERMS, Step
-from pdae_sim.estimation.plans import JOINT, PLANS, STAGED, shortened
+from pdae_sim.estimation.presets import JOINT, PLANS, STAGED, shortened
 from pdae_sim.estimation.replicates import fit_replicates
-from pdae_sim.estimation.scaling import Scaling
 from pdae_sim.simulation.worlds import world
 
 SHORT = tuple(replace(phase, steps=20, cells=32) for phase in STAGED)

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from pdae_sim import PDAE, align
-from pdae_sim.estimation import persistence
-from pdae_sim.estimation.batches import Cells
+from pdae_sim.estimation import _persistence as persistence
+from pdae_sim.estimation._batches import Cells
+from pdae_sim.estimation._early_stopping import Watch
 from pdae_sim.estimation.networks import Architecture
 from pdae_sim.estimation.pdae import begun
-from pdae_sim.estimation.plans import LATENTS
-from pdae_sim.estimation.stopping import Watch
+from pdae_sim.estimation.presets import LATENTS
 from pdae_sim.estimation.training import Phase, _Stretch, train
 from pdae_sim.simulation.simulator import Simulator
 from pdae_sim.simulation.worlds import world

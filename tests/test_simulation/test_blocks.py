@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdae_sim.simulation import blocks
+from pdae_sim.simulation import _blocks as blocks
 from pdae_sim.simulation.worlds import world
 
 counts = st.lists(st.integers(1, 3 * blocks.CELLS), min_size=1, max_size=4)

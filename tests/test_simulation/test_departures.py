@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pdae_sim import strategies
-from pdae_sim._checks import InputError
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.departures import (
     DEPARTURES,
     Do,

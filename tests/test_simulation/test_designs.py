@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdae_sim import strategies
-from pdae_sim._checks import InputError
 from pdae_sim.analysis.span import check_span
+from pdae_sim.errors import InputError
 from pdae_sim.labels import LabelSpace
 from pdae_sim.simulation.designs import (
     DESIGNS,

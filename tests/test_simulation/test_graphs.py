@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdae_sim import strategies
-from pdae_sim._checks import InputError
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.graphs import GRAPHS, adjacency_matrix, causal_order, random_dag, signed_weights
 
 seeds = st.integers(0, 2**32 - 1)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdae_sim import strategies
-from pdae_sim._checks import InputError
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.departures import DEPARTURES, Saturation
 from pdae_sim.simulation.graphs import GRAPHS, adjacency_matrix
 from pdae_sim.simulation.latent import LinearLatentModel

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from pdae_sim._checks import InputError
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.mixings import (
     FAMILIES,
     Affine,

@@ -12,8 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdae_sim import io, strategies
-from pdae_sim._checks import InputError
+from pdae_sim import strategies
+from pdae_sim.errors import InputError
+from pdae_sim.io import _anndata as io
 from pdae_sim.simulation.mixings import (
     FAMILIES,
     Affine,

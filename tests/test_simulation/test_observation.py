@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.observation import (
     OBSERVATIONS,
     CentredLogRatio,

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy import integrate
 
 from pdae_sim import strategies
-from pdae_sim._checks import InputError
 from pdae_sim.analysis.verdict import judge
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.assumptions import EXTRAPOLATION, Assumptions
 from pdae_sim.simulation.departures import VarianceIntervention
 from pdae_sim.simulation.designs import planted

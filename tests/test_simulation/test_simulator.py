@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdae_sim import _random, io, strategies
-from pdae_sim._checks import InputError
+from pdae_sim import _random, strategies
+from pdae_sim.errors import InputError
+from pdae_sim.io import _anndata as io
 from pdae_sim.simulation.graphs import GRAPHS
 from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.observation import GaussianNoise

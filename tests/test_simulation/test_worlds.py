@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from pdae_sim import Simulation
-from pdae_sim._checks import InputError
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.simulation.simulator import Simulator
 from pdae_sim.simulation.worlds import WORLDS, world

@@ -6,9 +6,9 @@ from scipy import stats
 
 from pdae_sim import align
 from theory import affine, identifiability, jacobian
+from theory.checker import measured, residual, vanishes
 from theory.instances import worlds
 from theory.record import Given
-from theory.trial import measured, residual, vanishes
 
 WORLDS = worlds(8)
 each_world = pytest.mark.parametrize("world", WORLDS, ids=lambda world: f"d{len(world.W)}")

@@ -6,9 +6,9 @@ from itertools import permutations
 import pytest
 
 from theory.affine import EQUAL_RATIOS
+from theory.checker import available, prove, verify
 from theory.claims import CLAIMS, select
 from theory.record import DEFINITION, Lemma, Step
-from theory.trial import available, prove, verify
 
 
 def named(claims):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from pdae_sim.estimation.objectives import density_ratio_logits
+from pdae_sim.estimation.losses import density_ratio_logits
 from theory import classifier, classifier_form
+from theory.checker import measured
 from theory.instances import log_ratios, worlds
-from theory.trial import measured
 
 
 @pytest.mark.parametrize("world", worlds(3))

@@ -8,11 +8,12 @@ from sympy import Identity, Rational, symbols
 
 from pdae_sim import align
 from pdae_sim.strategies import orthogonal_matrices
-from theory import diversity, turning
+from theory import diversity
+from theory import diversity_tight as turning
+from theory.checker import measured, prove, residual
 from theory.diversity import blinded
 from theory.instances import worlds
 from theory.record import Lemma, Step
-from theory.trial import measured, prove, residual
 
 WORLDS = [world for world in worlds(4) if len(world.W) > 1]
 

@@ -10,8 +10,8 @@ from sympy import Rational, simplify, symbols
 
 import pdae_sim
 from theory import energy, energy_gaussian, energy_maps, energy_worth
+from theory.checker import measured
 from theory.instances import worlds
-from theory.trial import measured
 
 
 class TestPropriety:

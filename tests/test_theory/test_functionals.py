@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdae_sim.analysis.alignment import gram, gram_error
+from pdae_sim.analysis.identifiability.alignment import gram, gram_error
 from pdae_sim.simulation.laws import Gaussian
 from pdae_sim.strategies import latent_models, orthogonal_matrices
 from theory import functionals
+from theory.checker import measured
 from theory.identifiability import rival_matrix
 from theory.instances import worlds
-from theory.trial import measured
 
 each_world = pytest.mark.parametrize("world", worlds(8), ids=lambda world: f"d{len(world.W)}")
 

@@ -9,10 +9,10 @@ from sympy import Matrix, symbols
 
 from pdae_sim import strategies
 from theory import graph_targets, graphs
+from theory.checker import measured
 from theory.graph_targets import read_adjacency
 from theory.instances import structures
 from theory.latent_causal import covariance, perturbation_matrix, symbolic_adjacency
-from theory.trial import measured
 
 WEIGHTS = [[0, 0, 0], [1, 0, 0], [1, 1, 0]]
 

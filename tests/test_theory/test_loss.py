@@ -12,10 +12,10 @@ from scipy.stats import norm
 from sympy import Integer, Rational
 
 from pdae_sim.energy import distance_sum
-from pdae_sim.estimation.objectives import perturbation_energy
+from pdae_sim.estimation.losses import perturbation_energy
 from theory import loss, loss_batches, loss_itself
+from theory.checker import measured
 from theory.instances import worlds
-from theory.trial import measured
 
 WORLD = worlds(2)[1]
 

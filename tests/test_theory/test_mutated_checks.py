@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from theory import diversity, energy_maps
+from theory.checker import measured
 from theory.claims import CLAIMS
 from theory.instances import World, worlds
 from theory.record import Measurement
-from theory.trial import measured
 
 NUMPY = [(np, "repeat"), (np, "outer"), *((np.linalg, name) for name in ("eigh", "lstsq", "pinv", "solve", "svd"))]
 BY_HAND = {

@@ -8,11 +8,11 @@ from sympy import Add, Identity, Integer, MatrixBase, Rational, Symbol, cos, sqr
 from sympy.matrices.expressions import MatAdd
 
 from theory import affine, converse, density_ratio, extrapolation, identifiability, latent_causal
+from theory.checker import measured, prove, refuted, residual, survived, vanishes, verify
 from theory.claims import CLAIMS
 from theory.instances import structures, worlds
 from theory.record import Case, Counterexample, Given, Measurement, Step, Survivor
 from theory.symbols import L, W, W_rival, l_0
-from theory.trial import measured, prove, refuted, residual, survived, vanishes, verify
 
 STEPS = [(claim, item) for claim in CLAIMS for item in claim.proof if isinstance(item, Step)]
 

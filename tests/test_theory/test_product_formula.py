@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sympy import Integer
 
-from pdae_sim.analysis.alignment import gram
+from pdae_sim.analysis.identifiability.alignment import gram
 from pdae_sim.simulation.departures import Do, MechanismChange, VarianceIntervention
 from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.laws import Gaussian, Laplace
 from pdae_sim.strategies import latent_models, noise_laws
 from theory import disjoint_mechanisms, product_formula
+from theory.checker import measured, refuted, survived
 from theory.instances import log_densities, structures, worlds
 from theory.record import Case, Survivor
-from theory.trial import measured, refuted, survived
 
 each_world = pytest.mark.parametrize("world", worlds(8), ids=lambda world: f"d{len(world.W)}")
 

@@ -12,10 +12,10 @@ from pdae_sim.analysis.support import pooling_gain
 from pdae_sim.analysis.verdict import judge
 from pdae_sim.strategies import orthogonal_matrices, span_problems
 from theory import support, verdicts
+from theory.checker import measured
 from theory.identifiability import rival_matrix
 from theory.instances import worlds
 from theory.support import pooled_worth
-from theory.trial import measured
 from theory.verdicts import ExactVerdict, exact_verdict
 
 SINGLES = [[0, 0, 0], [1, 0, 0], [0, 1, 0]]

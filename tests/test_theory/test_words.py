@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sympy import Identity, MatrixSymbol, Symbol, ZeroMatrix, symbols
 from sympy.matrices.expressions import Transpose
 
-from theory.words import normal_form, polynomial, rules, written
+from theory.rewriting import normal_form, polynomial, rules, written
 
 n, m = symbols("n m", integer=True, positive=True)
 A, B, C = (MatrixSymbol(name, n, n) for name in "ABC")

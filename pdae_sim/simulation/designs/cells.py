@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, at_least, between, whole
+from pdae_sim._checks import at_least, between, whole
+from pdae_sim.errors import InputError
 
 
 def cell_counts(

@@ -9,7 +9,8 @@ from math import comb
 import numpy as np
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, finite, whole
+from pdae_sim._checks import finite, whole
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.designs.design import FINEST, Design, distinct_rows, with_control
 
 _MOST_ROWS = 1_000_000

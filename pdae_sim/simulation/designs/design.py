@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pdae_sim._checks import InputError, finite
+from pdae_sim._checks import finite
+from pdae_sim.errors import InputError
 from pdae_sim.labels import LabelSpace
 
 FINEST = 10

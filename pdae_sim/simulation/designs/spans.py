@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, whole
+from pdae_sim._checks import whole
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.designs.design import FINEST, Design, distinct_rows, with_control
 
 

@@ -8,7 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from pdae_sim._checks import InputError, at_least
+from pdae_sim._checks import at_least
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.mixings.layer import Layer, fits, hold
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pdae_sim._checks import InputError
+from pdae_sim.errors import InputError
+from pdae_sim.simulation._state import from_state, to_state
 from pdae_sim.simulation.mixings.affine import Affine, Orthonormal
 from pdae_sim.simulation.mixings.coupling import AffineCoupling
 from pdae_sim.simulation.mixings.embeddings import Curved
@@ -17,7 +18,6 @@ from pdae_sim.simulation.mixings.layer import Layer
 from pdae_sim.simulation.mixings.monotone import LinearTanh, SinhArcsinh, SmoothLeaky
 from pdae_sim.simulation.mixings.polynomial import QuadraticShear
 from pdae_sim.simulation.mixings.splines import Spline
-from pdae_sim.simulation.state import from_state, to_state
 
 LAYERS: dict[str, type[Layer]] = {
     "orthonormal": Orthonormal,

@@ -10,7 +10,8 @@ from scipy.optimize import brentq
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from pdae_sim._checks import InputError, at_least, matrix, whole
+from pdae_sim._checks import at_least, matrix, whole
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.mixings.composition import Mixing, jacobian_blocks
 
 _MOST = 1e12  # the greatest condition number sought in a linear layer

@@ -9,7 +9,8 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import ortho_group
 
-from pdae_sim._checks import InputError, at_least, between, choice, whole
+from pdae_sim._checks import at_least, between, choice, whole
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.mixings.affine import Orthonormal, orthonormal_columns
 from pdae_sim.simulation.mixings.coupling import AffineCoupling
 from pdae_sim.simulation.mixings.embeddings import Curved

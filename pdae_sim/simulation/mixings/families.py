@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pdae_sim._checks import InputError, choice, near_misses, whole
+from pdae_sim._checks import choice, near_misses, whole
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.mixings.affine import Orthonormal, orthonormal_columns, stretched
 from pdae_sim.simulation.mixings.composition import Mixing
 from pdae_sim.simulation.mixings.difficulty import Dials, Targets

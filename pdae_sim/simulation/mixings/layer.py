@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from pdae_sim._checks import InputError, finite
+from pdae_sim._checks import finite
+from pdae_sim.errors import InputError
 
 
 class Layer(ABC):

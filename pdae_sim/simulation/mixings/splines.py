@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pdae_sim._checks import InputError
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.mixings.layer import Elementwise, fits, hold
 
 

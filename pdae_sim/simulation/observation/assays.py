@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from pdae_sim._checks import InputError, at_least, between
+from pdae_sim._checks import at_least, between
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.observation.features import guarded_exp, per_feature, same_width, standardised
 
 _Streams = Mapping[str, np.random.Generator]

@@ -8,11 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from pdae_sim._checks import InputError
+from pdae_sim.errors import InputError
+from pdae_sim.simulation._state import from_state, to_state
 from pdae_sim.simulation.observation.assays import LogNormal, NegativeBinomial
 from pdae_sim.simulation.observation.noise import Dropout, GaussianNoise, Heteroscedastic, Noiseless, SignalDropout
 from pdae_sim.simulation.observation.transforms import CentredLogRatio, Log1p, LogNormalise
-from pdae_sim.simulation.state import from_state, to_state
 
 
 class Observation(Protocol):

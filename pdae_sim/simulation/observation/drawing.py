@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from pdae_sim import _random
-from pdae_sim._checks import InputError, at_least, choice, fitting, matrix, naming
+from pdae_sim._checks import at_least, choice, fitting, matrix, naming
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.observation.assays import LogNormal, NegativeBinomial
 from pdae_sim.simulation.observation.chain import Chain, Observation
 from pdae_sim.simulation.observation.features import guarded_exp

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pdae_sim._checks import InputError, finite
+from pdae_sim._checks import finite
+from pdae_sim.errors import InputError
 
 LARGEST_EXPONENT = 700.0
 """exp of at most this much in magnitude is a normal float64, with room for a factor of 10⁴."""

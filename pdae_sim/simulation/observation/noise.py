@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import expit
 
-from pdae_sim._checks import InputError, at_least, between, matrix
+from pdae_sim._checks import at_least, between, matrix
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.observation.features import per_feature, same_width, standardised
 
 _Streams = Mapping[str, np.random.Generator]

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from pdae_sim._checks import InputError, between
+from pdae_sim._checks import between
+from pdae_sim.errors import InputError
 
 _Streams = Mapping[str, np.random.Generator]
 

@@ -1,0 +1,122 @@
+"""Files written whole or not at all: each is made beside its place under a name of its own, then renamed."""
+
+from __future__ import annotations
+
+import glob
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pdae_sim.errors import InputError
+
+LEFT_SECONDS = 3600.0
+"""Age at which what a killed process left half-written is removed."""
+
+
+@contextmanager
+def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed to it when the block ends well and removed when it does not.
+
+    An interrupt (SIGINT, SIGTERM) inside the block is heeded when the block ends: libraries that write files run
+    callbacks in which Python would drop it. What a killed process left of `path` is removed by a write an hour later.
+
+    Raises:
+        InputError: If `path` exists and `force` is false, or its folder is missing or not writable.
+    """
+    check_target(path, force=force)
+    sweep(path.parent, f".{glob.escape(path.name)}.*{path.suffix}")
+    with replacing(path, suffix=path.suffix) as temporary, _interrupts_at_the_end():
+        mode = _begin(temporary, path)
+        yield temporary
+        temporary.chmod(mode)  # some libraries put a file of their own there, which nobody else may read
+
+
+@contextmanager
+def replacing(path: Path, *, suffix: str = "") -> Iterator[Path]:
+    """As `whole_file`, at the cost of a rename: over whatever is there, and without a look at the folder."""
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}{suffix}"
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def sweep(directory: Path, pattern: str) -> None:
+    """Remove what killed processes left half-written in a folder under names like `pattern`, an hour ago or before."""
+    for left in directory.glob(pattern):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > LEFT_SECONDS:
+                left.unlink()
+
+
+def check_target(path: Path, *, force: bool, suffix: str | None = None) -> None:
+    """Raise an InputError if `path` cannot be written: it exists, its folder does not, or its suffix is another."""
+    if suffix is not None and path.suffix != suffix:
+        raise InputError(f"{path}: a dataset file must end in {suffix}")
+    refuse_existing(path, force=force)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; choose another name")
+    if not path.parent.is_dir():
+        raise _unwritable(path, "No such file or directory")
+
+
+def refuse_existing(path: Path, *, force: bool) -> None:
+    """Raise an InputError if `path` exists and `force` is false."""
+    if path.exists() and not force:
+        raise InputError(f"{path}: already exists; choose another name or pass --force (force=True) to overwrite")
+
+
+def write_text(path: Path, text: str, *, force: bool = False) -> None:
+    """Write a text file, whole or not at all."""
+    with whole_file(path, force=force) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_table(path: Path, rows: Sequence[dict], *, force: bool = False) -> None:
+    """Write rows as Parquet, whole or not at all."""
+    import pandas as pd
+
+    with whole_file(path, force=force) as temporary:
+        pd.DataFrame(list(rows)).to_parquet(temporary, index=False)
+
+
+def _begin(temporary: Path, path: Path) -> int:
+    """An empty file for `path` that nobody else has; gives its mode, which is as the umask says."""
+    try:
+        with open(temporary, "xb") as file:
+            return os.fstat(file.fileno()).st_mode
+    except OSError as error:
+        raise _unwritable(path, error.strerror) from None
+
+
+def _unwritable(path: Path, reason: str | None) -> InputError:
+    return InputError(f"{path}: cannot write in folder {path.parent} ({reason}); make it or choose another")
+
+
+@contextmanager
+def _interrupts_at_the_end() -> Iterator[None]:
+    """Hold SIGINT and SIGTERM back until the block ends; elsewhere than in the main thread, do nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, lambda received, _: caught.append(received))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    if signal.SIGINT in caught:
+        raise KeyboardInterrupt
+    if caught:
+        raise SystemExit(128 + caught[0])

@@ -1,0 +1,343 @@
+"""Do effects add? A test of the product formula where a combination and its parts were both measured.
+
+If labels are linearly dependent, Δ_t = Σ_e α_e Δ_e, then claim 2.7 says of the *observed* laws, with w_t = 1,
+w_e = −α_e, w_0 = −(1 − Σ α_e),
+
+    Σ_e w_e log p_e(x) = const:   for a double, p_AB(x) p_0(x) / (p_A(x) p_B(x)) does not depend on x.
+
+Pool the cells and let π_e(x) be the chance that a cell at x is of environment e. The formula says that the generalised
+odds ratio Σ_e w_e log π_e(x) is constant, which is to say: no interaction with x beyond those of each environment. Its
+efficient score at a cell x of environment e is
+
+    R = v(x) w_e / π_e(x),   v(x) = 1 / Σ_e w_e² / π_e(x) = Var(R | x),   |R| ≤ 1 / |w_e|,
+
+with E[R | x] = 0 for all x under the formula. No decoder, no latents, and no exploding weights: where one environment
+has no cells near x, v(x) is nearly zero and such x say nothing.
+
+The π_e are fitted *under the formula* by a classifier on other cells than those it is applied to (cross-fitting). With
+log-ratio errors δ_e, Σ_e w_e π_e / π̂_e is of second order in δ: for a double (1 − e^{δ_A})(1 − e^{δ_B}), the product of
+two errors. R is orthogonal to what the classifier gets slightly wrong, and that is what keeps the test calibrated.
+
+What a pass does not say: the formula also holds where A and B change *different* mechanisms in whatever way, since
+their factors p(z_j | causes) multiply. It vouches for the prediction of combinations, not for shifts or Gaussian noise.
+
+What did not serve, tried or reasoned: strata of x with a test for equal odds ratios (the formula does not survive
+coarsening x); the first-order score 1[e = t] − π_t(x) with the same sign flips (no rejection at 10 % in 60 honest
+worlds: the fit has eaten its variance); coefficients of least norm over all conditions (they bring in environments
+that overlap with nothing: 0 effective cells where the singles alone leave 240).
+
+References:
+    Claim 2.7(b); Chernozhukov et al. (2018), Double/debiased machine learning, Econometrics J. 21; Muandet et al.
+    (2020), Kernel conditional moment test via maximum moment restriction. The score is that of a conditional odds
+    ratio, as in Tchetgen Tchetgen, Robins & Rotnitzky (2010), On doubly robust estimation in a semiparametric odds
+    ratio model, Biometrika 97.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import log_softmax, logsumexp, softmax
+
+from pdae_sim._checks import whole
+from pdae_sim._random import child, seed_sequence, stream
+from pdae_sim.analysis._constrained_logistic import FittedOdds, cross_fitted, median_distance, standardised
+from pdae_sim.analysis._permutation import aggregated, upper_p_value
+from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, corrected
+from pdae_sim.analysis.hypothesis_tests.two_sample import QUANTILES
+from pdae_sim.analysis.span import check_span
+from pdae_sim.data import PerturbationData
+from pdae_sim.errors import InputError
+
+MIN_EFFECTIVE_CELLS = 100.0
+"""Below this the environments overlap too little to tell, whatever p says, and `AdditivityTest.in_words` says so."""
+
+_FREQUENCIES = 50
+_SCALES = (0.5, 1.0, 2.0)  # kernel widths in units of the median distance
+_BINS = 5
+_MEDIAN_ROWS = 500
+
+
+@dataclass(frozen=True, eq=False)
+class AdditivityTest:
+    """Evidence for or against the product formula at one linear dependence.
+
+    Args:
+        target: The condition on the left, for instance ``A+B``.
+        conditions: Those of non-zero weight, the target last.
+        weights: (E,) w, adding to zero: Σ_e w_e log p_e(x) = const is what is tested.
+        statistic: The greatest rank, over kernels, of ‖Σ_i R_i φ(x_i)‖² among its sign-flipped copies, as a share.
+        p_value: (1 + #{copies at least as extreme}) / (n_multipliers + 1).
+        n_multipliers: Sign-flipped copies.
+        null_quantiles: Quantile of the statistic over the copies, by level.
+        counts: (E,) cells.
+        effective_cells: (Σ |w_e|)² Σ_i v(x_i): cells of environments that coincide and would tell as much.
+        cross_entropy: Of the fitted π on cells it has not seen, in nats.
+        prior_entropy: The same for a classifier that knows the counts alone.
+        penalty: Ridge penalty that was best on unseen cells.
+        slopes: (d_X,) change of Σ_e w_e log p_e per standard deviation of a column of x: one Newton step from zero.
+        slope_errors: (d_X,) their standard errors, one column at a time.
+        feature: The column with the largest |slope| / error.
+        edges: Inner edges of the bins of that column, its quantiles in the pooled cells.
+        observed_counts: (n_bins, E) cells in each bin.
+        expected_counts: (n_bins, E) the same under the formula: Σ π_e over all cells in the bin.
+    """
+
+    target: str
+    conditions: tuple[str, ...]
+    weights: np.ndarray
+    statistic: float
+    p_value: float
+    n_multipliers: int
+    null_quantiles: dict[float, float]
+    counts: np.ndarray
+    effective_cells: float
+    cross_entropy: float
+    prior_entropy: float
+    penalty: float
+    slopes: np.ndarray
+    slope_errors: np.ndarray
+    feature: str
+    edges: np.ndarray
+    observed_counts: np.ndarray
+    expected_counts: np.ndarray
+
+    def in_words(self, level: float = 0.05) -> str:
+        """What the test says, and what it does not say."""
+        formula = f"{self.target} against {_product(self.weights[:-1], self.conditions[:-1])}"
+        found = f"{formula}: p = {self.p_value:.3g}, {self.effective_cells:.0f} effective of {self.counts.sum()} cells"
+        if self.effective_cells < MIN_EFFECTIVE_CELLS:
+            return f"{found}; too little overlap to tell"
+        if self.p_value <= level:
+            j = int(np.argmax(np.abs(self.slopes / self.slope_errors)))
+            return (
+                f"{found}; the product formula fails, most along {self.feature} (log ratio {self.slopes[j]:+.2f} ± "
+                f"{self.slope_errors[j]:.2f} per standard deviation): effects do not add, or change more than means, "
+                "or noise or a batch effect hides the latents"
+            )
+        return f"{found}; no departure from the product formula was found"
+
+
+def additivity_test(
+    data: PerturbationData,
+    target: str,
+    *,
+    coefficients: Mapping[str, float] | None = None,
+    n_multipliers: int = 999,
+    n_folds: int = 3,
+    rng: object = None,
+) -> AdditivityTest:
+    """Test the product formula at one measured combination.
+
+    Args:
+        data: Cells of the target and of conditions whose shifts combine to its shift, held-out or not.
+        target: A measured condition.
+        coefficients: α by condition, the reference not needed; absent, over independent others with
+            the fewest parts: a double from its singles.
+        n_multipliers: Sign-flipped copies for the p-value.
+        n_folds: Folds of cross-fitting, ≥ 2.
+        rng: Whatever `numpy.random.default_rng` takes.
+
+    Raises:
+        InputError: If `target` is not measured or is the reference, its shift is no combination of the others', or an
+            environment involved has fewer cells than folds or 10.
+
+    References:
+        Claim 2.7(b). The sign flips are a wild bootstrap: calibrated for large samples, not exactly. With 150 cells a
+        condition 1.2, 5.9 and 11.4 % of 5,000 additive worlds were rejected at 1, 5 and 10 %.
+
+    Example:
+        >>> import numpy as np
+        >>> means = {"ctrl": 0.0, "A": 1.0, "B": -1.0, "A+B": 1.5}  # 0 if effects added
+        >>> x = np.concatenate([np.random.default_rng(0).normal(m, 1.0, (200, 1)) for m in means.values()])
+        >>> data = PerturbationData.from_arrays(x, np.repeat(list(means), 200))
+        >>> additivity_test(data, "A+B", rng=0).p_value == 0.001
+        True
+    """
+    whole("n_multipliers", n_multipliers, at_least=19)
+    environments, w = _relation(data, target, coefficients)
+    part = data.select(environments)
+    _enough_cells(part, whole("n_folds", n_folds, at_least=2))
+    root = seed_sequence(rng)
+    z, weights = standardised(part.x.astype(np.float64)), np.array(w)
+    odds = cross_fitted(z, part.environment, weights, n_folds=n_folds, root=root)
+    R, v = _scores(odds.eta, part.environment, weights)
+    values = _statistics(z, odds.eta, R, v, n_multipliers, root)
+    return _record(part, target, weights, odds, (R, v, z), values)
+
+
+def additivity_tests(data: PerturbationData, *, rng: object = None, **settings: object) -> CorrectedTests:
+    """The test at every independent linear dependence among the measured labels, with corrections.
+
+    Conditions are taken with the fewest parts first; each that the independent ones before it span is tested against
+    those, so that a double is tested against its singles.
+
+    Raises:
+        InputError: If the measured labels are linearly independent, so that nothing can be tested.
+    """
+    relations = dependences(data)
+    if not relations:
+        raise InputError("data must hold a condition that others combine to; measure a combination and its parts")
+    root = seed_sequence(rng)
+    tests = {
+        target: additivity_test(data, target, coefficients=alpha, rng=child(root, "additivity", target), **settings)
+        for target, alpha in relations.items()
+    }
+    return corrected({target: test.p_value for target, test in tests.items()}, tests=tests)
+
+
+def dependences(data: PerturbationData) -> dict[str, dict[str, float]]:
+    """α by condition for every measured condition that independent ones with fewer parts span; see claim 2.7(b)."""
+    return _walked(data, _by_parts(data))
+
+
+def _by_parts(data: PerturbationData) -> list[int]:
+    """Environments with the fewest parts, then the smallest doses, first; without the reference."""
+    shifts = data.labels - data.labels[data.reference]
+    order = sorted(range(len(shifts)), key=lambda e: (np.count_nonzero(shifts[e]), np.abs(shifts[e]).sum(), e))
+    return [e for e in order if e != data.reference]
+
+
+def _walked(data: PerturbationData, order: Sequence[int]) -> dict[str, dict[str, float]]:
+    """Each environment in turn: in the span of the independent ones before it, or independent itself."""
+    found, before = {}, [data.reference]
+    for e in order:
+        certificate = check_span(data.labels[before], data.labels[[e]], data.labels[data.reference])[0]
+        if not certificate.identified:
+            before.append(e)
+            continue
+        alpha = {data.conditions[b]: float(a) for b, a in zip(before, certificate.coefficients, strict=True)}
+        found[data.conditions[e]] = {name: a for name, a in alpha.items() if abs(a) > 1e-12}
+    return found
+
+
+def _relation(data: PerturbationData, target: str, coefficients: Mapping | None) -> tuple[list[int], list[float]]:
+    """Environments of non-zero weight, the target last, and their weights."""
+    t, reference = _position(data, target), data.reference
+    if t == reference:
+        raise InputError(f"target must be a combination; received the reference {target!r}")
+    alpha = _checked(data, t, _spanned(data, t) if coefficients is None else coefficients)
+    weights = {e: -a for e, a in alpha.items() if e != reference and abs(a) > 1e-12}
+    rest = -1.0 - sum(weights.values())
+    if abs(rest) > 1e-12:
+        weights[reference] = rest
+    order = sorted(weights)
+    return [*order, t], [*(weights[e] for e in order), 1.0]
+
+
+def _spanned(data: PerturbationData, t: int) -> dict[str, float]:
+    target = data.conditions[t]
+    found = _walked(data, [*(e for e in _by_parts(data) if e != t), t])
+    if target not in found:
+        raise InputError(f"target {target!r} must be a combination of other measured conditions; it is not")
+    return found[target]
+
+
+def _checked(data: PerturbationData, t: int, coefficients: Mapping[str, float]) -> dict[int, float]:
+    alpha = {_position(data, name): float(a) for name, a in coefficients.items()}
+    origin = data.labels[data.reference]
+    reached = sum(a * (data.labels[e] - origin) for e, a in alpha.items())
+    wanted = data.labels[t] - origin
+    if t in alpha or not np.allclose(reached, wanted, rtol=0, atol=1e-9 * np.abs(data.labels).max()):
+        raise InputError(
+            f"coefficients must combine other conditions' shifts to that of {data.conditions[t]!r}, "
+            f"{wanted.tolist()}; they reach {np.asarray(reached).tolist()}"
+        )
+    return alpha
+
+
+def _position(data: PerturbationData, condition: str) -> int:
+    label = data.space.label(condition)
+    found = np.flatnonzero((data.labels == label).all(1))
+    if not found.size:
+        raise InputError(f"condition {condition!r} must be measured; known: {', '.join(data.conditions)}")
+    return int(found[0])
+
+
+def _enough_cells(part: PerturbationData, n_folds: int) -> None:
+    least = int(np.argmin(part.counts))
+    if part.counts[least] < max(n_folds, 10):
+        needed = max(n_folds, 10)
+        raise InputError(f"{part.conditions[least]!r} must have at least {needed} cells; it has {part.counts[least]}")
+
+
+def _scores(eta: np.ndarray, environment: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """R (n,) and v (n,); in logarithms, where one π is tiny."""
+    log_pi = log_softmax(eta, axis=1)
+    log_v = -logsumexp(2 * np.log(np.abs(w)) - log_pi, axis=1)
+    return w[environment] * np.exp(log_v - log_pi[np.arange(len(eta)), environment]), np.exp(log_v)
+
+
+def _statistics(z, eta, R, v, n_multipliers: int, root: np.random.SeedSequence) -> np.ndarray:
+    """(n_multipliers + 1,) statistics, the observed first, then with the signs of the R flipped at random.
+
+    The flips are centred with weights v, which makes them orthogonal to the constant of the formula.
+    """
+    signs = stream(root, "signs").choice([-1.0, 1.0], (len(R), n_multipliers + 1))
+    signs[:, 0] = 1.0
+    H = R[:, None] * signs
+    H -= v[:, None] * (H.sum(0) / v.sum())
+    views = {"x": z, "log ratios": standardised(eta[:, 1:-1])}
+    return aggregated(np.stack([form for name, u in views.items() for form in _forms(u, H, stream(root, name))]))
+
+
+def _forms(u: np.ndarray, H: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """hᵀ K h by column h, for Gaussian kernels of several widths in random Fourier features."""
+    width = median_distance(u[rng.permutation(len(u))[:_MEDIAN_ROWS]])
+    for scale in _SCALES:
+        phase = u @ (rng.normal(size=(u.shape[1], _FREQUENCIES)) / (scale * width))
+        yield ((np.hstack([np.cos(phase), np.sin(phase)]).T @ H) ** 2).sum(0) / _FREQUENCIES
+
+
+def _record(part, target: str, w, odds: FittedOdds, scores: tuple, values: np.ndarray) -> AdditivityTest:
+    R, v, z = scores
+    slopes, errors = _slopes(z, R, v)
+    column = int(np.argmax(np.abs(slopes / errors)))
+    share = part.counts / part.counts.sum()
+    edges, observed, expected = _binned(part.x[:, column], odds.eta, part.environment)
+    return AdditivityTest(
+        target=target,
+        conditions=part.conditions,
+        weights=w,
+        statistic=float(values[0]),
+        p_value=upper_p_value(values),
+        n_multipliers=len(values) - 1,
+        null_quantiles={q: float(np.quantile(values[1:], q)) for q in QUANTILES},
+        counts=part.counts,
+        effective_cells=float(np.abs(w).sum() ** 2 * v.sum()),
+        cross_entropy=odds.cross_entropy,
+        prior_entropy=-float(share @ np.log(share)),
+        penalty=odds.penalty,
+        slopes=slopes,
+        slope_errors=errors,
+        feature=part.features[column],
+        edges=edges,
+        observed_counts=observed,
+        expected_counts=expected,
+    )
+
+
+def _slopes(z: np.ndarray, R: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Σ R φ / Σ v φ² with φ a column less its v-weighted mean, and the standard error, (d,) each."""
+    phi = z - v @ z / v.sum()
+    information = np.maximum(v @ phi**2, np.finfo(float).tiny)
+    return R @ phi / information, np.maximum(np.sqrt(R**2 @ phi**2) / information, np.finfo(float).tiny)
+
+
+def _binned(column: np.ndarray, eta: np.ndarray, environment: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Edges of equally filled bins, and cells in each by environment: observed, and expected under the formula."""
+    edges = np.quantile(column, np.arange(1, _BINS) / _BINS)
+    member = np.eye(_BINS)[np.searchsorted(edges, column, side="right")]
+    return edges, (member.T @ np.eye(eta.shape[1])[environment]).astype(int), member.T @ softmax(eta, axis=1)
+
+
+def _product(weights: Sequence[float], names: Sequence[str]) -> str:
+    """The right-hand side in words: ``A · B / ctrl``, powers as ``A^2``."""
+    terms = [
+        (f"{name}^{abs(w):.4g}" if abs(abs(w) - 1) > 1e-12 else name, w < 0)
+        for w, name in zip(weights, names, strict=True)
+    ]
+    above, below = (" · ".join(term for term, top in terms if top == side) for side in (True, False))
+    return (above or "1") + (f" / ({below})" if " · " in below else f" / {below}" if below else "")

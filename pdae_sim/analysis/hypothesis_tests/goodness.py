@@ -1,0 +1,296 @@
+"""Does a fitted model generate the cells it is said to? Four parts, each with a test and with a worth in cells.
+
+    transport   cells of the *other* environments moved to h, against cells of h: the whole model, one test by h.
+                From an environment to itself the shift would cancel, and any Ŵ pass.
+    shifts      base latents g(x) − Ŵ l have one law in every environment: Ŵ, and that effects add.
+    base        that law is N(0, I), read off the reference, where l = 0 and Ŵ has no say: d_Z, and that latents are
+                identified better than up to an affine map.
+    decoder     f̂(g(x)) of half of the cells of h against the other half: the decoder, by h.
+
+Where shifts and decoder hold so does transport, in law: f̂(g(x_e) + Ŵ(l_h − l_e)) has the law of f̂(g(x_h)). The parts
+say which link is broken; `transport` says what it costs.
+
+All cells must be new to the model. Then every p-value is exact for the model as it is. No fitted model is exactly
+right: with cells enough each of them is told apart from the truth, so that beside each test stand its worth, the number
+of measured cells that would do as well, and a test for being worth more than a stated number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdae_sim._checks import at_least, between, choice, naming
+from pdae_sim._random import child, seed_sequence, stream
+from pdae_sim.analysis.hypothesis_tests.latent_law import common_law_test, normal_law_test
+from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, corrected
+from pdae_sim.analysis.hypothesis_tests.two_sample import EquivalenceTest, energy_test, equivalence_test
+from pdae_sim.analysis.prediction_error import Worth, energy_estimate, worth
+from pdae_sim.errors import InputError
+
+ALL = "all conditions"
+"""The name of a test that is of all environments at once."""
+
+TRANSPORT, SHIFTS, BASE, DECODER = PARTS = ("transport", "shifts", "base", "decoder")
+
+FAULTS = {
+    TRANSPORT: "cells transported from other conditions differ from cells measured",
+    SHIFTS: "base latents differ between conditions: Ŵ is wrong, effects do not add, or g misses the latents",
+    BASE: "base latents are not N(0, I): the number of latents is wrong, or latents are known up to an affine map only",
+    DECODER: "cells encoded and decoded differ from cells: the decoder is trained too little, or latents are too few",
+}
+"""What a rejection of each part says."""
+
+MIN_CELLS = 8
+"""Of every environment: halves of four are the smallest samples that can be judged."""
+
+
+@dataclass(frozen=True, eq=False)
+class FitSamples:
+    """What a model makes of cells it has not seen; rows that are compared come from disjoint cells.
+
+    Args:
+        transported: By condition h: cells (n, d_X) of other conditions moved to h.
+        observed: By condition h: cells (m, d_X) of h.
+        base: By condition: base latents g(x) − Ŵ l (n, d_Z).
+        reference: g(x) (n, d_Z) of cells with label zero, under the name of that condition; where there are none,
+            base latents of all conditions under `ALL`.
+        decoded: By condition: f̂(g(x)) (n, d_X) of half of its cells.
+        kept: By condition: the other half (m, d_X).
+    """
+
+    transported: Mapping[str, np.ndarray]
+    observed: Mapping[str, np.ndarray]
+    base: Mapping[str, np.ndarray]
+    reference: Mapping[str, np.ndarray]
+    decoded: Mapping[str, np.ndarray]
+    kept: Mapping[str, np.ndarray]
+
+    def __post_init__(self) -> None:
+        names, parts = set(self.base), (self.transported, self.observed, self.decoded, self.kept)
+        if len(names) < 2 or any(set(part) != names for part in parts):
+            raise InputError("transported, observed, base, decoded and kept need the same two or more conditions")
+        if len(self.reference) != 1:
+            raise InputError(f"reference must hold one sample; received {len(self.reference)}")
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One part of a goodness of fit.
+
+    Args:
+        name: One of `PARTS`.
+        tests: p-values by condition, or under `ALL`, corrected over them.
+        worth: n_eff by condition, or under `ALL`.
+        equivalence: Test of H0 "worth no more than the stated cells", likewise.
+    """
+
+    name: str
+    tests: CorrectedTests
+    worth: dict[str, Worth]
+    equivalence: dict[str, EquivalenceTest]
+
+    @property
+    def p_value(self) -> float:
+        """Of the part as a whole: the least of Holm's p-values."""
+        return min(self.tests.holm.values())
+
+    @property
+    def least(self) -> str:
+        """The condition where the model is worth least."""
+        return min(self.worth, key=lambda name: (self.worth[name].value, self.worth[name].low))
+
+    @property
+    def equivalence_p_value(self) -> float:
+        """Small where the model is worth more than the stated cells in every condition (intersection–union)."""
+        return max(test.p_value for test in self.equivalence.values())
+
+
+@dataclass(frozen=True, eq=False)
+class GoodnessOfFit:
+    """How well a model's cells match cells it has not seen, part by part.
+
+    Args:
+        parts: By name, in the order of `PARTS`.
+        holm: p-values of the parts, corrected for their number.
+        cells: What equivalence asks: worth more than so many cells.
+        base_mean: (d_Z,) mean of the base latents of the reference.
+        base_variances: (d_Z,) eigenvalues of their covariance, ascending; all one under the model.
+    """
+
+    parts: dict[str, Part]
+    holm: dict[str, float]
+    cells: float
+    base_mean: np.ndarray
+    base_variances: np.ndarray
+
+    def faults(self, level: float = 0.05) -> tuple[str, ...]:
+        """The parts told apart from the truth; a right model has any with at most the probability `level`."""
+        between("level", level, 0.0, 1.0)
+        return tuple(name for name, p_value in self.holm.items() if p_value <= level)
+
+    def threshold(self, name: str, level: float = 0.05) -> float:
+        """Where Holm's method stops in a part: the p-values at or below are rejected, if the part is at fault.
+
+        The k-th smallest of the parts has to reach level / (parts − k + 1), and within it conditions step alike.
+        """
+        part, faults = self.parts[choice("name", name, PARTS)], self.faults(level)
+        before = sum(self.parts[other].p_value < part.p_value for other in faults)
+        share, E = level / (len(self.parts) - before), len(part.tests.holm)
+        passed = sum(p_value <= share for p_value in part.tests.holm.values())
+        return share / (E - min(passed, E - 1))
+
+    def is_worth_it(self, level: float = 0.05) -> bool:
+        """Whether transported cells are worth more than the stated number in every condition."""
+        return self.parts[TRANSPORT].equivalence_p_value <= level
+
+    def in_words(self, level: float = 0.05) -> str:
+        """Whether the model was told apart from the truth, by which part, and what it is worth all the same."""
+        return f"{self._found(level)}; {self._value(level)}"
+
+    def to_json(self) -> dict:
+        """The record as plain values."""
+        return {
+            "faults": list(self.faults()),
+            "in_words": self.in_words(),
+            "cells": self.cells,
+            "base_mean": self.base_mean.tolist(),
+            "base_variances": self.base_variances.tolist(),
+            "rows": [row for part in self.parts.values() for row in self._rows(part)],
+        }
+
+    def _rows(self, part: Part) -> list[dict]:
+        """A row for every comparison; where one test is of all conditions its p-value stands in a row of its own."""
+        conditions = dict.fromkeys([*part.tests.p_values, *part.worth])
+        return [_row(part, condition, self.holm[part.name]) for condition in conditions]
+
+    def _found(self, level: float) -> str:
+        faults = self.faults(level)
+        if not faults:
+            return f"not told apart from the truth (p = {min(self.holm.values()):.2g} over all parts)"
+        if faults == (TRANSPORT,):
+            return f"told apart from the truth: {self._fault(TRANSPORT)}, though no part on its own does it"
+        inner = [name for name in faults if name != TRANSPORT]
+        return "told apart from the truth: " + "; ".join(self._fault(name) for name in inner)
+
+    def _fault(self, name: str) -> str:
+        part = self.parts[name]
+        evidence = f"p = {self.holm[name]:.2g}"
+        if name == BASE:
+            low, high = self.base_variances[[0, -1]]
+            evidence += f"; variances {low:.2g} to {high:.2g}, mean {np.linalg.norm(self.base_mean):.2g} from zero"
+        elif part.least != ALL:
+            evidence += f"; most at {part.least}"
+        return f"{FAULTS[name]} ({evidence})"
+
+    def _value(self, level: float) -> str:
+        part = self.parts[TRANSPORT]
+        worst = f"transported cells are {part.worth[part.least].in_words()} at {part.least}, the least of all"
+        enough = "" if self.is_worth_it(level) else "not shown to be "
+        return f"{worst}, and {enough}worth more than {self.cells:g} everywhere"
+
+
+def goodness_of_fit(
+    samples: FitSamples, *, cells: float = 100, n_resamples: int = 999, rng: object = None
+) -> GoodnessOfFit:
+    """Judge a model by its transported, encoded and decoded cells.
+
+    Args:
+        samples: What the model makes of cells it has not seen.
+        cells: The worth that equivalence asks for: its margin is the energy distance E‖Y − Y'‖ / cells.
+        n_resamples: Relabellings and redraws of each test, at least; tests by condition use 400 per condition or more.
+            A part of E tests with n redraws cannot be at fault at a level below 4 E / (n + 1).
+        rng: Whatever `numpy.random.default_rng` takes.
+
+    Raises:
+        InputError: If conditions differ, shapes disagree or samples share cells, with the condition in front.
+
+    References:
+        Claims 2.1 and 2.3 for what must hold; Holm (1979) over conditions and again over parts.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).normal(size=(2, 5, 200, 1))
+        >>> by_part = [dict(zip(("ctrl", "A"), part)) for part in x.swapaxes(0, 1)]
+        >>> samples = FitSamples(*by_part[:3], {"ctrl": x[0, 2]}, *by_part[3:])
+        >>> goodness_of_fit(samples, rng=0).faults()
+        ()
+    """
+    at_least("cells", cells, 1.0)
+    root, settings = seed_sequence(rng), _Settings(cells, max(n_resamples, 400 * len(samples.base)))
+    parts = (
+        _by_condition(TRANSPORT, samples.transported, samples.observed, settings, child(root, TRANSPORT)),
+        _shifts(samples.base, cells, n_resamples, child(root, SHIFTS)),
+        _base(samples.reference, cells, n_resamples, child(root, BASE)),
+        _by_condition(DECODER, samples.decoded, samples.kept, settings, child(root, DECODER)),
+    )
+    (reference,) = samples.reference.values()
+    variances = np.linalg.eigvalsh(np.atleast_2d(np.cov(reference.T)))
+    holm = corrected({part.name: part.p_value for part in parts}).holm
+    return GoodnessOfFit({part.name: part for part in parts}, holm, cells, reference.mean(0), variances)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    cells: float
+    n_permutations: int
+
+
+def _by_condition(name, made: Mapping, measured: Mapping, settings: _Settings, root) -> Part:
+    """A two-sample test, a worth and an equivalence test for every condition."""
+    tests, values, matches = {}, {}, {}
+    for h in measured:
+        with naming(f"{name}, {h}"):
+            tests[h] = energy_test(
+                made[h], measured[h], n_permutations=settings.n_permutations, rng=child(root, "environment", h)
+            )
+            values[h], matches[h] = _practical(made[h], measured[h], settings.cells)
+    return Part(name, corrected({h: t.p_value for h, t in tests.items()}, tests=tests), values, matches)
+
+
+def _shifts(base: Mapping[str, np.ndarray], cells: float, n_resamples: int, root) -> Part:
+    """One test of all conditions; worth and equivalence of each against the others."""
+    test = common_law_test(base, n_permutations=n_resamples, rng=root)
+    found = {}
+    for h in base:
+        with naming(f"{SHIFTS}, {h}"):
+            found[h] = _practical(_pooled({e: z for e, z in base.items() if e != h}), base[h], cells)
+    values, matches = ({h: pair[i] for h, pair in found.items()} for i in (0, 1))
+    return Part(SHIFTS, corrected({ALL: test.p_value}), values, matches)
+
+
+def _base(reference: Mapping[str, np.ndarray], cells: float, n_resamples: int, root) -> Part:
+    """Base latents against N(0, I): in closed form for the test, by draws of it for the worth."""
+    ((name, z),) = reference.items()
+    test = normal_law_test(z, n_resamples=n_resamples, rng=root)
+    with naming(f"{BASE}, {name}"):
+        value, match = _practical(z, stream(root, "worth").standard_normal(z.shape), cells)
+    return Part(BASE, corrected({name: test.p_value}), {name: value}, {name: match})
+
+
+def _practical(made: np.ndarray, measured: np.ndarray, cells: float) -> tuple[Worth, EquivalenceTest]:
+    estimate = energy_estimate(made, measured)
+    if not estimate.spread > 0:
+        raise InputError("latents or cells must vary to be worth something; the encoder or the decoder has collapsed")
+    return worth(estimate), equivalence_test(made, measured, estimate.spread / cells)
+
+
+def _pooled(base: Mapping[str, np.ndarray]) -> np.ndarray:
+    return np.vstack(list(base.values()))
+
+
+def _row(part: Part, condition: str, holm_of_part: float) -> dict:
+    found, match = part.worth.get(condition), part.equivalence.get(condition)
+    return {
+        "part": part.name,
+        "condition": condition,
+        "p_value": part.tests.p_values.get(condition),
+        "holm": part.tests.holm.get(condition),
+        "holm_of_part": holm_of_part,
+        "n_eff": found and found.value,
+        "n_eff_low": found and found.low,
+        "n_eff_high": found.high if found and found.bounded else None,
+        "equivalence_p_value": match and match.p_value,
+    }

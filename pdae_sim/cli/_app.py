@@ -1,0 +1,63 @@
+"""The commands of `pdae-sim` and their exit statuses."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from pdae_sim.cli._commands import additivity, dataset, demo, design, doctor, evaluate, identify, model, span, twins
+from pdae_sim.errors import InputError, TrainingError
+
+FINE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+_INTERRUPTED = "interrupted; the same command goes on from what was saved, or starts again"
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+for name, command in {
+    "demo": demo.demo,
+    "simulate": dataset.simulate,
+    "worlds": dataset.worlds,
+    "convert": dataset.convert,
+    "fit": model.fit,
+    "predict": model.predict,
+    "span": span.span,
+    "identify": identify.identify,
+    "evaluate": evaluate.evaluate,
+    "additivity": additivity.additivity,
+    "design": design.design,
+    "twins": twins.twins,
+    "doctor": doctor.doctor,
+}.items():
+    app.command(name)(command)
+
+
+@app.callback()
+def _describe() -> None:
+    """Simulate, fit and judge perturbation models with additive latent shifts and unknown nonlinear mixing."""
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status; bad input is one line on stderr and status 2."""
+    try:
+        status = app(args=None if arguments is None else list(arguments), standalone_mode=False, prog_name="pdae-sim")
+        if status == INTERRUPTED:
+            return _complain(_INTERRUPTED, INTERRUPTED)
+        return status if isinstance(status, int) else FINE
+    except (KeyboardInterrupt, typer.Abort):
+        return _complain(_INTERRUPTED, INTERRUPTED)
+    except (InputError, TrainingError) as error:
+        return _complain(str(error), BAD_INPUT)
+    except OSError as error:
+        return _complain(f"{error.filename or 'file'}: {error.strerror or error}", BAD_INPUT)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # not one of typer's usage errors
+            raise
+        return _complain(f"{error.format_message()} Try 'pdae-sim --help'.".removeprefix(" "), BAD_INPUT)
+
+
+def _complain(message: str, status: int) -> int:
+    logging.getLogger(__name__).debug("failed", exc_info=True)
+    sys.stderr.write("error: " + " ".join(message.split()) + "\n")
+    return status

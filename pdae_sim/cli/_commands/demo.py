@@ -1,0 +1,59 @@
+"""`demo`: the main job, from a world to a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pdae_sim import _files as files
+from pdae_sim.cli._commands.evaluate import evaluation_tables
+from pdae_sim.cli._options import Force, Json, Quiet, Seed
+from pdae_sim.cli._output import Output
+from pdae_sim.errors import InputError
+
+FILES = ("data.h5ad", "model", "results.parquet", "report.html")
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="A folder for data, model, results and report.")],
+    steps: Annotated[int | None, typer.Option(min=1, help="Gradient steps of each phase, for a quick look.")] = None,
+    cells: Annotated[int | None, typer.Option(min=64, help="Cells per condition, for a quick look.")] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    force: Force = False,
+) -> None:
+    """The main job: simulate, fit PDAE and baselines, judge, report."""
+    import torch
+
+    from pdae_sim.report.main_job import main_job_page
+    from pdae_sim.report.page import render
+    from pdae_sim.study.main_job import main_job
+
+    output = Output.started(as_json, quiet)
+    prepare(out, force=force)
+    torch.set_num_threads(1)  # the same result whatever the machine's number of cores
+    result = main_job(seed=seed, steps=steps, cells=cells, say=output.say, showing=output.fitting)
+    output.say("writing the report")
+    result.simulation.write(out / "data.h5ad", force=force)
+    result.model.save(out / "model", force=force)
+    files.write_table(out / "results.parquet", result.table(), force=force)
+    files.write_text(out / "report.html", render(main_job_page(result)), force=force)
+    paths = {Path(name).stem: str(out / name) for name in FILES}
+    payload = {**paths, "verdicts": result.verdict_names(), "identification": result.identification.to_json()}
+    found = result.identification
+    headline = f"orthogonal R² {found.alignment.orthogonal_r2:.4f}, relative Gram error {found.gram_error:.3f}"
+    output.result(
+        {**payload, "rows": result.rows}, [*evaluation_tables(result.rows), headline, f"report: {paths['report']}"]
+    )
+
+
+def prepare(out: Path, *, force: bool) -> None:
+    """Make the folder, and refuse to write over what an earlier run left unless told to."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file; --out needs a folder")
+    for name in FILES:
+        files.refuse_existing(out / name, force=force)
+    out.mkdir(parents=True, exist_ok=True)

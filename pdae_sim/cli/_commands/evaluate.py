@@ -1,0 +1,146 @@
+"""`evaluate`: measurements after the fact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+
+from pdae_sim._checks import naming
+from pdae_sim.cli._matching import check_match, check_unseen
+from pdae_sim.cli._options import File, Force, Json, Model, Quiet, Seed
+from pdae_sim.cli._output import Output, table
+from pdae_sim.cli._pictures import Picture, check_picture, draw
+from pdae_sim.data import PerturbationData, Simulation
+from pdae_sim.errors import InputError
+from pdae_sim.estimation.pdae import PDAE
+from pdae_sim.io import _anndata as io
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from pdae_sim.analysis.hypothesis_tests.goodness import GoodnessOfFit
+
+_FRESH = 2000  # cells of each training condition drawn anew from a simulated world
+
+
+def evaluate(
+    model: Model,
+    file: File,
+    baselines: Annotated[bool, typer.Option("--baselines", help="Judge every baseline too.")] = False,
+    goodness: Annotated[
+        bool, typer.Option("--goodness", help="Does the model fit the conditions it has seen?")
+    ] = False,
+    cells: Annotated[
+        Path | None, typer.Option(help="Fresh cells of training conditions, for --goodness; drawn anew if simulated.")
+    ] = None,
+    figure: Picture = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    force: Force = False,
+) -> None:
+    """All metrics at the held-out conditions, beside the noise ceiling; with --goodness, whether the fit holds."""
+    from pdae_sim.study.evaluation import evaluate as measure
+    from pdae_sim.study.evaluation import fitted_estimators
+
+    output = Output.started(as_json, quiet)
+    check_picture(figure, force=force)
+    if cells is not None and not goodness:
+        raise InputError("--cells are for --goodness; give both")
+    fitted, data = PDAE.load(model), PerturbationData.read(file)
+    check_match(fitted, data, model, file)
+    if not data.held_out.any() and not goodness:
+        raise InputError(f"{file}: no condition is held out; mark some as test, or judge the fit with --goodness")
+    check_unseen(fitted, data, model, file)
+    found = _goodness(fitted, data, model, file, cells, seed, output) if goodness else None
+    with naming(file):
+        judged = data.held_out.any()
+        rows = measure(fitted_estimators(fitted, data, baselines=baselines), data, rng=seed) if judged else []
+    draw(figure, partial(_picture, rows, found), force=force)
+    payload = {"rows": rows} | ({"goodness": found.to_json()} if found else {})
+    output.result(payload, [*evaluation_tables(rows), *(goodness_tables(payload["goodness"]) if found else [])])
+
+
+def evaluation_tables(rows: list[dict]) -> list:
+    """One table per condition: estimators by metrics with their intervals, best energy distance first."""
+    metrics = list(dict.fromkeys(row["metric"] for row in rows))
+    tables = []
+    for condition in dict.fromkeys(row["condition"] for row in rows):
+        cells = {(r["estimator"], r["metric"]): r for r in rows if r["condition"] == condition}
+        names = sorted(dict.fromkeys(name for name, _ in cells), key=lambda name: _rank(cells.get((name, metrics[0]))))
+        lines = [(name, *(_with_interval(cells.get((name, metric))) for metric in metrics)) for name in names]
+        tables.append(table(condition, ("estimator", *metrics), lines))
+    return tables
+
+
+def goodness_tables(found: Mapping) -> list:
+    """The goodness of fit by part and condition, and in words."""
+    columns = ("part", "condition", "p", "Holm", "worth in cells", "p: worth less")
+    lines = [
+        (row["part"], row["condition"], row["p_value"], row["holm"], _worth(row), row["equivalence_p_value"])
+        for row in found["rows"]
+    ]
+    return [table(f"goodness of fit, worth against {found['cells']:g} cells", columns, lines), found["in_words"]]
+
+
+def _goodness(
+    fitted: PDAE, data: PerturbationData, model: Path, file: Path, cells: Path | None, seed: int, output: Output
+) -> GoodnessOfFit:
+    """Of the conditions that the model was fitted on, at cells it has not seen."""
+    from pdae_sim.study.goodness import check_fit
+
+    output.say("judging the fit on fresh cells")
+    fresh = _drawn_anew(file, seed) if cells is None else PerturbationData.read(cells)
+    source = cells or file
+    check_match(fitted, fresh, model, source)
+    seen = {tuple(row) for row in fitted.train_labels_}
+    known = np.array([tuple(row) in seen for row in fresh.labels])
+    if not known.any():
+        raise InputError(f"{source}: holds no condition that {model} was fitted on; --goodness judges those")
+    with naming(source):
+        return check_fit(fitted, fresh.select(known), fitted_on=data, rng=seed)
+
+
+def _drawn_anew(file: Path, seed: int) -> PerturbationData:
+    """Fresh cells of the training conditions of a simulated dataset, from its own world."""
+    from pdae_sim._random import child, seed_sequence
+    from pdae_sim.simulation.simulator import Simulator
+
+    if not io.has_truth(file):
+        raise InputError(f"{file}: was not simulated; --goodness needs cells the fit has not seen, give --cells FILE")
+    simulation = Simulation.read(file)
+    root = child(seed_sequence(seed), "goodness")
+    labels = simulation.data.train.labels
+    return Simulator.from_state(simulation.simulator).sample(labels, _FRESH, rng=root).data
+
+
+def _picture(rows: list[dict], found: GoodnessOfFit | None) -> Figure:
+    """The goodness of fit where there is one, else every estimator at every condition."""
+    from pdae_sim.report.goodness import goodness_figure
+    from pdae_sim.report.outcomes import estimator_bars
+
+    return goodness_figure(found) if found else estimator_bars(rows)
+
+
+def _rank(row: Mapping | None) -> tuple:
+    """Where an estimator stands by a metric of which less is better; what failed stands last."""
+    value = row and row["value"]
+    return (value is None, value)
+
+
+def _with_interval(row: Mapping | None) -> str | float | None:
+    """A value above its interval; where nothing bounds it, its lower end alone."""
+    if row is None or row["value"] is None or row["low"] is None:
+        return row and row["value"]
+    if row["high"] is None:
+        return f"≥ {row['low']:.4g}"
+    return f"{row['value']:.4g}\n{row['low']:.3g} to {row['high']:.3g}"
+
+
+def _worth(row: Mapping) -> str | None:
+    return _with_interval({"value": row["n_eff"], "low": row["n_eff_low"], "high": row["n_eff_high"]})

@@ -1,0 +1,187 @@
+"""`span`: verdicts before the fact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+
+from pdae_sim._checks import naming
+from pdae_sim.analysis.span import SpanCertificate, check_span
+from pdae_sim.analysis.support import pooling_gain
+from pdae_sim.analysis.verdict import Verdict, judge
+from pdae_sim.cli._certificates import evidence
+from pdae_sim.cli._options import File, Force, Json, Quiet, Seed
+from pdae_sim.cli._output import Output
+from pdae_sim.cli._pictures import Picture, check_picture, draw
+from pdae_sim.cli._shifts import Shifts
+from pdae_sim.data import PerturbationData, Simulation
+from pdae_sim.errors import InputError
+from pdae_sim.io import _anndata as io
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from pdae_sim.simulation.oracles import TrueVerdict
+
+_CAVEAT = "Intervals count the cells that Ŵ was fitted to; what a learnt encoder adds to the error is not in them."
+
+
+def span(
+    file: File,
+    test: Annotated[
+        list[str] | None, typer.Option(help="A condition to judge; repeat for more. The held-out ones.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="A fitted model whose Ŵ tells the support.")] = None,
+    sparse: Annotated[bool, typer.Option("--sparse", help="The α of fewest training conditions.")] = False,
+    rtol: Annotated[float | None, typer.Option(help="Doses are measured to this relative tolerance.")] = None,
+    counts_weighted: Annotated[
+        bool, typer.Option("--counts-weighted", help="The α of least noise gain at the file's cells, not least norm.")
+    ] = False,
+    pooled: Annotated[
+        bool, typer.Option("--pooled", help="Also what all training cells together are worth, by simulation.")
+    ] = False,
+    figure: Picture = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    force: Force = False,
+) -> None:
+    """Verdict and certificate per condition. Support needs W: the truth of a simulated file, or --model."""
+    output = Output.started(as_json, quiet)
+    check_picture(figure, force=force)
+    data = PerturbationData.read(file)
+    train, conditions = data.train, _conditions(file, data, test)
+    with naming(f"{file}: --test"):
+        labels = np.array([data.space.exact(condition) for condition in conditions])
+    with naming(file):
+        counts = train.counts.tolist() if counts_weighted else None
+        certificates = check_span(train.labels, labels, counts=counts, sparse=sparse, rtol=rtol)
+    shifts = Shifts.known(file, model, data)
+    if pooled and shifts is None:
+        raise InputError(f"{file}: holds no truth, and --pooled needs W; give a fitted --model")
+    with naming(file):
+        verdicts = _judged(train, labels, certificates, shifts)
+    cells = _pooled(train, labels, verdicts, shifts, seed) if pooled else [None] * len(verdicts)
+    truths = _truths(file, train, conditions) if shifts and shifts.source == "model" else [None] * len(verdicts)
+    rows = [verdict_row(c, v, train) for c, v in zip(conditions, verdicts, strict=True)]
+    for row, together, true in zip(rows, cells, truths, strict=True):
+        row |= {"pooled_cells": together, "source": shifts and shifts.source, "truth": _truth_row(true)}
+    draw(figure, partial(_chart, rows), force=force)
+    sentences = [_sentence(row, v, train) for row, v in zip(rows, verdicts, strict=True)]
+    output.result({"verdicts": rows}, [*sentences, *([] if shifts is None or shifts.error is None else [_CAVEAT])])
+
+
+def verdict_row(condition: str, verdict: Verdict, train: PerturbationData) -> dict:
+    """The fields of one verdict of `pdae-sim span --json`."""
+    c = verdict.certificate
+    measured = c.arithmetic == "float"
+    return {
+        "condition": condition,
+        "identified": c.identified,
+        "supported": verdict.supported,
+        **evidence(c, train.conditions, train.names),
+        "noise_gain": c.noise_gain,
+        "arithmetic": c.arithmetic,
+        "method": c.method if c.identified else None,
+        "borderline": c.borderline,
+        "residual": c.residual if measured else None,
+        "tolerance": c.tolerance if measured else None,
+        "margin": c.margin if measured else None,
+        "standard_error": verdict.standard_error,
+        "least_standard_error": verdict.least_standard_error,
+        "standard_error_interval": verdict.standard_error_interval,
+        "effective_cells": verdict.effective_cells,
+        "effective_cells_interval": verdict.interval,
+        "threshold": verdict.threshold,
+        "sure": verdict.sure,
+        "nearest": _nearest(verdict, train),
+        "verdict": verdict.name,
+    }
+
+
+def _conditions(file: Path, data: PerturbationData, test: list[str] | None) -> list[str]:
+    conditions = test or [c for c, held_out in zip(data.conditions, data.held_out, strict=True) if held_out]
+    if not conditions:
+        raise InputError(f"{file}: no condition is held out; name those to judge with --test")
+    return conditions
+
+
+def _judged(
+    train: PerturbationData, labels: np.ndarray, certificates: Sequence[SpanCertificate], shifts: Shifts | None
+) -> list[Verdict]:
+    W, error = (None, None) if shifts is None else (shifts.perturbation_matrix, shifts.error)
+    given = {"counts": train.counts, "perturbation_matrix": W, "error": error}
+    return judge(train.labels, labels, certificates=certificates, **given)
+
+
+def _pooled(
+    train: PerturbationData, labels: np.ndarray, verdicts: Sequence[Verdict], shifts: Shifts, seed: int
+) -> list[float | None]:
+    """What all training cells together are worth at each label: the sum over conditions times the gain of pooling."""
+    W, labels = shifts.perturbation_matrix, labels.astype(np.float64)
+    means = train.labels @ W.T
+    return [
+        None if v.support is None else v.effective_cells * pooling_gain(means, train.counts, W @ label, rng=seed)[0]
+        for v, label in zip(verdicts, labels, strict=True)
+    ]
+
+
+def _truths(file: Path, train: PerturbationData, conditions: list[str]) -> list[TrueVerdict | None]:
+    """What the simulator that wrote the file says of each condition; None for a file without one."""
+    simulator = Simulation.read(file).simulator if io.has_truth(file) else None
+    if not simulator:
+        return [None] * len(conditions)
+    from pdae_sim.simulation.simulator import Simulator
+
+    return Simulator.from_state(simulator).verdicts(conditions, train.conditions, train.counts)
+
+
+def _truth_row(true: TrueVerdict | None) -> dict | None:
+    if true is None:
+        return None
+    support = {"supported": true.supported, "effective_cells": true.effective_cells}
+    return {"verdict": true.name, "in_span": true.in_span, "guaranteed": true.guaranteed, **support}
+
+
+def _nearest(verdict: Verdict, train: PerturbationData) -> dict | None:
+    support = verdict.support
+    if support is None:
+        return None
+    e = support.nearest
+    interval = None if support.error is None else support.distance_intervals[e].tolist()
+    return {"condition": train.conditions[e], "distance": float(support.distances[e]), "interval": interval}
+
+
+def _sentence(row: dict, verdict: Verdict, train: PerturbationData) -> str:
+    certificate = verdict.certificate.in_words(row["condition"], train.conditions, train.names)
+    parts = [f"{row['condition']}: {row['verdict']}. {certificate}."]
+    if row["nearest"] is not None:
+        unsure = "" if row["sure"] is not False else ", too near to the threshold to be sure"
+        together = "" if row["pooled_cells"] is None else f", {row['pooled_cells']:.3g} together"
+        parts.append(
+            f"Nearest {row['nearest']['condition']} at {row['nearest']['distance']:.2g} standard deviations; "
+            f"training cells are worth {row['effective_cells']:.3g}{_range(row['effective_cells_interval'])} of its own"
+            f"{together}{unsure}."
+        )
+    if row["standard_error"] is not None:
+        parts.append(f"Standard error of its shift {row['standard_error']:.2g}.")
+    if row["truth"] is not None:
+        known = row["truth"]["effective_cells"]
+        worth = "" if known is None or not row["truth"]["in_span"] else f" ({known:.3g} cells)"
+        parts.append(f"In truth: {row['truth']['verdict']}{worth}.")
+    return " ".join(parts)
+
+
+def _range(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f" [{interval[0]:.3g}, {interval[1]:.3g}]"
+
+
+def _chart(rows: Sequence[dict]) -> Figure:
+    from pdae_sim.report.verdicts import verdict_chart
+
+    return verdict_chart(rows)

@@ -1,0 +1,32 @@
+"""Do a model and a dataset speak of the same things?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pdae_sim.data import PerturbationData
+from pdae_sim.errors import InputError
+from pdae_sim.estimation.pdae import PDAE
+
+
+def check_unseen(model: PDAE, data: PerturbationData, where: Path, file: Path) -> None:
+    """Raise an InputError if a condition held out in a dataset was among those a model was fitted on."""
+    seen = {tuple(row) for row in model.train_labels_}
+    leaked = [c for c, label in zip(data.test.conditions, data.test.labels, strict=True) if tuple(label) in seen]
+    if leaked:
+        raise InputError(
+            f"{file}: {where} was fitted on held-out condition {leaked[0]!r}; fit it on this file's training split"
+        )
+
+
+def check_match(model: PDAE, data: PerturbationData, where: Path, file: Path) -> None:
+    """Raise an InputError if a model and a dataset do not speak of the same things."""
+    if model.features_ != data.features:
+        raise InputError(
+            f"{file}: its {len(data.features)} features are not those that {where} was fitted on; use that dataset"
+        )
+    if model.space_.names != data.names:
+        theirs, ours = ", ".join(data.names), ", ".join(model.space_.names)
+        raise InputError(
+            f"{file}: perturbations are {theirs} where {where} has {ours}; use the dataset it was fitted on"
+        )

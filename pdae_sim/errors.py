@@ -1,0 +1,15 @@
+"""Errors of the library; every one is an `InputError`, a `ValueError` with a message of one line."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """Bad input, told in one line that names the argument and the fix."""
+
+
+class LabelError(InputError):
+    """A condition or a label that does not belong to the label space."""
+
+
+class TrainingError(RuntimeError):
+    """A loss or gradient that is not finite, named with phase, step and term."""

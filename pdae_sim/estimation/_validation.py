@@ -1,0 +1,32 @@
+"""Data that can be fitted, in an order that is a function of their labels: where every training begins."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pdae_sim.data import PerturbationData
+from pdae_sim.errors import InputError
+
+
+def fittable(data: object) -> PerturbationData:
+    """`data`, if there is something to learn from its training conditions.
+
+    Raises:
+        InputError: If it is no data, has fewer than two training conditions, or one of them has a single cell.
+    """
+    if not isinstance(data, PerturbationData):
+        raise InputError(
+            f"data must be PerturbationData (see PerturbationData.from_arrays); received {type(data).__name__}"
+        )
+    train = np.flatnonzero(~data.held_out)
+    if len(train) < 2:
+        raise InputError("a fit needs at least two training conditions that differ; only one is there")
+    fewest = train[np.argmin(data.counts[train])]
+    if data.counts[fewest] < 2:
+        raise InputError(f"condition {data.conditions[fewest]!r} has one cell; a training condition needs at least 2")
+    return data
+
+
+def canonical(data: PerturbationData) -> PerturbationData:
+    """The data with environments in lexicographic order of their labels, so that their order is no input."""
+    return data.select(np.lexsort(data.labels.T[::-1]) if data.labels.shape[1] else [0])

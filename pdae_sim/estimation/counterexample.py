@@ -1,0 +1,88 @@
+"""The second model of claim 2.6 for a fitted PDAE: as good a fit to everything it saw, another prediction beyond.
+
+With a witness v of a label outside the training span and any u (d_Z,),
+
+    Ŵ' = Ŵ + u vᵀ,   g'(x) = g(x) + u vᵀ l_0,   f̂'(z) = f̂(z − u vᵀ l_0).
+
+Base latents g'(x) − Ŵ' l_e = g(x) − Ŵ l_e, every counterfactual between training conditions and with them every term
+of the loss but the row norms of Ŵ (which is a preference, not a fit) are those of the first.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+
+from pdae_sim._checks import nonzero
+from pdae_sim.errors import InputError
+from pdae_sim.estimation._scaling import LabelScaling
+from pdae_sim.estimation.networks import Network
+from pdae_sim.estimation.pdae import PDAE
+from pdae_sim.labels import nearest_to_none
+
+MOVED = 1e-6
+"""A training condition counts as untouched if Ŵ Δ_e moves by less than this share of u."""
+
+
+def second_pdae(model: PDAE, move: np.ndarray, *, witness: np.ndarray, test: str | np.ndarray) -> PDAE:
+    """The fitted PDAE with Ŵ' = Ŵ + u vᵀ: the same history and predictions in training, moved by u at the test label.
+
+    Predictions at training conditions with the same rng are the same cells, up to rounding in float32. It is saved and
+    loaded as any other. Nothing of the data favours the first over it.
+
+    Args:
+        model: Fitted.
+        move: u (d_Z,), in the model's latent units: standard deviations of the base latent.
+        witness: v (K,) with vᵀ Δ_e = 0 for every training label and vᵀ Δ_t = 1, as `check_span` gives it.
+        test: The condition or label outside the training span.
+
+    Raises:
+        InputError: If the model is not fitted, shapes disagree, u is zero or v is no witness.
+
+    References:
+        Claim 2.6.
+    """
+    d_Z, K = model.network.shift.shape[1:]
+    u, v = nonzero("move", move, d_Z), nonzero("witness", witness, K)
+    _check_witness(v, model.train_labels_, model.space_.label(test))
+    return displaced(model, u, v, u * (v @ nearest_to_none(model.train_labels_)))
+
+
+def displaced(model: PDAE, move: np.ndarray, direction: np.ndarray, offset: np.ndarray) -> PDAE:
+    """The PDAE with Ŵ + u vᵀ, g(x) + offset and f̂(z − offset), for any v whatever; base latents are shared.
+
+    Args:
+        model: Fitted; left as it is.
+        move: u (d_Z,).
+        direction: v (K,).
+        offset: (d_Z,).
+    """
+    second = copy.copy(model)
+    second.history_ = copy.deepcopy(model.history_)
+    second.perturbation_matrix_ = model.perturbation_matrix_ + np.outer(move, direction)
+    internal = np.outer(move, direction * LabelScaling.of(model.train_labels_).unit)
+    second._network = _displaced_network(model.network, internal, offset)
+    return second
+
+
+@torch.no_grad()
+def _displaced_network(network: Network, internal: np.ndarray, offset: np.ndarray) -> Network:
+    second = copy.deepcopy(network)
+    second.shift.add_(torch.as_tensor(internal).to(second.shift))
+    if offset.any():
+        a, identity = (torch.as_tensor(value)[None].to(second.shift) for value in (offset, np.eye(len(offset))))
+        second.encoder.map.compose(identity, -a)
+        second.decoder.network.precompose(identity, -a)
+    return second
+
+
+def _check_witness(v: np.ndarray, train: np.ndarray, test: np.ndarray) -> None:
+    l_0 = nearest_to_none(train)
+    seen, moved = np.abs((train - l_0) @ v).max(), v @ (test - l_0)
+    if seen > MOVED or abs(moved - 1) > MOVED:
+        raise InputError(
+            f"witness must have vᵀ Δ_e = 0 for every training label and vᵀ Δ_t = 1, as check_span gives it; received "
+            f"|vᵀ Δ_e| up to {seen:.3g} and vᵀ Δ_t = {moved:.3g}"
+        )

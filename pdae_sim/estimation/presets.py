@@ -1,0 +1,146 @@
+"""Training plans by name: the phases, and the networks they are meant for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pdae_sim.errors import InputError
+from pdae_sim.estimation.networks import Architecture
+from pdae_sim.estimation.training import Phase
+
+STAGED = (
+    Phase(
+        "chart", 1000, {"charting": 1.0}, ("chart", "decoder"), cells=128, learning_rate=3e-3, held_out=0.1, settle=True
+    ),
+    Phase(
+        "refine",
+        1500,
+        {"likelihood": 1.0, "density_ratio": 1.0, "inversion": 1.0},
+        ("encoder", "shift", "decoder"),
+        cells=128,
+        learning_rate=5e-3,
+        held_out=0.1,
+        settle=True,
+    ),
+    Phase("decode", 500, {"reconstruction": 1.0}, ("decoder",), cells=256, learning_rate=3e-3, held_out=0.1),
+)
+"""The default: a chart of the manifold of cells; latents and Ŵ by the likelihood of its coordinates and the density
+ratios between environments; then the decoder for these latents."""
+
+LATENTS = STAGED[:-1]
+"""The part of the default that learns encoder and Ŵ."""
+
+PROBE = (replace(STAGED[0], steps=300, cells=32, settle=False),)
+"""A short chart, to compare numbers of coordinates."""
+
+REPRESENT = (
+    Phase("represent", 1500, {"density_ratio": 1.0, "prior": 2.0}, ("encoder", "shift"), cells=256, learning_rate=1e-2),
+)
+"""Encoder and Ŵ from the log-linear density ratios alone, for an encoder without a chart; no decoder."""
+
+JOINT = (Phase("joint", 2000, {"perturbation": 1.0, "autoencoding": 1.0, "prior": 0.1}, cells=64, learning_rate=1e-3),)
+"""Encoder, Ŵ and decoder together, by energy scores alone, environment by environment."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Phases, and the networks they are meant for."""
+
+    phases: tuple[Phase, ...]
+    architecture: Architecture
+
+
+DIRECT = Architecture(charted=False)
+"""An encoder that is one MLP on x."""
+
+_AS_PUBLISHED = Phase(
+    "published",
+    100_000,
+    {"all_pairs": 10.0, "reconstruction": 0.1, "pooled_prior": 1e-4, "sparsity": 1e-4},
+    cells=128,
+    learning_rate=1e-4,
+    clip=1e9,
+    schedule="constant",
+    sampling="cells",
+)
+
+PUBLISHED = Plan(
+    (_AS_PUBLISHED,),
+    Architecture(
+        activation="elu",
+        skip=False,
+        widths=(512, 256, 256, 128),
+        n_noise=27,
+        noise_scale=0.1,
+        output="softplus",
+        charted=False,
+    ),
+)
+"""As published for the screen of Norman et al. (2019): all pairs of 128 individual cells, ELU, Adam at 1e-4.
+
+The reconstruction does not move the encoder. Steps stand for 1,500 epochs of some 85,000 cells, cut to a tenth.
+"""
+
+PUBLISHED_SMALL = Plan(
+    (
+        replace(
+            _AS_PUBLISHED,
+            steps=6000,
+            weights={"all_pairs": 1.0, "reconstruction": 1.0, "pooled_prior": 0.1},
+            cells=64,
+            learning_rate=1e-3,
+        ),
+    ),
+    Architecture(activation="elu", skip=False, charted=False),
+)
+"""The published loss at the size of a toy: 64 cells, even weights, two layers of 128 units."""
+
+SCREEN = Plan(
+    (
+        Phase(
+            "refine",
+            400,
+            {"density_ratio": 1.0, "moments": 1.0},
+            ("encoder", "shift"),
+            cells=64,
+            learning_rate=1e-3,
+            decay=0.1,
+            settle=True,
+        ),
+        Phase("decode", 700, {"reconstruction": 1.0}, ("decoder",), cells=32, learning_rate=3e-3),
+    ),
+    Architecture(own_noise=True, output="softplus"),
+)
+"""For screens of hundreds of conditions and a thousand genes in counts, log-normalised or not: x ≥ 0.
+
+Counts are noise gene by gene, and a decoder without such noise lacks most of the spread of cells: even the true
+conditional means lie farther from them than any baseline. The chart stays at the leading principal components, where it
+begins: beside noise as large, training it costs more of the latents than it gives. There is no likelihood, which asks
+for noiseless cells on a manifold of d_Z dimensions and costs a Jacobian for every cell; moments fix the gauge. Give
+`n_latents`: the rank of the shifts of a hundred perturbations says little about the dimension of cells.
+"""
+
+PLANS = {
+    "staged": Plan(STAGED, Architecture()),
+    "screen": SCREEN,
+    "represent": Plan(REPRESENT, DIRECT),
+    "joint": Plan(JOINT, DIRECT),
+    "published": PUBLISHED,
+    "published_small": PUBLISHED_SMALL,
+}
+"""By name, as the command line and declarations know them."""
+
+
+def check_plan(phases: Sequence[Phase], architecture: Architecture) -> None:
+    """Refuse phases that need a chart where the encoder has none."""
+    for phase in phases:
+        if not architecture.charted and ("charting" in phase.weights or phase.learns == ("chart",)):
+            raise InputError(
+                f"phase {phase.name!r} trains a chart; set Architecture(charted=True), or use another plan"
+            )
+
+
+def shortened(phases: Sequence[Phase], steps: int | None) -> tuple[Phase, ...]:
+    """The phases with `steps` gradient steps each; as they are when it is None."""
+    return tuple(phases) if steps is None else tuple(replace(phase, steps=steps) for phase in phases)

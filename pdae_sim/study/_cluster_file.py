@@ -1,0 +1,90 @@
+"""The file behind `--cluster`: which back end, and with what; refused in one line where it is wrong.
+
+.. code-block:: toml
+
+    backend = "dask"                            # or "slurm", "loky"
+    cluster = "dask_jobqueue:SLURMCluster"      # or "local", or address = "tcp://head:8786"
+    workers = 20
+    arguments = {queue = "short", cores = 1, memory = "4GB", walltime = "02:00:00"}
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pdae_sim._checks import choice, naming
+from pdae_sim.errors import InputError
+from pdae_sim.simulation._settings import problems, read_toml
+from pdae_sim.study.backends import Backend, Dask, Loky, Slurm
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LokyConfig(_Table):
+    """Worker processes on this machine."""
+
+    backend: Literal["loky"]
+    workers: int = Field(2, ge=1)
+
+    def made(self, directory: Path) -> Backend:
+        """The back end."""
+        return Loky(self.workers)
+
+
+class DaskConfig(_Table):
+    """A Dask cluster; see `Dask`."""
+
+    backend: Literal["dask"]
+    address: str | None = None
+    cluster: str | None = None
+    arguments: dict[str, object] = {}
+    workers: int = Field(2, ge=1)
+
+    def made(self, directory: Path) -> Backend:
+        """The back end."""
+        if self.address is not None and (self.cluster is not None or self.arguments):
+            raise InputError("address: give an address, or cluster and arguments, not both")
+        cluster = self.cluster or "local"
+        if cluster != "local" and ":" not in cluster:
+            raise InputError(
+                f"cluster: expected 'local' or module:Class, for example {_LIKELY!r}; received {cluster!r}"
+            )
+        return Dask(self.address, cluster, tuple(self.arguments.items()), self.workers)
+
+
+class SlurmConfig(_Table):
+    """Slurm jobs; see `Slurm`."""
+
+    backend: Literal["slurm"]
+    folder: str | None = None
+    jobs: int = Field(50, ge=1)
+    executor: Literal["slurm", "local"] = "slurm"
+    parameters: dict[str, object] = {}
+
+    def made(self, directory: Path) -> Backend:
+        """The back end; scripts and logs go into the store unless a folder is given."""
+        return Slurm(self.folder or str(directory / "slurm"), self.jobs, self.executor, tuple(self.parameters.items()))
+
+
+_LIKELY = "dask_jobqueue:SLURMCluster"
+CONFIGS: dict[str, type[_Table]] = {"loky": LokyConfig, "dask": DaskConfig, "slurm": SlurmConfig}
+
+
+def read_cluster(path: str | Path, directory: str | Path) -> Backend:
+    """The back end that a TOML file describes, for a store in `directory`.
+
+    Raises:
+        InputError: One line with the file, the key and the fix.
+    """
+    with naming(path):
+        table = read_toml(Path(path))
+        config = CONFIGS[choice("backend", table.get("backend", "(none)"), CONFIGS)]
+        try:
+            return config.model_validate(table).made(Path(directory))
+        except ValidationError as error:
+            raise InputError("; ".join(problems(error, config))) from None

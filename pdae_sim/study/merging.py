@@ -1,0 +1,66 @@
+"""Shards that ran in folders of their own, brought together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pdae_sim._files import write_text
+from pdae_sim.errors import InputError
+from pdae_sim.study.store import Store, has_failed
+
+_SHARED = ("study.json", "settings.json", "declaration.toml")
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge brought together."""
+
+    total: int
+    finished: int
+    failed: int
+
+
+def merge(stores: Sequence[Store], into: Store) -> Merged:
+    """The union of the finished tasks of some stores of one study, collected in `into`.
+
+    Where several hold a task, one without failures is kept.
+
+    Raises:
+        InputError: If a folder holds no study, or another one than the first.
+    """
+    if not stores:
+        raise InputError("there is nothing to merge; give at least one folder")
+    about = _one_study([*stores, *([into] if into.about.is_file() else [])])
+    into.tasks.mkdir(parents=True, exist_ok=True)
+    for name in _SHARED:
+        source = stores[0].directory / name
+        if source.is_file():
+            write_text(into.directory / name, source.read_text(encoding="utf-8"), force=True)
+    ids = [task["task_id"] for task in about["tasks"]]
+    best = {key: _best((into, *stores), key) for key in ids}
+    for key, record in best.items():
+        if record is not None:
+            into.write_record(key, record)
+    into.collect_ids(about["name"], ids)
+    records = [record for record in best.values() if record is not None]
+    return Merged(len(ids), len(records), sum(map(has_failed, records)))
+
+
+def _one_study(stores: Sequence[Store]) -> dict:
+    first, *others = [(store, store.read_about()) for store in stores]
+    for store, about in others:
+        if about != first[1]:
+            what = _difference(first[1], about)
+            raise InputError(f"{store.directory}: holds another study than {first[0].directory} ({what} differs)")
+    return first[1]
+
+
+def _difference(one: dict, other: dict) -> str:
+    return next((key for key in one if one[key] != other.get(key)), "its keys")
+
+
+def _best(stores: Sequence[Store], key: str) -> dict | None:
+    records = [record for store in stores if (record := store.record(key)) is not None]
+    good = [record for record in records if not has_failed(record)]
+    return next(iter(good or records), None)

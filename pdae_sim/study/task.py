@@ -1,0 +1,151 @@
+"""One task of a declared study: make its scenes, fit every estimator to them, judge them all alike."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pdae_sim import _random
+from pdae_sim.errors import InputError
+from pdae_sim.estimation.baselines import Estimator
+from pdae_sim.study._stopwatch import part
+from pdae_sim.study.datasets import Scene, scene_of
+from pdae_sim.study.estimators import Fit, fit_all, representation_of, settings_of
+from pdae_sim.study.evaluation import METRICS as PREDICTION
+from pdae_sim.study.evaluation import evaluate
+from pdae_sim.study.identification import METRICS as IDENTIFICATION
+from pdae_sim.study.identification import identification_rows, oracle_rows
+from pdae_sim.study.spec import seeds_of
+
+log = logging.getLogger(__name__)
+
+METRICS = (*PREDICTION, *IDENTIFICATION)
+"""What a declared study can measure."""
+
+EVALUATION = {"n_samples": None, "n_fresh": 2000}
+"""Draws from each predicted law (see `evaluate`) and fresh cells per training condition for identification."""
+
+
+@dataclass(frozen=True, eq=False)
+class Replicate:
+    """One seed of a task at work.
+
+    Args:
+        task: The task.
+        seed: The seed.
+        scene: What estimators are fitted to.
+        columns: What all rows of the replicate say.
+        about: What the rows of each held-out condition say.
+        fitted: Estimators by name, as they come.
+        failures: A row for each that could not be fitted.
+    """
+
+    task: Mapping
+    seed: int
+    scene: Scene
+    columns: Mapping
+    about: Mapping[str, Mapping]
+    fitted: dict[str, Estimator] = field(default_factory=dict)
+    failures: list[dict] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, task: Mapping, seed: int, folder: str) -> Replicate:
+        """Make the scene, and ask it what is known of it."""
+        scene = scene_of(task, seed, folder)
+        return cls(task, seed, scene, _columns(task, seed) | {"diversity": scene.diversity}, scene.about())
+
+    def job(self, settings: Mapping) -> Fit:
+        """What a kind is given to fit to this replicate; every kind has the same seed."""
+        seed = _random.torch_seed(self.scene.root, "fit") >> 1
+        return Fit(self.scene.data, self.scene.n_latents, seed, settings, self.fitted)
+
+    def take(self, name: str, found: Estimator | Exception) -> None:
+        """Keep a fitted estimator, or a row that says why there is none."""
+        if isinstance(found, Exception):
+            log.warning("%s cannot be fitted: %s", name, found)
+            self.failures.append({**_failure(found), "estimator": name})
+        else:
+            self.fitted[name] = found
+
+
+def perform_world(task: Mapping, folder: str = ".") -> list[dict]:
+    """Rows of every estimator and metric under every seed of the task; what fails is a row, and the rest goes on.
+
+    All scenes of a block are made first, then each estimator is fitted to all of them, at once where its kind can.
+
+    Args:
+        task: As a `Declaration` describes it.
+        folder: Where paths of tables begin.
+    """
+    begun = [_begun(task, seed, folder) for seed in seeds_of(task)]
+    replicates = [replicate for replicate in begun if isinstance(replicate, Replicate)]
+    for declared in task["estimators"]:
+        _fit(declared, replicates)
+    return [row for replicate in begun for row in _judged(replicate)]
+
+
+def _begun(task: Mapping, seed: int, folder: str) -> Replicate | dict:
+    """A replicate, or the row that says why there is none."""
+    try:
+        return Replicate.of(task, seed, folder)
+    except InputError as error:
+        return {**_failure(error), "error": f"{type(error).__name__}: {error}", **_columns(task, seed)}
+    except Exception as error:
+        return {**_failure(error), **_columns(task, seed)}
+
+
+def _fit(declared: Mapping, replicates: list[Replicate]) -> None:
+    name, settings = declared["name"], settings_of(declared)
+    with part("fit", name):
+        found = fit_all(declared["kind"], [replicate.job(settings) for replicate in replicates])
+    for replicate, estimator in zip(replicates, found, strict=True):
+        replicate.take(name, estimator)
+
+
+def _judged(replicate: Replicate | dict) -> list[dict]:
+    if isinstance(replicate, dict):
+        return [replicate]
+    try:
+        rows = [*replicate.failures, *_predictions(replicate), *_identifications(replicate)]
+    except Exception as error:
+        rows = [*replicate.failures, _failure(error)]
+    return [{**replicate.columns, **replicate.about.get(row.get("condition"), {}), **row} for row in rows]
+
+
+def _predictions(replicate: Replicate) -> list[dict]:
+    metrics, scene = set(replicate.task["metrics"]) & set(PREDICTION), replicate.scene
+    if not metrics or not scene.data.held_out.any():
+        return []
+    n_samples = _evaluation(replicate.task)["n_samples"]
+    rng = _random.child(scene.root, "evaluation")
+    return evaluate(replicate.fitted, scene.data, n_samples=n_samples, metrics=metrics, rng=rng)
+
+
+def _identifications(replicate: Replicate) -> list[dict]:
+    metrics, scene = set(replicate.task["metrics"]) & set(IDENTIFICATION), replicate.scene
+    if not metrics:
+        return []
+    with part("judge", "oracle"):
+        rows = oracle_rows(scene.simulation, metrics, rng=_random.child(scene.root, "oracle"))
+    n, rng = _evaluation(replicate.task)["n_fresh"], _random.child(scene.root, "identification")
+    for name, estimator in replicate.fitted.items():
+        model = representation_of(estimator)
+        if model is not None:
+            with part("judge", name):
+                found = identification_rows(model, scene.simulation, metrics, n=n, rng=rng)
+            rows += [{"estimator": name, **row} for row in found]
+    return rows
+
+
+def _columns(task: Mapping, seed: int) -> dict:
+    return {"scenario": task["scenario"], "seed": seed, **task["columns"]}
+
+
+def _evaluation(task: Mapping) -> dict:
+    return {**EVALUATION, **task.get("evaluation", {})}
+
+
+def _failure(error: Exception) -> dict:
+    return {"metric": None, "value": None, "status": "failed", "error": "".join(traceback.format_exception(error))}

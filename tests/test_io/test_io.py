@@ -1,0 +1,434 @@
+"""Files in and out: what is written is read back, a bad file is told in one line, a failed write leaves nothing."""
+
+import os
+import signal
+from fractions import Fraction
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from pdae_sim import _files as files
+from pdae_sim import strategies
+from pdae_sim.data import PerturbationData, Simulation
+from pdae_sim.errors import InputError
+from pdae_sim.io import _anndata as io
+from pdae_sim.io import _tables as tables
+from pdae_sim.simulation.latent import LinearLatentModel
+from pdae_sim.simulation.observation import GaussianNoise
+from pdae_sim.simulation.simulator import Simulator
+from pdae_sim.simulation.worlds import world
+
+FEW = settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(scope="module")
+def simulation():
+    latent = LinearLatentModel.random(2, 3, rng=0)
+    simulator = Simulator.random(latent, n_observed=4, rng=0, observation=GaussianNoise(0.1))
+    return simulator.sample(["ctrl", "A", "B:0.1", "A+B:0.3"], 5, rng=7, held_out=[False, False, False, True])
+
+
+def stored(path: Path, *, obsm=None, uns=None, **obs) -> Path:
+    """An `.h5ad` file that another tool may have written."""
+    frame = pd.DataFrame(obs, index=[f"cell{i}" for i in range(len(next(iter(obs.values()))))])
+    adata = anndata.AnnData(np.ones((len(frame), 2), np.float32), obs=frame)
+    adata.obsm.update(obsm or {})
+    if uns:
+        adata.uns["pdae_sim"] = uns
+    adata.write_h5ad(path)
+    return path
+
+
+class TestRoundTrip:
+    @FEW
+    @given(strategies.perturbation_data())
+    def test_data(self, tmp_path, data):
+        data.write(tmp_path / "data.h5ad", force=True)
+        again = PerturbationData.read(tmp_path / "data.h5ad")
+        assert np.array_equal(again.x, data.x)
+        assert np.array_equal(again.labels[again.environment], data.labels[data.environment])
+        assert np.array_equal(again.held_out[again.environment], data.held_out[data.environment])
+        assert (again.names, again.features, again.control) == (data.names, data.features, data.control)
+
+    def test_doses_are_lossless(self, tmp_path):
+        labels = np.array([[0.0], [1 / 3], [np.pi], [5e-324]])
+        PerturbationData.from_arrays(np.zeros((4, 1)), labels).write(tmp_path / "data.h5ad")
+        assert np.array_equal(PerturbationData.read(tmp_path / "data.h5ad").labels, labels)
+
+    def test_the_control_keeps_its_name(self, tmp_path):
+        data = PerturbationData.from_arrays(np.zeros((2, 1)), [[0], [1]], names=("ctrl",), control="DMSO")
+        data.write(tmp_path / "data.h5ad")
+        assert PerturbationData.read(tmp_path / "data.h5ad").conditions == ("DMSO", "ctrl")
+
+    def test_the_truth(self, tmp_path, simulation):
+        simulation.write(tmp_path / "simulated.h5ad")
+        again = Simulation.read(tmp_path / "simulated.h5ad")
+        for name in ("z", "z_base", "perturbation_matrix", "covariance"):
+            assert np.array_equal(getattr(again.truth, name), getattr(simulation.truth, name))
+        assert again.data.conditions == simulation.data.conditions
+        assert again.data.held_out.tolist() == simulation.data.held_out.tolist()
+        np.testing.assert_equal(again.simulator, simulation.simulator)
+        assert (again.config, again.seed) == (simulation.config, "7")
+
+    def test_a_simulator_rebuilt_from_the_file_draws_the_same_cells_and_others(self, tmp_path, simulation):
+        simulation.write(tmp_path / "simulated.h5ad")
+        again = Simulation.read(tmp_path / "simulated.h5ad")
+        drawn = Simulator.from_state(again.simulator).sample([*again.data.conditions, "C"], 5, rng=int(again.seed))
+        assert np.array_equal(drawn.data.x[:20], simulation.data.x)
+        assert np.array_equal(drawn.truth.z[:20], simulation.truth.z)
+
+    def test_anndata_opens_it(self, tmp_path, simulation):
+        simulation.write(tmp_path / "simulated.h5ad")
+        adata = anndata.read_h5ad(tmp_path / "simulated.h5ad")
+        uns = adata.uns["pdae_sim"]
+        assert adata.X.dtype == np.float32
+        assert list(adata.obs["condition"][::5]) == ["ctrl", "A", "B:0.1", "A+B:0.3"]
+        assert list(adata.obs["split"][::5]) == ["train", "train", "train", "test"]
+        assert list(uns["perturbations"]) == ["A", "B", "C"]
+        assert uns["schema_version"] == 2
+        assert np.array_equal(uns["W"], simulation.truth.perturbation_matrix)
+        assert np.array_equal(uns["Sigma"], simulation.truth.covariance)
+        assert {"z_true", "z_base", "dose"} <= set(adata.obsm)
+
+    def test_counts_and_transforms_are_recorded_where_scverse_tools_look(self, tmp_path):
+        for name, steps in (("counts", ["negative_binomial", "log_normalise"]), ("proteins", ["log_normal", "clr"])):
+            world(name, ("design.cells=20", "design.test_cells=20")).simulate().write(tmp_path / f"{name}.h5ad")
+            adata = anndata.read_h5ad(tmp_path / f"{name}.h5ad")
+            assert list(adata.uns["pdae_sim"]["observation"]) == steps
+            assert ("log1p" in adata.uns) == (name == "counts")
+
+    def test_anndata_hands_it_on_unchanged(self, tmp_path, simulation):
+        simulation.write(tmp_path / "simulated.h5ad")
+        anndata.read_h5ad(tmp_path / "simulated.h5ad").write_h5ad(tmp_path / "copied.h5ad")
+        again = Simulation.read(tmp_path / "copied.h5ad")
+        assert np.array_equal(again.truth.z, simulation.truth.z)
+        np.testing.assert_equal(again.simulator, simulation.simulator)
+
+    def test_data_without_truth_says_so(self, tmp_path):
+        path = stored(tmp_path / "plain.h5ad", condition=["ctrl", "A"])
+        assert not io.has_truth(path)
+        assert "obsm has no z_true or z_base; truth is there in simulated files only" in said(Simulation.read, path)
+
+
+class TestDoses:
+    def test_without_doses_every_part_has_dose_one(self, tmp_path):
+        path = stored(tmp_path / "plain.h5ad", condition=["ctrl", "A", "B+A", "A+ctrl", "ctrl+A"])
+        data = PerturbationData.read(path)
+        assert data.labels.tolist() == [[0, 0], [1, 0], [1, 1]]
+        assert data.environment.tolist() == [0, 1, 2, 1, 1]
+        assert not data.held_out.any()
+
+    def test_a_matrix_of_doses(self, tmp_path):
+        dose = np.array([[0, 0], [0.1, 0], [2, -2]])
+        uns = {"perturbations": np.array(["B", "A"], dtype=object)}
+        data = PerturbationData.read(
+            stored(tmp_path / "m.h5ad", condition=["ctrl", "B", "A+B"], obsm={"dose": dose}, uns=uns)
+        )
+        assert data.labels.tolist() == dose.tolist()
+        assert data.names == ("B", "A")
+
+    def test_a_text_column_aligned_with_the_parts(self, tmp_path):
+        written = ["1", "1/3+0.5", "2+1", "1.0"]
+        path = stored(tmp_path / "t.h5ad", condition=["ctrl", "B+A", "A+ctrl", "B"], dose=written)
+        assert PerturbationData.read(path).labels.tolist() == [[0, 0], [0.5, float(Fraction(1, 3))], [2, 0], [0, 1]]
+
+    def test_a_numeric_column(self, tmp_path):
+        path = stored(tmp_path / "n.h5ad", condition=["ctrl", "A", "A"], dose=[0.0, 0.5, 2.0])
+        assert PerturbationData.read(path).labels.tolist() == [[0], [0.5], [2]]
+
+    def test_columns_control_and_separator_are_arguments(self, tmp_path):
+        path = stored(
+            tmp_path / "c.h5ad", drug=["DMSO", "A", "A|B"], amount=["1", "2", "3|4"], fold=["train", "train", "test"]
+        )
+        data = PerturbationData.read(path, condition="drug", dose="amount", split="fold", control="DMSO", separator="|")
+        assert data.labels.tolist() == [[0, 0], [2, 0], [3, 4]]
+        assert data.held_out.tolist() == [False, False, True]
+
+    def test_control_alone(self, tmp_path):
+        assert PerturbationData.read(stored(tmp_path / "c.h5ad", condition=["ctrl", "ctrl"])).labels.shape == (1, 0)
+
+
+class TestBadFiles:
+    @pytest.mark.parametrize(
+        ("obs", "message"),
+        [
+            (
+                {"conditions": ["ctrl"]},
+                "obs has no column 'condition'; did you mean 'conditions'?; name the column with",
+            ),
+            ({"guide": ["ctrl"]}, "obs has no column 'condition'; known: guide"),
+            ({"condition": ["ctrl", None]}, "obs column 'condition' is empty in 1 rows"),
+            ({"condition": ["ctrl", "A+"]}, "condition 'A+' has an empty part"),
+            (
+                {"condition": ["ctrl", "A"], "split": ["train", "valid"]},
+                "column 'split' must hold 'train' or 'test'; 1 rows",
+            ),
+            ({"condition": ["A", "A"], "split": ["train", "test"]}, "both train and test samples"),
+            ({"condition": ["A+B"], "dose": ["1"]}, "dose '1' has 1 parts where condition 'A+B' has 2"),
+            ({"condition": ["A"], "dose": ["much"]}, "malformed dose 'much'"),
+            ({"condition": ["A:0.5"], "dose": ["0.5"]}, "A:0.5"),
+        ],
+    )
+    def test_obs(self, tmp_path, obs, message):
+        path = stored(tmp_path / "bad.h5ad", **obs)
+        text = said(PerturbationData.read, path)
+        assert text.startswith(f"{path}: ")
+        assert message in text
+
+    @pytest.mark.parametrize(
+        ("dose", "uns", "message"),
+        [
+            ([[0.0], [1.0]], {}, "obsm['dose'] needs the perturbation names in uns['pdae_sim']['perturbations']"),
+            ([[0.0], [1.0]], {"perturbations": ["A", "B"]}, "obsm['dose'] has shape (2, 1); it needs one column per"),
+            ([[0.0], [np.nan]], {"perturbations": ["A"]}, "obsm['dose'] holds 1 rows with NaN"),
+            ([[1.0], [1.0]], {"perturbations": ["A"]}, "disagree in 1 rows, the first with condition 'ctrl'"),
+            ([[0.0], [1.0]], {"perturbations": ["A"], "schema_version": 99}, "is 99, newer than 2; update pdae_sim"),
+        ],
+    )
+    def test_doses_and_schema(self, tmp_path, dose, uns, message):
+        path = stored(tmp_path / "bad.h5ad", condition=["ctrl", "A"], obsm={"dose": np.array(dose)}, uns=uns)
+        assert message in said(PerturbationData.read, path)
+
+    def test_values_that_are_not_finite_are_counted(self, tmp_path):
+        adata = anndata.AnnData(np.array([[1, np.nan], [np.inf, np.nan], [1, 1]], np.float32))
+        adata.obs["condition"] = ["ctrl", "A", "A"]
+        adata.write_h5ad(tmp_path / "nan.h5ad")
+        assert "X holds 3 values that are NaN or infinite, in 2 rows" in said(
+            PerturbationData.read, tmp_path / "nan.h5ad"
+        )
+
+    def test_a_truncated_file(self, tmp_path, simulation):
+        simulation.write(tmp_path / "whole.h5ad")
+        (tmp_path / "cut.h5ad").write_bytes((tmp_path / "whole.h5ad").read_bytes()[:3000])
+        assert "cut.h5ad: not a readable .h5ad file" in said(PerturbationData.read, tmp_path / "cut.h5ad")
+
+    def test_a_missing_file_and_a_wrong_ending(self, tmp_path):
+        (tmp_path / "table.csv").write_text("condition,x\n")
+        assert "no such file" in said(PerturbationData.read, tmp_path / "none.h5ad")
+        assert "`pdae-sim convert` makes one" in said(PerturbationData.read, tmp_path / "table.csv")
+
+
+class TestWholeOrNothing:
+    def test_a_failure_inside_leaves_no_file(self, tmp_path):
+        with pytest.raises(KeyError):
+            fail_in_the_middle(tmp_path / "out.txt")
+        assert not list(tmp_path.iterdir())
+
+    def test_a_failure_inside_leaves_the_old_file(self, tmp_path):
+        path = tmp_path / "out.txt"
+        path.write_text("old")
+        with pytest.raises(KeyError):
+            fail_in_the_middle(path, force=True)
+        assert path.read_text() == "old"
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_a_write_that_fails_in_the_middle(self, tmp_path, simulation):
+        """A configuration that JSON cannot hold, and a feature name that HDF5 cannot."""
+        data = simulation.data
+        nul = PerturbationData(data.x, data.labels, data.environment, data.names, features=("a\0", "b", "c", "d"))
+        for broken in (nul, Simulation(data, simulation.truth, config={"rng": object()})):
+            with pytest.raises((ValueError, TypeError)):
+                broken.write(tmp_path / "out.h5ad")
+        assert not list(tmp_path.iterdir())
+
+    def test_nothing_is_overwritten_without_force(self, tmp_path, simulation):
+        path = tmp_path / "data.h5ad"
+        simulation.write(path)
+        before = path.read_bytes()
+        assert "already exists; choose another name or pass --force" in said(simulation.data.write, path)
+        assert path.read_bytes() == before
+        simulation.data.write(path, force=True)
+        assert not io.has_truth(path)
+
+    def test_a_missing_folder(self, tmp_path, simulation):
+        assert "cannot write in folder" in said(simulation.data.write, tmp_path / "none" / "data.h5ad")
+
+    def test_a_folder_in_the_way(self, tmp_path, simulation):
+        (tmp_path / "data.h5ad").mkdir()
+        with pytest.raises(InputError):
+            simulation.data.write(tmp_path / "data.h5ad", force=True)
+
+    def test_a_wrong_ending(self, tmp_path, simulation):
+        assert "must end in .h5ad" in said(simulation.data.write, tmp_path / "data.csv")
+
+    def test_the_file_is_readable_as_umask_says(self, tmp_path):
+        files.write_text(tmp_path / "new", "text")
+        (tmp_path / "plain").write_text("text")
+        assert (tmp_path / "new").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+    def test_also_where_a_library_puts_a_file_of_its_own_there(self, tmp_path):
+        with files.whole_file(tmp_path / "new") as temporary:
+            (tmp_path / "private").write_text("text")
+            (tmp_path / "private").chmod(0o600)
+            (tmp_path / "private").replace(temporary)
+        (tmp_path / "plain").write_text("text")
+        assert (tmp_path / "new").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+    def test_one_of_many_is_written_without_a_look_at_the_folder(self, tmp_path):
+        left = tmp_path / ".a.txt.old.txt"
+        left.write_text("left")
+        os.utime(left, (0, 0))
+        with files.replacing(tmp_path / "a.txt") as temporary:
+            temporary.write_text("whole")
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".a.txt.old.txt", "a.txt"]
+        files.sweep(tmp_path, ".*")
+        assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+    def test_values_beyond_float32_are_refused(self, tmp_path):
+        data = PerturbationData.from_arrays(np.full((2, 1), 1e300), ["ctrl", "A"])
+        with pytest.raises(InputError):
+            data.write(tmp_path / "big.h5ad")
+
+    def test_a_table(self, tmp_path):
+        files.write_table(tmp_path / "rows.parquet", [{"a": 1, "b": "x"}, {"a": 2}])
+        assert pd.read_parquet(tmp_path / "rows.parquet")["a"].tolist() == [1, 2]
+
+
+TABLE = "condition,g1,g2\nctrl,1,2\nA,3,4\nctrl+A,5,6\nB:0.5+A,7,8\n"
+
+
+class TestConvert:
+    def converted(self, tmp_path, text, **options):
+        (tmp_path / "table.csv").write_text(text)
+        return tables.convert(tmp_path / "table.csv", tmp_path / "out.h5ad", **options)
+
+    def refused(self, tmp_path, text, **options):
+        message = said(self.converted, tmp_path, text, **options)
+        assert message.startswith(f"{tmp_path / 'table.csv'}: ")
+        assert not (tmp_path / "out.h5ad").exists()
+        return message
+
+    def test_a_csv(self, tmp_path):
+        self.converted(tmp_path, TABLE)
+        data = PerturbationData.read(tmp_path / "out.h5ad")
+        assert data.conditions == ("ctrl", "A", "A+B:0.5")
+        assert data.features == ("g1", "g2")
+        assert data.x.tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
+
+    def test_a_parquet_table_with_a_split(self, tmp_path):
+        frame = pd.DataFrame({"drug": ["DMSO", "A"], "fold": ["train", "test"], "g": [0, 7]})
+        frame.to_parquet(tmp_path / "table.parquet")
+        options = {"condition": "drug", "split": "fold", "control": "DMSO", "transform": "log1p"}
+        data = tables.convert(tmp_path / "table.parquet", tmp_path / "out.h5ad", **options)
+        assert data.test.conditions == ("A",)
+        assert data.conditions[0] == "DMSO"
+        assert np.allclose(data.x.ravel(), [0, np.log(8)])
+
+    def test_conditions_to_hold_out_in_any_spelling(self, tmp_path):
+        assert self.converted(tmp_path, TABLE, test=["A+B:0.5"]).test.conditions == ("A+B:0.5",)
+
+    def test_all_problems_at_once_with_row_counts(self, tmp_path):
+        text = (
+            "condition,split,g1,g2,g3\n,train,1,1,1\nA+,train,x,inf,1\nA+,valid,y,1,\n"
+            "B:z,train,1,1,1\nB+B,test,1,1,1\nctrl,train,1,1,1\n"
+        )
+        message = self.refused(tmp_path, text)
+        for problem in (
+            "column 'condition': 1 rows empty",
+            "condition 'A+' has an empty part around '+' (2 rows)",
+            "malformed dose 'z' in 'B:z' of condition 'B:z'; write a finite number such as 0.5 (1 rows)",
+            "perturbation 'B' appears twice in condition 'B+B'",
+            "column 'g1': 2 rows not numeric, the first 'x'",
+            "column 'g2': 1 rows infinite",
+            "column 'g3': 1 rows empty or NaN",
+            "column 'split' must hold 'train' or 'test'; 1 rows do not, the first 'valid'",
+        ):
+            assert problem in message
+
+    @pytest.mark.parametrize(
+        ("text", "options", "message"),
+        [
+            ("conditon,g\nA,1\n", {}, "no column 'condition'; did you mean 'conditon'?"),
+            ("condition\nA\n", {}, "no numeric column"),
+            ("condition,g\n", {}, "the table has no row"),
+            ("", {}, "not a readable .csv table"),
+            (TABLE, {"test": ["C"]}, "--test: unknown perturbation 'C'"),
+            (TABLE, {"test": ["B", "A"]}, "--test 'B' has no row"),
+            ("condition,g\nA,0\n", {"transform": "log"}, "column 'g': 1 rows ≤ 0, outside the domain of log"),
+            ("condition,g\nA,-1\n", {"transform": "log1p"}, "column 'g': 1 rows ≤ -1, outside the domain of log1p"),
+            ("condition,split,g\nA,train,1\nA,test,2\n", {}, "both train and test"),
+            ("condition,g\nA,1e300\n", {}, "'g'"),
+        ],
+    )
+    def test_one_problem(self, tmp_path, text, options, message):
+        assert message in self.refused(tmp_path, text, **options)
+
+    def test_conditions_that_look_like_numbers_are_names(self, tmp_path):
+        assert self.converted(tmp_path, "condition,g\nctrl,1\n1,1\n").names == ("1",)
+        assert self.converted(tmp_path, "condition,g\n1,1\n2,1\n", force=True).names == ("1", "2")
+
+    def test_nothing_is_overwritten_without_force(self, tmp_path):
+        self.converted(tmp_path, TABLE)
+        assert "already exists" in said(self.converted, tmp_path, TABLE)
+
+    def test_another_kind_of_table(self, tmp_path):
+        (tmp_path / "table.xlsx").write_text("")
+        assert "expected a .csv or .parquet" in said(tables.convert, tmp_path / "table.xlsx", tmp_path / "out.h5ad")
+        assert "no such file" in said(tables.convert, tmp_path / "none.csv", tmp_path / "out.h5ad")
+
+
+def fail_in_the_middle(path, **options):
+    with files.whole_file(path, **options) as temporary:
+        temporary.write_text("half")
+        raise KeyError
+
+
+def said(call, *args, **kwargs):
+    with pytest.raises(InputError) as caught:
+        call(*args, **kwargs)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+class TestInterrupts:
+    @pytest.mark.parametrize(
+        ("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)], ids=["INT", "TERM"]
+    )
+    def test_one_that_comes_during_a_write_is_heeded_at_its_end_and_nothing_is_left(self, tmp_path, number, raised):
+        heeded = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL  # not so in a background job
+        at_first, reached = signal.signal(number, heeded), []
+
+        def write():
+            with files.whole_file(tmp_path / "a.txt") as temporary:
+                temporary.write_text("half")
+                signal.raise_signal(number)
+                reached.append(temporary.write_text("whole"))
+
+        try:
+            with pytest.raises(raised):
+                write()
+            assert signal.getsignal(number) is heeded
+        finally:
+            signal.signal(number, at_first)
+        assert reached
+        assert not list(tmp_path.iterdir())
+
+    def test_one_that_is_ignored_stays_so(self, tmp_path):
+        at_first = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            with files.whole_file(tmp_path / "a.txt") as temporary:
+                signal.raise_signal(signal.SIGINT)
+                temporary.write_text("whole")
+        finally:
+            signal.signal(signal.SIGINT, at_first)
+        assert (tmp_path / "a.txt").read_text() == "whole"
+
+    def test_a_write_without_one_is_whole_and_sweeps_up_what_was_left_long_ago(self, tmp_path):
+        old, young = tmp_path / ".a.txt.old.txt", tmp_path / ".a.txt.young.txt"
+        for left in (old, young):
+            left.write_text("left")
+        os.utime(old, (0, 0))
+        files.write_text(tmp_path / "a.txt", "whole")
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".a.txt.young.txt", "a.txt"]
+
+    @pytest.mark.parametrize("key", ["Sigma", "simulator", "config", "arrays"])
+    def test_a_damaged_truth_is_told_in_one_line(self, tmp_path, simulation, key):
+        simulation.write(tmp_path / "a.h5ad")
+        adata = anndata.read_h5ad(tmp_path / "a.h5ad")
+        del adata.uns["pdae_sim"][key]
+        adata.write_h5ad(tmp_path / "b.h5ad")
+        assert "b.h5ad: the truth in uns['pdae_sim'] is damaged" in said(Simulation.read, tmp_path / "b.h5ad")
