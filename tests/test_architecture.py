@@ -14,12 +14,14 @@ LIBRARY = ROOT / "pdae_sim"
 FILES = sorted(LIBRARY.rglob("*.py"))
 THEORY = sorted((ROOT / "theory").rglob("*.py"))
 
-GROUND = {"errors", "_checks", "_linalg", "_random"}
+GROUND = {"errors", "_checks", "_json", "_linalg", "_random", "intervals"}
 RECORDS = GROUND | {"labels", "data", "energy", "_files", "io", "verdicts"}
 MIDDLE = {"simulation", "estimation", "analysis"}
 MAY_IMPORT = {
     "errors": set(),
     "_checks": {"errors"},
+    "_json": set(),
+    "intervals": set(),
     "_linalg": {"errors", "_checks"},
     "_random": {"errors", "_checks"},
     "labels": GROUND,

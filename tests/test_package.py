@@ -69,8 +69,8 @@ class TestWheel:
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(tmp_path)
         line = (
-            f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import pdae_sim, pdae_sim.labels as m;"
-            f"print(pdae_sim.__version__, pdae_sim.LabelSpace(('A',)).vector('A:2')[0], {str(tmp_path)!r} in m.__file__)"
+            f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import pdae_sim as p;"
+            f"print(p.__version__, p.LabelSpace(('A',)).vector('A:2')[0], {str(tmp_path)!r} in p.__file__)"
         )
         done = subprocess.run(
             [sys.executable, "-I", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True
