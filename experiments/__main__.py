@@ -24,11 +24,11 @@ from pdae_sim.report.page import render
 from pdae_sim.study._cluster_file import read_cluster
 from pdae_sim.study.backends import cores
 from pdae_sim.study.declaration import Declaration
-from pdae_sim.study.merging import merge
-from pdae_sim.study.planning import Plan, plan
-from pdae_sim.study.running import Tally, in_words, run, tally
+from pdae_sim.study.merging import merge_stores
+from pdae_sim.study.planning import plan_study as planned
+from pdae_sim.study.running import run_study as performed
 from pdae_sim.study.spec import Study
-from pdae_sim.study.store import Store
+from pdae_sim.study.store import Store, Tally
 from pdae_sim.study.task import perform_world
 
 DECLARATION, SETTINGS = "declaration.toml", "settings.json"
@@ -72,7 +72,7 @@ def plan_study(arguments: argparse.Namespace) -> int:
     """Tasks, estimated time and peak memory, before anything runs."""
     study, _ = _chosen(arguments)
     store = Store(arguments.out) if arguments.out else None
-    print(_plan_told(plan(study, store, workers=arguments.workers)))
+    print(planned(study, store, workers=arguments.workers).in_words())
     return 0
 
 
@@ -81,8 +81,7 @@ def run_study(arguments: argparse.Namespace) -> int:
     study, files = _chosen(arguments)
     arguments.out.mkdir(parents=True, exist_ok=True)
     backend = read_cluster(arguments.cluster, arguments.out) if arguments.cluster else None
-    _keep(arguments.out, files)
-    done = run(
+    done = performed(
         study,
         Store(arguments.out),
         workers=arguments.workers,
@@ -90,6 +89,7 @@ def run_study(arguments: argparse.Namespace) -> int:
         shard=arguments.shard,
         retry=arguments.retry,
         threads=arguments.threads,
+        files=files,
     )
     _write_report(arguments.out)
     return _told(done)
@@ -97,15 +97,15 @@ def run_study(arguments: argparse.Namespace) -> int:
 
 def merge_shards(arguments: argparse.Namespace) -> int:
     """Bring the finished tasks of several folders together, then write the report."""
-    done = merge([Store(directory) for directory in arguments.dirs], Store(arguments.out))
+    done = merge_stores([Store(directory) for directory in arguments.dirs], Store(arguments.out))
     _write_report(arguments.out)
-    return _told(Tally(done.total, done.finished, done.failed))
+    return _told(done)
 
 
 def status(arguments: argparse.Namespace) -> int:
     """How far a study is."""
     study, _, store = _opened(arguments.dir)
-    return _told(tally(study, store))
+    return _told(store.tally(study.ids))
 
 
 def report(arguments: argparse.Namespace) -> int:
@@ -158,20 +158,9 @@ def _setting(text: str) -> tuple[str, object]:
         raise InputError(f"--set {text!r}: expected key=value, for example seeds=20") from None
 
 
-def _keep(directory: Path, files: dict[str, str]) -> None:
-    """Write down what the study is, or refuse a folder that holds another."""
-    for name in (DECLARATION, SETTINGS):
-        path = directory / name
-        held = path.read_text(encoding="utf-8") if path.is_file() else None
-        if held is not None and held != files.get(name):
-            raise InputError(f"{path}: belongs to a run with other settings; choose another --out")
-    for name, text in files.items():
-        write_text(directory / name, text, force=True)
-
-
 def _write_report(directory: Path) -> None:
     study, module, store = _opened(directory)
-    rows = store.collect(study)
+    rows = store.rows(study.name, study.ids)
     if not rows:
         raise InputError(f"{directory}: no task is finished yet; run the study first")
     write_text(directory / "report.html", render(study_page(study, module, rows)), force=True)
@@ -205,19 +194,8 @@ def _module(name: str) -> ModuleType:
 
 
 def _told(done: Tally) -> int:
-    running = f", {done.running} running" if done.running else ""
-    print(f"{done.finished} of {done.total} tasks finished, {done.failed} with failures{running}")
+    print(done.in_words())
     return 3 if done.failed else 0
-
-
-def _plan_told(found: Plan) -> str:
-    time = "unknown" if found.seconds is None else f"about {in_words(found.seconds)}"
-    memory = "unknown" if found.peak_mib is None else f"about {found.peak_mib / 1024:.1f} GiB"
-    workers = "1 worker" if found.workers == 1 else f"{found.workers} workers"
-    return (
-        f"{found.tasks} tasks, {found.finished} finished, {found.tasks - found.finished} to run\n"
-        f"time with {workers}: {time}; peak memory: {memory} ({found.how})"
-    )
 
 
 def _parser() -> argparse.ArgumentParser:

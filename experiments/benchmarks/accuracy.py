@@ -21,7 +21,7 @@ from experiments.benchmarks.machine import describe
 from experiments.studies.intervals import median
 from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.study.declaration import Declaration
-from pdae_sim.study.running import run
+from pdae_sim.study.running import run_study
 from pdae_sim.study.store import Store
 
 CELLS = 4096
@@ -103,7 +103,7 @@ def measured(declared: Declaration, folder: Path, workers: int) -> tuple[pd.Data
     """Rows and provenance of a declared study."""
     store = Store(folder / declared.name)
     store.directory.mkdir(parents=True, exist_ok=True)
-    run(declared.study(), store, workers=workers)
+    run_study(declared.study(), store, workers=workers)
     return pd.read_parquet(store.results), pd.read_parquet(store.provenance)
 
 

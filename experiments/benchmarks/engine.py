@@ -16,7 +16,7 @@ import pandas as pd
 
 from experiments.benchmarks.machine import describe
 from pdae_sim.study.declaration import Declaration
-from pdae_sim.study.running import run
+from pdae_sim.study.running import run_study
 from pdae_sim.study.spec import Study
 from pdae_sim.study.store import Store
 
@@ -44,7 +44,7 @@ def empty_seconds(tasks: int, workers: int) -> float:
     study = Study("empty", "What does the engine cost?", "none", "", [{"seed": i} for i in range(tasks)], nothing)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        run(study, Store(Path(folder)), workers=workers)
+        run_study(study, Store(Path(folder)), workers=workers)
         return time.perf_counter() - start
 
 
@@ -70,7 +70,7 @@ def measured(settings: dict, given: argparse.Namespace) -> tuple[float, float, p
     """Wall time of all fits, mean processor seconds of one, and the rows."""
     with tempfile.TemporaryDirectory() as folder:
         store, start = Store(Path(folder)), time.perf_counter()
-        run(fitting(settings, given.fits, given.replicates), store, workers=given.workers)
+        run_study(fitting(settings, given.fits, given.replicates), store, workers=given.workers)
         wall = time.perf_counter() - start
         each = pd.read_parquet(store.provenance).cpu_seconds.sum() / given.fits
         return wall, each, pd.read_parquet(store.results)

@@ -1,10 +1,9 @@
-"""One attempt at a task, wherever it runs: threads held down, time and memory measured, failures made into rows."""
+"""Execution of one task, wherever it runs: threads held down, time and memory measured, failures made into rows."""
 
 from __future__ import annotations
 
-import ctypes
+import contextvars
 import json
-import math
 import os
 import platform
 import re
@@ -14,14 +13,15 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 
+from pdae_sim._json import plain
 from pdae_sim.study._stopwatch import recorded
-from pdae_sim.study.spec import seeds_of
+from pdae_sim.study.spec import Perform, seeds_of
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -31,69 +31,90 @@ class TaskTimeout(BaseException):
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of one attempt.
+class ExecutionResult:
+    """Rows of one execution of a task, with how they came about.
 
     Args:
         rows: The rows as JSON text, without the task's name and id.
         failed: Whether a row is a failure.
         provenance: Seconds in all and by part, peak memory, threads, device, versions.
+        abandoned: Whether the task was given up and may still compute in a thread of its worker.
     """
 
     rows: str
     failed: bool
     provenance: Mapping
+    abandoned: bool = False
 
     @property
     def seconds(self) -> float:
-        """Wall time of the attempt."""
+        """Wall time of the execution."""
         return self.provenance["seconds"] or 0.0
 
 
-def attempt_all(perform: Callable, tasks: Sequence[Mapping], timeout: float | None, threads: int) -> list[Outcome]:
-    """Attempt some tasks one after another, in a process that computes with so many threads."""
-    return [attempt(perform, task, timeout, threads) for task in tasks]
+def execute_all(
+    perform: Perform, tasks: Sequence[Mapping], timeout: float | None, threads: int
+) -> list[ExecutionResult]:
+    """Execute some tasks one after another, in a process that computes with so many threads."""
+    return [execute(perform, task, timeout, threads) for task in tasks]
 
 
-def attempt_in_worker(
-    perform: Callable, tasks: Sequence[Mapping], timeout: float | None, threads: int
-) -> list[Outcome]:
-    """As `attempt_all`, in a worker, which is held to its threads from here on."""
+def execute_in_worker(
+    perform: Perform, tasks: Sequence[Mapping], timeout: float | None, threads: int
+) -> list[ExecutionResult]:
+    """Execute some tasks in a worker, which is held to its threads from here on."""
     limit_threads(threads)
-    return attempt_all(perform, tasks, timeout, threads)
+    return execute_all(perform, tasks, timeout, threads)
 
 
-def attempt(perform: Callable, task: Mapping, timeout: float | None = None, threads: int = 1) -> Outcome:
-    """Perform a task; what goes wrong is rows with traceback and seed."""
+def execute(perform: Perform, task: Mapping, timeout: float | None = None, threads: int = 1) -> ExecutionResult:
+    """Perform a task; what goes wrong is rows with traceback and seed.
+
+    A signal ends a task that is out of time in a main thread. In another thread (a Dask worker's) none can: there the
+    task gets a thread of its own and is given up, and the worker should be let go, for it may still compute.
+    """
     whose, start, begun = reset_peak(), time.perf_counter(), time.process_time()
     with recorded() as parts:
-        text, failed = _performed(perform, task, timeout)
+        by_signal = timeout is None or in_main_thread()
+        rows = (_rows_in_time if by_signal else _rows_or_abandoned)(perform, task, timeout)
     times = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - begun}
-    measured = {key: round(value, 4) for key, value in times.items()} | {"parts": parts}
-    measured |= {"peak_mib": peak_mib(whose), "memory_of": whose, "threads": threads}
-    return Outcome(text, failed, {**measured, "device": device(), **versions()})
+    measured = {key: round(value, 4) for key, value in times.items()} | {"parts": parts, "threads": threads}
+    provenance = {**measured, "peak_mib": peak_mib(whose), "memory_of": whose, "device": device(), **versions()}
+    late = any(row["status"] == "timeout" for row in rows)
+    return ExecutionResult(json.dumps(rows), any(map(_is_failure, rows)), provenance, late and not by_signal)
 
 
-def _performed(perform: Callable, task: Mapping, timeout: float | None) -> tuple[str, bool]:
-    """The rows of a task as JSON, and whether one of them is a failure."""
+def _rows_in_time(perform: Perform, task: Mapping, timeout: float | None) -> list[dict]:
+    """The rows of a task as plain values, or failure rows."""
     try:
-        with deadline(timeout):
+        with _deadline(timeout):
             rows = [_checked({"status": "ok", "error": None, **row}) for row in perform(dict(task))]
-        text = json.dumps(rows, allow_nan=False, default=_plain)
+        json.dumps(rows, allow_nan=False)
     except TaskTimeout as error:
-        rows = failure_rows(task, "timeout", _told(error))
-        text = json.dumps(rows)
+        return failure_rows(task, "timeout", _traceback(error))
     except Exception as error:
-        rows = failure_rows(task, "failed", _told(error))
-        text = json.dumps(rows)
-    return text, any(row["status"] != "ok" for row in rows)
+        return failure_rows(task, "failed", _traceback(error))
+    return rows
 
 
-def died(task: Mapping, reason: str) -> Outcome:
-    """The outcome of a task that took its worker with it."""
+def _rows_or_abandoned(perform: Perform, task: Mapping, timeout: float | None) -> list[dict]:
+    """The rows of a task performed in a thread of its own, or failure rows if it is not done in time."""
+    rows: list[dict] = []
+    context = contextvars.copy_context()
+    call = lambda: rows.extend(context.run(_rows_in_time, perform, task, None))  # noqa: E731
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if thread.is_alive():
+        return failure_rows(task, "timeout", f"stopped after {timeout:g} s")
+    return rows
+
+
+def died(task: Mapping, reason: str) -> ExecutionResult:
+    """Failure rows of a task that took its worker with it."""
     rows = failure_rows(task, "died", f"the worker ended before the task did ({reason}); was it out of memory?")
     unknown = dict.fromkeys(("seconds", "cpu_seconds", "parts", "peak_mib", "memory_of", "threads"))
-    return Outcome(json.dumps(rows), True, {**unknown, "device": device(), **versions()})
+    return ExecutionResult(json.dumps(rows), True, {**unknown, "device": device(), **versions()})
 
 
 def failure_rows(task: Mapping, status: str, error: str) -> list[dict]:
@@ -105,22 +126,18 @@ def failure_rows(task: Mapping, status: str, error: str) -> list[dict]:
     ]
 
 
-@contextmanager
-def deadline(seconds: float | None) -> Iterator[None]:
-    """Raise `TaskTimeout` inside the block after so many seconds, and once a second from then on.
+def in_main_thread() -> bool:
+    """Whether signals are handled in this thread."""
+    return threading.current_thread() is threading.main_thread()
 
-    In a main thread by a timer signal; elsewhere (a Dask worker) by an exception that Python raises between two of its
-    instructions, so that a call that never returns to Python is not stopped there.
-    """
+
+@contextmanager
+def _deadline(seconds: float | None) -> Iterator[None]:
+    """Raise `TaskTimeout` inside the block of a main thread after so many seconds, and once a second from then on."""
     if seconds is None:
         yield
-    elif threading.current_thread() is threading.main_thread():
-        yield from _by_signal(seconds)
-    else:
-        yield from _by_thread(seconds)
+        return
 
-
-def _by_signal(seconds: float) -> Iterator[None]:
     def stop(*_: object) -> None:
         raise TaskTimeout(f"stopped after {seconds:g} s")
 
@@ -133,28 +150,6 @@ def _by_signal(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _by_thread(seconds: float) -> Iterator[None]:
-    over, ident = threading.Event(), ctypes.c_ulong(threading.get_ident())
-    raised = type("TaskTimeout", (TaskTimeout,), {"__str__": lambda _: f"stopped after {seconds:g} s"})
-    lock = threading.Lock()
-
-    def watch() -> None:
-        wait = seconds
-        while not over.wait(wait):
-            with lock:
-                if not over.is_set():
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(raised))
-            wait = 1.0
-
-    threading.Thread(target=watch, daemon=True).start()
-    try:
-        yield
-    finally:
-        with lock:
-            over.set()
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, None)
-
-
 @contextmanager
 def threads_limited(threads: int) -> Iterator[None]:
     """Compute with so many threads in the block, and as before after it."""
@@ -163,7 +158,7 @@ def threads_limited(threads: int) -> Iterator[None]:
     torch, before = sys.modules.get("torch"), {name: os.environ.get(name) for name in THREAD_VARIABLES}
     own = torch.get_num_threads() if torch else None
     with threadpoolctl.threadpool_limits(threads):
-        _tell(threads)
+        _announce(threads)
         try:
             yield
         finally:
@@ -179,10 +174,10 @@ def limit_threads(threads: int) -> None:
     import threadpoolctl
 
     threadpoolctl.threadpool_limits(threads)
-    _tell(threads)
+    _announce(threads)
 
 
-def _tell(threads: int) -> None:
+def _announce(threads: int) -> None:
     """The number of threads for torch, and for libraries that are loaded later."""
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     if "torch" in sys.modules:
@@ -232,22 +227,17 @@ def _version(name: str) -> str:
         return __version__ if name == "pdae-sim" else "absent"
 
 
-def _told(error: BaseException) -> str:
+def _traceback(error: BaseException) -> str:
     """The traceback, without addresses in memory, which differ from run to run."""
     return re.sub(r"0x[0-9a-fA-F]{6,}", "0x…", "".join(traceback.format_exception(error)))
 
 
 def _checked(row: dict) -> dict:
-    """The row with plain numbers, or a failure row in its place where a number is not finite."""
-    row = {key: _plain(value) if hasattr(value, "item") else value for key, value in row.items()}
-    wrong = [key for key, value in row.items() if isinstance(value, float) and not math.isfinite(value)]
-    if not wrong:
-        return row
-    return row | dict.fromkeys(wrong) | {"status": "failed", "error": f"{', '.join(wrong)} not finite"}
+    """The row as plain values, or a failure row in its place where a number is not finite."""
+    values = {key: plain(value) for key, value in row.items()}
+    wrong = [key for key, value in row.items() if value is not None and values[key] is None]
+    return values | ({"status": "failed", "error": f"{', '.join(wrong)} not finite"} if wrong else {})
 
 
-def _plain(value: object) -> object:
-    """A numpy or torch scalar as a plain number."""
-    if hasattr(value, "item"):
-        return value.item()
-    raise TypeError(f"a row holds {type(value).__name__}, which is no plain value")
+def _is_failure(row: Mapping) -> bool:
+    return row["status"] != "ok"

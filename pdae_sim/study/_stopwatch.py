@@ -1,4 +1,4 @@
-"""Where the time of a task goes: seconds by part, kept apart from its rows, which are the same from run to run."""
+"""Seconds of a task by part, kept apart from its rows, which are the same from run to run."""
 
 from __future__ import annotations
 
@@ -39,3 +39,10 @@ def part(what: str, name: str) -> Iterator[None]:
         if parts is not None:
             seconds = parts.setdefault(what, {})
             seconds[name] = round(seconds.get(name, 0.0) + time.perf_counter() - start, 6)
+
+
+def in_words(seconds: float) -> str:
+    """A length of time as people say it."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

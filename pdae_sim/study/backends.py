@@ -1,4 +1,4 @@
-"""Where tasks run: in this process, in worker processes (loky), on a Dask cluster, in Slurm jobs.
+"""Back ends: tasks in this process, in worker processes (loky), on a Dask cluster, in Slurm jobs.
 
 Each is a pool that takes batches and gives futures back; `drive` keeps every pool busy in the same way, with batches
 that grow until they take a moment, so that empty tasks cost little and long ones are shared out one by one.
@@ -6,19 +6,28 @@ that grow until they take a moment, so that empty tasks cost little and long one
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
+import signal
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol, TypeVar
+from types import ModuleType
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pdae_sim._checks import whole
 from pdae_sim.errors import InputError
-from pdae_sim.study._execute import THREAD_VARIABLES, Outcome
+from pdae_sim.study._execute import THREAD_VARIABLES, ExecutionResult
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from distributed import Client, LocalCluster
+    from submitit import Executor, Job
 
 log = logging.getLogger(__name__)
 
@@ -27,59 +36,62 @@ MAX_BATCH = 64
 MAX_DEATHS = 5
 """Workers lost in a row, without a task done in between, after which the run gives up."""
 
-Job = TypeVar("Job")
+Key = TypeVar("Key")
+Handle = TypeVar("Handle", bound=Hashable)
 Batch = list[dict]
-Call = Callable[[Batch], list[Outcome]]
+Call = Callable[[Batch], list[ExecutionResult]]
 
 
-class Pool(Protocol):
-    """Somewhere to compute."""
+class WorkerPool(Protocol[Handle]):
+    """Workers that take batches; a `Handle` stands for a batch under way."""
 
     slots: int
     """Batches to keep under way."""
 
-    def submit(self, call: Call, batch: Batch) -> object:
-        """Begin a batch; gives a future."""
+    def submit(self, call: Call, batch: Batch) -> Handle:
+        """Begin a batch."""
 
-    def wait(self, futures: Collection) -> Collection:
-        """Block until some futures are done, and give those."""
+    def wait(self, handles: Collection[Handle]) -> Collection[Handle]:
+        """Block until some batches are done, and give those."""
 
-    def result(self, future: object) -> list[Outcome]:
-        """What a finished future holds; raises if its worker died."""
+    def result(self, handle: Handle) -> list[ExecutionResult]:
+        """Results of a batch that is done; raises if its worker died."""
 
     def close(self, *, cancel: bool) -> None:
         """Let the workers go; with `cancel`, now."""
 
 
 class Backend(Protocol):
-    """How to open a pool: a frozen record of settings."""
+    """Settings from which a pool is opened."""
 
-    def open(self, threads: int) -> Pool:
+    def open(self, threads: int) -> WorkerPool:
         """Start the workers, each to compute with so many threads."""
 
 
-def drive(pool: Pool, call: Call, jobs: Iterator[tuple[Job, dict]]) -> Iterator[tuple[Job, Outcome | Exception]]:
-    """Jobs with what came of them, as they complete; jobs are drawn only when there is room for them.
+def drive(
+    pool: WorkerPool, call: Call, tasks: Iterator[tuple[Key, dict]]
+) -> Iterator[tuple[Key, ExecutionResult | Exception]]:
+    """Execute tasks by key, as they complete; tasks are taken only when there is room for them.
 
     Where a worker dies, everything under way is suspected and run again one by one; the one that is alone when its
     worker dies again gets the exception.
     """
-    flying: dict[object, list[tuple[Job, dict]]] = {}
-    suspects: deque[tuple[Job, dict]] = deque()
+    flying: dict[Hashable, list[tuple[Key, dict]]] = {}
+    suspects: deque[tuple[Key, dict]] = deque()
     size, deaths, more = 1, 0, True
     while more or flying or suspects:
         alone = bool(suspects) and not flying
         if alone:
             _submit(pool, call, [suspects.popleft()], flying)
         while more and not suspects and not alone and len(flying) < pool.slots:
-            batch = list(islice(jobs, size))
+            batch = list(islice(tasks, size))
             more = bool(batch)
             if batch:
                 _submit(pool, call, batch, flying)
-        for future in pool.wait(flying) if flying else ():
-            batch = flying.pop(future)
+        for handle in pool.wait(flying) if flying else ():
+            batch = flying.pop(handle)
             try:
-                outcomes = pool.result(future)
+                results = pool.result(handle)
             except Exception as error:
                 deaths += 1
                 _give_up(deaths, error)
@@ -89,17 +101,17 @@ def drive(pool: Pool, call: Call, jobs: Iterator[tuple[Job, dict]]) -> Iterator[
                     suspects.extend(batch)
                 continue
             deaths = 0
-            size = _grown(size, outcomes)
-            yield from zip((job for job, _ in batch), outcomes, strict=True)
+            size = _grown(size, results)
+            yield from zip((key for key, _ in batch), results, strict=True)
 
 
-def _submit(pool: Pool, call: Call, batch: list, flying: dict) -> None:
+def _submit(pool: WorkerPool, call: Call, batch: list, flying: dict) -> None:
     flying[pool.submit(call, [task for _, task in batch])] = batch
 
 
-def _grown(size: int, outcomes: list[Outcome]) -> int:
+def _grown(size: int, results: list[ExecutionResult]) -> int:
     """The size at which a batch takes `BATCH_SECONDS`, but at most double."""
-    each = sum(outcome.seconds for outcome in outcomes) / len(outcomes)
+    each = sum(result.seconds for result in results) / len(results)
     return max(1, min(2 * size, MAX_BATCH, int(BATCH_SECONDS / max(each, 1e-4))))
 
 
@@ -122,7 +134,7 @@ def cores() -> int:
 class Serial:
     """One task after another in this process."""
 
-    def open(self, threads: int) -> Pool:
+    def open(self, threads: int) -> WorkerPool[int]:
         """A pool that computes at once."""
         return _SerialPool()
 
@@ -131,87 +143,86 @@ class _SerialPool:
     slots = 1
 
     def __init__(self) -> None:
-        self._done: dict[int, list[Outcome]] = {}
+        self._done: list[ExecutionResult] = []
 
     def submit(self, call: Call, batch: Batch) -> int:
-        number = len(self._done)
-        self._done = {number: call(batch)}
-        return number
+        self._done = call(batch)
+        return 0
 
-    def wait(self, futures: Collection) -> Collection:
-        return list(futures)
+    def wait(self, handles: Collection[int]) -> Collection[int]:
+        return list(handles)
 
-    def result(self, future: int) -> list[Outcome]:
-        return self._done[future]
+    def result(self, handle: int) -> list[ExecutionResult]:
+        return self._done
 
     def close(self, *, cancel: bool) -> None:
-        self._done.clear()
+        self._done = []
 
 
 @dataclass(frozen=True)
 class Loky:
-    """Worker processes on this machine, by joblib's loky."""
+    """Worker processes on this machine, by joblib's loky.
+
+    Args:
+        workers: How many.
+    """
 
     workers: int
 
     def __post_init__(self) -> None:
         whole("workers", self.workers)
 
-    def open(self, threads: int) -> Pool:
+    def open(self, threads: int) -> WorkerPool[Future]:
         """Start the workers."""
         return _LokyPool(self.workers, threads)
 
 
 class _LokyPool:
     def __init__(self, workers: int, threads: int) -> None:
-        self.slots = workers + 1 if workers > 1 else 2
-        self._start = {
-            "max_workers": workers,
-            "timeout": 60,
-            "env": dict.fromkeys(THREAD_VARIABLES, str(threads)),
-            "initializer": ignore_interrupts,
-        }
-        # loky replaces workers that have grown, as a fit makes them, and warns of it
-        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
-        self._executor = self._new()
-
-    def _new(self):
         from joblib.externals.loky import get_reusable_executor
 
-        return get_reusable_executor(**self._start)
+        self.slots = workers + 1 if workers > 1 else 2
+        environment = dict.fromkeys(THREAD_VARIABLES, str(threads))
+        # loky replaces workers that have grown, as a fit makes them, and warns of it
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+        self._open = lambda: get_reusable_executor(
+            max_workers=workers, timeout=60, env=environment, initializer=_ignore_interrupts
+        )
+        self._executor = self._open()
 
-    def submit(self, call: Call, batch: Batch) -> object:
+    def submit(self, call: Call, batch: Batch) -> Future:
         from concurrent.futures import BrokenExecutor
 
         try:
             return self._executor.submit(call, batch)
         except (BrokenExecutor, RuntimeError):
-            self._executor = self._new()
+            self._executor = self._open()
             return self._executor.submit(call, batch)
 
-    def wait(self, futures: Collection) -> Collection:
+    def wait(self, handles: Collection[Future]) -> Collection[Future]:
         from concurrent.futures import FIRST_COMPLETED, wait
 
-        return wait(futures, return_when=FIRST_COMPLETED).done
+        return wait(handles, return_when=FIRST_COMPLETED).done
 
-    def result(self, future) -> list[Outcome]:
-        return future.result()
+    def result(self, handle: Future) -> list[ExecutionResult]:
+        return handle.result()
 
     def close(self, *, cancel: bool) -> None:
         if cancel:
             self._executor.shutdown(wait=True, kill_workers=True)
 
 
-def ignore_interrupts() -> None:
+def _ignore_interrupts() -> None:
     """Leave Ctrl-C to the runner, which then stops this worker."""
-    import signal
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @dataclass(frozen=True)
 class Dask:
     """A Dask cluster: one that runs at an address, or one started from a class.
+
+    A task that is out of time counts as a failure at once, and its worker is restarted by its nanny. A worker without
+    one (``--no-nanny``) is not, so that the task goes on there beside those that follow.
 
     Args:
         address: Of a scheduler, for example ``tcp://head:8786``.
@@ -225,7 +236,7 @@ class Dask:
     arguments: tuple[tuple[str, object], ...] = ()
     workers: int = 2
 
-    def open(self, threads: int) -> Pool:
+    def open(self, threads: int) -> WorkerPool[Hashable]:
         """Connect, or start the cluster."""
         distributed = _needed("distributed", "dask")
         if self.address is not None:
@@ -233,14 +244,14 @@ class Dask:
         cluster = self._local(distributed, threads) if self.cluster == "local" else self._started()
         return _DaskPool(distributed.Client(cluster), cluster, self.workers)
 
-    def _local(self, distributed, threads: int):
+    def _local(self, distributed: ModuleType, threads: int) -> LocalCluster:
         environment = dict.fromkeys(THREAD_VARIABLES, str(threads))
         quiet = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
         usual = {"processes": True, "threads_per_worker": 1, "scheduler_kwargs": quiet, "host": "127.0.0.1"}
-        given = {**usual, "n_workers": self.workers, "env": environment, **dict(self.arguments)}
-        return distributed.LocalCluster(**given)
+        settings = {**usual, "n_workers": self.workers, "env": environment, **dict(self.arguments)}
+        return distributed.LocalCluster(**settings)
 
-    def _started(self):
+    def _started(self) -> LocalCluster:
         from pdae_sim.study.estimators import imported
 
         _needed(self.cluster.partition(":")[0].partition(".")[0], "dask")
@@ -254,23 +265,34 @@ class Dask:
 
 
 class _DaskPool:
-    def __init__(self, client, cluster, workers: int) -> None:
+    def __init__(self, client: Client, cluster: LocalCluster | None, workers: int) -> None:
         self._client, self._cluster, self.slots = client, cluster, 2 * workers
-        self._flying: set = set()
+        self._flying: set[Hashable] = set()
 
-    def submit(self, call: Call, batch: Batch) -> object:
+    def submit(self, call: Call, batch: Batch) -> Hashable:
         future = self._client.submit(call, batch, pure=False)
         self._flying.add(future)
         return future
 
-    def wait(self, futures: Collection) -> Collection:
+    def wait(self, handles: Collection[Hashable]) -> Collection[Hashable]:
         from distributed import wait
 
-        return list(wait(list(futures), return_when="FIRST_COMPLETED").done)
+        return list(wait(list(handles), return_when="FIRST_COMPLETED").done)
 
-    def result(self, future) -> list[Outcome]:
-        self._flying.discard(future)
-        return future.result()
+    def result(self, handle: Hashable) -> list[ExecutionResult]:
+        self._flying.discard(handle)
+        holders = self._client.who_has([handle])
+        results = self._client.gather(handle)
+        if any(result.abandoned for result in results):
+            self._restart([address for held in holders.values() for address in held])
+        return results
+
+    def _restart(self, workers: list[str]) -> None:
+        """Let workers go that still compute for a task that was given up."""
+        try:
+            self._client.restart_workers(workers, raise_for_error=False)
+        except (ValueError, OSError, RuntimeError) as error:
+            log.warning("a task that was given up may still compute: %s", _line(error))
 
     def close(self, *, cancel: bool) -> None:
         if cancel and self._flying:
@@ -296,7 +318,7 @@ class Slurm:
     executor: str = "slurm"
     parameters: tuple[tuple[str, object], ...] = ()
 
-    def open(self, threads: int) -> Pool:
+    def open(self, threads: int) -> WorkerPool[Job]:
         """Make the executor."""
         submitit = _needed("submitit", "slurm")
         try:
@@ -308,32 +330,30 @@ class Slurm:
 
 
 class _SlurmPool:
-    def __init__(self, executor, jobs: int, pause: float = 0.5) -> None:
+    def __init__(self, executor: Executor, jobs: int, pause: float = 0.5) -> None:
         self._executor, self.slots, self._pause = executor, jobs, pause
-        self._flying: set = set()
+        self._flying: set[Job] = set()
 
-    def submit(self, call: Call, batch: Batch) -> object:
+    def submit(self, call: Call, batch: Batch) -> Job:
         job = self._executor.submit(call, batch)
         self._flying.add(job)
         return job
 
-    def wait(self, futures: Collection) -> Collection:
-        while not (done := [job for job in futures if job.done()]):
+    def wait(self, handles: Collection[Job]) -> Collection[Job]:
+        while not (done := [job for job in handles if job.done()]):
             time.sleep(self._pause)
         return done
 
-    def result(self, job) -> list[Outcome]:
-        self._flying.discard(job)
-        return job.result()
+    def result(self, handle: Job) -> list[ExecutionResult]:
+        self._flying.discard(handle)
+        return handle.result()
 
     def close(self, *, cancel: bool) -> None:
         for job in self._flying if cancel else ():
             job.cancel()
 
 
-def _needed(module: str, extra: str):
-    import importlib
-
+def _needed(module: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError:

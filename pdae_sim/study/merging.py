@@ -3,48 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pdae_sim._files import write_text
 from pdae_sim.errors import InputError
-from pdae_sim.study.store import Store, has_failed
+from pdae_sim.study.store import Store, Tally, has_failed
 
 _SHARED = ("study.json", "settings.json", "declaration.toml")
 
 
-@dataclass(frozen=True)
-class Merged:
-    """What a merge brought together."""
-
-    total: int
-    finished: int
-    failed: int
-
-
-def merge(stores: Sequence[Store], into: Store) -> Merged:
+def merge_stores(stores: Sequence[Store], into: Store) -> Tally:
     """The union of the finished tasks of some stores of one study, collected in `into`.
 
     Where several hold a task, one without failures is kept.
 
     Raises:
-        InputError: If a folder holds no study, or another one than the first.
+        InputError: If a folder holds no study, or another one than the first, or a runner is at work in `into`.
     """
     if not stores:
         raise InputError("there is nothing to merge; give at least one folder")
     about = _one_study([*stores, *([into] if into.about.is_file() else [])])
-    into.tasks.mkdir(parents=True, exist_ok=True)
-    for name in _SHARED:
-        source = stores[0].directory / name
-        if source.is_file():
-            write_text(into.directory / name, source.read_text(encoding="utf-8"), force=True)
     ids = [task["task_id"] for task in about["tasks"]]
-    best = {key: _best((into, *stores), key) for key in ids}
-    for key, record in best.items():
-        if record is not None:
-            into.write_record(key, record)
-    into.collect_ids(about["name"], ids)
-    records = [record for record in best.values() if record is not None]
-    return Merged(len(ids), len(records), sum(map(has_failed, records)))
+    into.tasks.mkdir(parents=True, exist_ok=True)
+    with into.locked():
+        for name in _SHARED:
+            source = stores[0].directory / name
+            if source.is_file():
+                write_text(into.directory / name, source.read_text(encoding="utf-8"), force=True)
+        for key in ids:
+            record = _best((into, *stores), key)
+            if record is not None:
+                into.put_record(key, record)
+        into.collect(about["name"], ids)
+    return into.tally(ids)
 
 
 def _one_study(stores: Sequence[Store]) -> dict:

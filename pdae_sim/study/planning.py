@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from pdae_sim._checks import whole
+from pdae_sim.study._stopwatch import in_words
 from pdae_sim.study.spec import Cost, Study
 from pdae_sim.study.store import Store
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """What is left of a study.
 
     Args:
@@ -31,12 +32,27 @@ class Plan:
     workers: int
     how: str
 
+    def in_words(self) -> str:
+        """The plan in two lines."""
+        time = "unknown" if self.seconds is None else f"about {in_words(self.seconds)}"
+        memory = "unknown" if self.peak_mib is None else f"about {self.peak_mib / 1024:.1f} GiB"
+        workers = "1 worker" if self.workers == 1 else f"{self.workers} workers"
+        return (
+            f"{self.tasks} tasks, {self.finished} finished, {self.tasks - self.finished} to run\n"
+            f"time with {workers}: {time}; peak memory: {memory} ({self.how})"
+        )
 
-def plan(study: Study, store: Store | None = None, *, workers: int = 1) -> Plan:
+    def to_json(self) -> dict:
+        """The plan as plain values."""
+        return asdict(self)
+
+
+def plan_study(study: Study, store: Store | None = None, *, workers: int = 1) -> StudyPlan:
     """Tasks, wall time and memory.
 
     Times are those of finished tasks where the store has some, else of the study's cost model. With both, the model
-    says how tasks compare and the finished ones how fast this machine is.
+    says how tasks compare and the finished ones how fast this machine is. Workers are taken to share the sum evenly,
+    and not to be done before the longest task is.
     """
     whole("workers", workers)
     measured = {} if store is None else _measured(study, store)
@@ -44,9 +60,10 @@ def plan(study: Study, store: Store | None = None, *, workers: int = 1) -> Plan:
     costs, how = _costs(study, measured, left)
     seconds = peak = None
     if costs is not None:
-        seconds = _makespan([cost.seconds for cost in costs], workers)
+        each = [cost.seconds for cost in costs]
+        seconds = max(sum(each) / workers, max(each, default=0.0))
         peak = sum(sorted((cost.peak_mib for cost in costs), reverse=True)[:workers])
-    return Plan(len(study.tasks), len(measured), seconds, peak, workers, how)
+    return StudyPlan(len(study.tasks), len(measured), seconds, peak, workers, how)
 
 
 def _measured(study: Study, store: Store) -> dict[str, dict]:
@@ -61,20 +78,11 @@ def _costs(study: Study, measured: dict[str, dict], left: Sequence[int]) -> tupl
     if not timed:
         how = "nothing is known of it; a first task will tell" if modelled is None else "by the cost model"
         return (None if modelled is None else [modelled[i] for i in left]), how
-    peak = statistics.median(found["peak_mib"] for found in timed.values())
+    peak = statistics.median(provenance["peak_mib"] for provenance in timed.values())
     if modelled is None:
-        typical = Cost(statistics.median(found["seconds"] for found in timed.values()), peak)
+        typical = Cost(statistics.median(provenance["seconds"] for provenance in timed.values()), peak)
         return [typical] * len(left), f"by the median of {len(timed)} finished tasks"
-    pace = statistics.median(found["seconds"] / modelled[i].seconds for i, found in timed.items())
-    memory = statistics.median(found["peak_mib"] / modelled[i].peak_mib for i, found in timed.items())
+    pace = statistics.median(provenance["seconds"] / modelled[i].seconds for i, provenance in timed.items())
+    memory = statistics.median(provenance["peak_mib"] / modelled[i].peak_mib for i, provenance in timed.items())
     scaled = [Cost(modelled[i].seconds * pace, modelled[i].peak_mib * memory) for i in left]
     return scaled, f"by the cost model, scaled to {len(timed)} finished tasks"
-
-
-def _makespan(seconds: Sequence[float], workers: int) -> float:
-    """The time until the last of some workers is done, each taking the next task when it is free."""
-    busy = [0.0] * workers
-    for each in seconds:
-        first = min(range(workers), key=busy.__getitem__)
-        busy[first] += each
-    return max(busy)

@@ -4,36 +4,26 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 
 from pdae_sim._checks import whole
 from pdae_sim.errors import InputError
-from pdae_sim.study._execute import attempt_all, attempt_in_worker, died, threads_limited
-from pdae_sim.study.backends import Backend, Loky, Pool, Serial, cores, drive
-from pdae_sim.study.leases import EXPIRY, Leases, running
+from pdae_sim.study._execute import died, execute_all, execute_in_worker, in_main_thread, threads_limited
+from pdae_sim.study._stopwatch import in_words
+from pdae_sim.study.backends import Backend, Call, Loky, Serial, WorkerPool, cores, drive
 from pdae_sim.study.spec import Study
-from pdae_sim.study.store import Store, has_failed
+from pdae_sim.study.store import Store, Tally, has_failed
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS = 5.0
-POLL_SECONDS = 0.2
+_HEARTBEAT_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
-class Tally:
-    """Tasks of a study by state; `running` are those that a living runner holds now."""
-
-    total: int
-    finished: int
-    failed: int
-    running: int = 0
-
-
-def run(
+def run_study(
     study: Study,
     store: Store,
     *,
@@ -42,55 +32,53 @@ def run(
     shard: tuple[int, int] | None = None,
     retry: bool = False,
     threads: int = 1,
-    expiry: float = EXPIRY,
+    files: Mapping[str, str] = MappingProxyType({}),
 ) -> Tally:
     """Run what is not finished, then collect the results.
 
     Args:
         study: The study.
-        store: Where finished tasks go; tasks found there are not run again. Other runners may use it meanwhile.
+        store: Where finished tasks go; tasks that have a result there are not run again.
         workers: Worker processes on this machine; one computes in this process.
         backend: Where to compute instead, for example a Dask cluster.
         shard: (i, n) runs the i-th of n parts, i from 1.
         retry: Run again tasks that ended in failure rows.
         threads: Threads of each worker, no more than there are cores to share. Results can depend on this number in
             the last bits, and do not depend on that of workers.
-        expiry: Seconds after which another runner that shows no sign of life loses its tasks.
+        files: Texts by file name to keep in the folder, which tell how the study was declared.
+
+    Raises:
+        InputError: If another runner is at work in the folder, or it holds another study or other files.
     """
     backend = backend or (Serial() if whole("workers", workers) == 1 else Loky(workers))
-    threads = fitting(whole("threads", threads), workers)
-    store.prepare(study)
-    todo = _todo(study, store, shard, retry)
-    log.info("%s: %d tasks, %d to run", study.name, len(study.tasks), len(todo))
-    if todo:
-        here = isinstance(backend, Serial)
-        attempts = attempt_all if here else attempt_in_worker
-        call = partial(attempts, study.perform, timeout=study.timeout, threads=threads)
-        limits = threads_limited(threads) if here else nullcontext()
-        with limits, Leases(store.directory, expiry=expiry) as leases, opened(backend, threads) as pool:
-            _Runner(study, store, leases, todo).run(pool, call)
-    store.collect(study)
-    return tally(study, store)
+    if isinstance(backend, Serial) and study.timeout is not None and not in_main_thread():
+        backend = Loky(1)  # no signal stops a task here, but one can let a worker go
+    threads = _fitting_threads(whole("threads", threads), workers)
+    store.directory.mkdir(parents=True, exist_ok=True)
+    with store.locked():
+        store.prepare(study, files)
+        todo = _todo(study, store, shard, retry)
+        log.info("%s: %d tasks, %d to run", study.name, len(study.tasks), len(todo))
+        if todo:
+            here = isinstance(backend, Serial)
+            execute = execute_all if here else execute_in_worker
+            call = partial(execute, study.perform, timeout=study.timeout, threads=threads)
+            with threads_limited(threads) if here else nullcontext(), _opened(backend, threads) as pool:
+                _run(study.name, store, todo, pool, call)
+        store.collect(study.name, study.ids)
+    return store.tally(study.ids)
 
 
-def fitting(threads: int, workers: int) -> int:
-    """So many threads for each worker that all of them together do not outnumber the cores."""
+def _fitting_threads(threads: int, workers: int) -> int:
+    """Cap threads so that workers × threads ≤ cores."""
     fits = max(1, min(threads, cores() // workers))
     if fits < threads:
         log.warning("%d workers with %d threads are more than %d cores; using %d", workers, threads, cores(), fits)
     return fits
 
 
-def tally(study: Study, store: Store) -> Tally:
-    """How far a study is."""
-    records = [record for key in study.ids if (record := store.record(key)) is not None]
-    finished = {record["task_id"] for record in records}
-    held = running(store.directory) & set(study.ids) - finished
-    return Tally(len(study.tasks), len(records), sum(map(has_failed, records)), len(held))
-
-
 @contextmanager
-def opened(backend: Backend, threads: int) -> Iterator[Pool]:
+def _opened(backend: Backend, threads: int) -> Iterator[WorkerPool]:
     """A pool, let go after the block, at once if the block is interrupted."""
     pool = backend.open(threads)
     try:
@@ -101,16 +89,16 @@ def opened(backend: Backend, threads: int) -> Iterator[Pool]:
     pool.close(cancel=False)
 
 
-def _todo(study: Study, store: Store, shard: tuple[int, int] | None, retry: bool) -> dict[str, tuple[Mapping, int]]:
-    """Tasks to run by key, each with the attempts it has behind it."""
+def _todo(study: Study, store: Store, shard: tuple[int, int] | None, retry: bool) -> dict[str, tuple[dict, int]]:
+    """Tasks to run by key, each with the number of attempts it has behind it."""
     there = store.finished_ids()
     todo = {}
     for key, task in _part(list(zip(study.ids, study.tasks, strict=True)), shard):
         record = store.record(key) if retry and key in there else None
         if key not in there:
-            todo[key] = task, 0
+            todo[key] = dict(task), 0
         elif record is not None and has_failed(record):
-            todo[key] = task, record["provenance"]["attempts"]
+            todo[key] = dict(task), record["provenance"]["attempts"]
     return todo
 
 
@@ -123,99 +111,41 @@ def _part(tasks: list, shard: tuple[int, int] | None) -> list:
     return tasks[i - 1 :: n]
 
 
-@dataclass
-class _Runner:
-    """One runner at work: claims, performs, writes, and waits for what others hold."""
-
-    study: Study
-    store: Store
-    leases: Leases
-    todo: dict[str, tuple[Mapping, int]]
-    waiting: list[str] = field(default_factory=list)
-
-    def run(self, pool: Pool, call: Callable) -> None:
-        """Until every task is finished, by whomever."""
-        progress, self.waiting = _Progress(self.study.name, len(self.todo)), list(self.todo)
-        while self.waiting:
-            ids, self.waiting = self.waiting, []
-            before = len(ids)
-            for key, outcome in drive(pool, call, self._claimed(ids, progress)):
-                self._finish(key, outcome, progress)
-            if len(self.waiting) == before:
-                log.debug("waiting for %d tasks of other runners", before)
-                time.sleep(POLL_SECONDS)
-
-    def _claimed(self, ids: list[str], progress: _Progress) -> Iterator[tuple[str, dict]]:
-        """Tasks whose lease is ours and that nobody finished meanwhile; what others hold is put off."""
-        for key in ids:
-            if not self.leases.claim(key):
-                self._put_off(key, progress)
-            elif self._settled(key):
-                self.leases.release(key)
-                progress.elsewhere()
-            else:
-                yield key, dict(self.todo[key][0])
-
-    def _put_off(self, key: str, progress: _Progress) -> None:
-        if self._settled(key):
-            progress.elsewhere()
-        else:
-            self.waiting.append(key)
-
-    def _settled(self, key: str) -> bool:
-        """Whether somebody has finished the task since this runner began."""
-        record = self.store.record(key)
-        return record is not None and record["provenance"]["attempts"] > self.todo[key][1]
-
-    def _finish(self, key: str, outcome: object, progress: _Progress) -> None:
-        task, attempts = self.todo[key]
-        if isinstance(outcome, Exception):
-            outcome = died(task, f"{type(outcome).__name__}: {outcome}")
-        if self.leases.holds(key):
-            self.store.put(key, outcome, attempts=attempts + 1)
-            progress.done(outcome.failed)
-        else:
-            log.warning("task %s was taken over while it ran here; its result is left to the other runner", key)
-            self.waiting.append(key)
-        self.leases.release(key)
+def _run(name: str, store: Store, todo: dict[str, tuple[dict, int]], pool: WorkerPool, call: Call) -> None:
+    """Perform every task and write its result as it comes."""
+    progress = _Progress(name, len(todo))
+    for key, result in drive(pool, call, ((key, task) for key, (task, _) in todo.items())):
+        task, attempts = todo[key]
+        if isinstance(result, Exception):
+            result = died(task, f"{type(result).__name__}: {result}")
+        store.put(key, result, attempts=attempts + 1)
+        progress.add(result.failed)
 
 
 @dataclass
 class _Progress:
-    """What is told while a study runs: completions, failures, the time left."""
+    """Log lines while a study runs: completions, failures, the time left."""
 
     name: str
     total: int
     completed: int = 0
-    others: int = 0
     failed: int = 0
     started: float = field(default_factory=time.monotonic)
-    told: float = 0.0
+    logged: float = 0.0
 
-    def elsewhere(self) -> None:
-        """A task was finished by another runner."""
-        self.others += 1
-
-    def done(self, failed: bool) -> None:
-        """A task was finished here."""
+    def add(self, failed: bool) -> None:
+        """Count a finished task, and log it if it failed, is the last or the last line is a heartbeat old."""
         self.completed += 1
         self.failed += failed
-        now, left = time.monotonic(), self.total - self.completed - self.others
-        if left and not failed and now - self.told < HEARTBEAT_SECONDS:
+        now, left = time.monotonic(), self.total - self.completed
+        if left and not failed and now - self.logged < _HEARTBEAT_SECONDS:
             return
-        self.told = now
+        self.logged = now
         log.info(
             "%s: %d/%d done, %d with failures, about %s left",
             self.name,
-            self.completed + self.others,
+            self.completed,
             self.total,
             self.failed,
             in_words((now - self.started) / self.completed * left),
         )
-
-
-def in_words(seconds: float) -> str:
-    """A length of time as people say it."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

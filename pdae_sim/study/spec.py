@@ -17,6 +17,9 @@ from pdae_sim.errors import InputError
 SCHEMA_VERSION = 2
 """Part of every task's id: a new version of what tasks mean makes old results count no longer."""
 
+Perform = Callable[[dict], list[dict]]
+"""From the description of a task to its rows."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -52,7 +55,7 @@ class Study:
     claim: str
     prediction: str
     tasks: Sequence[Mapping]
-    perform: Callable[[dict], list[dict]]
+    perform: Perform
     cost: Callable[[Mapping], Cost] | None = None
     timeout: float | None = None
 

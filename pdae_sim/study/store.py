@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pdae_sim._files import replacing, sweep, whole_file, write_text
 from pdae_sim.errors import InputError
-from pdae_sim.study._execute import Outcome
-from pdae_sim.study.leases import running
-from pdae_sim.study.spec import Study, task_id
+from pdae_sim.study._execute import ExecutionResult
+from pdae_sim.study._lock import in_use, locked
+from pdae_sim.study.spec import Perform, Study
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 COLUMNS = (
     "study",
@@ -32,6 +38,33 @@ COLUMNS = (
 
 _SAID = ("name", "question", "claim", "prediction")
 _NUMBERS = ("value", "low", "high")
+_DECLARED = ("declaration.toml", "settings.json")
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Tasks of a study by state.
+
+    Args:
+        total: Tasks in all.
+        finished: Those with a result.
+        failed: Those of them whose result holds failure rows.
+        running: Whether a runner is at work in the folder now.
+    """
+
+    total: int
+    finished: int
+    failed: int
+    running: bool = False
+
+    def in_words(self) -> str:
+        """The counts in a sentence."""
+        running = ", a runner is at work" if self.running else ""
+        return f"{self.finished} of {self.total} tasks finished, {self.failed} with failures{running}"
+
+    def to_json(self) -> dict:
+        """The counts by name."""
+        return asdict(self)
 
 
 class Store:
@@ -60,13 +93,26 @@ class Store:
         """What the study is."""
         return self.directory / "study.json"
 
-    def prepare(self, study: Study) -> None:
-        """Make the folder and write down what the study is; a folder of another study is refused."""
+    def locked(self) -> AbstractContextManager[None]:
+        """Hold the folder for a block: one runner at a time, given back however its process ends.
+
+        Raises:
+            InputError: If another process holds it.
+        """
+        return locked(self.directory)
+
+    def prepare(self, study: Study, files: Mapping[str, str]) -> None:
+        """Write down what the study is, with files that declare it; a folder that holds another is refused."""
         self.tasks.mkdir(parents=True, exist_ok=True)
         about = {key: getattr(study, key) for key in _SAID}
         if self.about.is_file() and (held := self.read_about()["name"]) != study.name:
             raise InputError(f"{self.directory}: holds the study {held!r}; choose another folder for {study.name!r}")
+        for path in map(self.directory.joinpath, _DECLARED):
+            if path.is_file() and path.read_text(encoding="utf-8") != files.get(path.name):
+                raise InputError(f"{path}: belongs to a run with other settings; choose another folder")
         sweep(self.tasks, ".*")
+        for name, text in files.items():
+            write_text(self.directory / name, text, force=True)
         about["tasks"] = [{**task, "task_id": key} for key, task in zip(study.ids, study.tasks, strict=True)]
         write_text(self.about, json.dumps(about, indent=1), force=True)
 
@@ -79,11 +125,11 @@ class Store:
         except ValueError as error:
             raise InputError(f"{self.about}: is damaged ({error}); run the study again") from None
 
-    def study(self, perform: Callable[[dict], list[dict]]) -> Study:
+    def study(self, perform: Perform) -> Study:
         """The study that is here, as it was declared; it can be followed and shown without its files."""
         about = self.read_about()
         tasks = [{key: value for key, value in task.items() if key != "task_id"} for task in about["tasks"]]
-        return Study(*(about[key] for key in _SAID), tasks, perform)
+        return Study(**{key: about[key] for key in _SAID}, tasks=tasks, perform=perform)
 
     def finished_ids(self) -> set[str]:
         """Ids of all tasks with a result. A file that a crash of the machine left empty is none."""
@@ -91,15 +137,6 @@ class Store:
             return set()
         with os.scandir(self.tasks) as entries:
             return {e.name[:-5] for e in entries if e.name[0] != "." and e.name.endswith(".json") and _full(e)}
-
-    def finished(self, study: Study, task: Mapping) -> bool:
-        """Whether a task has rows."""
-        return self.record(task_id(study.name, task)) is not None
-
-    def failed(self, study: Study, task: Mapping) -> bool:
-        """Whether a task ended in failure rows."""
-        record = self.record(task_id(study.name, task))
-        return record is not None and has_failed(record)
 
     def record(self, key: str) -> dict | None:
         """What is written of a finished task: its rows and provenance."""
@@ -109,51 +146,41 @@ class Store:
             return None
         return json.loads(text) if text else None
 
-    def put(self, key: str, outcome: Outcome, *, attempts: int = 1) -> None:
-        """The outcome of a task, whole or not at all."""
-        provenance = json.dumps({**outcome.provenance, "attempts": attempts})
-        self._write(key, f'{{"task_id": "{key}", "provenance": {provenance}, "rows": {outcome.rows}}}')
+    def put(self, key: str, result: ExecutionResult, *, attempts: int = 1) -> None:
+        """Keep the result of a task, whole or not at all."""
+        provenance = json.dumps({**result.provenance, "attempts": attempts})
+        self._write(key, f'{{"task_id": "{key}", "provenance": {provenance}, "rows": {result.rows}}}')
 
-    def write_record(self, key: str, record: Mapping) -> None:
-        """A record as `record` reads it."""
+    def put_record(self, key: str, record: Mapping) -> None:
+        """Keep a record as `record` reads it."""
         self._write(key, json.dumps(record, allow_nan=False))
 
     def _write(self, key: str, text: str) -> None:
         with replacing(self.tasks / f"{key}.json") as temporary:
             temporary.write_text(text, encoding="utf-8")
 
-    def rows(self, study: Study) -> list[dict]:
-        """All rows of finished tasks in the order of the declaration."""
-        return rows_of(study.name, self._records(study.ids))
+    def rows(self, study: str, ids: Iterable[str]) -> list[dict]:
+        """The long table of finished tasks, in the order of their ids; every row has all of `COLUMNS`."""
+        return _rows(study, self._records(ids))
 
-    def collect(self, study: Study) -> list[dict]:
-        """All rows of finished tasks, also written as `results.parquet`, with `provenance.parquet` beside it."""
-        return self.collect_ids(study.name, study.ids)
+    def collect(self, study: str, ids: Iterable[str]) -> list[dict]:
+        """Write the rows as `results.parquet`, with `provenance.parquet` beside it, while the folder is held."""
+        records = list(self._records(ids))
+        rows = _rows(study, records)
+        if rows:
+            _write_rows(self.results, rows)
+            _write_rows(self.provenance, _provenance(records), first=("task_id", "attempts"))
+        return rows
 
-    def collect_ids(self, name: str, ids: Sequence[str]) -> list[dict]:
-        """As `collect`, by the ids of the tasks.
-
-        Where another runner finished a task meanwhile and is gone, the tables are written again; one that is still
-        there will collect when it ends. So the last to write has it all.
-        """
-        while True:
-            seen = self._stamps()
-            records = list(self._records(ids))
-            rows = rows_of(name, records)
-            if rows:
-                write_rows(self.results, rows)
-                write_rows(self.provenance, provenance_of(records), first=("task_id", "attempts"))
-            if self._stamps() == seen or running(self.directory):
-                return rows
-
-    def _stamps(self) -> dict[str, tuple[int, int]]:
-        with os.scandir(self.tasks) as entries:
-            return {e.name: (e.stat().st_mtime_ns, e.inode()) for e in entries if e.name[0] != "."}
+    def tally(self, ids: Sequence[str]) -> Tally:
+        """How far a study with tasks of these ids is."""
+        records = list(self._records(ids))
+        return Tally(len(ids), len(records), sum(map(has_failed, records)), in_use(self.directory))
 
     def _records(self, ids: Iterable[str]) -> Iterator[dict]:
         there = self.finished_ids()
-        found = (self.record(key) for key in ids if key in there)
-        return (record for record in found if record is not None)
+        records = (self.record(key) for key in ids if key in there)
+        return (record for record in records if record is not None)
 
 
 def has_failed(record: Mapping) -> bool:
@@ -161,20 +188,18 @@ def has_failed(record: Mapping) -> bool:
     return any(row["status"] != "ok" for row in record["rows"])
 
 
-def rows_of(study: str, records: Iterable[Mapping]) -> list[dict]:
-    """The long table of some records; every row has all of `COLUMNS`."""
+def _rows(study: str, records: Iterable[Mapping]) -> list[dict]:
     blank = dict.fromkeys(COLUMNS)
     return [
         {**blank, **row, "study": study, "task_id": record["task_id"]} for record in records for row in record["rows"]
     ]
 
 
-def provenance_of(records: Iterable[Mapping]) -> list[dict]:
-    """One row per record."""
+def _provenance(records: Iterable[Mapping]) -> list[dict]:
     return [{"task_id": record["task_id"], **record["provenance"], "failed": has_failed(record)} for record in records]
 
 
-def write_rows(path: Path, rows: Sequence[Mapping], *, first: Sequence[str] = COLUMNS) -> None:
+def _write_rows(path: Path, rows: Sequence[Mapping], *, first: Sequence[str] = COLUMNS) -> None:
     """Write rows as Parquet, byte for byte the same for the same rows: columns of `first`, then others as they come."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -185,7 +210,7 @@ def write_rows(path: Path, rows: Sequence[Mapping], *, first: Sequence[str] = CO
         pq.write_table(table, temporary)
 
 
-def _column(name: str, values: list):
+def _column(name: str, values: list) -> pa.Array:
     """The values as an Arrow column, as text where they are of several kinds."""
     import pyarrow as pa
 

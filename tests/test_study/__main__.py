@@ -4,12 +4,12 @@ import argparse
 import logging
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from unittest import mock
 
 from pdae_sim.study.backends import Dask
-from pdae_sim.study.leases import Leases
-from pdae_sim.study.running import run
+from pdae_sim.study.running import run_study
 from pdae_sim.study.store import Store
 from tests.test_study import toys
 
@@ -24,16 +24,16 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--dask", action="store_true")
     parser.add_argument("--gate", type=Path, help="begin when this folder holds two names")
-    parser.add_argument("--careless", action="store_true", help="without leases, for the negative control")
+    parser.add_argument("--careless", action="store_true", help="without the lock, for the negative control")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if given.gate:
         wait_at(given.gate)
     if given.careless:
-        mock.patch.multiple(Leases, claim=lambda *_: True, holds=lambda *_: True, release=lambda *_: None).start()
+        mock.patch.object(Store, "locked", return_value=nullcontext()).start()
     study = toys.study(given.tasks, sleep=given.sleep, **({"marks": given.marks} if given.marks else {}))
     try:
-        run(study, Store(given.folder), workers=given.workers, backend=Dask(workers=2) if given.dask else None)
+        run_study(study, Store(given.folder), workers=given.workers, backend=Dask(workers=2) if given.dask else None)
     except KeyboardInterrupt:
         return 130
     return 0

@@ -13,12 +13,12 @@ from pdae_sim.estimation.baselines import Control
 from pdae_sim.study import datasets as scenes
 from pdae_sim.study import estimators
 from pdae_sim.study._costs import cost
-from pdae_sim.study._execute import attempt
+from pdae_sim.study._execute import execute
 from pdae_sim.study._stopwatch import part, recorded
 from pdae_sim.study.datasets import Simulated
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.estimators import Kind
-from pdae_sim.study.running import run
+from pdae_sim.study.running import run_study
 from pdae_sim.study.store import Store
 from tests.test_study import toys
 from tests.test_study.test_declaration import TABLE
@@ -215,7 +215,7 @@ class TestProvenance:
         fitted = ["additive", {"kind": "density_ratio", "name": "quick", "steps": 2, "cells": 8}]
         study = declared(*fitted, metrics=["mean_difference", "gram_error"], replicates=2).study()
         store = Store(tmp_path)
-        assert run(study, store).failed == 0
+        assert run_study(study, store).failed == 0
         table = pd.read_parquet(store.provenance)
         for text, seconds in zip(table.parts, table.seconds, strict=True):
             parts = json.loads(text)
@@ -231,10 +231,10 @@ class TestProvenance:
             with part("fit", "slow"):
                 toys.swallowing(task)
 
-        outcome = attempt(slow, {"seed": 0}, timeout=0.1)
+        outcome = execute(slow, {"seed": 0}, timeout=0.1)
         assert outcome.failed
         assert outcome.provenance["parts"]["fit"]["slow"] >= 0.09
 
     def test_of_tasks_without_parts_is_as_it_was(self, tmp_path):
-        run(toys.study(2), Store(tmp_path))
+        run_study(toys.study(2), Store(tmp_path))
         assert set(pd.read_parquet(tmp_path / "provenance.parquet").parts) == {"{}"}

@@ -11,8 +11,8 @@ from experiments import __main__ as cli
 from pdae_sim.errors import InputError
 from pdae_sim.study._cluster_file import read_cluster
 from pdae_sim.study.backends import Dask, Loky, Slurm
-from pdae_sim.study.merging import merge
-from pdae_sim.study.running import run
+from pdae_sim.study.merging import merge_stores
+from pdae_sim.study.running import run_study
 from pdae_sim.study.store import Store
 from tests.test_study import toys
 from tests.test_study.test_declaration import TOML
@@ -178,21 +178,21 @@ class TestClusterFiles:
 class TestMerge:
     def test_prefers_what_did_not_fail(self, tmp_path, monkeypatch):
         study, stores = toys.study(last={"fails": True}), [Store(tmp_path / name) for name in "ab"]
-        run(study, stores[0])
+        run_study(study, stores[0])
         monkeypatch.setenv("PDAE_SIM_MENDED", "1")
-        run(study, stores[1])
-        assert merge(stores, Store(tmp_path / "all")).failed == 0
+        run_study(study, stores[1])
+        assert merge_stores(stores, Store(tmp_path / "all")).failed == 0
 
     def test_refuses_another_study_and_nothing(self, tmp_path):
-        run(toys.study(2), Store(tmp_path / "a"))
-        run(toys.study(3), Store(tmp_path / "b"))
+        run_study(toys.study(2), Store(tmp_path / "a"))
+        run_study(toys.study(3), Store(tmp_path / "b"))
         with pytest.raises(InputError, match=r"b: holds another study than .*a \(tasks differs\)"):
-            merge([Store(tmp_path / "a"), Store(tmp_path / "b")], Store(tmp_path / "all"))
+            merge_stores([Store(tmp_path / "a"), Store(tmp_path / "b")], Store(tmp_path / "all"))
         with pytest.raises(InputError, match="nothing to merge"):
-            merge([], Store(tmp_path / "all"))
+            merge_stores([], Store(tmp_path / "all"))
 
     def test_a_folder_of_another_study_is_refused(self, tmp_path):
-        run(toys.study(2), Store(tmp_path))
+        run_study(toys.study(2), Store(tmp_path))
         other = toys.Study("other", "", "", "", [{"seed": 0}], toys.perform)
         with pytest.raises(InputError, match="holds the study 'toy'"):
-            run(other, Store(tmp_path))
+            run_study(other, Store(tmp_path))

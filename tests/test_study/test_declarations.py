@@ -10,7 +10,7 @@ from experiments import declared
 from pdae_sim.errors import InputError
 from pdae_sim.simulation._settings import read_toml
 from pdae_sim.study.declaration import Declaration
-from pdae_sim.study.planning import plan
+from pdae_sim.study.planning import plan_study
 from tests.test_study.test_cli import stage  # noqa: F401
 
 FILES = declared.files()
@@ -61,7 +61,7 @@ def test_states_question_claim_and_prediction_and_can_be_planned(name):
     assert declaration.claim.startswith("2.")
     assert len(declaration.prediction) > 200
     assert "\n" not in declaration.prediction
-    found = plan(declaration.study(), workers=2)
+    found = plan_study(declaration.study(), workers=2)
     assert found.tasks == len(declaration.study().tasks) > 0
     assert found.seconds > 0
 

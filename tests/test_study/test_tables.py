@@ -14,8 +14,8 @@ from pdae_sim.errors import InputError
 from pdae_sim.study._measured_table import MeasuredTable
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.estimators import Fit, latents
-from pdae_sim.study.planning import plan
-from pdae_sim.study.running import run
+from pdae_sim.study.planning import plan_study
+from pdae_sim.study.running import run_study
 from pdae_sim.study.store import COLUMNS, Store
 from tests.test_study.test_cli import stage  # noqa: F401
 
@@ -106,11 +106,11 @@ class TestTasks:
         )
 
     def test_are_planned_by_the_cost_model(self, folder):
-        found = plan(read(folder).study(), workers=2)
+        found = plan_study(read(folder).study(), workers=2)
         assert (found.tasks, found.how) == (2, "by the cost model")
         assert 0 < found.seconds < 60
         longer = read(folder, "steps = 3, cells = 8", "steps = 3000").study()
-        assert plan(longer).seconds > 3 * plan(read(folder).study()).seconds
+        assert plan_study(longer).seconds > 3 * plan_study(read(folder).study()).seconds
 
     def test_begin_where_the_declaration_says(self, folder):
         changed = TOML.replace("data/cells.csv", "cells.csv").replace("seeds = 2", 'seeds = 2\nfolder = "data"')
@@ -126,7 +126,7 @@ class TestRows:
         (folder / "data").mkdir()
         frame().to_csv(folder / "data" / "cells.csv", index=False)
         store = Store(folder / "store")
-        assert run(read(folder).study(), store).failed == 0
+        assert run_study(read(folder).study(), store).failed == 0
         return pd.read_parquet(store.results)
 
     def test_have_the_columns_of_worlds(self, rows):
