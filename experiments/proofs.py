@@ -21,12 +21,12 @@ from markupsafe import Markup, escape
 from sympy import Integer
 
 from pdae_sim._files import write_text
-from theory import latex
 from theory.claims import CLAIMS
-from theory.index import INDEX
-from theory.prose import LETTER, LOWER, NAME, TEXT, UPPER, Run, letters, runs, with_accents
-from theory.readme import module_of
-from theory.record import DEFINITION, Claim, Counterexample, Given, Lemma, Step, Survivor
+from theory.engine.record import DEFINITION, Claim, Counterexample, Given, Lemma, Step, Survivor
+from theory.typesetting import latex
+from theory.typesetting.index import INDEX
+from theory.typesetting.prose import LETTER, LOWER, NAME, TEXT, UPPER, Run, letters, runs, with_accents
+from theory.typesetting.readme import module_of
 
 PAGE = Path(__file__).parent / "results" / "proofs.html"
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from theory.checker import verify
 from theory.claims import CLAIMS, select
-from theory.readme import readme
-from theory.record import Claim, Outcome, Verdict
+from theory.engine.checker import verify
+from theory.engine.record import Claim, Outcome, Verdict
+from theory.typesetting.readme import readme
 
 README = Path(__file__).parent / "README.md"
 

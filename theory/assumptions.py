@@ -1,6 +1,6 @@
 """The assumptions that several claims share, each named once."""
 
-from theory.record import Assumption
+from theory.engine.record import Assumption
 
 ADDITIVE = Assumption(
     "additive",

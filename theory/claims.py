@@ -3,36 +3,23 @@
 import difflib
 from collections.abc import Sequence
 
-from theory import (
+from theory.causal import graph_targets, graphs, latent_causal
+from theory.energy import distance as energy
+from theory.energy import gaussian, maps, worth
+from theory.engine.record import Claim
+from theory.identifiability import (
     affine,
-    classifier,
-    classifier_form,
     converse,
     density_ratio,
-    disjoint_mechanisms,
     diversity,
-    efficiency,
-    energy,
-    energy_gaussian,
-    energy_maps,
-    energy_worth,
+    diversity_tight,
     extrapolation,
-    functionals,
-    graph_targets,
-    graphs,
-    identifiability,
+    gram_matrix,
     jacobian,
-    latent_causal,
-    loss,
-    loss_batches,
-    loss_itself,
-    noise_gain,
-    product_formula,
-    support,
-    verdicts,
+    orthogonal,
 )
-from theory import diversity_tight as turning
-from theory.record import Claim
+from theory.prediction import disjoint_mechanisms, efficiency, noise_gain, product_formula, support, verdicts
+from theory.training import classifier, classifier_form, loss, loss_batches, loss_within
 
 CLAIMS: tuple[Claim, ...] = (
     latent_causal.CLAIM,
@@ -41,24 +28,24 @@ CLAIMS: tuple[Claim, ...] = (
     density_ratio.CLAIM,
     affine.CLAIM,
     jacobian.CLAIM,
-    identifiability.CLAIM,
+    orthogonal.CLAIM,
     extrapolation.CLAIM,
-    functionals.CLAIM,
+    gram_matrix.CLAIM,
     converse.CLAIM,
     product_formula.CLAIM,
     disjoint_mechanisms.CLAIM,
     diversity.CLAIM,
-    turning.CLAIM,
+    diversity_tight.CLAIM,
     support.CLAIM,
     *verdicts.CLAIMS,
     *noise_gain.CLAIMS,
     efficiency.CLAIM,
     energy.CLAIM,
-    energy_maps.CLAIM,
-    energy_worth.CLAIM,
-    energy_gaussian.CLAIM,
+    maps.CLAIM,
+    worth.CLAIM,
+    gaussian.CLAIM,
     loss.CLAIM,
-    loss_itself.CLAIM,
+    loss_within.CLAIM,
     classifier.CLAIM,
     classifier_form.CLAIM,
     loss_batches.CLAIM,

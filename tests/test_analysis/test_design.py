@@ -14,7 +14,7 @@ from pdae_sim.analysis.design import plan_experiments, singles_and_doubles
 from pdae_sim.cli._app import run
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
-from theory.span import least_gain, noise_gain, shift_gain, solve_span
+from theory.identifiability.span import least_gain, noise_gain, shift_gain, solve_span
 
 ZERO, A, B, C = [0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]
 AB, AC, BC, ABC = [1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 1, 1]

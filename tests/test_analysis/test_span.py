@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pdae_sim import strategies
 from pdae_sim.analysis.span import FLOAT_RTOL, check_span
 from pdae_sim.errors import InputError
-from theory.converse import second_model
-from theory.extrapolation import noise_gain, solve_span
+from theory.identifiability.converse import second_model
+from theory.identifiability.extrapolation import noise_gain, solve_span
 
 ZERO, E1, E2, E3 = [0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]
 any_problem = st.sampled_from(strategies.KINDS).flatmap(lambda kind: strategies.span_problems(kind=kind))

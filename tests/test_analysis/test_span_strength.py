@@ -12,7 +12,7 @@ from pdae_sim._linalg import integer_product, narrow, primes
 from pdae_sim.analysis.span import check_span
 from pdae_sim.errors import InputError
 from tests.test_analysis.test_span import E1, E2, ZERO, exact_problem, shifts_of
-from theory.span import least_gain, noise_gain, solve_span
+from theory.identifiability.span import least_gain, noise_gain, solve_span
 
 
 @st.composite

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from experiments import proofs
-from theory.checker import available
 from theory.claims import CLAIMS
-from theory.record import Lemma
+from theory.engine.checker import available
+from theory.engine.record import Lemma
 
 ROOT = Path(__file__).parents[2]
 

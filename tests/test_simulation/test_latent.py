@@ -14,7 +14,7 @@ from pdae_sim.simulation.departures import DEPARTURES, Saturation
 from pdae_sim.simulation.graphs import GRAPHS, adjacency_matrix
 from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.laws import LAWS, Gaussian, Skewed, StudentT
-from theory import latent_causal
+from theory.causal import latent_causal
 
 EPS = np.finfo(float).eps
 

@@ -33,7 +33,7 @@ from pdae_sim.simulation.laws import LAWS
 from pdae_sim.simulation.mixings import Affine, Fold, LinearTanh, Mixing, Orthonormal
 from pdae_sim.simulation.observation import GaussianNoise, Noiseless, random_observation
 from pdae_sim.study.counterexample import Draws, compare, draw, draws, most_visible, twins
-from theory.converse import second_model
+from theory.identifiability.converse import second_model
 
 EPS = np.finfo(float).eps
 TRAIN, TEST, WITNESS = ["ctrl", "A", "B"], "A+C", [0, 0, 1]

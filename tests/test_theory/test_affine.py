@@ -5,10 +5,10 @@ import pytest
 from scipy import stats
 
 from pdae_sim import align
-from theory import affine, identifiability, jacobian
-from theory.checker import measured, residual, vanishes
-from theory.instances import worlds
-from theory.record import Given
+from theory.engine.checker import measured, residual, vanishes
+from theory.engine.instances import worlds
+from theory.engine.record import Given
+from theory.identifiability import affine, jacobian, orthogonal
 
 WORLDS = worlds(8)
 each_world = pytest.mark.parametrize("world", WORLDS, ids=lambda world: f"d{len(world.W)}")
@@ -41,9 +41,9 @@ class TestChecksSeeARelativeErrorOf1e5:
 
     def test_isotropy_is_what_makes_the_map_orthogonal(self, world):
         H = affine.linear_map(world)
-        assert all(passed(identifiability.measure(world, identifiability.rival_matrix(world))).values())
+        assert all(passed(orthogonal.measure(world, orthogonal.rival_matrix(world))).values())
         if len(world.W) > 1:
-            wrong = passed(identifiability.measure(world, affine.rival_matrix(world, H)))
+            wrong = passed(orthogonal.measure(world, affine.rival_matrix(world, H)))
             assert not wrong["orthogonality"]
 
     def test_align_finds_the_same_indeterminacy(self, world):

@@ -5,10 +5,10 @@ from itertools import permutations
 
 import pytest
 
-from theory.affine import EQUAL_RATIOS
-from theory.checker import available, prove, verify
 from theory.claims import CLAIMS, select
-from theory.record import DEFINITION, Lemma, Step
+from theory.engine.checker import available, prove, verify
+from theory.engine.record import DEFINITION, Lemma, Step
+from theory.identifiability.affine import EQUAL_RATIOS
 
 
 def named(claims):

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from pdae_sim.estimation.losses import density_ratio_logits
-from theory import classifier, classifier_form
-from theory.checker import measured
-from theory.instances import log_ratios, worlds
+from theory.engine.checker import measured
+from theory.engine.instances import log_ratios, worlds
+from theory.training import classifier, classifier_form
 
 
 @pytest.mark.parametrize("world", worlds(3))

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from theory import __main__ as command_line
-from theory import claims, converse
+from theory import claims
 from theory.claims import CLAIMS
+from theory.identifiability import converse
 
 ROOT = Path(__file__).parents[2]
 

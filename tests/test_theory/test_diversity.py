@@ -8,12 +8,11 @@ from sympy import Identity, Rational, symbols
 
 from pdae_sim import align
 from pdae_sim.strategies import orthogonal_matrices
-from theory import diversity
-from theory import diversity_tight as turning
-from theory.checker import measured, prove, residual
-from theory.diversity import blinded
-from theory.instances import worlds
-from theory.record import Lemma, Step
+from theory.engine.checker import measured, prove, residual
+from theory.engine.instances import worlds
+from theory.engine.record import Lemma, Step
+from theory.identifiability import diversity, diversity_tight
+from theory.identifiability.diversity import blinded
 
 WORLDS = [world for world in worlds(4) if len(world.W) > 1]
 
@@ -79,7 +78,7 @@ class TestProof:
 class TestTurning:
     @pytest.mark.parametrize("world", WORLDS)
     def test_a_turn_is_seen_as_soon_as_one_shift_goes_along_the_plane(self, world):
-        both, one = ({m.name: measured(m).passed for m in turning.measure(world, n)} for n in (2, 1))
+        both, one = ({m.name: measured(m).passed for m in diversity_tight.measure(world, n)} for n in (2, 1))
         assert both == {"same_law": True, "volume": True}
         assert one == {"same_law": False, "volume": True}
 

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from sympy import Rational, simplify, symbols
 
 import pdae_sim
-from theory import energy, energy_gaussian, energy_maps, energy_worth
-from theory.checker import measured
-from theory.instances import worlds
+from theory.energy import distance as energy
+from theory.energy import gaussian, maps, worth
+from theory.engine.checker import measured
+from theory.engine.instances import worlds
 
 
 class TestPropriety:
@@ -42,13 +43,13 @@ class TestMaps:
     @pytest.mark.parametrize("world", worlds(4)[1:])
     def test_a_map_that_is_no_similarity_is_refused(self, world):
         stretch = world.Q * np.linspace(1, 1.01, len(world.Q))
-        assert measured(energy_maps.measure_map(world, world.Q, 1.0)).passed
-        assert not measured(energy_maps.measure_map(world, stretch, 1.0)).passed
+        assert measured(maps.measure_map(world, world.Q, 1.0)).passed
+        assert not measured(maps.measure_map(world, stretch, 1.0)).passed
 
     def test_the_power_of_the_scale_is_the_exponent(self):
         world = worlds(1)[0]
-        assert measured(energy_maps.measure_map(world, 2 * world.Q, 2**0.5, 0.5)).passed
-        assert not measured(energy_maps.measure_map(world, 2 * world.Q, 2.0, 0.5)).passed
+        assert measured(maps.measure_map(world, 2 * world.Q, 2**0.5, 0.5)).passed
+        assert not measured(maps.measure_map(world, 2 * world.Q, 2.0, 0.5)).passed
 
 
 class TestWorth:
@@ -58,8 +59,8 @@ class TestWorth:
         points, p, _ = energy.laws(world)
         points, p = points[:3], p[:3] / p[:3].sum()
         spread = p @ np.linalg.norm(points[:, None] - points[None], axis=2) @ p
-        assert measured(energy_worth.measure_worth(world, n_cells, spread / n_cells)).passed
-        assert not measured(energy_worth.measure_worth(world, n_cells, spread / (n_cells + 1))).passed
+        assert measured(worth.measure_worth(world, n_cells, spread / n_cells)).passed
+        assert not measured(worth.measure_worth(world, n_cells, spread / (n_cells + 1))).passed
 
     @pytest.mark.statistical
     def test_the_library_s_statistics_are_off_by_the_worth(self):
@@ -74,15 +75,15 @@ class TestWorth:
 class TestGaussian:
     def test_equal_laws_are_at_distance_zero(self):
         m, v = symbols("m", real=True), symbols("v", positive=True)
-        assert simplify(energy_gaussian.energy_distance_line((m, v), (m, v))) == 0
-        assert energy_gaussian.energy_distance_line((Rational(1, 3), 2), (Rational(1, 3), 2)) == 0
+        assert simplify(gaussian.energy_distance_line((m, v), (m, v))) == 0
+        assert gaussian.energy_distance_line((Rational(1, 3), 2), (Rational(1, 3), 2)) == 0
 
     @given(st.floats(-5, 5), st.floats(0.1, 5), st.floats(-5, 5), st.floats(0.1, 5))
     @settings(max_examples=25)
     def test_scaling_and_symmetry(self, m, v, k, w):
-        value = float(energy_gaussian.energy_distance_line((m, v), (k, w)))
-        assert math.isclose(value, float(energy_gaussian.energy_distance_line((k, w), (m, v))), abs_tol=1e-12)
-        scaled = float(energy_gaussian.energy_distance_line((3 * m, 9 * v), (3 * k, 9 * w)))
+        value = float(gaussian.energy_distance_line((m, v), (k, w)))
+        assert math.isclose(value, float(gaussian.energy_distance_line((k, w), (m, v))), abs_tol=1e-12)
+        scaled = float(gaussian.energy_distance_line((3 * m, 9 * v), (3 * k, 9 * w)))
         assert math.isclose(scaled, 3 * value, rel_tol=1e-9, abs_tol=1e-9)
         assert value >= -1e-12
 
@@ -90,18 +91,18 @@ class TestGaussian:
     def test_axes_of_the_covariance_do_not_matter_and_its_lengths_do(self, beta):
         world = worlds(4)[3]
         Q, mean, lengths = world.Q, world.u, np.diag([1.0, 2.0, 3.0, 0.0])
-        plain = energy_gaussian.mean_norm(mean, lengths, beta)
-        assert math.isclose(energy_gaussian.mean_norm(Q @ mean, Q @ lengths @ Q.T, beta), plain, rel_tol=1e-9)
-        assert not math.isclose(energy_gaussian.mean_norm(mean, 1.01 * lengths, beta), plain, rel_tol=1e-4)
+        plain = gaussian.mean_norm(mean, lengths, beta)
+        assert math.isclose(gaussian.mean_norm(Q @ mean, Q @ lengths @ Q.T, beta), plain, rel_tol=1e-9)
+        assert not math.isclose(gaussian.mean_norm(mean, 1.01 * lengths, beta), plain, rel_tol=1e-4)
 
     def test_a_point_mass(self):
-        assert energy_gaussian.mean_norm(np.zeros(2), np.zeros((2, 2))) == 0
-        assert math.isclose(energy_gaussian.mean_norm(np.array([3.0, 4.0]), np.zeros((2, 2))), 5.0, rel_tol=1e-9)
+        assert gaussian.mean_norm(np.zeros(2), np.zeros((2, 2))) == 0
+        assert math.isclose(gaussian.mean_norm(np.array([3.0, 4.0]), np.zeros((2, 2))), 5.0, rel_tol=1e-9)
 
     def test_a_wrong_formula_is_refused(self):
         world = worlds(1)[0]
-        assert measured(energy_gaussian.measure_line(world)).passed
-        assert not measured(energy_gaussian.measure_line(world, factor=1 + 1e-6)).passed
+        assert measured(gaussian.measure_line(world)).passed
+        assert not measured(gaussian.measure_line(world, factor=1 + 1e-6)).passed
 
     @pytest.mark.statistical
     @pytest.mark.parametrize("beta", [0.7, 1.0])
@@ -118,7 +119,7 @@ class TestGaussian:
         standard_error = np.std(values, ddof=1) / math.sqrt(len(values))
 
         def expected(shift):
-            return energy_gaussian.energy_distance((np.zeros(3), np.eye(3)), (shift, spread), beta)
+            return gaussian.energy_distance((np.zeros(3), np.eye(3)), (shift, spread), beta)
 
         assert abs(np.mean(values) - expected(mean)) < 4 * standard_error
         assert abs(np.mean(values) - expected(mean / 2)) > 8 * standard_error

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from sympy import Matrix, symbols
 
 from pdae_sim import strategies
-from theory import graph_targets, graphs
-from theory.checker import measured
-from theory.graph_targets import read_adjacency
-from theory.instances import structures
-from theory.latent_causal import covariance, perturbation_matrix, symbolic_adjacency
+from theory.causal import graph_targets, graphs
+from theory.causal.graph_targets import read_adjacency
+from theory.causal.latent_causal import covariance, perturbation_matrix, symbolic_adjacency
+from theory.engine.checker import measured
+from theory.engine.instances import structures
 
 WEIGHTS = [[0, 0, 0], [1, 0, 0], [1, 1, 0]]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from theory import __main__ as command_line
-from theory import converse
 from theory.claims import CLAIMS
-from theory.index import INDEX, Entry
-from theory.readme import module_of, readme
+from theory.identifiability import converse
+from theory.typesetting.index import INDEX, Entry
+from theory.typesetting.readme import module_of, readme
 
 ROOT = Path(__file__).parents[2]
 DECLARED = re.compile(r"""^\s*"?claim"?\s*[=:]\s*"([\d., and]+)",?$""", re.MULTILINE)

@@ -13,9 +13,9 @@ from sympy import Integer, Rational
 
 from pdae_sim.energy import distance_sum
 from pdae_sim.estimation.losses import perturbation_energy
-from theory import loss, loss_batches, loss_itself
-from theory.checker import measured
-from theory.instances import worlds
+from theory.engine.checker import measured
+from theory.engine.instances import worlds
+from theory.training import loss, loss_batches, loss_within
 
 WORLD = worlds(2)[1]
 
@@ -43,7 +43,7 @@ class TestPopulation:
         *others, _ = loss.losses(WORLD, wrong, lambda source, target: source != target)
         assert max(np.abs(itself)) < 1e-8
         assert min(others) > 1e-2
-        assert all(measured(m).passed for m in loss_itself.measure(WORLD))
+        assert all(measured(m).passed for m in loss_within.measure(WORLD))
 
     def test_the_transport_that_hides_the_shift(self):
         """T carries the pooled latents to N(0, 1), environment by environment it does not."""

@@ -12,16 +12,17 @@ from types import FunctionType
 import numpy as np
 import pytest
 
-from theory import diversity, energy_maps
-from theory.checker import measured
 from theory.claims import CLAIMS
-from theory.instances import World, worlds
-from theory.record import Measurement
+from theory.energy import maps
+from theory.engine.checker import measured
+from theory.engine.instances import World, worlds
+from theory.engine.record import Measurement
+from theory.identifiability import diversity
 
 NUMPY = [(np, "repeat"), (np, "outer"), *((np.linalg, name) for name in ("eigh", "lstsq", "pinv", "solve", "svd"))]
 BY_HAND = {
     ("diversity", "flows"): lambda: diversity.measure(diversity.blinded(worlds(3)[2], 2)),
-    ("energy_maps", "map"): lambda: energy_maps.measure_map(worlds(3)[2], np.diag([1.0, 1.0, 1.01]), 1.0),
+    ("energy_maps", "map"): lambda: maps.measure_map(worlds(3)[2], np.diag([1.0, 1.0, 1.01]), 1.0),
 }
 """What only a model outside the claim makes fail: full rank and proportions are not lost by such faults."""
 

@@ -7,11 +7,12 @@ import pytest
 from sympy import Add, Identity, Integer, MatrixBase, Rational, Symbol, cos, sqrt
 from sympy.matrices.expressions import MatAdd
 
-from theory import affine, converse, density_ratio, extrapolation, identifiability, latent_causal
-from theory.checker import measured, prove, refuted, residual, survived, vanishes, verify
+from theory.causal import latent_causal
 from theory.claims import CLAIMS
-from theory.instances import structures, worlds
-from theory.record import Case, Counterexample, Given, Measurement, Step, Survivor
+from theory.engine.checker import measured, prove, refuted, residual, survived, vanishes, verify
+from theory.engine.instances import structures, worlds
+from theory.engine.record import Case, Counterexample, Given, Measurement, Step, Survivor
+from theory.identifiability import affine, converse, density_ratio, extrapolation, orthogonal
 from theory.symbols import L, W, W_rival, l_0
 
 STEPS = [(claim, item) for claim in CLAIMS for item in claim.proof if isinstance(item, Step)]
@@ -84,8 +85,8 @@ def test_a_failed_step_cannot_be_cited():
 
 
 def test_a_claim_cannot_use_one_whose_proof_fails():
-    step = identifiability.ORTHOGONAL
-    broken = replace(identifiability.CLAIM, proof=(step.negated(), *identifiability.CLAIM.proof[1:]))
+    step = orthogonal.ORTHOGONAL
+    broken = replace(orthogonal.CLAIM, proof=(step.negated(), *orthogonal.CLAIM.proof[1:]))
     outcomes = prove(replace(extrapolation.CLAIM, uses=(broken,)))
     assert not any(outcome.passed for outcome in outcomes)
 
@@ -137,14 +138,14 @@ class TestWrongModelsFailTheChecks:
 
     @pytest.mark.parametrize("world", worlds(4))
     def test_identifiability(self, world):
-        wrong = identifiability.rival_matrix(world) * (1 + 1e-5)
-        outcomes = {m.name: measured(m).passed for m in identifiability.measure(world, wrong)}
+        wrong = orthogonal.rival_matrix(world) * (1 + 1e-5)
+        outcomes = {m.name: measured(m).passed for m in orthogonal.measure(world, wrong)}
         assert not outcomes["orthogonality"]
         assert not outcomes["shifts"]
 
     @pytest.mark.parametrize("world", worlds(4))
     def test_extrapolation_outside_the_span(self, world):
-        rival = identifiability.rival_matrix(world)
+        rival = orthogonal.rival_matrix(world)
         assert all(measured(m).passed for m in extrapolation.measure(world, rival, world.inside))
         assert not any(measured(m).passed for m in extrapolation.measure(world, rival, world.outside))
 

@@ -10,13 +10,13 @@ from sympy import Matrix, Rational, diag
 
 from pdae_sim import check_span, energy_distance
 from pdae_sim.strategies import span_problems
-from theory import efficiency, noise_gain
-from theory.checker import measured
-from theory.efficiency import displaced_distance, expected_worth, mean_distance, median_worth
-from theory.instances import worlds
-from theory.noise_gain import least_squares_weights
-from theory.span import least_gain
-from theory.span import noise_gain as gain_of
+from theory.engine.checker import measured
+from theory.engine.instances import worlds
+from theory.identifiability.span import least_gain
+from theory.identifiability.span import noise_gain as gain_of
+from theory.prediction import efficiency, noise_gain
+from theory.prediction.efficiency import displaced_distance, expected_worth, mean_distance, median_worth
+from theory.prediction.noise_gain import least_squares_weights
 
 
 @pytest.mark.parametrize("module", [noise_gain, efficiency])

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sympy import Matrix, Rational, Symbol, symbols
 
-from theory import converse, latent_causal, span
-from theory.converse import second_model
-from theory.extrapolation import least_gain, noise_gain, shift_gain, solve_span
-from theory.latent_causal import covariance, perturbation_matrix, symbolic_adjacency, total_effects
+from theory.causal import latent_causal
+from theory.causal.latent_causal import covariance, perturbation_matrix, symbolic_adjacency, total_effects
+from theory.identifiability import converse, span
+from theory.identifiability.converse import second_model
+from theory.identifiability.extrapolation import least_gain, noise_gain, shift_gain, solve_span
 
 ZERO, E1, E2, E3 = [0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]
 

@@ -13,10 +13,10 @@ from pdae_sim.simulation.departures import Do, MechanismChange, VarianceInterven
 from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.laws import Gaussian, Laplace
 from pdae_sim.strategies import latent_models, noise_laws
-from theory import disjoint_mechanisms, product_formula
-from theory.checker import measured, refuted, survived
-from theory.instances import log_densities, structures, worlds
-from theory.record import Case, Survivor
+from theory.engine.checker import measured, refuted, survived
+from theory.engine.instances import log_densities, structures, worlds
+from theory.engine.record import Case, Survivor
+from theory.prediction import disjoint_mechanisms, product_formula
 
 each_world = pytest.mark.parametrize("world", worlds(8), ids=lambda world: f"d{len(world.W)}")
 

@@ -11,12 +11,12 @@ from hypothesis.extra import numpy as hnp
 from pdae_sim.analysis.support import pooling_gain
 from pdae_sim.analysis.verdict import judge
 from pdae_sim.strategies import orthogonal_matrices, span_problems
-from theory import support, verdicts
-from theory.checker import measured
-from theory.identifiability import rival_matrix
-from theory.instances import worlds
-from theory.support import pooled_worth
-from theory.verdicts import ExactVerdict, exact_verdict
+from theory.engine.checker import measured
+from theory.engine.instances import worlds
+from theory.identifiability.orthogonal import rival_matrix
+from theory.prediction import support, verdicts
+from theory.prediction.support import pooled_worth
+from theory.prediction.verdicts import ExactVerdict, exact_verdict
 
 SINGLES = [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
 FLAT = [world for world in worlds(10) if len(world.W) <= 2]

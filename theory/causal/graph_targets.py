@@ -1,0 +1,245 @@
+"""Claim 1.2: where the latents are known up to scale, one atomic target for each latent gives the graph, from means.
+
+If f is known up to the scale of each latent, W is known up to a scale of its rows. With S diagonal W⁻¹ = S⁻¹ (I - A),
+whose diagonal is that of S⁻¹ as A has none: A = I - diag(W⁻¹)⁻¹ W⁻¹. The covariance is not used, nor that the noise is
+Gaussian. Which perturbation targets which latent need not be known: a triangular matrix has one assignment of rows to
+columns without a zero, as in Shimizu et al. (2006), so an acyclic A allows one order of the columns of W only.
+
+What was tried against it, with the mixing known: targets of several latents (an edge can be turned round with the same
+W and Σ); a latent without a target (an edge between two of them can be turned round); cycles (rows of I - A may be
+exchanged); a perturbation that changes the strength of an edge; a curved mechanism. Each breaks the reading of A.
+"""
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from sympy import Expr, Identity, ImmutableMatrix, Integer, Matrix, MatrixSymbol, Rational, Symbol, diag, symbols
+from sympy.matrices.expressions import Permanent
+
+from theory.assumptions import OURS, Assumption
+from theory.causal.graphs import complete, twins
+from theory.causal.latent_causal import ACYCLIC, LINEAR, SHIFT, covariance, perturbation_matrix
+from theory.engine.instances import EPS, Structure, structures
+from theory.engine.record import DEFINITION, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.identifiability.span import Number, exact
+from theory.symbols import d
+
+COORDINATES = Assumption("coordinates", "f is known up to the scale of each latent")
+ATOMIC = Assumption("atomic", "each perturbation shifts one latent")
+EACH = Assumption("each", "each latent is shifted by one of the perturbations, so K = d_Z")
+
+SHIMIZU = "the one assignment as in Shimizu et al. (2006), Journal of Machine Learning Research 7"
+
+A, A_scaled, N, S, S_inverse, W_inverse, Scale, Scale_inverse, W = (
+    MatrixSymbol(name, d, d) for name in ("A", "A~", "N", "S", "S^-1", "W^-1", "Lambda", "Lambda^-1", "W")
+)
+
+
+def read_adjacency(W: list[list[Number | Expr]]) -> ImmutableMatrix:
+    """A = I - diag(W⁻¹)⁻¹ W⁻¹, exactly.
+
+    Args:
+        W: perturbation matrix in the latents' own coordinates (d_Z, d_Z); perturbation k targets latent k alone.
+
+    Returns:
+        A (d_Z, d_Z); A[i, j] is the effect of j on i.
+
+    Raises:
+        ValueError: if W is not square and regular, or W⁻¹ has a zero on its diagonal, which such targets never give.
+
+    Example:
+        >>> read_adjacency([[2, 0], [6, 5]]).tolist() == [[0, 0], [3, 0]]
+        True
+    """
+    effects = exact(W)
+    if effects.rows != effects.cols or effects.det().expand() == 0:
+        raise ValueError(f"W: expected a regular square matrix, received shape {effects.shape} or one that is singular")
+    inverse = effects.inv()
+    if any(entry == 0 for entry in inverse.diagonal()):
+        raise ValueError(
+            "W: expected atomic targets in the order of the latents, received another order or other targets"
+        )
+    scale = diag(*(1 / entry for entry in inverse.diagonal()))
+    return ImmutableMatrix(Matrix.eye(effects.rows) - scale * inverse).applyfunc(lambda entry: entry.cancel())
+
+
+def _proof() -> tuple[Step | Lemma, ...]:
+    reduced = Lemma(
+        "reduced_form",
+        "W = N S with N = (I - A)^-1",
+        "section 1: A is nilpotent, and the mechanisms have one solution",
+        (LINEAR.name, ACYCLIC.name, SHIFT.name),
+    )
+    inverse = Step(
+        "inverse",
+        "S^-1 (I - A) W = I: W^-1 is I - A with its rows scaled",
+        S_inverse * (Identity(d) - A) * W,
+        Identity(d),
+        (
+            Given((reduced.name,), W, N * S),
+            Given((reduced.name,), A * N, N - Identity(d)),
+            Given((EACH.name, ATOMIC.name), S_inverse * S, Identity(d)),
+        ),
+    )
+    return reduced, inverse, *(_read(size) for size in (2, 3, 4)), _assignment(3), _assignment(4), *_rescaled()
+
+
+def _read(size: int) -> Step:
+    """Free weights and shifts: the entries of W⁻¹ over those of its diagonal."""
+    weights, shifts = complete(size, "a"), symbols(f"s1:{size + 1}", positive=True)
+    read, own = _symbols("v", size), ImmutableMatrix(diag(*(1 / s for s in shifts)) * (Matrix.eye(size) - weights))
+    chosen = [(i, j) for i in range(1, size) for j in range(i + 1)]
+    return Step(
+        f"read_off_d{size}",
+        f"for {size} latents with free weights and shifts, -(W^-1)_ij / (W^-1)_ii = A_ij for i > j",
+        Matrix([-read[i, j] / read[i, i] for i, j in chosen if i != j]),
+        Matrix([weights[i, j] for i, j in chosen if i != j]),
+        tuple(Given(("inverse", ATOMIC.name, EACH.name), read[i, j], own[i, j]) for i, j in chosen),
+    )
+
+
+def _symbols(letter: str, size: int) -> Matrix:
+    return Matrix(size, size, lambda i, j: Symbol(f"{letter}_{i}{j}"))
+
+
+def _assignment(size: int) -> Step:
+    """The permanent has one term for each assignment of rows to columns; with positive entries none cancel."""
+    entries = Matrix(size, size, lambda i, j: Symbol(f"v_{i}{j}", positive=True) if i >= j else Integer(0))
+    product = Integer(1)
+    for entry in entries.diagonal():
+        product *= entry
+    return Step(
+        f"one_assignment_d{size}",
+        f"for {size} latents in causal order, of all assignments of rows to columns one avoids the zeros of W^-1",
+        Permanent(ImmutableMatrix(entries)),
+        product,
+    )
+
+
+def _rescaled() -> tuple[Step, ...]:
+    scaled = Step(
+        "rescaled",
+        "latents Lambda z have adjacency Lambda A Lambda^-1, with the same zeros: (I - A~) Lambda W = Lambda S",
+        (Identity(d) - A_scaled) * Scale * W,
+        Scale * S,
+        (
+            Given((COORDINATES.name,), A_scaled, Scale * A * Scale_inverse),
+            Given((DEFINITION,), Scale_inverse * Scale, Identity(d)),
+            Given(("reduced_form",), W, N * S),
+            Given(("reduced_form",), A * N, N - Identity(d)),
+        ),
+    )
+    return (scaled,)
+
+
+def targeted(structure: Structure) -> tuple[np.ndarray, np.ndarray]:
+    """A structure's A and the W (d_Z, d_Z) of one atomic target for each latent, of sizes from its noise variances."""
+    W = perturbation_matrix(structure.A, np.diag(structure.D))
+    return structure.A, np.array(W.tolist(), dtype=float)
+
+
+def measure(A: np.ndarray, W: np.ndarray, order: np.ndarray | None = None) -> Measurement:
+    """Read A off a W whose columns are in any order; the order is found by assignment and not told.
+
+    Rounding: c·eps·cond(W)² relative to the largest ratio of entries of W⁻¹, c = 8 d_Z².
+    """
+    inverse = np.linalg.inv(W if order is None else W[:, order])
+    inverse = inverse[_assigned(inverse)]
+    read = np.eye(len(W)) - inverse / np.diagonal(inverse)[:, None]
+    bound = 8 * len(W) ** 2 * EPS * np.linalg.cond(W) ** 2 * (1 + np.abs(A).max())
+    return Measurement("adjacency", float(np.abs(read - A).max()), float(bound))
+
+
+def _assigned(inverse: np.ndarray) -> np.ndarray:
+    """The order of rows with the largest product on the diagonal, of all orders: the only one that avoids zeros."""
+    logs = np.log(np.maximum(np.abs(inverse), 1e-9 * np.abs(inverse).max()))
+    return linear_sum_assignment(-logs.T)[1]
+
+
+def _check() -> tuple[Measurement, ...]:
+    return tuple(
+        measure(*targeted(structure), order=np.roll(np.arange(len(structure.A)), turn))
+        for structure in structures()
+        for turn in (0, 1)
+    )
+
+
+def _free_mixing(size: Rational) -> Case:
+    """The twins of 1.1: A has the edge 1 -> 2 of weight `size`, the other none; S = I, variances 1, order known."""
+    edge, none = Matrix([[0, 0], [size, 0]]), Matrix.zeros(2)
+    carry, targets = twins(edge, none), Matrix.eye(2).tolist()
+    same_W = carry * perturbation_matrix(none, targets) - perturbation_matrix(edge, targets)
+    same_spread = carry * covariance(none, [1, 1]) * carry.T - covariance(edge, [1, 1])
+    return Case(premises=(same_W, same_spread), gap=edge - none)
+
+
+def _turned(size: Rational, others: int) -> tuple[Matrix, Matrix, list[Expr], Matrix]:
+    """1 -> 2 of weight `size`, and 2 -> 1 with the same Σ, with `others` latents besides; noises of variance 1."""
+    dimension = 2 + others
+    forward, backward = Matrix.zeros(dimension), Matrix.zeros(dimension)
+    forward[1, 0], backward[0, 1] = size, size / (1 + size**2)
+    variances = [1 / (1 + size**2), 1 + size**2, *([Integer(1)] * others)]
+    same = covariance(forward, [1] * dimension) - covariance(backward, variances)
+    return forward, backward, variances, same
+
+
+def _several(size: Rational) -> Case:
+    """S = I for the edge 1 -> 2; the edge turned round has the same Σ, and the same W with a target on both latents."""
+    forward, backward, _, same = _turned(size, others=0)
+    W = perturbation_matrix(forward, Matrix.eye(2).tolist())
+    targets = (Matrix.eye(2) - backward) * W
+    return Case(premises=(same, perturbation_matrix(backward, targets.tolist()) - W), gap=forward - backward)
+
+
+def _untouched(size: Rational) -> Case:
+    """Three latents, one atomic target on the third: the edge between the others can be turned round."""
+    forward, backward, _, same = _turned(size, others=1)
+    own, other = (perturbation_matrix(graph, [[0], [0], [1]]) for graph in (forward, backward))
+    return Case(premises=(same, own - other), gap=forward - backward)
+
+
+def _exchanged(size: Rational) -> Case:
+    """z_1 = z_2/2 + …, z_2 = size z_1/2 + …: at size 1 the rows of I - A may be exchanged, with gains 2 in the twin.
+
+    Both have atomic targets, S = I and S' with targets exchanged, and the same W.
+    """
+    gain = Rational(1, 2)
+    own = Matrix([[0, gain], [gain, 0]])
+    other = own if size == 0 else Matrix([[0, 1 / gain], [1 / gain, 0]])
+    targets = (Matrix.eye(2) - other) * (Matrix.eye(2) - own).inv()
+    atomic = targets[0, 0] * targets[0, 1], targets[1, 0] * targets[1, 1]
+    return Case(premises=atomic, gap=other - own)
+
+
+def _strengthened(size: Rational) -> Case:
+    """Perturbation 1 also adds `size` to the edge 1 -> 2 of weight 1: means show the edge under the perturbation."""
+    read = read_adjacency([[1, 0], [1 + size, 1]])
+    return Case(premises=(), gap=read - Matrix([[0, 0], [1, 0]]))
+
+
+def _curved(size: Rational) -> Case:
+    """z_2 = u_2 + z_1 + size z_1², E u = 0, E u² = 1: a shift of z_1 by 1 moves the mean of z_2 by 1 + size."""
+    dose = Symbol("l", real=True)
+    mean = dose + size * (1 + dose**2)
+    read = read_adjacency([[1, 0], [mean.subs(dose, 1) - mean.subs(dose, 0), 1]])
+    return Case(premises=(), gap=read - Matrix([[0, 0], [1, 0]]))
+
+
+CLAIM = Claim(
+    name="graph_targets",
+    number="1.2",
+    statement="with latents known up to scale and one atomic target for each, A = I - diag(W^-1)^-1 W^-1",
+    latex=r"W^{-1} = S^{-1}(I - A),\qquad A = I - \mathrm{diag}(W^{-1})^{-1} W^{-1}",
+    assumptions=(LINEAR, ACYCLIC, SHIFT, COORDINATES, ATOMIC, EACH),
+    source=OURS + "; " + SHIMIZU,
+    proof=_proof(),
+    conclusions=("read_off_d2", "read_off_d3", "read_off_d4", "one_assignment_d3", "one_assignment_d4", "rescaled"),
+    check=_check,
+    counterexamples=(
+        Counterexample(COORDINATES.name, "the twins of 1.1, with S = I and the order known", _free_mixing),
+        Counterexample(ATOMIC.name, "with several targets an edge can be turned round", _several),
+        Counterexample(EACH.name, "an edge between latents without target can be turned round", _untouched),
+        Counterexample(ACYCLIC.name, "in a cycle the rows of I - A can be exchanged", _exchanged),
+        Counterexample(SHIFT.name, "a perturbation that changes the strength of an edge", _strengthened),
+        Counterexample(LINEAR.name, "a curved mechanism", _curved),
+    ),
+)

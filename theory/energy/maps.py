@@ -1,0 +1,119 @@
+"""Claim 3.2: the energy distance is kept, up to a factor, by similarities and by nothing else.
+
+What was tried against it: a map that is not affine, or an affine one that is not a similarity, under which all energy
+distances keep their proportions. Point masses refute either, as ED(δ_x, δ_y) = 2 ‖x - y‖^β.
+"""
+
+import numpy as np
+from sympy import Identity, Integer, Matrix, MatrixSymbol, Rational, symbols
+
+from theory.energy.distance import SZEKELY, D, energy_distance, laws, n, p, q
+from theory.engine.instances import EPS, World, worlds
+from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.symbols import d
+
+SIMILARITY = Assumption("similarity", "the map is x -> c Q x + t with Q'Q = I and c > 0")
+COMMON_MAP = Assumption("common_map", "both laws are carried by the same map")
+
+scale, r, beta = symbols("c r beta", positive=True)
+D_mapped, distance_mapped = MatrixSymbol("D_c", n, n), MatrixSymbol("ED_c", 1, 1)
+
+
+def _maps() -> tuple[Step | Lemma, ...]:
+    x, y, image_x, image_y, t = (MatrixSymbol(name, d, 1) for name in ("x", "y", "phi(x)", "phi(y)", "t"))
+    Q = MatrixSymbol("Q", d, d)
+    mapped = (SIMILARITY.name, COMMON_MAP.name)
+    lengths = Step(
+        "lengths",
+        "|phi(x) - phi(y)|^2 = c^2 |x - y|^2",
+        (image_x - image_y).T * (image_x - image_y),
+        scale**2 * (x - y).T * (x - y),
+        (
+            Given(mapped, image_x, scale * Q * x + t),
+            Given(mapped, image_y, scale * Q * y + t),
+            Given((SIMILARITY.name,), Q.T * Q, Identity(d)),
+        ),
+    )
+    powers = Step(
+        "powers", "(c^2 r^2)^(beta/2) = c^beta r^beta", (scale**2 * r**2) ** (beta / 2), scale**beta * r**beta
+    )
+    scaled = Step(
+        "scaled",
+        "ED(phi(P), phi(Q)) = c^beta ED(P, Q)",
+        distance_mapped,
+        scale**beta * (2 * p.T * D * q - p.T * D * p - q.T * D * q),
+        (
+            Given((DEFINITION,), distance_mapped, 2 * p.T * D_mapped * q - p.T * D_mapped * p - q.T * D_mapped * q),
+            Given((lengths.name, powers.name), D_mapped, scale**beta * D),
+        ),
+    )
+    return lengths, powers, scaled, *_only_similarities()
+
+
+def _only_similarities() -> tuple[Step | Lemma, ...]:
+    cross, own, other, u = *symbols("c_XY c_XX c_YY"), symbols("u", positive=True)
+    masses = Step(
+        "point_masses",
+        "ED(delta_x, delta_y) = 2 |x - y|^beta",
+        2 * cross - own - other,
+        2 * u**beta,
+        (
+            Given((DEFINITION,), cross, u**beta),
+            *(Given((DEFINITION,), term, Integer(0)) for term in (own, other)),
+        ),
+    )
+    rigid = Lemma(
+        "rigid",
+        "a map under which every energy distance is multiplied by c^beta is x -> c Q x + t with Q'Q = I",
+        "by `point_masses` it multiplies all distances by c; isometries of Euclidean space are affine and orthogonal"
+        " (polarisation)",
+        (masses.name,),
+    )
+    return masses, rigid
+
+
+def measure_map(world: World, H: np.ndarray, factor: float, beta: float = 1.0) -> Measurement:
+    """The energy distance of two laws carried by x -> H x + u against `factor` times what it was."""
+    points, p, q = laws(world)
+    moved = energy_distance(points @ H.T + world.u, p, q, beta)
+    size = 1 + np.abs(points).max() * np.abs(H).sum() + np.abs(world.u).max()
+    deviation = abs(moved - factor * energy_distance(points, p, q, beta))
+    return Measurement("map", deviation, 64 * len(p) ** 2 * EPS * (1 + size) ** 2)
+
+
+def _check_maps() -> tuple[Measurement, ...]:
+    return tuple(
+        measure_map(world, size * world.Q, size**exponent, exponent)
+        for world in worlds()
+        for size in (0.5, 3.0)
+        for exponent in (0.5, 1.0, 1.5)
+    )
+
+
+def _stretch(size: Rational) -> Case:
+    """diag(1 + size, 1) is affine and injective: point masses at 0 and (1, 0) move apart, those at 0 and (0, 1) not."""
+    H = Matrix([[1 + size, 0], [0, 1]])
+    return Case(premises=(H * H.inv() - Matrix.eye(2), H * Matrix([0, 1]) - Matrix([0, 1])), gap=2 * H[0, 0] - 2)
+
+
+def _one_sided(size: Rational) -> Case:
+    """One of two equal point masses is translated by `size`."""
+    return Case(premises=(), gap=2 * size)
+
+
+CLAIM = Claim(
+    name="energy_maps",
+    number="3.2",
+    statement="ED(phi(P), phi(Q)) = c^beta ED(P, Q) for all P, Q exactly if phi(x) = c Q x + t, Q orthogonal",
+    latex=r"\mathrm{ED}(\varphi_*P, \varphi_*Q) = c^\beta\,\mathrm{ED}(P, Q)\ \forall P, Q"
+    r"\iff \varphi(x) = cQx + t,\ Q^\top Q = I",
+    assumptions=(SIMILARITY, COMMON_MAP),
+    source=SZEKELY + "; the converse by point masses",
+    proof=_maps(),
+    conclusions=("scaled", "rigid"),
+    check=_check_maps,
+    counterexamples=(
+        Counterexample(SIMILARITY.name, "a stretch of one axis is affine and changes some distances only", _stretch),
+        Counterexample(COMMON_MAP.name, "scaling or centring real and simulated cells apart", _one_sided),
+    ),
+)

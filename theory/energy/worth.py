@@ -1,0 +1,108 @@
+"""Claim 3.3: a sample of n cells is at expected energy distance E‖X - X'‖^β / n from its law.
+
+Hence a prediction at energy distance ED is worth n_eff = E‖X - X'‖^β / ED cells. What was tried against it: cells that
+depend on each other, and cells from another law; either moves the expectation, so both assumptions stay.
+"""
+
+from itertools import product
+
+import numpy as np
+from sympy import Integer, Rational, Symbol, symbols
+
+from theory.assumptions import OURS
+from theory.energy.distance import energy_distance, laws, n
+from theory.engine.instances import EPS, World, worlds
+from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Measurement, Step
+
+IDENTICAL = Assumption("identical", "every cell of the sample has the law P")
+INDEPENDENT = Assumption("independent", "the cells are independent of each other")
+
+
+def _worth() -> tuple[Step, ...]:
+    cross, within, apart, itself = symbols("E|X_i-Y| V E|X_i-X_j| E|X_i-X_i|", real=True)
+    other, spread, spread_Q, wrong = symbols("V' m m_Q ED", real=True)
+    k = Symbol("k", integer=True, positive=True)
+    pairs = Step(
+        "within_sample",
+        "of the n^2 pairs within the sample n are a cell with itself: their mean distance is (1 - 1/n) m",
+        within,
+        spread - spread / n,
+        (
+            Given((DEFINITION,), within, (n * itself + n * (n - 1) * apart) / n**2),
+            Given((DEFINITION,), itself, Integer(0)),
+            Given((INDEPENDENT.name, IDENTICAL.name), apart, spread),
+        ),
+    )
+    same = Given((IDENTICAL.name,), cross, spread)
+    worth = Step(
+        "worth",
+        "E ED(P_n, P) = 2 m - (1 - 1/n) m - m = m / n",
+        2 * cross - within - spread,
+        spread / n,
+        (pairs.cited(), same),
+    )
+    two = Step(
+        "two_samples",
+        "E ED(P_n, P_k') = m (1/n + 1/k) for two samples of P",
+        2 * cross - within - other,
+        spread / n + spread / k,
+        (pairs.cited(), pairs.cited({within: other, n: k}), same),
+    )
+    off = Step(
+        "wrong_law",
+        "n cells of another law Q are at E ED(Q_n, P) = ED(Q, P) + m_Q / n",
+        2 * cross - within - spread,
+        wrong + spread_Q / n,
+        (
+            pairs.cited({spread: spread_Q}),
+            Given((DEFINITION,), cross, (wrong + spread_Q + spread) / 2),
+        ),
+    )
+    return pairs, worth, two, off
+
+
+def measure_worth(world: World, n_cells: int, claimed: float | None = None) -> Measurement:
+    """E ED(P_n, P) by enumerating all samples of n cells from a law on three points, against `claimed` or m / n."""
+    points, p, _ = laws(world)
+    points, p = points[:3], p[:3] / p[:3].sum()
+    expected = sum(
+        np.prod(p[list(chosen)]) * energy_distance(points, np.bincount(chosen, minlength=3) / n_cells, p)
+        for chosen in product(range(3), repeat=n_cells)
+    )
+    spread = p @ np.linalg.norm(points[:, None] - points[None], axis=2) @ p
+    claimed = spread / n_cells if claimed is None else claimed
+    return Measurement("worth", abs(expected - claimed), 64 * 3 ** (n_cells + 2) * EPS * (1 + np.abs(points).max()))
+
+
+def _check_worth() -> tuple[Measurement, ...]:
+    return tuple(measure_worth(world, n_cells) for world in worlds(4) for n_cells in (1, 2, 3))
+
+
+def _clones(size: Rational) -> Case:
+    """Two cells that are copies of each other with probability `size`: E|X_1 - X_2| = (1 - size) m."""
+    spread = Integer(1)
+    within = (1 - size) * spread / 2
+    return Case(premises=(), gap=(2 * spread - within - spread) - spread / 2)
+
+
+def _drift(size: Rational) -> Case:
+    """P is a point mass at 0, the cells are at `size`: ED = 2 size where m / n = 0."""
+    return Case(premises=(), gap=2 * size)
+
+
+CLAIM = Claim(
+    name="energy_worth",
+    number="3.3",
+    statement="n independent cells of P are at expected energy distance E|X - X'|^beta / n from P",
+    latex=r"E\,\mathrm{ED}(\hat P_n, P) = \frac{E\|X - X'\|^\beta}{n},\qquad"
+    r" n_{\mathrm{eff}} = \frac{E\|X - X'\|^\beta}{\mathrm{ED}}",
+    assumptions=(IDENTICAL, INDEPENDENT),
+    source=OURS + "; the gap between V and U statistic",
+    proof=_worth(),
+    conclusions=("worth", "two_samples", "wrong_law"),
+    check=_check_worth,
+    counterexamples=(
+        Counterexample(IDENTICAL.name, "cells from a law beside P keep their distance at any n", _drift),
+        Counterexample(INDEPENDENT.name, "two copies of a cell are worth one", _clones),
+    ),
+)

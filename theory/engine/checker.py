@@ -1,0 +1,152 @@
+"""Trying a claim: proof step by step, numerical check, counterexamples. Pure: records in, records out."""
+
+import math
+
+from sympy import Expr, Integer, Matrix, cancel, expand, simplify, together
+from sympy.matrices import MatrixBase
+from sympy.matrices.expressions import MatrixExpr, MatrixSymbol
+
+from theory.engine.record import (
+    DEFINITION,
+    Case,
+    Claim,
+    Counterexample,
+    Formula,
+    Given,
+    Lemma,
+    Measurement,
+    Outcome,
+    Step,
+    Survivor,
+    Verdict,
+)
+from theory.engine.rewriting import normal_form, rules, written
+
+
+def verify(claim: Claim) -> Verdict:
+    """Run every part of a claim and return what happened."""
+    return Verdict(
+        claim=claim,
+        proof=prove(claim),
+        check=tuple(measured(measurement) for measurement in claim.check()),
+        counterexamples=tuple(refuted(example) for example in claim.counterexamples)
+        + tuple(survived(survivor) for survivor in claim.survivors),
+    )
+
+
+def prove(claim: Claim) -> tuple[Outcome, ...]:
+    """Examine the proof in order: a step may use assumptions, used claims, and what was established before it.
+
+    An equation that rests on something unavailable is not applied, so a dropped assumption shows as a residual that
+    does not vanish, in the first step that needs it and in all that follow from it.
+    """
+    known, outcomes = available(claim), []
+    for item in claim.proof:
+        outcome = examine(item, known)
+        outcomes.append(outcome)
+        known = known | {item.name} if outcome.passed else known
+    return tuple(outcomes)
+
+
+def available(claim: Claim) -> frozenset[str]:
+    """The names a proof may cite from the start."""
+    named = {a.name for a in claim.assumptions}.union(*(a.implies for a in claim.assumptions))
+    used = {other.name for other in claim.uses if _applies(other, named)}
+    return frozenset({DEFINITION} | named | used)
+
+
+def examine(item: Step | Lemma, known: frozenset[str]) -> Outcome:
+    """Whether a step's residual vanishes, or a lemma rests on what is available."""
+    if isinstance(item, Lemma):
+        missing = sorted(set(item.cites) - known)
+        return Outcome("lemma", item.name, not missing, f"rests on {', '.join(missing)}" if missing else item.reason)
+    usable = tuple(given for given in item.given if set(given.cites) <= known)
+    left_over = residual(item, usable)
+    return Outcome("step", item.name, left_over == "0", f"residual {left_over}")
+
+
+def residual(step: Step, given: tuple[Given, ...]) -> str:
+    """What is left of left − right under the given equations, as text; "0" when the step is established."""
+    if not isinstance(step.left, MatrixExpr) or not step.left.atoms(MatrixSymbol):
+        return explicit_residual(_computed(step.left) - step.right, given)
+    hypotheses = [rule for equation in given for rule in rules(equation.old, equation.new)]
+    return written(normal_form(step.left - step.right, hypotheses))
+
+
+def _computed(side: Formula) -> Formula:
+    """A side that is written as products, derivatives or a permanent still to be taken, worked out."""
+    computed = side.doit()
+    return Matrix(computed) if isinstance(computed, MatrixExpr) else computed
+
+
+def explicit_residual(difference: Formula, given: tuple[Given, ...] = ()) -> str:
+    """The residual of an explicit expression or matrix, with the given equations substituted."""
+    substituted = difference.subs([(equation.old, equation.new) for equation in given])
+    entries = [_simplest(entry) for entry in _entries(substituted)]
+    return "0" if all(entry == 0 for entry in entries) else str(entries if len(entries) > 1 else entries[0])
+
+
+def measured(measurement: Measurement) -> Outcome:
+    """Whether a numerical deviation stays within its bound; a NaN does not."""
+    passed = math.isfinite(measurement.bound) and measurement.value <= measurement.bound
+    return Outcome("check", measurement.name, passed, f"{measurement.value:.2e} of {measurement.bound:.2e} allowed")
+
+
+def refuted(example: Counterexample) -> Outcome:
+    """Whether the model without the assumption violates the conclusion, and the model with it does not."""
+    broken, control = example.build(Integer(1)), example.build(Integer(0))
+    faults = _premise_faults(broken) + _premise_faults(control)
+    if broken.gap.free_symbols:
+        faults += (f"the gap is not a constant: {broken.gap}",)
+    if vanishes(broken.gap):
+        faults += ("the conclusion holds although the assumption is dropped",)
+    if not vanishes(control.gap):
+        faults += (f"the conclusion fails although nothing is violated: gap {control.gap}",)
+    return Outcome("counterexample", f"without {example.drops}", not faults, "; ".join(faults) or f"gap {broken.gap}")
+
+
+def survived(survivor: Survivor) -> Outcome:
+    """Whether the conclusion still holds in the model without the assumption."""
+    case = survivor.build(Integer(1))
+    faults = _premise_faults(case) + (() if vanishes(case.gap) else (f"gap {case.gap}",))
+    return Outcome("survivor", f"even without {survivor.drops}", not faults, "; ".join(faults) or "gap 0")
+
+
+def vanishes(formula: Formula) -> bool:
+    """Whether an explicit expression or matrix is identically zero.
+
+    A gap that does not simplify to zero must be shown to differ from it, so constants are decided by evaluation.
+
+    Raises:
+        ArithmeticError: if an expression without free symbols can be neither simplified to zero nor told from it.
+    """
+    return all(_is_zero(entry) for entry in _entries(formula))
+
+
+def _applies(other: Claim, named: set[str]) -> bool:
+    return {a.name for a in other.assumptions} <= named and all(outcome.passed for outcome in prove(other))
+
+
+def _premise_faults(case: Case) -> tuple[str, ...]:
+    return tuple(f"premise does not hold: {premise}" for premise in case.premises if not vanishes(premise))
+
+
+def _is_zero(expression: Expr) -> bool:
+    simplest = _simplest(expression)
+    if simplest == 0 or simplest.free_symbols:
+        return simplest == 0
+    if not abs(simplest.evalf(40)) > 1e-30:
+        raise ArithmeticError(f"cannot tell {simplest} from zero")
+    return False
+
+
+def _entries(formula: Formula) -> list[Expr]:
+    return list(Matrix([formula])) if not isinstance(formula, MatrixBase) else list(formula)
+
+
+def _simplest(expression: Expr) -> Expr:
+    for attempt in (expand, lambda e: cancel(together(e)), simplify):
+        expression = attempt(expression)
+        if expression == 0:
+            break
+    return expression

@@ -1,0 +1,16 @@
+"""Claims 2.1 to 2.6 and 2.8: what the laws of x at the training labels determine.
+
+| module | claim |
+|---|---|
+| `density_ratio` | 2.1, log density ratios are affine in the latent |
+| `affine` | 2.2, latents are identified up to an affine map |
+| `jacobian` | 2.2a, the route to 2.2 by derivatives |
+| `orthogonal` | 2.3, and with an isotropic base up to a rotation and a shift |
+| `extrapolation` | 2.4, laws at labels inside the span |
+| `gram_matrix` | 2.5, what is identified without reference to a basis |
+| `converse` | 2.6, outside the span a second model fits as well |
+| `diversity` | 2.8, one latent direction may be left out |
+| `diversity_tight` | 2.8b, two may not |
+| `span` | exact answers: coefficients, witness, noise gain |
+| `rivals` | models that fit as well where one assumption is missing |
+"""

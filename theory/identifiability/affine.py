@@ -1,0 +1,307 @@
+"""Claim 2.2: with a Gaussian base of unknown covariance, equivalent models differ by an affine map of the latent space.
+
+The proof asks nothing of f but that it is injective: it compares the two models at almost every latent through the
+density ratios of the environments, which an injective f transports, and takes differences where the paper takes
+derivatives (2.2a). Claim 2.3 is the case Σ = Σ~ = I.
+
+Tried against it: variances that change with the perturbation. They break it although the mean shifts span the latent
+space, because diversity of means is not diversity of density ratios: see `one_quadratic`.
+"""
+
+from collections.abc import Callable
+from itertools import combinations_with_replacement
+
+import numpy as np
+from sympy import Expr, Identity, Integer, Matrix, MatrixSymbol, Rational, symbols
+
+from theory.assumptions import (
+    ADDITIVE,
+    DIVERSE,
+    EQUIVALENT,
+    GAUSSIAN,
+    INJECTIVE,
+    NOISELESS,
+    PAPER,
+    SHARED_COVARIANCE,
+    Assumption,
+)
+from theory.engine.instances import EPS, World, log_ratios, worlds
+from theory.engine.record import DEFINITION, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.identifiability import density_ratio, rivals
+from theory.symbols import Delta_e, L, M, W, W_rival, d, l_0, l_e, z
+
+h, h_1, h_0 = (MatrixSymbol(name, d, 1) for name in ("h(z)", "h(z_1)", "h(z_0)"))
+z_1, z_0 = (MatrixSymbol(name, d, 1) for name in ("z_1", "z_0"))
+rise, run = MatrixSymbol("h(z_1) - h(z_0)", d, 1), MatrixSymbol("z_1 - z_0", d, 1)
+H, P, P_rival, Sigma = (MatrixSymbol(name, d, d) for name in ("H", "P", "P~", "Sigma"))
+k = MatrixSymbol("k", d, 1)
+b, b_rival, c, r = (MatrixSymbol(name, M, 1) for name in ("b", "b~", "c", "r"))
+E, E_inverse, Y = (MatrixSymbol(name, d, d) for name in ("E", "E^-1", "Y"))
+right_inverse = MatrixSymbol("(W L)^+", M, d)
+
+slopes, slopes_rival = L.T * W.T * P, L.T * W_rival.T * P_rival
+N = Sigma * right_inverse.T * slopes_rival
+"""The left inverse of H that diversity provides."""
+
+TRANSPORT = Lemma(
+    "transport",
+    "for almost every z, the log density ratios r of x at f(z) = f~(h(z)), h = f~^-1 o f, are those of z and of h(z)",
+    "push-forward of measures by an injective map (Radon-Nikodym); latents of both models have a density, so the"
+    " exceptional set has Lebesgue measure zero",
+    (NOISELESS.name, INJECTIVE.name, EQUIVALENT.name),
+)
+POINTS = Lemma(
+    "points",
+    "a set of full measure contains z_0, …, z_d whose differences E = [z_1 - z_0 … z_d - z_0] have an inverse",
+    "the (d + 1)-tuples with det E = 0 are a null set, being the zeros of a polynomial that is not zero",
+)
+SQUARE = Lemma("square", "for square matrices N H = I implies H N = I", "rank-nullity")
+MEANS = Lemma(
+    "means",
+    "E[h(z)] at label l_e is the rival's latent mean W~ l_e, and the model's is W l_e",
+    "h carries the latent law of the model to that of the rival at every training label; expectation is linear",
+    (ADDITIVE.name, NOISELESS.name, INJECTIVE.name, EQUIVALENT.name),
+)
+
+_ratio = (TRANSPORT.name, density_ratio.CLAIM.name)
+_diverse = Given((DIVERSE.name,), W * L * right_inverse, Identity(d))
+_regular = Given((SHARED_COVARIANCE.name,), Sigma * P, Identity(d))
+_differences = (Given((DEFINITION,), rise, h_1 - h_0), Given((DEFINITION,), run, z_1 - z_0))
+
+EQUAL_RATIOS = Step(
+    "equal_ratios",
+    "(P~ W~ L)' h(z) = (P W L)' z + c: claim 2.1 for either model, stacked over the training labels",
+    slopes_rival * h,
+    slopes * z + c,
+    (
+        Given(_ratio, slopes_rival * h, r - b_rival),
+        Given(_ratio, slopes * z, r - b),
+        Given((DEFINITION,), c, b - b_rival),
+    ),
+)
+INCREMENTS = Step(
+    "increments",
+    "the constant c cancels between two points: (P~ W~ L)' (h(z_1) - h(z_0)) = (P W L)' (z_1 - z_0)",
+    slopes_rival * rise,
+    slopes * run,
+    (*_differences, EQUAL_RATIOS.cited({h: h_1, z: z_1}), EQUAL_RATIOS.cited({h: h_0, z: z_0})),
+)
+
+
+def _affine_at(image: MatrixSymbol, point: MatrixSymbol) -> Given:
+    """h(z) = H z + k at a point: what `affine` says once `square` turns N H = I into H N = I."""
+    return Given(("inverse", "affine", SQUARE.name), image, H * point + k)
+
+
+def _linear_part() -> tuple[Step | Lemma, ...]:
+    stacked = INCREMENTS.cited({rise: Y, run: E})
+    spread = Given((POINTS.name,), E * E_inverse, Identity(d))
+    define_H = Given((DEFINITION,), H, Y * E_inverse)
+    inverse = Step(
+        "inverse",
+        "N = Sigma (W L)^+' (P~ W~ L)' and H = Y E^-1, Y the increments of h on E, satisfy N H = I, so rank(W~ L) = d",
+        N * H,
+        Identity(d),
+        (define_H, stacked, spread, _diverse, _regular),
+    )
+    affine = Step(
+        "affine",
+        "N h(z) = z + Sigma (W L)^+' c, so H N h(z) = H z + k with k = H Sigma (W L)^+' c",
+        H * N * h,
+        H * z + k,
+        (EQUAL_RATIOS.cited(), _diverse, _regular, Given((DEFINITION,), k, H * Sigma * right_inverse.T * c)),
+    )
+    slope = Step("slope", "(P~ W~ L)' H = (P W L)'", slopes_rival * H, slopes, (define_H, stacked, spread))
+    constant_jacobian = Step(
+        "constant_jacobian",
+        "h(z_1) - h(z_0) = H (z_1 - z_0) for all pairs: the Jacobian of h is the constant H",
+        rise,
+        H * run,
+        (*_differences, _affine_at(h_1, z_1), _affine_at(h_0, z_0)),
+    )
+    return POINTS, inverse, SQUARE, affine, constant_jacobian, slope
+
+
+def _transformation(slope: Step) -> tuple[Step, ...]:
+    """How H carries shifts, precision and Gram matrix of the model to those of the rival."""
+    means = tuple(
+        Given((MEANS.name, "inverse", "affine", SQUARE.name), W_rival * label, H * W * label + k)
+        for label in (l_e, l_0)
+    )
+    shifts = Step(
+        "shifts",
+        "W~ Delta_e = H W Delta_e for every training label, i.e. W~ L = H W L",
+        W_rival * Delta_e,
+        H * W * Delta_e,
+        (*means, Given((DEFINITION,), Delta_e, l_e - l_0)),
+    )
+    stacked = shifts.cited({Delta_e: L})
+    one_way = Step(
+        "one_way",
+        "H' P~ (W~ L) (W L)^+ = H' P~ H, by `shifts`",
+        H.T * P_rival.T * W_rival * L * right_inverse,
+        H.T * P_rival * H,
+        (stacked, _diverse, Given((DEFINITION,), P_rival.T, P_rival)),
+    )
+    precision = Step(
+        "precision",
+        "H' P~ H = P, i.e. Sigma~ = H Sigma H': the same product is P (W L) (W L)^+ = P by `slope`",
+        H.T * P_rival * H,
+        P,
+        (one_way.reversed(), slope.cited(), _diverse, Given((DEFINITION,), P.T, P)),
+    )
+    gram = Step(
+        "gram",
+        "(W~ L)' P~ (W~ L) = (W L)' P (W L): in the metric of its own base law the Gram matrix is the same",
+        slopes_rival * W_rival * L,
+        slopes * W * L,
+        (slope.reversed(), Given((shifts.name,), H * W * L, W_rival * L)),
+    )
+    return shifts, one_way, precision, gram
+
+
+def _proof() -> tuple[Step | Lemma, ...]:
+    linear_part = _linear_part()
+    return TRANSPORT, EQUAL_RATIOS, INCREMENTS, *linear_part, MEANS, *_transformation(slope=linear_part[-1])
+
+
+def measure(world: World, W_rival: np.ndarray, Sigma_rival: np.ndarray) -> tuple[Measurement, ...]:
+    """Recover h from the density ratios of x and compare it with an affine map that carries W L and Σ over."""
+    coefficients, bound = recovered(world, world.Sigma, W_rival, Sigma_rival)
+    H, B = coefficients[1 : 1 + len(world.W)].T, W_rival @ world.shifts
+    size = float(np.linalg.norm(H, 2) ** 2 * np.linalg.norm(world.Sigma, 2))
+    return (
+        Measurement("curvature", largest(coefficients[1 + len(world.W) :]), bound),
+        Measurement("shifts", largest(B - H @ world.W @ world.shifts), bound * (1 + largest(world.W @ world.shifts))),
+        Measurement("covariance", largest(Sigma_rival - H @ world.Sigma @ H.T), bound * (1 + size)),
+    )
+
+
+def recovered(
+    world: World, Sigma: np.ndarray, W_rival: np.ndarray, Sigma_rival: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """The map h as a cubic polynomial, found from the density ratios of x, and a bound on the rounding in it.
+
+    The ratios come from the model with covariance `Sigma` through its mixing; the rival explains them by
+    (P~ W~ L)ᵀ h(z) + b~, which is linear in the unknown h. Rounding of the two least squares:
+    c·eps·cond(features)·cond(P~ W~ L)·size, c = 8 n operations.
+
+    Returns:
+        Coefficients (monomials, d_Z), the constant and the linear ones first, and the bound.
+    """
+    latents = world.unmix(world.mix(world.z_base / 2))
+    ratios = log_ratios(latents, world.labels @ world.W.T, Sigma)
+    means, B = world.labels @ W_rival.T, np.linalg.solve(Sigma_rival, W_rival @ world.shifts)
+    half_norms = np.einsum("ei,ie->e", means, np.linalg.solve(Sigma_rival, means.T))[:, None] / 2
+    targets, features = ratios + half_norms[1:] - half_norms[0], cubic(world.z_base / 2)
+    images = np.linalg.lstsq(B.T, targets, rcond=None)[0]
+    coefficients = np.linalg.lstsq(features, images.T, rcond=None)[0]
+    size = (1 + largest(targets)) * (1 + largest(B))
+    return coefficients, 8 * len(features) * EPS * float(np.linalg.cond(features) * np.linalg.cond(B)) * size
+
+
+def cubic(points: np.ndarray) -> np.ndarray:
+    """All monomials of degree 0, 1, 2, 3 in the columns of `points`, the constant and the linear ones first."""
+    columns = range(points.shape[1])
+    chosen = [c for degree in range(4) for c in combinations_with_replacement(columns, degree)]
+    return np.stack([points[:, list(c)].prod(axis=1) for c in chosen], axis=1)
+
+
+def rival_matrix(world: World, H: np.ndarray) -> np.ndarray:
+    """A matrix W~ of an equivalent rival: H W plus something that vanishes on the training shifts."""
+    unseen = np.eye(len(world.labels[0])) - world.shifts @ np.linalg.pinv(world.shifts)
+    return H @ world.W + np.outer(world.u, unseen[0])
+
+
+def linear_map(world: World) -> np.ndarray:
+    """An invertible H (d_Z, d_Z) that is not orthogonal, of condition number at most 2."""
+    return world.R * np.linspace(1, 2, len(world.R)) @ world.Q
+
+
+def largest(deviation: np.ndarray) -> float:
+    """The largest absolute entry, 0 if there is none."""
+    return float(np.abs(deviation).max(initial=0))
+
+
+def _check() -> tuple[Measurement, ...]:
+    return tuple(m for world in worlds() for m in _of(world, linear_map(world)))
+
+
+def _of(world: World, H: np.ndarray) -> tuple[Measurement, ...]:
+    return measure(world, rival_matrix(world, H), H @ world.Sigma @ H.T)
+
+
+def without(assumption: Assumption, statement: str, rival: Callable[[Rational], rivals.Rival]) -> Counterexample:
+    """A rival as a counterexample to identifiability.
+
+    What `Rival.identified` measures refutes 2.2 as well as 2.3: either h is not affine, or f~ = f, hence h(z) = z, and
+    W~ L is not W L, or there is no H at all because W~ L = 0 and W L is not.
+    """
+
+    def build(size: Rational) -> Case:
+        model = rival(size)
+        return Case(model.premises, model.identified)
+
+    return Counterexample(assumption.name, statement, build)
+
+
+def one_quadratic(size: Rational) -> Case:
+    """Variances that shrink with the perturbation: all log density ratios are multiples of one quadratic s(z).
+
+    d_Z = K = 2, labels 0, e_1, e_2; at label e_j the latent has precision P_j = diag(1 + j·size, 1) and mean
+    P_j⁻¹ j (1, 1), so that log p_j / p_0 = j s(z) + const with s(z) = -size z_1² / 2 + z_1 + z_2. The two means are
+    independent (first premise), so W = [m_1 m_2] is diverse. Yet (z_1, s) are coordinates of the plane, and with F_s
+    the distribution function of z_1 given s, the diffeomorphism h: (z_1, s) -> (F_s⁻¹(1 - F_s(z_1)), s) preserves the
+    control and s, hence every law; it fits with f~ = f o h⁻¹ and W~ = W. An affine h that reverses z_1 would be a
+    reflection t -> 2 a - t on the line s = 0, where -log density q has its only stationary point at t = 0, so a = 0
+    and q would be even. The gap is q(1) - q(-1).
+    """
+    point = z1, z2 = symbols("z1 z2", real=True)
+    b = Matrix([1, 1])
+    s = -size * z1**2 / 2 + z1 + z2
+
+    def precision(j: int) -> Matrix:
+        return Matrix([[1 + j * size, 0], [0, 1]])
+
+    def exponent(j: int) -> Expr:
+        deviation = Matrix(point) - precision(j).inv() * b * j
+        return (deviation.T * precision(j) * deviation)[0] / 2
+
+    means = Matrix.hstack(*(precision(j).inv() * b * j for j in (1, 2)))
+    ratios = [exponent(0) - exponent(j) - j * s for j in (1, 2)]
+    on_the_line = exponent(0).subs(z2, -(s - z2))
+    return Case(
+        premises=(
+            means.det() - 2 * size / ((1 + size) * (1 + 2 * size)),
+            *(Matrix([ratio]).jacobian(point) for ratio in ratios),
+        ),
+        gap=on_the_line.subs(z1, Integer(1)) - on_the_line.subs(z1, Integer(-1)),
+    )
+
+
+CLAIM = Claim(
+    name="affine",
+    number="2.2",
+    statement="equivalent models have f~^-1 o f (z) = H z + k with H invertible, W~ L = H W L and Sigma~ = H Sigma H'",
+    latex=r"\tilde f^{-1}\circ f(z) = Hz + k,\quad \det H \ne 0,\quad \tilde W L = H W L,"
+    r"\quad \tilde\Sigma = H\Sigma H^\top",
+    assumptions=(ADDITIVE, GAUSSIAN, SHARED_COVARIANCE, NOISELESS, INJECTIVE, DIVERSE, EQUIVALENT),
+    source=f"{PAPER}, v1",
+    proof=_proof(),
+    conclusions=("constant_jacobian", "precision", "gram"),
+    check=_check,
+    counterexamples=(
+        without(ADDITIVE, "a dose response that is linear at the training doses only hides another W", rivals.curved),
+        without(GAUSSIAN, "h may wave with the period of the doses", rivals.wavy),
+        Counterexample(
+            SHARED_COVARIANCE.name,
+            "variances that change can put all density ratios on one quadratic, whose level lines h may reverse",
+            one_quadratic,
+        ),
+        without(NOISELESS, "a coin flip hides the shift", rivals.noisy),
+        without(INJECTIVE, "f may have the period of the doses, and W is not seen", rivals.folded),
+        without(DIVERSE, "h may turn two unseen coordinates by a varying angle", rivals.turned),
+        without(EQUIVALENT, "a model with other training laws has another W", rivals.different),
+    ),
+    uses=(density_ratio.CLAIM,),
+)

@@ -1,0 +1,300 @@
+"""Claim 2.6: outside the span of the training shifts an explicit second model fits as well and predicts anything."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sympy import Expr, Identity, ImmutableMatrix, Matrix, MatrixSymbol, Rational, Symbol, ZeroMatrix, exp, symbols
+
+from theory.assumptions import ADDITIVE, INJECTIVE, NOISELESS, OURS, OUTSIDE_SPAN, UNRESTRICTED
+from theory.engine.instances import EPS, World, worlds
+from theory.engine.record import DEFINITION, Case, Claim, Counterexample, Given, Lemma, Measurement, Step, Survivor
+from theory.identifiability.span import Number, Row, exact, rational, solve_span
+from theory.symbols import Delta_t, K, L, M, W, d, l_0, l_e, l_t, z_base
+
+
+@dataclass(frozen=True)
+class SecondModel:
+    """The rival of a model (f, W): W' = W + u vᵀ and f'(z) = f(z - offset).
+
+    Attributes:
+        perturbation_matrix: W' (d_Z, K).
+        offset: u vᵀ l_0 (d_Z, 1), zero for a reference at zero.
+        witness: v (K, 1), with vᵀ Δ_e = 0 for all training labels and vᵀ Δ_t = vᵀ v.
+        displacement: u vᵀ Δ_t (d_Z, 1): by how much the latent mean at the test label moves, in the coordinates of f.
+    """
+
+    perturbation_matrix: ImmutableMatrix
+    offset: ImmutableMatrix
+    witness: ImmutableMatrix
+    displacement: ImmutableMatrix
+
+
+def second_model(
+    W: Sequence[Sequence[Number | Expr]], labels: Sequence[Row], test: Row, u: Sequence[Number | Expr]
+) -> SecondModel:
+    """An observationally equivalent model that moves the test latent mean along u.
+
+    Args:
+        W: perturbation matrix, d_Z rows of length K; numbers or symbols.
+        labels: all training labels, the reference included; any of them may come first, the result is the same.
+        test: a label (K,) outside the span.
+        u: direction (d_Z,); u = m / (vᵀ v) moves the mean by m.
+
+    Returns:
+        The second model, in exact arithmetic.
+
+    Raises:
+        ValueError: if there are no labels, the test label is in the span, or shapes do not fit.
+
+    Example:
+        >>> second_model([[1, 0]], [[0, 0], [1, 0]], [1, 1], [5]).perturbation_matrix.tolist() == [[1, 5]]
+        True
+    """
+    if not len(labels):
+        raise ValueError("labels: expected at least the reference, received no row")
+    solution = solve_span(labels[1:], test, labels[0])
+    if solution.witness is None:
+        raise ValueError("test: expected a label outside the span of the training shifts, received one inside")
+    matrix, direction, v = exact(W), exact([[entry] for entry in u]), ImmutableMatrix(solution.witness)
+    if matrix.shape != (len(direction), len(v)):
+        raise ValueError(f"W: expected shape {(len(direction), len(v))} from u and test, received {matrix.shape}")
+    level = sum((a * rational(b) for a, b in zip(v, labels[0], strict=True)), Rational(0))
+    return SecondModel(matrix + direction * v.T, direction * level, v, direction * (v.T * v)[0])
+
+
+u, v, m = MatrixSymbol("u", d, 1), MatrixSymbol("v", K, 1), MatrixSymbol("m", d, 1)
+W_second = MatrixSymbol("W'", d, K)
+offset = MatrixSymbol("a", d, 1)
+selection = MatrixSymbol("j_e", M, 1)
+pseudo_inverse = MatrixSymbol("L^+", M, K)
+beta = Symbol("beta", nonzero=True)
+
+PENROSE = Lemma(
+    "penrose",
+    "L has an L^+ with L L^+ L = L and L L^+ symmetric",
+    "existence of the Moore-Penrose inverse",
+)
+NONZERO = Lemma(
+    "nonzero",
+    "outside the span v is not zero, so beta = v' v is not",
+    "by `in_span_if_zero`, v = 0 would put Delta_t in the span",
+    (OUTSIDE_SPAN.name, "in_span_if_zero"),
+)
+READ_BACK = Lemma(
+    "read_back",
+    "the law of x determines that of f^-1(x), so different laws of f^-1(x) are different laws of x",
+    "f is injective and x = f(z) without noise",
+    (NOISELESS.name, INJECTIVE.name),
+)
+TRANSLATES = Lemma(
+    "translates",
+    "a law on R^d and its translate by a non-zero vector differ",
+    "characteristic functions: phi(t) (exp(i t'a) - 1) = 0 near t = 0, where phi is not zero, forces a = 0",
+)
+
+_penrose = Given((PENROSE.name,), L * pseudo_inverse * L, L)
+_symmetric = Given((PENROSE.name,), pseudo_inverse.T * L.T, L * pseudo_inverse)
+_projected = Given((DEFINITION,), v, Delta_t - L * pseudo_inverse * Delta_t)
+_second = (
+    Given((UNRESTRICTED.name,), W_second, W + u * v.T),
+    Given((UNRESTRICTED.name,), offset, u * v.T * l_0),
+)
+_penrose_rules = (_projected, _penrose, _symmetric)
+
+ANNIHILATES = Step(
+    "annihilates", "v = (I - L L^+) Delta_t satisfies v' L = 0", v.T * L, ZeroMatrix(1, M), _penrose_rules
+)
+SEES = Step("sees_the_test", "v' Delta_t = v' v", v.T * Delta_t, v.T * v, _penrose_rules)
+
+
+def _witness() -> tuple[Step | Lemma, ...]:
+    in_span = Step(
+        "in_span_if_zero",
+        "Delta_t = v + L (L^+ Delta_t)",
+        Delta_t,
+        v + L * pseudo_inverse * Delta_t,
+        (_projected,),
+    )
+    return PENROSE, ANNIHILATES, SEES, in_span, NONZERO
+
+
+def _second_law() -> tuple[Step | Lemma, ...]:
+    at_e, at_t = _latents("e", l_e), _latents("t", l_t)
+    training = Step(
+        "training_labels",
+        "z' - u v' l_0 = z at every training label l_0 + L j_e, so f'(z') = f(z) sample by sample",
+        at_e.rival - offset,
+        at_e.own,
+        (*at_e.given, *_second, Given((DEFINITION,), l_e, l_0 + L * selection), ANNIHILATES.cited()),
+    )
+    test = Step(
+        "test_label",
+        "z' - u v' l_0 = z + u v' Delta_t at the test label",
+        at_t.rival - offset,
+        at_t.own + u * v.T * Delta_t,
+        (*at_t.given, *_second, Given((DEFINITION,), l_t, l_0 + Delta_t)),
+    )
+    return training, test, *_displacement(at_t.own)
+
+
+def _displacement(own: MatrixSymbol) -> tuple[Step | Lemma, ...]:
+    back, back_rival = MatrixSymbol("f^-1(x)", d, 1), MatrixSymbol("f^-1(x')", d, 1)
+    rests_on = (READ_BACK.name, TRANSLATES.name, "test_label")
+    moves = Step(
+        "law_moves",
+        "f^-1(x) at the test label is translated by u v' Delta_t, so the law of x changes whenever this is not zero",
+        back_rival - back,
+        u * v.T * Delta_t,
+        (Given(rests_on, back_rival, own + u * v.T * Delta_t), Given(rests_on, back, own)),
+    )
+    anywhere = Step(
+        "any_displacement",
+        "u = m / (v' v) displaces the latent mean by m, any vector",
+        u * v.T * Delta_t,
+        m,
+        (
+            Given((DEFINITION,), u, m / beta),
+            SEES.cited(),
+            Given((NONZERO.name,), v.T * v, beta * Identity(1)),
+        ),
+    )
+    return READ_BACK, TRANSLATES, moves, anywhere
+
+
+@dataclass(frozen=True)
+class _Latents:
+    """The latents of both models at one label, as symbols, and what additivity says of them."""
+
+    own: MatrixSymbol
+    rival: MatrixSymbol
+    given: tuple[Given, ...]
+
+
+def _latents(mark: str, label: MatrixSymbol) -> _Latents:
+    own, rival = MatrixSymbol(f"z_{mark}", d, 1), MatrixSymbol(f"z'_{mark}", d, 1)
+    shifted = (
+        Given((ADDITIVE.name,), own, z_base + W * label),
+        Given((ADDITIVE.name,), rival, z_base + W_second * label),
+    )
+    return _Latents(own, rival, shifted)
+
+
+def _explicit() -> tuple[Step, ...]:
+    """The same with free symbols for d_Z = 2, K = 3, M = 2, where v is the cross product of the two training shifts."""
+    shifts = [Matrix(symbols(f"{letter}1:4")) for letter in "abt"]
+    first, second, target = shifts
+    reference, effects = Matrix(symbols("r1:4")), Matrix(2, 3, symbols("w1:7"))
+    direction, witness = Matrix(symbols("u1:3")), first.cross(second)
+    moved = effects + direction * witness.T
+    labels = Matrix.hstack(reference, reference + first, reference + second)
+    offsets = (direction * witness.T * reference) * Matrix([[1, 1, 1]])
+    return (
+        Step(
+            "explicit_training",
+            "free symbols: W' l_e - u v' l_0 = W l_e at all three training labels",
+            moved * labels - offsets,
+            effects * labels,
+        ),
+        Step(
+            "explicit_test",
+            "free symbols: v' Delta_t is the determinant of the two training shifts and the test shift",
+            moved * (reference + target) - direction * (witness.T * reference)[0],
+            effects * (reference + target) + direction * Matrix.hstack(*shifts).det(),
+        ),
+    )
+
+
+def measure(world: World, offset_sign: int = 1) -> tuple[Measurement, ...]:
+    """Simulate both models with the same base latents, at all training labels and at the test label.
+
+    The witness comes from a singular value decomposition, not from the proof. Rounding: c·eps times the size of the
+    latents, c = 8 (d_Z + K) operations per latent.
+    """
+    v = np.linalg.svd(world.shifts, full_matrices=True)[0][:, -1]
+    W_second, offset = world.W + np.outer(world.u, v), offset_sign * world.u * (v @ world.labels[0])
+    bound = 8 * sum(world.W.shape) * EPS * _size(world, W_second)
+    trained = max(_distance(world, W_second, offset, label, np.zeros(len(offset))) for label in world.labels)
+    displacement = world.u * (v @ (world.outside - world.labels[0]))
+    moved = _distance(world, W_second, offset, world.outside, displacement)
+    return Measurement("training_labels", trained, bound), Measurement("test_label", moved, bound)
+
+
+def _distance(world: World, W_second: np.ndarray, offset: np.ndarray, label: np.ndarray, moved: np.ndarray) -> float:
+    """Largest deviation of f⁻¹(x') from f⁻¹(x) + moved at a label."""
+    x = world.mix(world.z_base + world.W @ label)
+    x_second = world.mix(world.z_base + W_second @ label - offset)
+    return float(np.abs(world.unmix(x_second) - world.unmix(x) - moved).max())
+
+
+def _size(world: World, W_second: np.ndarray) -> float:
+    labels = np.vstack([world.labels, world.outside])
+    return 1 + np.abs(world.z_base).max() + 2 * (np.abs(labels) @ np.abs(W_second).T).max() + np.abs(world.u).max()
+
+
+def _check() -> tuple[Measurement, ...]:
+    return tuple(measurement for world in worlds() for measurement in measure(world))
+
+
+def _inside(size: Rational) -> Case:
+    """The test label (1, 1, 1 - size) enters the span of e_1, e_2 at size 1, where v = e_3, u = size moves nothing."""
+    witness, test = Matrix([0, 0, 1]), Matrix([1, 1, 1 - size])
+    return Case(premises=(witness.T * Matrix([[1, 0], [0, 1], [0, 0]]),), gap=size * (1 - (witness.T * test)[0]))
+
+
+def _restricted(size: Rational) -> Case:
+    """A class in which column 3 of W is column 1 plus column 2: the second model with u = size leaves it."""
+    columns, law = Matrix([[1, 2, 3]]), Matrix([1, 1, -1])
+    second = second_model(columns, [[0, 0, 0], [1, 0, 0], [0, 1, 0]], [0, 0, 1], [size]).perturbation_matrix
+    return Case(premises=(columns * law,), gap=(second * law)[0])
+
+
+def _even(size: Rational) -> Case:
+    """f(z) = z²: the displacement from the latent mean size to -size is not seen."""
+    x, mean = Symbol("x", positive=True), Symbol("mean", real=True)
+    law = exp(-((x - mean) ** 2) / 2) + exp(-((-x - mean) ** 2) / 2)
+    return Case(premises=(law.subs(mean, size) - law.subs(mean, -size),), gap=-2 * size)
+
+
+def _random_sign(size: Rational) -> Case:
+    """f(z, ε) = ε z with a fair sign ε, for each ε a diffeomorphism: the same displacement is not seen."""
+    t, mean = Symbol("t", real=True), Symbol("mean", real=True)
+    generating = (exp(mean * t + t**2 / 2) + exp(-mean * t + t**2 / 2)) / 2
+    return Case(premises=(generating.subs(mean, size) - generating.subs(mean, -size),), gap=-2 * size)
+
+
+def _epistatic(size: Rational) -> Case:
+    """An interaction size·l_1 l_2 rides along: the second model still agrees on 0, e_1, e_2 and moves (0, 0, 1)."""
+    training = [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
+    second = second_model([[1, 2, 3]], training, [0, 0, 1], [1])
+
+    def difference(label: list[int]) -> Expr:
+        interaction, column = size * label[0] * label[1], Matrix(label)
+        own = (Matrix([[1, 2, 3]]) * column)[0] + interaction
+        return (second.perturbation_matrix * column)[0] + interaction - second.offset[0] - own
+
+    return Case(premises=tuple(difference(label) for label in training), gap=difference([0, 0, 1]) - 1)
+
+
+CLAIM = Claim(
+    name="converse",
+    number="2.6",
+    statement="outside span(L), W' = W + u v' and f'(z) = f(z - u v' l_0) fit as well and move the test latent mean",
+    latex=r"v^\top L = 0,\ v^\top\Delta_t \ne 0:\quad W' = W + uv^\top,\ f'(z) = f(z - u v^\top l_0)"
+    r"\ \Rightarrow\ P'(x \mid l_e) = P(x \mid l_e)\ \forall e,"
+    r"\ f^{-1}(x') \sim f^{-1}(x) + u\,(v^\top \Delta_t)\ \text{at}\ l_t",
+    assumptions=(ADDITIVE, UNRESTRICTED, OUTSIDE_SPAN, NOISELESS, INJECTIVE),
+    source=OURS,
+    proof=(*_witness(), *_second_law(), *_explicit()),
+    conclusions=("training_labels", "law_moves", "any_displacement", "explicit_training", "explicit_test"),
+    check=_check,
+    counterexamples=(
+        Counterexample(OUTSIDE_SPAN.name, "inside the span every v with v' L = 0 has v' Delta_t = 0", _inside),
+        Counterexample(
+            UNRESTRICTED.name, "a known relation between columns of W can exclude the second model", _restricted
+        ),
+        Counterexample(INJECTIVE.name, "an even f does not see a mean that changes its sign", _even),
+        Counterexample(NOISELESS.name, "a random sign does not see a mean that changes its sign", _random_sign),
+    ),
+    survivors=(Survivor(ADDITIVE.name, "a non-additive part common to both models changes nothing", _epistatic),),
+)

@@ -1,0 +1,369 @@
+"""Claim 2.8: training shifts that leave one latent direction out still identify it, if the mixings are continuous.
+
+The seen directions are read off the density ratios, as in 2.3. On each line along the unseen one the rest of h is a
+continuous injection of the line that preserves N(0, 1), so t or -t; and the sign cannot change from line to line. That
+is the uniqueness of the last coordinate of a triangular (Knothe-Rosenblatt) transport; for triangular generators as a
+whole it is in Xi and Bloem-Reddy (2023), who study rivals as maps that preserve the latent law. On the way the Gram
+matrix (W L)' (W L) comes out as the covariance of the log density ratios, with no diversity at all.
+
+Tried against it. (i) h = (a, sign(a) t) and h that swaps two pieces of a line preserve everything: continuity is needed
+along the lines and across them; differentiability is not. (ii) Two diffeomorphisms onto *different* images may push to
+the same laws, with an h that jumps: one image is an assumption, and equal laws imply no more than equal closures.
+(iii) A rival with a smaller rank(W~ L): excluded by the Gram matrix. (iv) d_Z = 1 without any shift: true, h = ±z + c.
+(v) Σ and Σ~ free: whitening both models reduces to this claim, so d_Z - 1 suffices for 2.2 too, with h affine. (vi) Two
+directions left out: false, which is claim 2.8b.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import combinations_with_replacement
+
+import numpy as np
+from sympy import Expr, Identity, Integer, MatrixSymbol, Rational, Symbol, diff, erf, erfinv, exp, pi, sqrt, symbols
+
+from theory.assumptions import ADDITIVE, EQUIVALENT, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS
+from theory.engine.instances import EPS, World, worlds
+from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.identifiability import density_ratio, rivals
+from theory.identifiability.affine import MEANS, TRANSPORT, b, b_rival, c, h, r
+from theory.symbols import L, M, W, W_rival, d, l_0, l_e, z
+
+NEARLY_DIVERSE = Assumption(
+    "nearly_diverse", "rank(W L) >= d_Z - 1: the training shifts leave out one latent direction at most"
+)
+CONTINUOUS = Assumption("continuous", "f and f~ are continuous, and open as maps onto their images")
+ONE_IMAGE = Assumption("one_image", "f and f~ have the same image")
+
+zeta, chi, g, a = (MatrixSymbol(name, d, 1) for name in ("zeta", "chi", "g", "a"))
+mean, mean_rival, k = (MatrixSymbol(name, d, 1) for name in ("E z", "E h(z)", "k"))
+spread, spread_rival, U = (MatrixSymbol(name, d, d) for name in ("Cov z", "Cov h(z)", "U"))
+ratio_covariance = MatrixSymbol("Cov r", M, M)
+n, S = MatrixSymbol("n", d, 1), MatrixSymbol("S", M, d)
+phi, sign = MatrixSymbol("phi", 1, 1), MatrixSymbol("s", 1, 1)
+
+_ratio = (TRANSPORT.name, density_ratio.CLAIM.name, ISOTROPIC.name)
+
+EQUAL_RATIOS = Step(
+    "equal_ratios",
+    "(W~ L)' h(z) = (W L)' z + c: claim 2.1 for either model, stacked over the training labels",
+    L.T * W_rival.T * h,
+    L.T * W.T * z + c,
+    (
+        Given(_ratio, L.T * W_rival.T * h, r - b_rival),
+        Given(_ratio, L.T * W.T * z, r - b),
+        Given((DEFINITION,), c, b - b_rival),
+    ),
+)
+COVARIANCES = Lemma(
+    "covariances",
+    "at l_0 the covariance of the log density ratios r is (W L)' Cov(z) W L, and (W~ L)' Cov(h(z)) W~ L as well",
+    "by `equal_ratios` r is an affine function of z and one of h(z); Cov(B y + b) = B Cov(y) B'",
+    (EQUAL_RATIOS.name,),
+)
+OWN_COVARIANCE = Step(
+    "own_covariance",
+    "Cov r = (W L)' (W L)",
+    ratio_covariance,
+    L.T * W.T * W * L,
+    (
+        Given((COVARIANCES.name,), ratio_covariance, L.T * W.T * spread * W * L),
+        Given((ISOTROPIC.name,), spread, Identity(d)),
+    ),
+)
+GRAM = Step(
+    "gram",
+    "(W L)' (W L) = (W~ L)' (W~ L), whatever the rank",
+    L.T * W.T * W * L,
+    L.T * W_rival.T * W_rival * L,
+    (
+        OWN_COVARIANCE.reversed(),
+        Given((COVARIANCES.name,), ratio_covariance, L.T * W_rival.T * spread_rival * W_rival * L),
+        Given((ISOTROPIC.name, MEANS.name), spread_rival, Identity(d)),
+    ),
+)
+GRAM_PROOF = (TRANSPORT, EQUAL_RATIOS, MEANS, COVARIANCES, OWN_COVARIANCE, GRAM)
+"""Why the Gram matrix is identified: ready to stand in a proof that uses claim 2.1."""
+
+FACTOR = Lemma(
+    "factor",
+    "W~ L = U W L for an orthogonal U",
+    "matrices of one shape with equal Gram matrices (Horn and Johnson, Matrix Analysis, theorem 7.3.11)",
+    (GRAM.name,),
+)
+BASIS = Lemma(
+    "basis",
+    "there are a unit vector n and S with W L S = I - n n'",
+    "the column space of W L contains the complement of a line, and with it the image of the projection onto that",
+    (NEARLY_DIVERSE.name,),
+)
+SLICES = Lemma(
+    "slices",
+    "g ~ N(0, I) at l_0, and for almost every a the map t -> phi(a + t n) carries N(0, 1) to N(0, 1)",
+    "U is orthogonal; zeta and g are N(0, I) with the same part a off n by `slice`; conditional laws are unique",
+    (GAUSSIAN.name, ISOTROPIC.name, MEANS.name, FACTOR.name, "slice"),
+)
+MONOTONE = Lemma(
+    "monotone",
+    "t -> phi(a + t n) is strictly monotone for every a",
+    "h = f~^-1 o f is a homeomorphism of R^d, so `slice` holds everywhere and g is injective on each line, where only"
+    " phi varies; a continuous injection of the line is monotone",
+    (INJECTIVE.name, CONTINUOUS.name, ONE_IMAGE.name, "slice"),
+)
+ONE_SIGN = Lemma(
+    "one_sign",
+    "phi(zeta) = s n' zeta with s = 1 for all zeta, or s = -1 for all",
+    "phi(a + n) is continuous in a and, by `increasing` and `decreasing`, 1 or -1 on a dense set; R^(d-1) is connected",
+    (CONTINUOUS.name, ONE_IMAGE.name, "increasing", "decreasing"),
+)
+
+
+def normal_cdf(point: Expr) -> Expr:
+    """P(N(0, 1) <= point)."""
+    return (1 + erf(point / sqrt(2))) / 2
+
+
+def normal_quantile(probability: Expr) -> Expr:
+    """The inverse of `normal_cdf`."""
+    return sqrt(2) * erfinv(2 * probability - 1)
+
+
+def _centred() -> tuple[Step, ...]:
+    constant = Step(
+        "constant",
+        "c = (W~ L)' W~ l_0 - (W L)' W l_0: the means of `equal_ratios` at l_0",
+        c,
+        L.T * W_rival.T * W_rival * l_0 - L.T * W.T * W * l_0,
+        (
+            Given((EQUAL_RATIOS.name, MEANS.name), c, L.T * W_rival.T * mean_rival - L.T * W.T * mean),
+            Given((MEANS.name,), mean_rival, W_rival * l_0),
+            Given((MEANS.name,), mean, W * l_0),
+        ),
+    )
+    centred = Step(
+        "centred",
+        "(W~ L)' chi = (W L)' zeta with chi = h(z) - W~ l_0 and zeta = z - W l_0",
+        L.T * W_rival.T * chi,
+        L.T * W.T * zeta,
+        (
+            Given((DEFINITION,), chi, h - W_rival * l_0),
+            Given((DEFINITION,), zeta, z - W * l_0),
+            EQUAL_RATIOS.cited(),
+            constant.cited(),
+        ),
+    )
+    return constant, centred
+
+
+def _slice(centred: Step) -> tuple[Step | Lemma, ...]:
+    complete = Given((BASIS.name,), W * L * S, Identity(d) - n * n.T)
+    seen = Step(
+        "seen",
+        "(W L)' g = (W L)' zeta with g = U' chi",
+        L.T * W.T * g,
+        L.T * W.T * zeta,
+        (Given((DEFINITION,), g, U.T * chi), Given((FACTOR.name,), U * W * L, W_rival * L), centred.cited()),
+    )
+    projected = Step(
+        "projected",
+        "S' (W L)' g = a, the part of zeta off n",
+        S.T * L.T * W.T * g,
+        a,
+        (seen.cited(), complete, Given((DEFINITION,), a, zeta - n * n.T * zeta)),
+    )
+    line = Step(
+        "slice",
+        "g = a + n phi with phi = n' g: lines along n are mapped to themselves",
+        g,
+        a + n * phi,
+        (projected.reversed(), complete, Given((DEFINITION,), phi, n.T * g)),
+    )
+    return BASIS, seen, projected, line
+
+
+def _lines() -> tuple[Step | Lemma, ...]:
+    """The two monotone maps of the line that preserve N(0, 1)."""
+    t, image, probability = symbols("t phi p", real=True)
+    quantile = Given((DEFINITION,), image, normal_quantile(probability))
+    rests_on = (SLICES.name, MONOTONE.name)
+    increasing = Step(
+        "increasing",
+        "if phi increases on a line, P(phi <= phi(t)) = P(t' <= t), so phi(t) = t",
+        image,
+        t,
+        (quantile, Given(rests_on, probability, normal_cdf(t))),
+    )
+    decreasing = Step(
+        "decreasing",
+        "if it decreases, P(phi <= phi(t)) = P(t' >= t), so phi(t) = -t",
+        image,
+        -t,
+        (quantile, Given(rests_on, probability, 1 - normal_cdf(t))),
+    )
+    return SLICES, MONOTONE, increasing, decreasing, ONE_SIGN
+
+
+def _conclusion(line: Step) -> tuple[Step, ...]:
+    T = Identity(d) - n * n.T + n * sign * n.T
+    reflection = Step(
+        "reflection",
+        "g = T zeta with T = I - n n' + s n n'",
+        g,
+        zeta - n * n.T * zeta + n * sign * n.T * zeta,
+        (
+            line.cited(),
+            Given((DEFINITION,), a, zeta - n * n.T * zeta),
+            Given((ONE_SIGN.name,), phi, sign * n.T * zeta),
+        ),
+    )
+    affine = Step(
+        "affine",
+        "h(z) = Q z + k with Q = U T",
+        h,
+        U * T * z + k,
+        (
+            Given((DEFINITION,), h, chi + W_rival * l_0),
+            Given((FACTOR.name,), chi, U * g),
+            reflection.cited(),
+            Given((DEFINITION,), zeta, z - W * l_0),
+            Given((DEFINITION,), k, W_rival * l_0 - U * T * W * l_0),
+        ),
+    )
+    orthogonal = Step(
+        "orthogonal",
+        "Q' Q = I",
+        (U * T).T * (U * T),
+        Identity(d),
+        (
+            Given((FACTOR.name,), U.T * U, Identity(d)),
+            Given((BASIS.name,), n.T * n, Identity(1)),
+            Given((ONE_SIGN.name,), sign.T * sign, Identity(1)),
+        ),
+    )
+    at_labels = tuple(Given((MEANS.name, affine.name), W_rival * at, U * T * W * at + k) for at in (l_e, l_0))
+    shifts = Step(
+        "shifts",
+        "W~ (l_e - l_0) = Q W (l_e - l_0) for every training label",
+        W_rival * l_e - W_rival * l_0,
+        U * T * W * l_e - U * T * W * l_0,
+        at_labels,
+    )
+    return reflection, affine, orthogonal, shifts
+
+
+def _proof() -> tuple[Step | Lemma, ...]:
+    centred = _centred()
+    sliced = _slice(centred[-1])
+    return *GRAM_PROOF, FACTOR, *centred, *sliced, *_lines(), *_conclusion(sliced[-1])
+
+
+def blinded(world: World, n_unseen: int) -> World:
+    """The world with as many latent directions taken out of W: rank(W L) = d_Z - n_unseen."""
+    F = world.Q[:, :n_unseen]
+    return replace(world, W=world.W - F @ F.T @ world.W)
+
+
+def measure(world: World) -> Measurement:
+    """How well determined v = 0 is among cubic vector fields that preserve the law of z at every training label.
+
+    A smooth family of maps from the identity on that preserves N(m_e, I) starts along a v with div v = v' (z - m_e),
+    which is linear in v. If no two rivals that are near each other differ, v = 0 must be the only solution: the n
+    equations are of full rank as far as rounding can tell, 8 n eps cond < 1.
+    """
+    points = np.vstack([world.z_base, -world.z_base / 2])
+    equations = np.vstack([_preserves(points, m) for m in world.labels @ world.W.T])
+    return Measurement("flows", float(8 * len(equations) * EPS * np.linalg.cond(equations)), 1.0)
+
+
+def _preserves(points: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """div v - v' (z - mean) at every point, one column per coefficient of v."""
+    powers = _powers(points.shape[1])
+    values = _monomials(points, powers)
+    parts = [
+        powers[:, i] * _monomials(points, powers - (powers[:, i] > 0)[:, None] * np.eye(len(mean), dtype=int)[i])
+        - values * (points[:, i] - mean[i])[:, None]
+        for i in range(len(mean))
+    ]
+    return np.hstack(parts)
+
+
+def _powers(size: int, degree: int = 3) -> np.ndarray:
+    chosen = [c for total in range(degree + 1) for c in combinations_with_replacement(range(size), total)]
+    return np.array([[list(c).count(i) for i in range(size)] for c in chosen])
+
+
+def _monomials(points: np.ndarray, powers: np.ndarray) -> np.ndarray:
+    return np.stack([(points**row).prod(axis=1) for row in powers], axis=1)
+
+
+def _check() -> tuple[Measurement, ...]:
+    return tuple(measure(blinded(world, 1)) for world in worlds())
+
+
+def _without(assumption: Assumption, statement: str, rival: Callable[[Rational], rivals.Rival]) -> Counterexample:
+    def build(size: Rational) -> Case:
+        model = rival(size)
+        return Case(model.premises, model.identified)
+
+    return Counterexample(assumption.name, statement, build)
+
+
+def _flipped(size: Integer) -> Case:
+    """h(a, t) = (a, t) for a >= 0 and (a, (1 - 2 size) t) for a < 0, at labels 0 and 1 with W = e_1."""
+    seen, t = symbols("a t", real=True)
+    signs = {True: Integer(1), False: 1 - 2 * size}
+    exponents = [
+        (seen - dose) ** 2 + (signs[side] * t) ** 2 - (seen - dose) ** 2 - t**2 for side in signs for dose in (0, 1)
+    ]
+    return Case(premises=(*exponents, signs[False] ** 2 - 1), gap=signs[True] + signs[False] - 2 * signs[True])
+
+
+def _reopened(size: Rational) -> Case:
+    """x = exp(a) at the angle 2π Φ(t), for the rival at 2π (Φ(t) + size/4), with W = e_1.
+
+    Both angles are uniform and independent of exp(a), and the images lack different half-lines. The rival sees t as
+    h(t) = Φ^-1(Φ(t) - size/4) while that exists, hence around 0; it is not affine there.
+    """
+    t = Symbol("t", real=True)
+    density, angle = exp(-(t**2) / 2) / sqrt(2 * pi), 2 * pi * normal_cdf(t)
+    angle_rival = angle + 2 * pi * size / 4
+    seen_by_the_rival = normal_quantile(normal_cdf(t) - size / 4)
+    return Case(
+        premises=tuple(density / diff(turn, t) - 1 / (2 * pi) for turn in (angle, angle_rival)),
+        gap=diff(seen_by_the_rival, t, 2).subs(t, 0),
+    )
+
+
+CLAIM = Claim(
+    name="diversity",
+    number="2.8",
+    statement="for homeomorphisms onto one image rank(W L) = d_Z - 1 suffices for 2.3: h(z) = Q z + c, W~ L = Q W L",
+    latex=r"\operatorname{rank}(WL) \ge d_Z - 1,\ f, \tilde f\ \text{homeomorphisms onto one image}"
+    r"\ \Rightarrow\ \tilde f^{-1}\circ f(z) = Qz + c,\ Q^\top Q = I,\ \tilde W L = Q W L",
+    assumptions=(
+        ADDITIVE,
+        GAUSSIAN,
+        ISOTROPIC,
+        NOISELESS,
+        INJECTIVE,
+        CONTINUOUS,
+        ONE_IMAGE,
+        NEARLY_DIVERSE,
+        EQUIVALENT,
+    ),
+    source=OURS,
+    proof=_proof(),
+    conclusions=("orthogonal", "shifts"),
+    check=_check,
+    counterexamples=(
+        _without(ADDITIVE, "a dose response that is linear at the training doses only hides another W", rivals.curved),
+        _without(GAUSSIAN, "h may wave with the period of the doses", rivals.wavy),
+        _without(ISOTROPIC, "h may stretch the latent space, with f and Sigma", rivals.stretched),
+        _without(NOISELESS, "a coin flip hides the shift", rivals.noisy),
+        _without(INJECTIVE, "f may have the period of the doses, and W is not seen", rivals.folded),
+        Counterexample(CONTINUOUS.name, "the sign of the unseen coordinate may depend on the seen one", _flipped),
+        Counterexample(ONE_IMAGE.name, "an angle may be cut open at another place", _reopened),
+        _without(NEARLY_DIVERSE, "h may turn two unseen coordinates by a varying angle", rivals.turned),
+        _without(EQUIVALENT, "a model with other training laws has another W", rivals.different),
+    ),
+    uses=(density_ratio.CLAIM,),
+)

@@ -1,0 +1,304 @@
+"""Claim 2.5: what is identified without reference to a basis is the Gram matrix of the training shifts, and no more.
+
+The Gram matrix G = (W L)ᵀ (W L) is the covariance, under the control, of the log density ratios of the environments,
+and these are functions of the observed laws. So 2.5 needs less than 2.3, under which it was stated: no diversity, no
+equal number of latents (below W~ has d~ rows), no smoothness. Half its diagonal are Kullback-Leibler divergences. In
+the language of experiments, a Gaussian shift experiment is determined up to equivalence by this covariance.
+
+With an unknown Σ read everything with Σ⁻¹ between: (W L)ᵀ Σ⁻¹ (W L) is what 2.2 leaves (its step `gram`); the plain
+Gram matrix is not identified then, as the rival that stretches the latent space shows.
+
+Tried against it: fewer shifts than latents, and rivals with more latents (both keep G: they are in the check);
+entries of W (`rotated_law`: Q W fits as well for every orthogonal Q, so not even their signs are identified); shifts
+outside the span (the second model of 2.6 changes their size).
+
+References:
+    Le Cam (1986), Asymptotic Methods in Statistical Decision Theory, and van der Vaart (1998), Asymptotic Statistics,
+    ch. 9, on Gaussian shift experiments; Schönemann (1966), A generalized solution of the orthogonal Procrustes
+    problem, Psychometrika 31.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.linalg import orthogonal_procrustes
+from sympy import Identity, Matrix, MatrixSymbol, Rational, Symbol, ZeroMatrix, cos, exp, pi, sin
+
+from theory.assumptions import ADDITIVE, EQUIVALENT, GAUSSIAN, IN_SPAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS, PAPER
+from theory.engine.instances import EPS, World, log_densities, worlds
+from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.identifiability import density_ratio, rivals
+from theory.identifiability.affine import largest, without
+from theory.identifiability.converse import second_model
+from theory.identifiability.orthogonal import rival_matrix
+from theory.symbols import Delta_e, Delta_t, K, L, M, W, alpha, d, l_0, l_e, z_base
+
+ROTATABLE = Assumption("rotatable", "with (f, W) the model class contains (f o Q', Q W) for every orthogonal Q")
+
+half = Rational(1, 2)
+d_rival = Symbol("d~", integer=True, positive=True)
+W_rival = MatrixSymbol("W~", d_rival, K)
+y, y_rival = MatrixSymbol("z - W l_0", d, 1), MatrixSymbol("z~ - W~ l_0", d_rival, 1)
+rho_e, rho_f, C, mean_ratio = (
+    MatrixSymbol(name, 1, 1) for name in ("r_e - E_0 r_e", "r_f - E_0 r_f", "Cov_0(r_e, r_f)", "E_0 r_e")
+)
+Delta_f, Delta_s, beta = MatrixSymbol("Delta_f", K, 1), MatrixSymbol("Delta_s", K, 1), MatrixSymbol("beta", M, 1)
+pseudo_inverse = MatrixSymbol("(W L)^+", M, d)
+Q, W_rotated = MatrixSymbol("Q", d, d), MatrixSymbol("W'", d, K)
+
+COMMON = Lemma(
+    "common",
+    "under l_0 the log density ratios r_1, …, r_M of x have one joint law, that of the ratios of z in either model",
+    "the ratios are functions of the laws of x, and an injective f transports them from z to x almost surely",
+    (NOISELESS.name, INJECTIVE.name, EQUIVALENT.name),
+)
+MOMENTS = Lemma(
+    "moments",
+    "under l_0 the latent z - W l_0 = z_base has mean 0 and second moments I, in either model",
+    "a label adds a constant; covariance I",
+    (ADDITIVE.name, ISOTROPIC.name),
+)
+PENROSE = Lemma(
+    "penrose",
+    "B = W L has a B^+ with B B^+ B = B and B B^+ symmetric",
+    "existence of the Moore-Penrose inverse",
+)
+ROTATION = Lemma(
+    "rotation",
+    "V W L = W~ L with V = W~ L (W L)^+, and for d~ = d some orthogonal Q extends V: W~ L = Q W L",
+    "E' E = 0 implies E = 0, by the trace; V is isometric on the range of W L by `partial_isometry`, and the orthogonal"
+    " complements of the two ranges have equal dimension; under diversity there is none, and Q = V is the only one",
+    ("difference", "partial_isometry"),
+)
+
+_ratio = (density_ratio.CLAIM.name, ISOTROPIC.name)
+gram, gram_rival = L.T * W.T * W * L, L.T * W_rival.T * W_rival * L
+_same_gram = Given(("gram",), gram_rival, gram)
+
+
+def _identified() -> tuple[Step | Lemma, ...]:
+    define = Given((DEFINITION,), C, rho_e * rho_f)
+    covariance = Step(
+        "covariance",
+        "Cov_0(r_e, r_f) = (W Delta_e)' (W Delta_f): by claim 2.1 the centred ratios are (W Delta)' (z - W l_0)",
+        C,
+        Delta_e.T * W.T * W * Delta_f,
+        (
+            define,
+            Given(_ratio, rho_e, Delta_e.T * W.T * y),
+            Given(_ratio, rho_f, y.T * W * Delta_f),
+            Given((MOMENTS.name,), y * y.T, Identity(d)),
+        ),
+    )
+    in_rival = (COMMON.name, *_ratio)
+    covariance_rival = Step(
+        "covariance_rival",
+        "Cov_0(r_e, r_f) = (W~ Delta_e)' (W~ Delta_f): the same law of the ratios, in the rival with d~ latents",
+        C,
+        Delta_e.T * W_rival.T * W_rival * Delta_f,
+        (
+            define,
+            Given(in_rival, rho_e, Delta_e.T * W_rival.T * y_rival),
+            Given(in_rival, rho_f, y_rival.T * W_rival * Delta_f),
+            Given((MOMENTS.name,), y_rival * y_rival.T, Identity(d_rival)),
+        ),
+    )
+    same = Step(
+        "gram",
+        "(W~ Delta_e)' (W~ Delta_f) = (W Delta_e)' (W Delta_f) for training shifts, i.e. (W~ L)' (W~ L) = (W L)' (W L)",
+        Delta_e.T * W_rival.T * W_rival * Delta_f,
+        Delta_e.T * W.T * W * Delta_f,
+        (covariance_rival.reversed(), covariance.cited()),
+    )
+    return COMMON, MOMENTS, covariance, covariance_rival, same, _divergence(), *_in_span()
+
+
+def _divergence() -> Step:
+    return Step(
+        "divergence",
+        "-E_0 r_e = |W Delta_e|^2 / 2: half a squared effect size is the divergence KL(P_0, P_e) of the laws of x",
+        -mean_ratio,
+        half * (W * Delta_e).T * (W * Delta_e),
+        (
+            Given(
+                (*_ratio, MOMENTS.name, COMMON.name),
+                mean_ratio,
+                (W * Delta_e).T * (W * l_0) + half * ((W * l_0).T * (W * l_0) - (W * l_e).T * (W * l_e)),
+            ),
+            Given((DEFINITION,), Delta_e, l_e - l_0),
+        ),
+    )
+
+
+def _in_span() -> tuple[Step, Step]:
+    inner = Step(
+        "inner",
+        "(W~ Delta_s)' (W~ Delta_t) = beta' G alpha, G = (W L)' (W L): sizes (s = t) and angles of shifts in the span",
+        Delta_s.T * W_rival.T * W_rival * Delta_t,
+        beta.T * gram * alpha,
+        (Given((IN_SPAN.name,), Delta_t, L * alpha), Given((IN_SPAN.name,), Delta_s, L * beta), _same_gram),
+    )
+    apart, difference = Delta_s - Delta_t, beta - alpha
+    distance = Step(
+        "distance",
+        "|W~ (Delta_s - Delta_t)|^2 = (beta - alpha)' G (beta - alpha): Mahalanobis distances, as Sigma = I",
+        (W_rival * apart).T * (W_rival * apart),
+        difference.T * gram * difference,
+        (
+            inner.cited(),
+            inner.cited({Delta_s: Delta_t, beta: alpha}),
+            inner.cited({Delta_t: Delta_s, alpha: beta}),
+        ),
+    )
+    return inner, distance
+
+
+def _complete() -> tuple[Step | Lemma, ...]:
+    """Equal Gram matrices differ by a rotation, and every rotation is admissible: nothing else is identified."""
+    V, B = W_rival * L * pseudo_inverse, W * L
+    penrose = Given((PENROSE.name,), B * pseudo_inverse * B, B)
+    symmetric = Given((PENROSE.name,), pseudo_inverse.T * B.T, B * pseudo_inverse)
+    partial = Step(
+        "partial_isometry",
+        "V' V = (W L) (W L)^+, the projection onto the range of W L, for V = W~ L (W L)^+",
+        V.T * V,
+        B * pseudo_inverse,
+        (_same_gram, symmetric, penrose),
+    )
+    across = Step("across", "(V W L)' (W~ L) = (W L)' (W L)", (V * B).T * W_rival * L, gram, (_same_gram, penrose))
+    along = Step("along", "(V W L)' (V W L) = (W L)' (W L)", B.T * V.T * V * B, gram, (partial.cited(), penrose))
+    gap = V * B - W_rival * L
+    difference = Step(
+        "difference",
+        "(V W L - W~ L)' (V W L - W~ L) = G - G - G + G = 0",
+        gap.T * gap,
+        ZeroMatrix(M, M),
+        (along.cited(), across.cited(), _same_gram),
+    )
+    return PENROSE, partial, across, along, difference, ROTATION, *_rotated()
+
+
+def _rotated() -> tuple[Step, Step]:
+    fit = Step(
+        "rotated_latents",
+        "Q' (Q z_base + W' l_e) = z_base + W l_e for W' = Q W: f o Q' and W' give the same x, sample by sample",
+        Q.T * (Q * z_base + W_rotated * l_e),
+        z_base + W * l_e,
+        (Given((ROTATABLE.name,), W_rotated, Q * W), Given((DEFINITION,), Q.T * Q, Identity(d))),
+    )
+    law = Step(
+        "rotated_law",
+        "Cov(Q z_base) = I: so (f o Q', Q W) is an equivalent model, and entries of W are not identified",
+        (Q * z_base) * (Q * z_base).T,
+        Identity(d),
+        (Given((MOMENTS.name,), z_base * z_base.T, Identity(d)), Given((DEFINITION,), Q * Q.T, Identity(d))),
+    )
+    return fit, law
+
+
+def measure(world: World, W_rival: np.ndarray) -> tuple[Measurement, ...]:
+    """Gram matrix, sizes and distances from the laws of x, integrated exactly, against those of a rival.
+
+    Moments under the control come from the 2 d_Z points W l_0 ± sqrt(d_Z) e_i, which integrate cubics exactly; the
+    ratios are no higher than linear. Rounding: c·eps·(size of the log densities)·(size of the ratios), c = 8 d_Z M.
+    """
+    ratios, size = _ratios_at_cubature_points(world)
+    B, G = W_rival @ world.shifts, np.cov(ratios, bias=True).reshape(len(ratios), -1)
+    alpha = np.linalg.lstsq(world.shifts, world.inside - world.labels[0], rcond=None)[0]
+    apart = alpha - np.eye(len(alpha))[0]
+    sizes = np.square(W_rival @ (world.inside - world.labels[:2]).T).sum(axis=0)
+    bound = 8 * B.size * EPS * size * (1 + largest(ratios)) * (1 + np.abs(alpha).sum()) ** 2
+    return (
+        Measurement("gram", largest(G - B.T @ B), bound),
+        Measurement("divergence", largest(-2 * ratios.mean(axis=1) - np.diag(B.T @ B)), bound),
+        Measurement("size", abs(float(alpha @ G @ alpha - sizes[0])), bound),
+        Measurement("distance", abs(float(apart @ G @ apart - sizes[1])), bound),
+    )
+
+
+def _ratios_at_cubature_points(world: World) -> tuple[np.ndarray, float]:
+    """Log density ratios (M, 2 d_Z) and the size of the log densities."""
+    d_Z = len(world.W)
+    points = world.W @ world.labels[0] + np.sqrt(d_Z) * np.vstack([np.eye(d_Z), -np.eye(d_Z)])
+    latents = world.unmix(world.mix(points))
+    logs = log_densities(latents, world.labels @ world.W.T, np.eye(d_Z))
+    return logs[1:] - logs[0], 1 + largest(logs)
+
+
+def measure_rotation(world: World, W_rival: np.ndarray) -> Measurement:
+    """Orthogonal Procrustes carries W L to W~ L. Rounding: c·eps·‖W L‖·‖W~ L‖, c = 8 d_Z M."""
+    B, B_rival = world.W @ world.shifts, W_rival @ world.shifts
+    R, _ = orthogonal_procrustes(B.T, B_rival.T)
+    bound = float(8 * B.size * EPS * (1 + np.linalg.norm(B)) * (1 + np.linalg.norm(B_rival)))
+    return Measurement("rotation", largest(R.T @ B - B_rival), bound)
+
+
+def _check() -> tuple[Measurement, ...]:
+    return tuple(m for world in (*worlds(8), *map(undiverse, worlds(4))) for m in _of(world))
+
+
+def _of(world: World) -> tuple[Measurement, ...]:
+    """Against a rival with as many latents, and against one with a superfluous latent."""
+    W_rival = rival_matrix(world)
+    return (
+        *measure(world, W_rival),
+        measure_rotation(world, W_rival),
+        *measure(world, np.vstack([W_rival, W_rival[:1] * 0])),
+    )
+
+
+def undiverse(world: World) -> World:
+    """The same world with perturbations that do not reach the last latent."""
+    return replace(world, W=world.W * (np.arange(len(world.W)) < len(world.W) - 1)[:, None])
+
+
+def _wavy(size: Rational) -> Case:
+    """The rival of 2.3 whose h(z) = (z + a sin 2πz) / σ waves: W = 1 and W~ = 1/σ, so the gap is σ² - 1."""
+    a = size / (4 * pi)
+    variance = 1 + 4 * pi * a * exp(-2 * pi**2) + a**2 * (1 - exp(-8 * pi**2)) / 2
+    return Case(premises=rivals.wavy(size).premises, gap=variance - 1)
+
+
+def _outside(size: Rational) -> Case:
+    """Train on 0, e_1, e_2: the second model of 2.6 with u = size · (1, 1) changes the size of e_3."""
+    W, training, test = Matrix([[1, 0, 2], [0, 1, 3]]), Matrix([[0, 0, 0], [1, 0, 0], [0, 1, 0]]), Matrix([0, 0, 1])
+    second = second_model(W.tolist(), training.tolist(), list(test), [size, size])
+    moved = second.perturbation_matrix * test
+    return Case(
+        premises=((second.perturbation_matrix - W) * training.T,),
+        gap=(moved.T * moved)[0] - ((W * test).T * (W * test))[0],
+    )
+
+
+def _atomic(size: Rational) -> Case:
+    """A class in which W is diagonal: the rotated W, by a quarter turn at size 1, is not; its Gram is the same."""
+    angle, W = size * pi / 2, Matrix([[1, 0], [0, 2]])
+    rotated = Matrix([[cos(angle), -sin(angle)], [sin(angle), cos(angle)]]) * W
+    return Case(premises=(rotated.T * rotated - W.T * W,), gap=rotated[1, 0])
+
+
+CLAIM = Claim(
+    name="gram_matrix",
+    number="2.5",
+    statement="the Gram matrix (W L)' (W L), hence sizes, angles and distances in the span, is identified; W up to Q W",
+    latex=r"(\tilde W L)^\top \tilde W L = (WL)^\top WL = \operatorname{Cov}_0\bigl(\log\tfrac{dP_e}{dP_0}\bigr)_e,"
+    r"\quad \tilde W L = QWL",
+    assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, NOISELESS, INJECTIVE, EQUIVALENT, IN_SPAN, ROTATABLE),
+    source=f"{OURS}, from 2.1; under 2.3 a corollary of {PAPER}",
+    proof=(*_identified(), *_complete()),
+    conclusions=("divergence", "distance", "rotation", "rotated_latents", "rotated_law"),
+    check=_check,
+    counterexamples=(
+        without(
+            ADDITIVE, "a dose response that is linear at the training doses only hides another size", rivals.curved
+        ),
+        Counterexample(GAUSSIAN.name, "h may wave with the period of the doses, and rescale them", _wavy),
+        without(ISOTROPIC, "with Sigma unknown, h may stretch the latent space and W with it", rivals.stretched),
+        without(NOISELESS, "a coin flip hides the shift", rivals.noisy),
+        without(INJECTIVE, "f may have the period of the doses, and W is not seen", rivals.folded),
+        without(EQUIVALENT, "a model with other training laws has other sizes", rivals.different),
+        Counterexample(IN_SPAN.name, "outside the span the size is arbitrary", _outside),
+        Counterexample(ROTATABLE.name, "where W is known to be diagonal, more than its Gram matrix is known", _atomic),
+    ),
+    uses=(density_ratio.CLAIM,),
+)

@@ -1,0 +1,198 @@
+"""Claim 2.2a, the Jacobian lemma: log-determinants cancel from density ratios, and the Jacobian of h is constant.
+
+This is the road of the paper to 2.2, for diffeomorphisms and at every latent instead of almost every one. The
+observed dimension may exceed the latent one: only the volume factor of f changes, and it cancels.
+
+The derivative enters as a lemma, the chain rule; for d_Z = 1, 2, 3 it is computed for an undetermined h.
+"""
+
+import numpy as np
+from sympy import Derivative, Expr, Function, Identity, Matrix, MatrixSymbol, Rational, Symbol, cos, pi, sin, symbols
+
+from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, NOISELESS, PAPER, SHARED_COVARIANCE
+from theory.engine.instances import EPS, World, log_densities, worlds
+from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.identifiability import affine, density_ratio, rivals
+from theory.identifiability.affine import P, Sigma, b, b_rival, c, h, r, right_inverse, slopes, slopes_rival, without
+from theory.symbols import L, M, W, d, z
+
+DIFFEOMORPHISM = Assumption(
+    "diffeomorphism", "f and f~ are diffeomorphisms onto one and the same image, so h = f~^-1 o f is one of R^d"
+)
+
+J, J_1, J_0, T = (MatrixSymbol(name, d, d) for name in ("J", "J(z_1)", "J(z_0)", "J(z_0) N J(z_1)"))
+ratio_x, log_x_e, log_x_0, log_z_e, log_z_0, volume = (
+    MatrixSymbol(name, 1, 1)
+    for name in ("log p_e/p_0 (x)", "log p_e(x)", "log p_0(x)", "log p_e(z)", "log p_0(z)", "log vol J_f(z)")
+)
+derivative = MatrixSymbol("dr/dz", M, d)
+N = Sigma * right_inverse.T * slopes_rival
+
+CHANGE = Lemma(
+    "change_of_variables",
+    "log p_e(x) = log p_e(z) - log vol J_f(z) at x = f(z), vol J = sqrt(det J' J), with the same f in all environments",
+    "area formula; densities of x are taken on the image of f",
+    (NOISELESS.name, DIFFEOMORPHISM.name),
+)
+CHAIN = Lemma(
+    "chain_rule",
+    "the derivative of A h(z) + b is A J(z), with J the Jacobian of h, and that of A z + b is A",
+    "linearity of the derivative; computed for an undetermined h in the steps `chain_d`",
+    (DIFFEOMORPHISM.name, "chain_d1", "chain_d2", "chain_d3"),
+)
+BOTH_SIDES = Lemma("both_sides", "for square matrices N J = I implies J N = I", "rank-nullity")
+
+
+def _determinants() -> tuple[Lemma, Step, Step]:
+    cancel = Step(
+        "determinants_cancel",
+        "log p_e(x) - log p_0(x) = log p_e(z) - log p_0(z): the volume factor of f cancels",
+        ratio_x,
+        log_z_e - log_z_0,
+        (
+            Given((DEFINITION,), ratio_x, log_x_e - log_x_0),
+            Given((CHANGE.name,), log_x_e, log_z_e - volume),
+            Given((CHANGE.name,), log_x_0, log_z_0 - volume),
+        ),
+    )
+    in_own, in_rival = (cancel.name, density_ratio.CLAIM.name), (cancel.name, density_ratio.CLAIM.name, EQUIVALENT.name)
+    equal = Step(
+        "equal_ratios",
+        "(P~ W~ L)' h(z) = (P W L)' z + c at every z: the ratios r of x by claim 2.1 in either model",
+        slopes_rival * h,
+        slopes * z + c,
+        (
+            Given(in_rival, slopes_rival * h, r - b_rival),
+            Given(in_own, slopes * z, r - b),
+            Given((DEFINITION,), c, b - b_rival),
+        ),
+    )
+    return CHANGE, cancel, equal
+
+
+def chain_step(size: int) -> Step:
+    """The chain rule for d_Z = size and one row a of the slopes, with h undetermined."""
+    point, row = Matrix(symbols(f"z1:{size + 1}")), Matrix([symbols(f"a1:{size + 1}")])
+    image = Matrix([Function(f"h{i + 1}")(*point) for i in range(size)])
+    return Step(
+        f"chain_d{size}",
+        f"the derivative of a' h(z) is a' J(z) for d_Z = {size}",
+        Matrix([[Derivative((row * image)[0], z) for z in point]]),
+        row * image.jacobian(point),
+    )
+
+
+def _constancy() -> tuple[Step | Lemma, ...]:
+    from_ratios = (CHAIN.name, "equal_ratios")
+    gradients = Step(
+        "gradients",
+        "(P~ W~ L)' J(z) = (P W L)': both are the derivative of the log ratios",
+        slopes_rival * J,
+        slopes,
+        (Given(from_ratios, slopes_rival * J, derivative), Given(from_ratios, slopes, derivative)),
+    )
+    regular = Step(
+        "regular",
+        "N = Sigma (W L)^+' (P~ W~ L)' satisfies N J(z) = I: the Jacobian is invertible at every z",
+        N * J,
+        Identity(d),
+        (
+            gradients.cited(),
+            Given((DIVERSE.name,), W * L * right_inverse, Identity(d)),
+            Given((SHARED_COVARIANCE.name,), Sigma * P, Identity(d)),
+        ),
+    )
+    define = Given((DEFINITION,), T, J_0 * N * J_1)
+    right = Step("from_the_right", "J(z_0) (N J(z_1)) = J(z_0)", T, J_0, (define, regular.cited({J: J_1})))
+    left = Step(
+        "from_the_left",
+        "(J(z_0) N) J(z_1) = J(z_1)",
+        T,
+        J_1,
+        (define, Given((regular.name, BOTH_SIDES.name), J_0 * N, Identity(d))),
+    )
+    constant = Step(
+        "constant",
+        "J(z_1) = J(z_0) for any two points: h is affine",
+        J_1,
+        J_0,
+        (left.reversed(), right.cited()),
+    )
+    return gradients, regular, right, BOTH_SIDES, left, constant
+
+
+def _proof() -> tuple[Step | Lemma, ...]:
+    return *_determinants(), *(chain_step(size) for size in (1, 2, 3)), CHAIN, *_constancy()
+
+
+def measure(world: World, W_rival: np.ndarray, H: np.ndarray) -> tuple[Measurement, ...]:
+    """Compare the densities of x, volume factors included, in the model and in the rival f~(H z + k) = f(z).
+
+    `densities`: log p_e(x) in both; `ratios`: those of x, taken in the rival, against those of z, taken in the model.
+    Rounding: c·eps·cond(Σ~)·(squared size of the latents in the metric of Σ~), c = 32 d_Z².
+    """
+    point = world.z_base
+    image = point @ H.T + W_rival @ world.labels[0] - H @ world.W @ world.labels[0]
+    means, covariance = world.labels @ W_rival.T, H @ world.Sigma @ H.T
+    own = log_densities(point, world.labels @ world.W.T, world.Sigma)
+    rival = log_densities(image, means, covariance)
+    x, x_rival = own - _log_volumes(world, point, np.eye(len(H))), rival - _log_volumes(world, point, np.linalg.inv(H))
+    size = (affine.largest(image) + affine.largest(means)) ** 2 * np.linalg.norm(np.linalg.inv(covariance), 2)
+    bound = float(32 * len(H) ** 2 * EPS * np.linalg.cond(covariance) * (1 + size))
+    return (
+        Measurement("densities", affine.largest(x - x_rival), bound),
+        Measurement("ratios", affine.largest(x_rival[1:] - x_rival[0] - own[1:] + own[0]), bound),
+    )
+
+
+def _log_volumes(world: World, points: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """log |det| of the Jacobian of z~ -> f(inner z~ + const) where it passes through f(z), for rows z of `points`."""
+    jacobians = np.cosh(points @ world.R.T)[:, :, None] * (world.R @ inner)
+    return np.linalg.slogdet(jacobians)[1]
+
+
+def _check() -> tuple[Measurement, ...]:
+    return tuple(m for world in worlds() for m in _of(world, affine.linear_map(world)))
+
+
+def _of(world: World, H: np.ndarray) -> tuple[Measurement, ...]:
+    return measure(world, affine.rival_matrix(world, H), H)
+
+
+def _winding(size: Rational) -> Case:
+    """f(z) = (cos 2πz, sin 2πz) winds the line around a circle: smooth, with an invertible Jacobian, not injective.
+
+    d_Z = K = 1 with labels 0 and 1. W = 1 and W~ = 1 - size agree for whole sizes, although h(z) = z has Jacobian 1.
+    """
+    t, W, W_rival = Symbol("t", real=True), Rational(1), 1 - size
+
+    def circle(angle: Expr) -> Matrix:
+        return Matrix([cos(2 * pi * angle), sin(2 * pi * angle)])
+
+    return Case(premises=tuple(circle(t + W * dose) - circle(t + W_rival * dose) for dose in (0, 1)), gap=W_rival - W)
+
+
+CLAIM = Claim(
+    name="jacobian",
+    number="2.2a",
+    statement="density ratios of x are those of z; for equivalent models (P~ W~ L)' J_h(z) = (P W L)', J_h constant",
+    latex=r"\frac{p_e(x)}{p_0(x)} = \frac{p_e(z)}{p_0(z)},\quad"
+    r" (\tilde\Sigma^{-1}\tilde W L)^\top J_h(z) = (\Sigma^{-1} W L)^\top,\quad J_h(z) = J_h(z')",
+    assumptions=(ADDITIVE, GAUSSIAN, SHARED_COVARIANCE, NOISELESS, DIFFEOMORPHISM, DIVERSE, EQUIVALENT),
+    source=f"{PAPER}, v1",
+    proof=_proof(),
+    conclusions=("constant",),
+    check=_check,
+    counterexamples=(
+        without(ADDITIVE, "a dose response that is linear at the training doses only hides another W", rivals.curved),
+        without(GAUSSIAN, "h may wave with the period of the doses", rivals.wavy),
+        Counterexample(
+            SHARED_COVARIANCE.name, "h may reverse the level lines of one quadratic, see 2.2", affine.one_quadratic
+        ),
+        without(NOISELESS, "a coin flip hides the shift", rivals.noisy),
+        Counterexample(DIFFEOMORPHISM.name, "a line wound around a circle hides whole turns", _winding),
+        without(DIVERSE, "h may turn two unseen coordinates by a varying angle", rivals.turned),
+        without(EQUIVALENT, "a model with other training laws has another W", rivals.different),
+    ),
+    uses=(density_ratio.CLAIM,),
+)

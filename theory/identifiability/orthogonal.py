@@ -1,0 +1,91 @@
+"""Claim 2.3: with an isotropic Gaussian base, equivalent models differ by a rotation and a shift of the latent space.
+
+This is claim 2.2 with Σ = Σ~ = I, which leaves of the invertible H an orthogonal one. Like 2.2 it asks nothing of f but
+that it is injective.
+"""
+
+import numpy as np
+from sympy import Identity, MatrixSymbol
+
+from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, PAPER
+from theory.engine.instances import World, worlds
+from theory.engine.record import Claim, Given, Measurement, Step
+from theory.identifiability import affine, rivals
+from theory.identifiability.affine import H, P, P_rival, largest, recovered, rise, run, without
+from theory.symbols import L, W, W_rival, d
+
+ASSUMPTIONS = (ADDITIVE, GAUSSIAN, ISOTROPIC, NOISELESS, INJECTIVE, DIVERSE, EQUIVALENT)
+
+rise_other, run_other = MatrixSymbol("h(z_3) - h(z_2)", d, 1), MatrixSymbol("z_3 - z_2", d, 1)
+
+_affine = (affine.CLAIM.name,)
+
+ORTHOGONAL = Step(
+    "orthogonal",
+    "H' H = H' P~ H = P = I, with the precisions P = P~ = I; H is square, so H H' = I too",
+    H.T * H,
+    Identity(d),
+    (
+        Given((ISOTROPIC.name,), H.T * H, H.T * P_rival * H),
+        Given(_affine, H.T * P_rival * H, P),
+        Given((ISOTROPIC.name,), P, Identity(d)),
+    ),
+)
+ISOMETRY = Step(
+    "isometry",
+    "(h(z_1) - h(z_0))' (h(z_3) - h(z_2)) = (z_1 - z_0)' (z_3 - z_2): h keeps distances and angles",
+    rise.T * rise_other,
+    run.T * run_other,
+    (Given(_affine, rise, H * run), Given(_affine, rise_other, H * run_other), ORTHOGONAL.cited()),
+)
+SHIFTS = Step(
+    "shifts",
+    "H' W~ L = W L, i.e. W~ L = Q W L with Q = H",
+    H.T * W_rival * L,
+    W * L,
+    (Given(_affine, W_rival * L, H * W * L), ORTHOGONAL.cited()),
+)
+
+
+def measure(world: World, W_rival: np.ndarray) -> tuple[Measurement, ...]:
+    """Recover h from the density ratios of x alone, as a cubic polynomial, and compare it with a rotation and shift."""
+    identity = np.eye(len(world.W))
+    coefficients, bound = recovered(world, identity, W_rival, identity)
+    H = coefficients[1 : 1 + len(identity)].T
+    return (
+        Measurement("curvature", largest(coefficients[1 + len(identity) :]), bound),
+        Measurement("orthogonality", largest(H.T @ H - identity), bound),
+        Measurement("shifts", largest(W_rival @ world.shifts - H @ world.W @ world.shifts), bound),
+    )
+
+
+def rival_matrix(world: World) -> np.ndarray:
+    """A matrix W~ of an equivalent rival: Q W plus something that vanishes on the training shifts."""
+    return affine.rival_matrix(world, world.Q)
+
+
+def _check() -> tuple[Measurement, ...]:
+    return tuple(m for world in worlds() for m in measure(world, rival_matrix(world)))
+
+
+CLAIM = Claim(
+    name="orthogonal",
+    number="2.3",
+    statement="equivalent models have f~^-1 o f (z) = Q z + c with Q orthogonal, and W~ L = Q W L",
+    latex=r"\tilde f^{-1}\circ f(z) = Qz + c,\quad Q^\top Q = QQ^\top = I,\quad \tilde W L = Q W L",
+    assumptions=ASSUMPTIONS,
+    source=PAPER,
+    proof=(ORTHOGONAL, ISOMETRY, SHIFTS),
+    conclusions=("isometry", "shifts"),
+    check=_check,
+    counterexamples=(
+        without(ADDITIVE, "a dose response that is linear at the training doses only hides another W", rivals.curved),
+        without(GAUSSIAN, "h may wave with the period of the doses", rivals.wavy),
+        without(ISOTROPIC, "h may stretch the latent space, with f and Sigma", rivals.stretched),
+        without(NOISELESS, "a coin flip hides the shift", rivals.noisy),
+        without(INJECTIVE, "f may have the period of the doses, and W is not seen", rivals.folded),
+        without(DIVERSE, "h may turn two unseen coordinates by a varying angle", rivals.turned),
+        without(EQUIVALENT, "a model with other training laws has another W", rivals.different),
+    ),
+    uses=(affine.CLAIM,),
+)

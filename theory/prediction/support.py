@@ -1,0 +1,290 @@
+"""Claim 2.9: what the cells of the training environments are worth at a test label, by importance sampling.
+
+With w = p_t/p_e the effective sample size of Kish (1965) and Kong (1992) is n_e (E_e w)² / E_e w², in the population
+n_e exp(-δ_e²) with δ_e² = |W (l_t - l_e)|²: δ_e² is the Renyi divergence of order 2 of the test law from that of e.
+Pooled, the environments weigh a cell by the density of their mixture, and are then worth no less than their sum, and
+no more than all cells. (That mixture weights beat separate ones is known for integrals at large: Veach and Guibas 1995,
+Owen and Zhou 2000; here the worth is that of the weights themselves.)
+
+Tried against it. (i) The mixture mixes environments that are far away in opposite directions: the sum is still below,
+and then far below. With two equal environments at distances ±δ the pooled fraction is about δ exp(-δ²/2) (2/π)^(1/2)
+where the sum says exp(-δ²), so an `off support` from the sum is cautious between environments and nearly exact beyond
+them. (ii) Equality without equal laws: excluded, `equality`. (iii) Observation noise or an f that is not injective: the
+weights of x are then averages of those of z, and the cells are worth more, not less (Jensen). So with noise exp(-δ_e²)
+is a lower bound too.
+"""
+
+import itertools
+
+import numpy as np
+from sympy import (
+    Expr,
+    Integer,
+    MatrixSymbol,
+    Rational,
+    Symbol,
+    diff,
+    erf,
+    exp,
+    integrate,
+    oo,
+    pi,
+    sqrt,
+    symbols,
+)
+
+from theory.assumptions import ADDITIVE, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS
+from theory.engine.instances import EPS, World, log_densities, worlds
+from theory.engine.record import DEFINITION, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.symbols import W, d, l_e, l_t, z
+
+half = Rational(1, 2)
+log_t, log_e, kappa = (MatrixSymbol(name, 1, 1) for name in ("log p_t", "log p_e", "kappa"))
+m_t, m_e = (MatrixSymbol(name, d, 1) for name in ("m_t", "m_e"))
+
+UNIT_MASS = Lemma(
+    "unit_mass",
+    "exp(-|z - m|^2/2 - kappa) has integral 1 for every m, so E_e w^2 = exp(|W (l_t - l_e)|^2)",
+    "translation of the Gaussian integral; for d_Z = 1 by the antiderivative in the step `explicit_d1`",
+    ("second_moment", "explicit_d1"),
+)
+KISH = Lemma(
+    "kish",
+    "the worth of n_e cells x is n_e / E_e w^2, w the density ratio of the latents",
+    "E_e w = 1; x and z determine each other, so the density ratio of x at f(z) is that of z",
+    (NOISELESS.name, INJECTIVE.name),
+)
+INTEGRATED = Lemma(
+    "integrated",
+    "r = lambda^2/omega_a + (1 - lambda)^2/omega_b - D with D >= 0 constant, for 1/omega_a the integral of p_t^2/a,"
+    " 1/omega_b that of p_t^2/b and r that of p_t^2/(a + b)",
+    "`convexity` times p_t^2, integrated: D is the integral of the square, which is not negative",
+    ("convexity",),
+)
+ALL = Lemma(
+    "all_environments",
+    "for any number of environments the pooled worth is at least the sum of n_e exp(-delta_e^2)",
+    "induction: `superadditive` holds for any two positive densities, so for an environment and those pooled before it",
+    ("superadditive", "pooled"),
+)
+EQUALITY = Lemma(
+    "equality",
+    "the sum is attained only if all environments have one law of x, i.e. one W l_e",
+    "D = 0 forces lambda b = (1 - lambda) a wherever p_t > 0, i.e. everywhere, so a and b are multiples of one density;"
+    " by `one_law` they then do attain it",
+    (GAUSSIAN.name, "convexity", "one_law"),
+)
+
+
+def _fraction() -> tuple[Step | Lemma, ...]:
+    density = (GAUSSIAN.name, ISOTROPIC.name)
+    centre, apart = z - 2 * W * l_t + W * l_e, W * l_t - W * l_e
+    second_moment = Step(
+        "second_moment",
+        "2 log p_t - log p_e = -|z - W (2 l_t - l_e)|^2/2 - kappa + |W (l_t - l_e)|^2",
+        2 * log_t - log_e,
+        -half * centre.T * centre - kappa + apart.T * apart,
+        (
+            Given(density, log_t, -half * (z - m_t).T * (z - m_t) - kappa),
+            Given(density, log_e, -half * (z - m_e).T * (z - m_e) - kappa),
+            Given((ADDITIVE.name,), m_t, W * l_t),
+            Given((ADDITIVE.name,), m_e, W * l_e),
+        ),
+    )
+    worth, n, fraction, moment, squared = symbols("omega_e n_e F_e E_w2 delta_e^2", positive=True)
+    alone = Step(
+        "one_environment",
+        "one environment is worth n_e exp(-delta_e^2)",
+        worth,
+        n * exp(-squared),
+        (
+            Given((DEFINITION,), worth, n * fraction),
+            Given((KISH.name,), fraction, 1 / moment),
+            Given((UNIT_MASS.name,), moment, exp(squared)),
+        ),
+    )
+    return second_moment, _explicit(), UNIT_MASS, KISH, alone
+
+
+def _explicit() -> Step:
+    t, a, b = symbols("t a b", real=True)
+    antiderivative = exp((a - b) ** 2) * erf((t - 2 * a + b) / sqrt(2)) / 2
+    return Step(
+        "explicit_d1",
+        "d_Z = 1: p_t^2/p_e has the antiderivative exp((a - b)^2) Phi(t - 2 a + b), up to a constant",
+        diff(antiderivative, t),
+        _normal(t - a) ** 2 / _normal(t - b),
+    )
+
+
+def _normal(t: Expr) -> Expr:
+    return exp(-(t**2) / 2) / sqrt(2 * pi)
+
+
+def _pooled() -> tuple[Step | Lemma, ...]:
+    a, b, share, slack, pooled = symbols("a b lambda D r", positive=True)
+    worth_a, worth_b, n_a, n_b, squared_a, squared_b, p = symbols(
+        "omega_a omega_b n_a n_b delta_a^2 delta_b^2 p", positive=True
+    )
+    best = worth_a / (worth_a + worth_b)
+    convexity = Step(
+        "convexity",
+        "1/(a + b) = lambda^2/a + (1 - lambda)^2/b - (lambda b - (1 - lambda) a)^2/(a b (a + b)), Cauchy-Schwarz",
+        1 / (a + b),
+        share**2 / a + (1 - share) ** 2 / b - (share * b - (1 - share) * a) ** 2 / (a * b * (a + b)),
+    )
+    superadditive = Step(
+        "superadditive",
+        "at lambda = omega_a/(omega_a + omega_b): r = 1/(omega_a + omega_b) - D, so 1/r >= omega_a + omega_b",
+        pooled,
+        1 / (worth_a + worth_b) - slack,
+        (
+            Given((INTEGRATED.name,), pooled, share**2 / worth_a + (1 - share) ** 2 / worth_b - slack),
+            Given((DEFINITION,), share, best),
+        ),
+    )
+    two = Step(
+        "pooled",
+        "two environments: r = 1/(n_a exp(-delta_a^2) + n_b exp(-delta_b^2)) - D",
+        pooled,
+        1 / (n_a * exp(-squared_a) + n_b * exp(-squared_b)) - slack,
+        (
+            superadditive.cited(),
+            Given(("one_environment", KISH.name), worth_a, n_a * exp(-squared_a)),
+            Given(("one_environment", KISH.name), worth_b, n_b * exp(-squared_b)),
+        ),
+    )
+    one_law = Step(
+        "one_law",
+        "with one law p the best lambda is n_a/(n_a + n_b), and the square in D vanishes",
+        share * b,
+        (1 - share) * a,
+        (
+            Given((DEFINITION,), share, n_a / (n_a + n_b)),
+            Given((DEFINITION,), a, n_a * p),
+            Given((DEFINITION,), b, n_b * p),
+        ),
+    )
+    return convexity, INTEGRATED, superadditive, two, ALL, one_law, EQUALITY
+
+
+def pooled_worth(means: np.ndarray, test_mean: np.ndarray, counts: np.ndarray, spacing: float = 0.1) -> float:
+    """1 / ∫ p_t² / Σ_e n_e p_e by the trapezoidal rule, which converges exponentially for such integrands.
+
+    Args:
+        means: latent means (M, d) of the environments, d at most 2.
+        test_mean: that of the test label (d,).
+        counts: n_e (M,), positive.
+        spacing: of the grid.
+
+    Returns:
+        The effective sample size of importance sampling from the pooled cells.
+
+    Example:
+        >>> bool(np.isclose(pooled_worth(np.array([[1.0]]), np.array([0.0]), np.array([100.0])), 100 * np.exp(-1)))
+        True
+    """
+    grid = _grid(means, test_mean, spacing)
+    log_t = log_densities(grid, test_mean[None], np.eye(len(test_mean)))[0]
+    log_e = log_densities(grid, means, np.eye(len(test_mean))) + np.log(counts)[:, None]
+    largest = log_e.max(axis=0)
+    log_mixture = largest + np.log(np.exp(log_e - largest).sum(axis=0))
+    return float(1 / (np.exp(2 * log_t - log_mixture).sum() * spacing ** len(test_mean)))
+
+
+def _grid(means: np.ndarray, test_mean: np.ndarray, spacing: float, margin: float = 9.0) -> np.ndarray:
+    """Points (n, d) around the test mean and around 2 m_t - m_e for every environment, where p_t²/p_e has its bulk."""
+    centres = np.vstack([2 * test_mean - means, test_mean])
+    axes = [np.arange(c.min() - margin, c.max() + margin, spacing) for c in centres.T]
+    return np.array(list(itertools.product(*axes)))
+
+
+def measure(world: World, excess: float = 0.0, reach: float = 2.0) -> tuple[Measurement, ...]:
+    """Fractions by quadrature against exp(-δ²), and pooled worth against their sum, which it may exceed by `excess`.
+
+    W is scaled so that the farthest environment is at distance `reach`. Rounding: the exponents are a difference of
+    squares up to (reach + 9)², each exact to a few eps, and a sum has as many terms as the grid; 64 eps of either. The
+    trapezoidal rule errs by exp(-2π y/spacing), with y >= π/(2 reach) the height of the nearest zero of the mixture.
+    """
+    means, test = world.labels @ world.W.T, world.W @ world.inside
+    scale = reach / np.linalg.norm(means - test, axis=1).max()
+    means, test, counts = scale * means, scale * test, np.arange(1.0, len(means) + 1)
+    worths = counts * np.exp(-np.square(means - test).sum(axis=1))
+    alone = [pooled_worth(m[None], test, n[None]) for m, n in zip(means, counts, strict=True)]
+    pooled = pooled_worth(means, test, counts)
+    bound = 64 * EPS * (reach + 9) ** 2
+    return (
+        Measurement("one_environment", float(np.abs(np.array(alone) / worths - 1).max()), bound),
+        Measurement("pooled", float(max((1 + excess) * worths.sum() / pooled - 1, 0)), bound),
+    )
+
+
+def _check() -> tuple[Measurement, ...]:
+    return tuple(m for world in worlds(10) if len(world.W) <= 2 for m in measure(world))
+
+
+def _fraction_gap(fraction: Expr, distance: Expr) -> Case:
+    return Case(premises=(), gap=fraction - exp(-(distance**2)))
+
+
+def _interaction(size: Rational) -> Case:
+    """An interaction of length `size` takes the double from distance 1 to distance 1 + size of a single."""
+    return _fraction_gap(exp(-((1 + size) ** 2)), Integer(1))
+
+
+def _laplace(size: Integer) -> Case:
+    """At size 1 a Laplace base of variance 1 in place of the Gaussian: its tails are heavier, a cell is worth more."""
+    t, rate = Symbol("t", positive=True), sqrt(2)
+    if not size:
+        return _fraction_gap(exp(-1), Integer(1))
+    moments = [integrate(t**power * rate * exp(-rate * t), (t, 0, oo)) for power in (0, 2)]
+    return Case(tuple(moment - 1 for moment in moments), 1 / _laplace_moment(rate) - exp(-1))
+
+
+def _laplace_moment(rate: Expr) -> Expr:
+    """∫ p(t - 1)²/p(t) over t < 0, 0 < t < 1 and t > 1, p(t) = rate exp(-rate |t|)/2."""
+    t = Symbol("t", real=True)
+    below = integrate(exp(2 * rate * (t - 1) - rate * t), (t, -oo, 0))
+    between = integrate(exp(2 * rate * (t - 1) + rate * t), (t, 0, 1))
+    beyond = integrate(exp(-2 * rate * (t - 1) + rate * t), (t, 1, oo))
+    return rate * (below + between + beyond) / 2
+
+
+def _wider(size: Rational) -> Case:
+    """Covariance 1 + size: the distance that counts is Mahalanobis's."""
+    return _fraction_gap(exp(-1 / (1 + size)), Integer(1))
+
+
+def _noisy(size: Rational) -> Case:
+    """x = z + ε with ε ~ N(0, size): the laws of x overlap more than those of z."""
+    return _fraction_gap(exp(-1 / (1 + size)), Integer(1))
+
+
+def _even(size: Rational) -> Case:
+    """f(z) = z² and latent means size and -size: the laws of x are equal, and every cell counts."""
+    x = Symbol("x", real=True)
+    folded = [_normal(x - m) + _normal(-x - m) for m in (size, -size)]
+    return Case(premises=(folded[0] - folded[1],), gap=1 - exp(-4 * size**2))
+
+
+CLAIM = Claim(
+    name="support",
+    number="2.9",
+    statement="by importance sampling n_e cells of e are worth n_e exp(-|W (l_t - l_e)|^2) at l_t; pooled, no less than"
+    " their sum",
+    latex=r"\frac{(E_e w)^2}{E_e w^2} = e^{-\delta_e^2},\ \delta_e^2 = \|W(l_t - l_e)\|^2;\qquad"
+    r" \Big(\int \frac{p_t^2}{\sum_e n_e p_e}\Big)^{-1} \ge \sum_e n_e e^{-\delta_e^2},"
+    r"\ \text{with equality iff all } W l_e \text{ are equal}",
+    assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, NOISELESS, INJECTIVE),
+    source=OURS + "; the effective sample size is of Kish (1965) and Kong (1992)",
+    proof=(*_fraction(), *_pooled()),
+    conclusions=("all_environments", "equality"),
+    check=_check,
+    counterexamples=(
+        Counterexample(ADDITIVE.name, "an interaction moves the test law away", _interaction),
+        Counterexample(GAUSSIAN.name, "heavier tails make a far cell worth more", _laplace),
+        Counterexample(ISOTROPIC.name, "a wider base makes a far cell worth more", _wider),
+        Counterexample(NOISELESS.name, "noise makes the laws of x overlap more", _noisy),
+        Counterexample(INJECTIVE.name, "an even f does not see a mean that changes its sign", _even),
+    ),
+)

@@ -1,0 +1,318 @@
+"""Claims 2.9b and 2.9c: three verdicts on an unseen label, because support means something inside the span only.
+
+A label is in the span of the training shifts or has a witness against it, never both (Fredholm). Inside, the
+distances δ_e to the training environments, and with them the worth of 2.9, are the same in every equivalent model; the
+Gram matrix is enough for that, so neither diversity nor smoothness is needed. Outside, an equivalent model puts the
+label at any place relative to the environments, so `not identified, supported` is no property of what is observed.
+Left are: identified and supported; identified, off support; not identified.
+
+Tried against it. A turn of unseen latents by a varying angle (2.8b) changes h and no δ_e. Rescaling the latents changes
+every δ_e: without the isotropic base the distances are not identified although the laws are.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sympy import Expr, Identity, Integer, Matrix, MatrixSymbol, Rational, Symbol, ZeroMatrix, exp, pi
+
+from theory.assumptions import (
+    ADDITIVE,
+    EQUIVALENT,
+    GAUSSIAN,
+    IN_SPAN,
+    INJECTIVE,
+    ISOTROPIC,
+    NOISELESS,
+    OURS,
+    OUTSIDE_SPAN,
+    UNRESTRICTED,
+    Assumption,
+)
+from theory.engine.instances import EPS, World, log_densities, worlds
+from theory.engine.record import DEFINITION, Case, Claim, Counterexample, Given, Lemma, Measurement, Step, Survivor
+from theory.identifiability import density_ratio, rivals
+from theory.identifiability.converse import second_model
+from theory.identifiability.diversity import GRAM, GRAM_PROOF
+from theory.identifiability.orthogonal import rival_matrix
+from theory.identifiability.span import Number, Row, exact, rational, solve_span
+from theory.symbols import Delta_t, K, L, M, W, W_rival, alpha, d, l_0, l_e, l_t, z_base
+
+
+@dataclass(frozen=True)
+class ExactVerdict:
+    """One of three: identified and supported; identified, off support; not identified.
+
+    Attributes:
+        identified: whether the label is in the span of the training shifts.
+        supported: whether its worth reaches the threshold; None if it is not identified.
+        worth: Σ_e n_e exp(-δ_e²), exactly; None if it is not identified.
+    """
+
+    identified: bool
+    supported: bool | None
+    worth: Expr | None
+
+
+def exact_verdict(
+    W: Sequence[Sequence[Number]], labels: Sequence[Row], counts: Sequence[Number], test: Row, least: Number
+) -> ExactVerdict:
+    """The verdict on a label in exact arithmetic.
+
+    Args:
+        W: perturbation matrix in the isotropic form, d_Z rows of length K.
+        labels: all training labels, the reference included.
+        counts: n_e, one per label, positive.
+        test: the label in question.
+        least: effective cells from which a label counts as supported.
+
+    Raises:
+        ValueError: if there is not one count for each label.
+
+    Example:
+        >>> W, labels = [[1, 0, 1], [0, 1, 1]], [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
+        >>> [exact_verdict(W, labels, [500] * 3, test, 100).supported for test in ([1, 1, 0], [2, 2, 0], [0, 0, 1])]
+        [True, False, None]
+    """
+    if len(counts) != len(labels):
+        raise ValueError(f"counts: expected {len(labels)}, one per label, received {len(counts)}")
+    if not solve_span(labels[1:], test, labels[0]).identified:
+        return ExactVerdict(identified=False, supported=None, worth=None)
+    effects, target = exact(W), exact([[entry] for entry in test])
+    worth = Integer(0)
+    for label, count in zip(labels, counts, strict=True):
+        apart = effects * (target - exact([[entry] for entry in label]))
+        worth += rational(count) * exp(-(apart.T * apart)[0])
+    return ExactVerdict(identified=True, supported=bool(worth >= rational(least)), worth=worth)
+
+
+selection = MatrixSymbol("j_e", M, 1)
+distance, distance_rival = (MatrixSymbol(name, 1, 1) for name in ("delta_e^2", "delta~_e^2"))
+_at_e = Given((DEFINITION,), l_e, l_0 + L * selection)
+_at_t = Given((DEFINITION,), l_t, l_0 + Delta_t)
+
+DIFFERENCE = Step(
+    "difference",
+    "l_t - l_e = L (alpha - j_e), j_e a unit vector, or zero for the reference",
+    l_t - l_e,
+    L * alpha - L * selection,
+    (_at_t, _at_e, Given((IN_SPAN.name,), Delta_t, L * alpha)),
+)
+
+
+def _inside_proof() -> tuple[Step | Lemma, ...]:
+    apart = alpha - selection
+    own, rival = (apart.T * L.T * matrix.T * matrix * L * apart for matrix in (W, W_rival))
+    same_distance = Step(
+        "same_distance",
+        "|W~ (l_t - l_e)|^2 = |W (l_t - l_e)|^2: a function of the Gram matrix",
+        distance,
+        distance_rival,
+        (
+            Given((DEFINITION, DIFFERENCE.name), distance, own),
+            Given((DEFINITION, DIFFERENCE.name), distance_rival, rival),
+            GRAM.cited(),
+        ),
+    )
+    return *GRAM_PROOF, DIFFERENCE, same_distance
+
+
+def measure(world: World, W_rival: np.ndarray, test: np.ndarray) -> Measurement:
+    """log p_t/p_e at latents of the test label less that at latents of e is δ_e²; it must be |W~ (l_t - l_e)|².
+
+    The log densities are scipy's, at the model's latents read back through its mixing; W~ is a rival's. Rounding:
+    c·eps·size of the log densities, c = 8 (d_Z + K) M.
+    """
+    target, base = world.W @ test, world.unmix(world.mix(world.z_base))
+    logs = [_log_pair(base, target, world.W @ label) for label in world.labels]
+    found = np.array([at_t[0] - at_t[1] - (at_e[0] - at_e[1]) for at_t, at_e in logs])
+    claimed = np.square((test - world.labels) @ W_rival.T).sum(axis=1)
+    size = 1 + np.abs(logs).max() + np.abs(claimed).max()
+    bound = 8 * sum(world.W.shape) * len(logs) * EPS * np.linalg.cond(world.shifts) * size
+    return Measurement("distance", float(np.abs(found - claimed[:, None]).max()), float(bound))
+
+
+def _log_pair(base: np.ndarray, target: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """log p_t and log p_e (2, n) at latents of the test label, and at latents of e."""
+    pair, identity = np.vstack([target, mean]), np.eye(len(mean))
+    return log_densities(base + target, pair, identity), log_densities(base + mean, pair, identity)
+
+
+def _check_inside() -> tuple[Measurement, ...]:
+    return tuple(measure(world, rival_matrix(world), world.inside) for world in worlds())
+
+
+def _gram(assumption: Assumption, statement: str, rival: Callable[[Rational], rivals.Rival]) -> Counterexample:
+    """A rival with another Gram matrix: `identified` is W~² - W² in one latent, hence (l_t - l_e)² times it apart."""
+
+    def build(size: Rational) -> Case:
+        model = rival(size)
+        return Case(model.premises, model.identified)
+
+    return Counterexample(assumption.name, statement, build)
+
+
+def _wavy(size: Rational) -> Case:
+    """`rivals.wavy` has W~ = 1/σ, σ² the variance of t + a sin 2πt under N(0, 1)."""
+    a = size / (4 * pi)
+    variance = 1 + 4 * pi * a * exp(-2 * pi**2) + a**2 * (1 - exp(-8 * pi**2)) / 2
+    return Case(premises=rivals.wavy(size).premises, gap=1 / variance - 1)
+
+
+def _second_model(size: Rational) -> Case:
+    """Trained on 0, e_1, e_2 and asked for e_3: the second model of 2.6 with u = size · (1, 1) moves it away."""
+    effects, labels, test = Matrix([[1, 0, 2], [0, 1, 3]]), [[0, 0, 0], [1, 0, 0], [0, 1, 0]], [0, 0, 1]
+    second = second_model(effects.tolist(), labels, test, [size, size])
+    moved = (second.perturbation_matrix - effects) * Matrix(labels).T - second.offset * Matrix([[1, 1, 1]])
+    images = [matrix * Matrix(test) for matrix in (second.perturbation_matrix, effects)]
+    return Case(premises=(moved,), gap=(images[0].T * images[0] - images[1].T * images[1])[0])
+
+
+INSIDE = Claim(
+    name="support_inside",
+    number="2.9b",
+    statement="inside the span |W (l_t - l_e)| is the same in every equivalent model, with no diversity",
+    latex=r"\Delta_t = L\alpha \ \Rightarrow\ \|\tilde W(l_t - l_e)\| = \|W(l_t - l_e)\|\ \forall e",
+    assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, NOISELESS, INJECTIVE, EQUIVALENT, IN_SPAN),
+    source=OURS,
+    proof=_inside_proof(),
+    conclusions=("same_distance",),
+    check=_check_inside,
+    counterexamples=(
+        _gram(ADDITIVE, "a dose response that is linear at the training doses only hides another W", rivals.curved),
+        Counterexample(GAUSSIAN.name, "h may wave with the period of the doses and change the scale", _wavy),
+        _gram(ISOTROPIC, "h may stretch the latent space, and distances with it", rivals.stretched),
+        _gram(NOISELESS, "a coin flip hides the shift", rivals.noisy),
+        _gram(INJECTIVE, "f may have the period of the doses, and W is not seen", rivals.folded),
+        _gram(EQUIVALENT, "a model with other training laws has another W", rivals.different),
+        Counterexample(IN_SPAN.name, "the second model of 2.6", _second_model),
+    ),
+    uses=(density_ratio.CLAIM,),
+)
+
+u, m, offset = (MatrixSymbol(name, d, 1) for name in "uma")
+v = MatrixSymbol("v", K, 1)
+W_second, beta = MatrixSymbol("W'", d, K), Symbol("beta", nonzero=True)
+
+WITNESS = Lemma(
+    "witness",
+    "there is v with v' L = 0 and beta = v' Delta_t not zero",
+    "the Fredholm alternative; v is the part of Delta_t orthogonal to the span",
+    (OUTSIDE_SPAN.name,),
+)
+
+
+def _outside_proof() -> tuple[Step | Lemma, ...]:
+    second = Given((UNRESTRICTED.name,), W_second, W + u * v.T)
+    blind, sees = (
+        Given((WITNESS.name,), v.T * L, ZeroMatrix(1, M)),
+        Given((WITNESS.name,), v.T * Delta_t, beta * Identity(1)),
+    )
+    z_e, z_second, mean_t, mean_e = (MatrixSymbol(name, d, 1) for name in ("z_e", "z'_e", "m'_t", "m'_e"))
+    exclusive = Step(
+        "exclusive",
+        "v' (Delta_t - L alpha) = beta for every alpha: a label with a witness has no coefficients",
+        v.T * Delta_t - v.T * L * alpha,
+        beta * Identity(1),
+        (blind, sees),
+    )
+    agrees = Step(
+        "agrees",
+        "z' - u v' l_0 = z at every training label, so W' = W + u v' with f'(z) = f(z - u v' l_0) is equivalent",
+        z_second - offset,
+        z_e,
+        (
+            Given((ADDITIVE.name,), z_second, z_base + W_second * l_e),
+            Given((ADDITIVE.name,), z_e, z_base + W * l_e),
+            second,
+            Given((UNRESTRICTED.name,), offset, u * v.T * l_0),
+            _at_e,
+            blind,
+        ),
+    )
+    anywhere = Step(
+        "anywhere",
+        "with u = (m - W (l_t - l_e))/beta the test mean lies at m from that of e, any vector: delta_e is any number",
+        mean_t - mean_e,
+        m,
+        (
+            Given((ADDITIVE.name,), mean_t, W_second * l_t),
+            Given((ADDITIVE.name,), mean_e, W_second * l_e),
+            second,
+            _at_t,
+            _at_e,
+            blind,
+            sees,
+            Given((DEFINITION,), u, m / beta - W * Delta_t / beta + W * L * selection / beta),
+        ),
+    )
+    return WITNESS, exclusive, agrees, anywhere
+
+
+def measure_anywhere(world: World, wanted: float, sign: int = 1) -> tuple[Measurement, ...]:
+    """Put the outside label at the distance `wanted` from environment 1 by a second model that fits as well.
+
+    Rounding: c·eps·size of the latents, c = 8 (d_Z + K), and 1/beta for what is divided by it.
+    """
+    v = np.linalg.svd(world.shifts, full_matrices=True)[0][:, -1]
+    beta, place = v @ (world.outside - world.labels[0]), wanted * world.Q[:, 0]
+    u = (place - world.W @ (world.outside - world.labels[1])) / beta
+    W_second = world.W + sign * np.outer(u, v)
+    moved = (W_second - world.W) @ world.labels.T - (sign * u * (v @ world.labels[0]))[:, None]
+    found = np.linalg.norm(W_second @ (world.outside - world.labels[1]))
+    doses = 1 + np.abs(world.labels).max() + np.abs(world.outside).max()
+    bound = float(
+        8 * sum(world.W.shape) * EPS * doses * (1 + np.abs(W_second).max() + np.abs(u).max()) * (1 + 1 / abs(beta))
+    )
+    return (
+        Measurement("agrees", float(np.abs(moved).max()), bound),
+        Measurement("distance", float(abs(found - wanted)), bound),
+    )
+
+
+def _check_outside() -> tuple[Measurement, ...]:
+    return tuple(m for world in worlds() for wanted in (0.0, 1.0, 10.0) for m in measure_anywhere(world, wanted))
+
+
+def _inside_after_all(size: Rational) -> Case:
+    """The label (1, 1, 1 - size) enters the span of e_1, e_2 at size 1, where v = e_3 and u = size move nothing."""
+    blind, test = Matrix([0, 0, 1]), Matrix([1, 1, 1 - size])
+    return Case(premises=(blind.T * Matrix([[1, 0], [0, 1], [0, 0]]),), gap=size * (1 - (blind.T * test)[0]))
+
+
+def _restricted(size: Rational) -> Case:
+    """A class in which column 3 of W is column 1 plus column 2: the second model with u = size leaves it."""
+    columns, law = Matrix([[1, 2, 3]]), Matrix([1, 1, -1])
+    second = second_model(columns, [[0, 0, 0], [1, 0, 0], [0, 1, 0]], [0, 0, 1], [size]).perturbation_matrix
+    return Case(premises=(columns * law,), gap=(second * law)[0])
+
+
+def _interaction(size: Rational) -> Case:
+    """With an interaction size·l_1 l_3 in both models u takes it into account: (1, 0, 1) is put at 7 from e_1."""
+    effects, labels, test = Matrix([[1, 2, 3]]), [[0, 0, 0], [1, 0, 0], [0, 1, 0]], Matrix([1, 0, 1])
+    wanted = 7 - size - (effects * (test - Matrix(labels[1])))[0]
+    second = second_model(effects.tolist(), labels, list(test), [wanted]).perturbation_matrix
+    return Case(
+        premises=((second - effects) * Matrix(labels).T,),
+        gap=(second * (test - Matrix(labels[1])))[0] + size - 7,
+    )
+
+
+OUTSIDE = Claim(
+    name="support_outside",
+    number="2.9c",
+    statement="outside the span there are equivalent models with any W' (l_t - l_e): support has no meaning there",
+    latex=r"\Delta_t \notin \operatorname{span}(L):\ \forall m\ \exists W'\ \text{equivalent}:\ W'(l_t - l_e) = m",
+    assumptions=(ADDITIVE, UNRESTRICTED, OUTSIDE_SPAN),
+    source=OURS,
+    proof=_outside_proof(),
+    conclusions=("exclusive", "agrees", "anywhere"),
+    check=_check_outside,
+    counterexamples=(
+        Counterexample(OUTSIDE_SPAN.name, "inside the span no second model moves the label", _inside_after_all),
+        Counterexample(UNRESTRICTED.name, "a known relation between columns of W can exclude it", _restricted),
+    ),
+    survivors=(Survivor(ADDITIVE.name, "an interaction common to both models is allowed for in u", _interaction),),
+)
+
+CLAIMS = (INSIDE, OUTSIDE)

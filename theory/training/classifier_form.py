@@ -1,0 +1,210 @@
+"""Claim 3.8: what logits (Ŵ Δ_e)ᵀ g(x) + b_e at their best say of g and Ŵ: all but a rotation, once the base is white.
+
+The logits are the log ratios (3.7), and those are affine in the latent (2.1), so (Ŵ L)ᵀ g and (W L)ᵀ f⁻¹ differ by a
+constant. Hence g = H f⁻¹ + k with H invertible and Ŵ L = H⁻ᵀ W L. The classifier alone leaves H free: g and Ŵ turn
+against each other, and Ŵ Δ_e is then not the shift of g(x), which is H W Δ_e. Base latents of covariance I make H
+orthogonal, and the two agree.
+
+What was tried against the need for a white base: intercepts b_e fixed at -½ ‖Ŵ l_e‖², as a model with base N(0, I) has
+them. They give one equation per environment, against d_Z² + d_Z unknowns in H and k, so a stretched g passes
+(`_stretched`). The class frequencies do not matter, as the free intercepts absorb them.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from sympy import Expr, Identity, MatrixSymbol, Rational, Symbol, diff
+
+from theory.assumptions import ADDITIVE, DIVERSE, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS, Assumption
+from theory.engine.instances import EPS, World, log_ratios, worlds
+from theory.engine.record import DEFINITION, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.identifiability import density_ratio, rivals
+from theory.symbols import L, M, W, W_rival, d, z
+from theory.training import classifier
+from theory.training.classifier import COMMON_SUPPORT, OPTIMAL
+
+NORMAL = replace(GAUSSIAN, implies=(COMMON_SUPPORT.name,))
+WHITE = Assumption("white", "the base latents g(x_e) - H W l_e of the learned encoder have covariance I")
+SAME_COORDINATES = (NOISELESS.name, INJECTIVE.name)
+
+g, k, z_1, z_0, g_1, g_0 = (MatrixSymbol(x, d, 1) for x in ("g(z)", "k", "z_1", "z_0", "g(z_1)", "g(z_0)"))
+H, points, images, points_inverse, Cov, Sigma = (
+    MatrixSymbol(name, d, d) for name in ("H", "E", "Y", "E^-1", "C", "Sigma")
+)
+b, c, r, kappa, rho = (MatrixSymbol(name, M, 1) for name in ("b", "c", "r", "kappa", "rho"))
+rise, run = MatrixSymbol("g(z_1) - g(z_0)", d, 1), MatrixSymbol("z_1 - z_0", d, 1)
+right_inverse = MatrixSymbol("(W L)^+", M, d)
+
+_diverse = Given((DIVERSE.name,), W * L * right_inverse, Identity(d))
+
+SPREAD = Lemma(
+    "spread",
+    "almost every choice of z_0, …, z_d gives differences E = [z_1 - z_0 … z_d - z_0] with an inverse",
+    "det E is a polynomial that is not zero",
+    (NORMAL.name,),
+)
+SQUARE = Lemma("square", "for square matrices N H = I implies H N = I", "rank-nullity")
+
+LOGITS = Step(
+    "equal_logits",
+    "(W~ L)' g(z) = (W L)' z + c, where g(z) is short for g(f(z))",
+    L.T * W_rival.T * g,
+    L.T * W.T * z + c,
+    (
+        Given((classifier.CLAIM.name, *SAME_COORDINATES), L.T * W_rival.T * g, r + rho - b),
+        Given((density_ratio.CLAIM.name, ISOTROPIC.name, *SAME_COORDINATES), L.T * W.T * z, r - kappa),
+        Given((DEFINITION,), c, rho - b + kappa),
+    ),
+)
+INCREMENTS = Step(
+    "increments",
+    "(W~ L)' (g(z_1) - g(z_0)) = (W L)' (z_1 - z_0)",
+    L.T * W_rival.T * rise,
+    L.T * W.T * run,
+    (
+        Given((DEFINITION,), rise, g_1 - g_0),
+        Given((DEFINITION,), run, z_1 - z_0),
+        LOGITS.cited({g: g_1, z: z_1}),
+        LOGITS.cited({g: g_0, z: z_0}),
+    ),
+)
+
+
+def _linear() -> tuple[Step | Lemma, ...]:
+    stacked = INCREMENTS.cited({rise: images, run: points})
+    define_H, spread = (
+        Given((DEFINITION,), H, images * points_inverse),
+        Given((SPREAD.name,), points * points_inverse, Identity(d)),
+    )
+    N = right_inverse.T * L.T * W_rival.T
+    inverse = Step(
+        "inverse",
+        "N = (W L)^+' (W~ L)' and H = Y E^-1 satisfy N H = I, Y the increments of g over E",
+        N * H,
+        Identity(d),
+        (define_H, stacked, spread, _diverse),
+    )
+    affine = Step(
+        "affine",
+        "H N g(z) = H z + k, and H N = I: g is affine in the latent with the invertible slope H",
+        H * N * g,
+        H * z + k,
+        (LOGITS.cited(), _diverse, Given((DEFINITION,), k, H * right_inverse.T * c)),
+    )
+    contragredient = Step(
+        "contragredient",
+        "(W~ L)' H = (W L)', i.e. W~ L = H^-T W L: g and W~ turn against each other",
+        L.T * W_rival.T * H,
+        L.T * W.T,
+        (define_H, stacked, spread),
+    )
+    return SPREAD, inverse, SQUARE, affine, contragredient, *_white(contragredient)
+
+
+def _white(contragredient: Step) -> tuple[Step, ...]:
+    orthogonal = Step(
+        "orthogonal",
+        "H H' = H Sigma H' is the covariance of the learned base latents: I",
+        H * H.T,
+        Identity(d),
+        (
+            Given((ISOTROPIC.name, "inverse", SQUARE.name, "affine"), H * H.T, Cov),
+            Given((WHITE.name,), Cov, Identity(d)),
+        ),
+    )
+    one_way = Step(
+        "one_way",
+        "H H' W~ L = H W L",
+        H * H.T * W_rival * L,
+        H * W * L,
+        (contragredient.cited(),),
+    )
+    shifts = Step(
+        "shifts",
+        "W~ L = H W L: the learned shifts are those of the learned latents, turned",
+        H * W * L,
+        W_rival * L,
+        (one_way.reversed(), orthogonal.cited()),
+    )
+    return orthogonal, one_way, shifts
+
+
+def measure(world: World, H: np.ndarray, W_learned: np.ndarray) -> tuple[Measurement, ...]:
+    """Solve the logits for g without the proof, at the latents of a world, and compare with H z and with Ŵ L = H⁻ᵀ W L.
+
+    The logits are scipy's log density ratios less an intercept per environment, that of the first point. Rounding:
+    c·eps·cond(Ŵ L)·size of the ratios, c = 8 n operations.
+    """
+    ratios = log_ratios(world.z_base, world.labels @ world.W.T, np.eye(len(world.W)))
+    logits, B = ratios - ratios[:, :1], (W_learned @ world.shifts).T
+    increments = np.linalg.lstsq(B, logits, rcond=None)[0]
+    expected = H @ (world.z_base - world.z_base[0]).T
+    size = (1 + np.abs(ratios).max()) * (1 + np.linalg.norm(np.linalg.pinv(B), 2)) * (1 + np.abs(H).max())
+    bound = 8 * len(world.z_base) * EPS * np.linalg.cond(B) * size
+    return (
+        Measurement("encoder", float(np.abs(increments - expected).max()), float(bound)),
+        Measurement("logits", float(np.abs(B @ increments - logits).max()), float(bound)),
+    )
+
+
+def learned(world: World) -> tuple[np.ndarray, np.ndarray]:
+    """Some invertible H (d_Z, d_Z) of condition 2 and the Ŵ (d_Z, K) that goes with it."""
+    H = world.Q * np.linspace(1, 2, len(world.Q))
+    return H, np.linalg.solve(H.T, world.W)
+
+
+def _check() -> tuple[Measurement, ...]:
+    return tuple(m for world in worlds() for m in measure(world, *learned(world)))
+
+
+def _stretched(size: Rational) -> Case:
+    """d_Z = 1, W = 1, labels 0 and 1: g = h z + k with h = 1 + size, Ŵ = 1/h passes with intercept -½ Ŵ² as well."""
+    t, h = Symbol("z", real=True), 1 + size
+    encoded = h * t + (1 / h - h) / 2
+    return Case(premises=(encoded / h - 1 / (2 * h**2) - (t - Rational(1, 2)),), gap=h**2 - 1)
+
+
+def _quartic(size: Rational) -> Case:
+    """Base law exp(-t²/2 - size t⁴/4), W = 1: the ratio, and with it g, is a cubic."""
+    t = Symbol("t", real=True)
+
+    def log_base(at: Expr) -> Expr:
+        return -(at**2) / 2 - size * at**4 / 4
+
+    encoded = (log_base(t - 1) - log_base(t)).expand()
+    return Case(premises=(log_base(t) - log_base(-t),), gap=diff(encoded, t, 2).subs(t, 0))
+
+
+def _without(assumption: Assumption, statement: str, rival: Callable[[Rational], rivals.Rival]) -> Counterexample:
+    """Two models with the same laws of x, hence the same best logits, that do not differ by a rotation."""
+
+    def build(size: Rational) -> Case:
+        model = rival(size)
+        return Case(model.premises, model.identified)
+
+    return Counterexample(assumption.name, statement, build)
+
+
+CLAIM = Claim(
+    name="classifier_form",
+    number="3.8",
+    statement="best logits (W~ Delta_e)' g(x) + b_e have g = H f^-1 + k, W~ L = H^-T W L, and H orthogonal if white",
+    latex=r"g = Hf^{-1} + k,\quad \hat W L = H^{-\top} W L,\quad \mathrm{Cov}(g(x_e)) = I \Rightarrow HH^\top = I",
+    assumptions=(OPTIMAL, ADDITIVE, NORMAL, ISOTROPIC, NOISELESS, INJECTIVE, DIVERSE, WHITE),
+    source=OURS,
+    proof=(LOGITS, INCREMENTS, *_linear()),
+    conclusions=("shifts",),
+    check=_check,
+    counterexamples=(
+        _without(OPTIMAL, "logits of another model", rivals.different),
+        _without(ADDITIVE, "a dose response that is linear at the training doses only", rivals.curved),
+        Counterexample(NORMAL.name, "a base law exp(-t^2/2 - t^4/4) makes g a cubic", _quartic),
+        _without(ISOTROPIC, "the latents may be stretched, with f and Sigma", rivals.stretched),
+        _without(NOISELESS, "a coin flip hides the shift", rivals.noisy),
+        _without(INJECTIVE, "f may have the period of the doses", rivals.folded),
+        _without(DIVERSE, "two unseen coordinates may turn by a varying angle", rivals.turned),
+        Counterexample(WHITE.name, "g stretched and W~ shrunk have the same logits, intercepts included", _stretched),
+    ),
+    uses=(classifier.CLAIM, density_ratio.CLAIM),
+)

@@ -1,0 +1,120 @@
+"""The README of the witness, made from the records: what is claimed, where it is proved, tested and shown."""
+
+from collections.abc import Sequence
+
+from theory.engine.record import Claim, Lemma
+from theory.typesetting.index import INDEX, Entry
+from theory.typesetting.prose import letters, plain, with_accents
+
+HEAD = """\
+# The claims
+
+Generated from the records by `python -m theory readme`; do not edit.
+
+Every claim is a record that runs: a proof whose steps are checked symbolically or stated as lemmas, a numerical check
+on random instances, and for each assumption a model in which its absence breaks the claim, or one that shows that only
+this proof needs it. `python -m theory check` runs them all; nothing of `pdae_sim` is imported.
+[The proofs as a page](../experiments/results/proofs.html) can be read without Python; `python -m experiments.proofs`
+makes it anew.
+"""
+
+
+def readme(claims: Sequence[Claim]) -> str:
+    """The README as Markdown.
+
+    Args:
+        claims: in the order of the tables.
+
+    Returns:
+        The text, with a newline at its end; the same records give the same bytes.
+
+    Raises:
+        KeyError: if a claim has no entry in the index.
+    """
+    parts = [HEAD, _statements(claims), _places(claims), _corrections(claims), _assumptions(claims)]
+    return "\n".join(parts)
+
+
+def module_of(claim: Claim) -> str:
+    """The file that proves a claim, from the root of the repository."""
+    return f"{claim.check.__module__.replace('.', '/')}.py"
+
+
+def _statements(claims: Sequence[Claim]) -> str:
+    rows = [
+        (
+            claim.number,
+            f"`{claim.name}`",
+            plain(claim.statement, letters(claim)),
+            ", ".join(a.name.replace("_", " ") for a in claim.assumptions),
+            with_accents(claim.source),
+        )
+        for claim in claims
+    ]
+    return _section("What is claimed", ("number", "name", "statement", "assumptions", "source"), rows)
+
+
+def _places(claims: Sequence[Claim]) -> str:
+    rows = [
+        (
+            claim.number,
+            f"{_linked(module_of(claim))} ({_measure(claim)})",
+            _listed(INDEX[claim.name].tests),
+            _listed(INDEX[claim.name].shown) or "–",
+        )
+        for claim in claims
+    ]
+    return _section("Where it is proved, tested and shown", ("number", "proved in", "tested in", "shown in"), rows)
+
+
+def _measure(claim: Claim) -> str:
+    lemmas = sum(isinstance(item, Lemma) for item in claim.proof)
+    return f"{_count(len(claim.proof) - lemmas, 'step')}, {_count(lemmas, 'lemma')}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _corrections(claims: Sequence[Claim]) -> str:
+    corrected: list[tuple[Claim, Entry]] = [(claim, INDEX[claim.name]) for claim in claims]
+    lines = [
+        f"- **{claim.number}** {plain(entry.corrected, letters(claim))}"
+        for claim, entry in corrected
+        if entry.corrected
+    ]
+    kept = ", ".join(claim.number for claim, entry in corrected if not entry.corrected)
+    head = "## What is corrected or added\n\nRelative to the claims as they were first stated; how, is told in the"
+    return "\n".join([f"{head} chapters' docstrings.\n", *lines, f"\nAs first stated: {kept}.\n"])
+
+
+def _assumptions(claims: Sequence[Claim]) -> str:
+    named = {a.name: (a, claim) for claim in reversed(claims) for a in reversed(claim.assumptions)}
+    rows = [
+        (
+            name.replace("_", " "),
+            plain(a.statement, letters(claim)),
+            ", ".join(other.number for other in claims if a in other.assumptions),
+        )
+        for name, (a, claim) in sorted(named.items())
+    ]
+    return _section("The assumptions", ("name", "statement", "claims"), rows)
+
+
+def _section(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *([_escaped(cell) for cell in row] for row in rows)]
+    return "\n".join([f"## {title}\n", *(f"| {' | '.join(line)} |" for line in lines), ""])
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", r"\|").replace("*", r"\*").replace("<", "&lt;")
+
+
+def _listed(paths: Sequence[str]) -> str:
+    return ", ".join(_linked(path) for path in paths)
+
+
+def _linked(path: str) -> str:
+    folder, _, file = path.rpartition("/")
+    name = file if folder != "tests/test_theory" else f"test_theory/{file}"
+    return f"[{name}]({path.removeprefix('theory/') if folder.startswith('theory') else f'../{path}'})"
