@@ -15,7 +15,7 @@ FILES = sorted(LIBRARY.rglob("*.py"))
 THEORY = sorted((ROOT / "theory").rglob("*.py"))
 
 GROUND = {"errors", "_checks", "_json", "_linalg", "_random", "intervals"}
-RECORDS = GROUND | {"labels", "data", "energy", "_files", "io", "verdicts"}
+RECORDS = GROUND | {"labels", "data", "energy", "protocols", "_files", "io", "verdicts"}
 MIDDLE = {"simulation", "estimation", "analysis"}
 MAY_IMPORT = {
     "errors": set(),
@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "labels": GROUND,
     "data": GROUND | {"labels"},
     "energy": GROUND,
+    "protocols": GROUND | {"labels", "data"},
     "verdicts": set(),
     "_files": GROUND,
     "io": GROUND | {"labels", "data", "_files"},

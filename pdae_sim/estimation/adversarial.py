@@ -15,6 +15,7 @@ from pdae_sim import _random
 from pdae_sim._checks import at_least, choice, matrix, whole
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
+from pdae_sim.estimation._base import BaseEstimator
 from pdae_sim.estimation._batches import Cells
 from pdae_sim.estimation._descent import Course, Frame, Mover, descend, linear_output
 from pdae_sim.estimation.networks import MLP, Architecture, Generators, normal, root_generator
@@ -53,7 +54,7 @@ class Adversary:
             at_least(f"adversary.{name}", getattr(self, name), 0.0)
 
 
-class AdversarialAutoencoder:
+class AdversarialAutoencoder(BaseEstimator):
     """Cells as N(μ, diag σ²) of z = g(x) + Σ_k f_k(l_k) V_k, with a basal code g(x) that does not know its label.
 
     Encoder and decoder minimise  −log N(x; μ(z), σ²(z)) / d_X − λ CE,  where CE is the cross-entropy of an adversary

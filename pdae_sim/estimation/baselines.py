@@ -7,7 +7,6 @@ predict is an empirical one. None looks at a held-out environment but the ceilin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
@@ -15,87 +14,77 @@ from pdae_sim._checks import whole
 from pdae_sim._random import seed_sequence, stream
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
-
-Label = str | Sequence
-
-
-class Estimator(Protocol):
-    """What every evaluation and study takes."""
-
-    def fit(self, data: PerturbationData) -> Estimator:
-        """Learn from the training environments."""
-
-    def sample(self, label: Label, n: int, *, rng: object = None) -> np.ndarray:
-        """n draws (n, d_X) from the predicted law at a label."""
+from pdae_sim.estimation._base import BaseEstimator
+from pdae_sim.protocols import Condition
 
 
-class Pool:
+class Pool(BaseEstimator):
     """Every training environment mixed, whatever the label."""
 
     def fit(self, data: PerturbationData) -> Pool:
-        self._train = data.train
+        self._train, self.space_ = data.train, data.space
         return self
 
-    def sample(self, label: Label, n: int, *, rng: object = None) -> np.ndarray:
-        self._train.space.label(label)
+    def sample(self, label: Condition, n: int, *, rng: object = None) -> np.ndarray:
+        self.space.label(label)
         return mixture(self._train, range(len(self._train.labels)), n, rng)
 
 
-class Pseudobulk:
+class Pseudobulk(BaseEstimator):
     """The training environments that share a perturbation with the label, mixed; all of them where none does."""
 
     def fit(self, data: PerturbationData) -> Pseudobulk:
-        self._train = data.train
+        self._train, self.space_ = data.train, data.space
         return self
 
-    def sample(self, label: Label, n: int, *, rng: object = None) -> np.ndarray:
-        wanted = self._train.space.label(label) != 0
+    def sample(self, label: Condition, n: int, *, rng: object = None) -> np.ndarray:
+        wanted = self.space.label(label) != 0
         shared = np.flatnonzero(((self._train.labels != 0) & wanted).any(1))
         return mixture(self._train, shared if shared.size else range(len(self._train.labels)), n, rng)
 
 
-class Control:
+class Control(BaseEstimator):
     """The reference environment, whatever the label."""
 
     def fit(self, data: PerturbationData) -> Control:
-        self._train = data.train
+        self._train, self.space_ = data.train, data.space
         return self
 
-    def sample(self, label: Label, n: int, *, rng: object = None) -> np.ndarray:
-        self._train.space.label(label)
+    def sample(self, label: Condition, n: int, *, rng: object = None) -> np.ndarray:
+        self.space.label(label)
         return mixture(self._train, [self._train.reference], n, rng)
 
 
-class Additive:
+class Additive(BaseEstimator):
     """Reference cells moved by Σ_e α_e (mean_e − mean_0), with the least-norm α that best solves Σ_e α_e Δ_e = Δ_t.
 
     For singles this is the sum of the singles' mean shifts; the same rule serves combinations of any order and doses.
     """
 
     def fit(self, data: PerturbationData) -> Additive:
-        self._train = train = data.train
+        self._train, self.space_ = (train := data.train), data.space
         means = environment_means(train)
         shifts = train.labels - train.labels[train.reference]
         self._effects = np.linalg.pinv(shifts) @ (means - means[train.reference])  # (K, d_X)
         return self
 
-    def sample(self, label: Label, n: int, *, rng: object = None) -> np.ndarray:
+    def sample(self, label: Condition, n: int, *, rng: object = None) -> np.ndarray:
         reference = self._train.reference
-        shift = self._train.space.label(label) - self._train.labels[reference]
+        shift = self.space.label(label) - self._train.labels[reference]
         return mixture(self._train, [reference], n, rng) + shift @ self._effects
 
 
-class Linear:
+class Linear(BaseEstimator):
     """Regression of the environments' means on the labels with an intercept; residuals of all training cells on top."""
 
     def fit(self, data: PerturbationData) -> Linear:
-        self._train = train = data.train
+        self._train, self.space_ = (train := data.train), data.space
         design = np.column_stack([np.ones(len(train.labels)), train.labels])
         self._coefficients = np.linalg.lstsq(design, environment_means(train), rcond=None)[0]  # (1 + K, d_X)
         return self
 
-    def sample(self, label: Label, n: int, *, rng: object = None) -> np.ndarray:
-        label = self._train.space.label(label)
+    def sample(self, label: Condition, n: int, *, rng: object = None) -> np.ndarray:
+        label = self.space.label(label)
         rows = draw(self._train, range(len(self._train.labels)), n, rng)
         fitted = self._mean(self._train.labels[self._train.environment[rows]])
         return self._train.x[rows] - fitted + self._mean(label[None])
@@ -104,21 +93,21 @@ class Linear:
         return self._coefficients[0] + labels @ self._coefficients[1:]
 
 
-class Ceiling:
+class Ceiling(BaseEstimator):
     """The cells of the very condition, had it been measured: what any prediction can hope for.
 
     Give `fit` one half of the cells of the held-out conditions and judge against the other half.
     """
 
     def fit(self, data: PerturbationData) -> Ceiling:
-        self._measured = data
+        self._measured, self.space_ = data, data.space
         return self
 
-    def sample(self, label: Label, n: int, *, rng: object = None) -> np.ndarray:
-        wanted = self._measured.space.label(label)
+    def sample(self, label: Condition, n: int, *, rng: object = None) -> np.ndarray:
+        wanted = self.space.label(label)
         found = np.flatnonzero((self._measured.labels == wanted).all(1))
         if not found.size:
-            raise InputError(f"the ceiling has no cells of condition {self._measured.space.condition(wanted)!r}")
+            raise InputError(f"the ceiling has no cells of condition {self.space.condition(wanted)!r}")
         return mixture(self._measured, found, n, rng)
 
 

@@ -15,6 +15,7 @@ from pdae_sim._checks import between, whole
 from pdae_sim.data import PerturbationData
 from pdae_sim.energy import energy_loss
 from pdae_sim.errors import InputError
+from pdae_sim.estimation._base import BaseEstimator
 from pdae_sim.estimation._descent import Course, Frame, Mover, descend, linear_output
 from pdae_sim.estimation.networks import MLP, Architecture, Generators, normal, root_generator
 
@@ -26,7 +27,7 @@ COURSE = Course(steps=2000, cells=128, learning_rate=3e-2, name="generate")
 two fits at a tenth of it, 0.013 at a third and 0.00 at this rate (one fit each)."""
 
 
-class ConditionalGenerator:
+class ConditionalGenerator(BaseEstimator):
     """x = g(l, ε), ε ~ N(0, I), trained by the energy score at every training label.
 
     The loss is E‖X − g(l, ε)‖^β − ½ E‖g(l, ε) − g(l, ε')‖^β, averaged over labels. Nothing is encoded: the label is a

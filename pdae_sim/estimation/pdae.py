@@ -19,6 +19,7 @@ from pdae_sim.errors import InputError
 from pdae_sim.estimation import _memory as memory
 from pdae_sim.estimation import _persistence as persistence
 from pdae_sim.estimation import dimension
+from pdae_sim.estimation._base import BaseEstimator
 from pdae_sim.estimation._batches import Cells, by_environment
 from pdae_sim.estimation._scaling import LabelScaling, Scaling, block_rows, blocks
 from pdae_sim.estimation._validation import canonical, fittable
@@ -32,7 +33,7 @@ from pdae_sim.labels import LabelSpace
 log = logging.getLogger(__name__)
 
 
-class PDAE:
+class PDAE(BaseEstimator):
     """An estimator of P(x | l) at unseen labels under the additive-latent-shift model.
 
     A cell x of environment e under target h is simulated as f̂(g(x) + Ŵ (l_h − l_e), ε').

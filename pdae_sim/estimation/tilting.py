@@ -15,12 +15,13 @@ from pdae_sim._checks import whole
 from pdae_sim._random import seed_sequence, stream
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
-from pdae_sim.estimation.baselines import Label
+from pdae_sim.estimation._base import BaseEstimator
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.presets import LATENTS
+from pdae_sim.protocols import Condition
 
 
-class Tilting:
+class Tilting(BaseEstimator):
     """Weighted resampling of the pooled training cells.
 
     Args:
@@ -34,7 +35,7 @@ class Tilting:
 
     def fit(self, data: PerturbationData) -> Tilting:
         """Take g and Ŵ from the representation, or learn them, and encode the training cells."""
-        self._train = train = data.train
+        self._train, self.space_ = (train := data.train), data.space
         model = self.representation or PDAE(phases=LATENTS, random_state=self.random_state).fit(train)
         self._W, self._z = model.perturbation_matrix_, model.encode(train.x)
         shifts = train.labels @ self._W.T
@@ -42,18 +43,18 @@ class Tilting:
         self._log_mixture = logsumexp(logits + np.log(train.counts / train.counts.sum()), axis=1)
         return self
 
-    def weights(self, label: Label) -> np.ndarray:
+    def weights(self, label: Condition) -> np.ndarray:
         """(n,) weights of the training cells at a label, adding to one."""
-        log_weights = self._z @ (self._W @ self._train.space.label(label)) - self._log_mixture
+        log_weights = self._z @ (self._W @ self.space.label(label)) - self._log_mixture
         if not np.isfinite(log_weights).all():
             raise InputError("the label is too far from the training labels to tilt to; lower the dose")
         return np.exp(log_weights - logsumexp(log_weights))
 
-    def effective_sample_size(self, label: Label) -> float:
+    def effective_sample_size(self, label: Condition) -> float:
         """1 / Σ w²: how many of the training cells the prediction rests on."""
         return float(1 / (self.weights(label) ** 2).sum())
 
-    def sample(self, label: Label, n: int, *, rng: object = None) -> np.ndarray:
+    def sample(self, label: Condition, n: int, *, rng: object = None) -> np.ndarray:
         """n draws (n, d_X) with replacement by weight."""
         rows = stream(seed_sequence(rng), "cells").choice(len(self._z), whole("n", n), p=self.weights(label))
         return self._train.x[rows].astype(np.float64)

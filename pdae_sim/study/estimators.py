@@ -14,13 +14,14 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation import adversarial, conditional
 from pdae_sim.estimation._descent import Course
-from pdae_sim.estimation.baselines import BASELINES, Estimator
+from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.estimation.networks import Architecture
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.presets import DIRECT, LATENTS, PLANS, REPRESENT, check_plan, shortened
 from pdae_sim.estimation.replicates import fit_replicates
 from pdae_sim.estimation.tilting import Tilting
 from pdae_sim.estimation.training import Phase
+from pdae_sim.protocols import Estimator
 
 log = logging.getLogger(__name__)
 

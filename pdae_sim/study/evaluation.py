@@ -13,9 +13,10 @@ from pdae_sim.analysis.discrepancy import mean_difference, mean_r2, mmd
 from pdae_sim.analysis.prediction_error import Worth, energy_estimate, worth
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
-from pdae_sim.estimation.baselines import BASELINES, Ceiling, Estimator
+from pdae_sim.estimation.baselines import BASELINES, Ceiling
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.tilting import Tilting
+from pdae_sim.protocols import Estimator
 from pdae_sim.study._stopwatch import part
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from pdae_sim import _random
 from pdae_sim.errors import InputError
-from pdae_sim.estimation.baselines import Estimator
+from pdae_sim.protocols import Estimator
 from pdae_sim.study._stopwatch import part
 from pdae_sim.study.datasets import Scene, scene_of
 from pdae_sim.study.estimators import Fit, fit_all, representation_of, settings_of

@@ -1,0 +1,56 @@
+"""What rooms ask of one another's models, as protocols: no class has to inherit from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from pdae_sim.data import PerturbationData
+from pdae_sim.labels import LabelSpace
+
+Condition = str | Sequence | np.ndarray
+"""A condition string such as ``A:0.5+B``, or its label, a vector (K,)."""
+
+
+@runtime_checkable
+class GenerativeModel(Protocol):
+    """A law of cells under every label of a label space, to draw from.
+
+    Example:
+        >>> from pdae_sim.protocols import GenerativeModel
+        >>> class Normal:
+        ...     space = LabelSpace(("A", "B"))
+        ...     def sample(self, condition, n, *, rng=None):
+        ...         return self.space.label(condition) + np.random.default_rng(rng).normal(size=(n, 2))
+        >>> isinstance(Normal(), GenerativeModel), Normal().sample("A+B", 5, rng=0).shape
+        (True, (5, 2))
+    """
+
+    @property
+    def space(self) -> LabelSpace:
+        """The perturbations that a condition may name."""
+
+    def sample(self, condition: Condition, n: int, *, rng: object = None) -> np.ndarray:
+        """Cells (n, d_X), float64, of the law under a condition; `rng` is whatever `numpy.random.default_rng` takes."""
+
+
+@runtime_checkable
+class Estimator(Protocol):
+    """What every evaluation and study takes: it learns from training environments and predicts unseen conditions.
+
+    Example:
+        >>> from pdae_sim.protocols import Estimator
+        >>> class Nothing:
+        ...     def fit(self, data): return self
+        ...     def sample(self, condition, n, *, rng=None): return np.zeros((n, 1))
+        >>> isinstance(Nothing(), Estimator)
+        True
+    """
+
+    def fit(self, data: PerturbationData) -> Estimator:
+        """Learn from the environments of `data` that are not held out."""
+
+    def sample(self, condition: Condition, n: int, *, rng: object = None) -> np.ndarray:
+        """Cells (n, d_X), float64, of the predicted law at a condition."""
