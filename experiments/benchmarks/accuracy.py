@@ -12,12 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from experiments.benchmarks.machine import describe
+from experiments.benchmarks._table import machine, options, print_table
 from experiments.studies.intervals import median
 from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.study.declaration import Declaration
@@ -29,6 +31,17 @@ SUPPORTED, OFF_SUPPORT = ("A+B", "A:0.5+B:0.5"), ("A+B+C", "A:-1+B:-1", "A+B+C:2
 ESTIMATORS = ("pdae", "tilting", "published")
 
 
+PLANE = {
+    "base": "three-singles",
+    "set": {
+        "design.cells": CELLS,
+        "design.test": [*SUPPORTED, *OFF_SUPPORT],
+        "design.test_cells": 4 * CELLS,
+    },
+}
+"""The plane, with the unseen conditions to predict."""
+
+
 def plane(worlds: int, published_steps: int) -> Declaration:
     """Identification and prediction at d_Z = 2; `published_steps` of 0 leaves the published loss out."""
     published = {"kind": "pdae", "name": "published", "plan": "published_small", "steps": published_steps}
@@ -38,22 +51,8 @@ def plane(worlds: int, published_steps: int) -> Declaration:
             "question": "How near to an oracle is the default, and how far ahead of the published loss?",
             "claim": "2.3, 2.4 and 2.5",
             "prediction": "Gram error within 1.25 times the oracle's; predictions worth n cells where supported.",
-            "worlds": [
-                {
-                    "base": "three-singles",
-                    "set": {
-                        "design.cells": CELLS,
-                        "design.test": [*SUPPORTED, *OFF_SUPPORT],
-                        "design.test_cells": 4 * CELLS,
-                    },
-                }
-            ],
-            "estimators": [
-                "pdae",
-                {"kind": "tilting", "on": "pdae"},
-                *([published] if published_steps else []),
-                *BASELINES,
-            ],
+            "worlds": [PLANE],
+            "estimators": ["pdae", {"kind": "tilting", "on": "pdae"}, *[published] * bool(published_steps), *BASELINES],
             "metrics": ["gram_error", "affine_r2", "orthogonality_defect", "energy_distance", "n_eff"],
             "seeds": worlds,
             "evaluation": {"n_samples": 2 * CELLS},
@@ -99,11 +98,11 @@ def directions(seed: int) -> np.ndarray:
     return 1.75 * W / np.linalg.norm(W, axis=0)
 
 
-def measured(declared: Declaration, folder: Path, workers: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows and provenance of a declared study."""
-    store = Store(folder / declared.name)
+def run_declared(declaration: Declaration, folder: Path, workers: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows and provenance of a declared study, run in a folder of its own."""
+    store = Store(folder / declaration.name)
     store.directory.mkdir(parents=True, exist_ok=True)
-    run_study(declared.study(), store, workers=workers)
+    run_study(declaration.study(), store, workers=workers)
     return pd.read_parquet(store.results), pd.read_parquet(store.provenance)
 
 
@@ -115,57 +114,66 @@ def values(rows: pd.DataFrame, metric: str, estimator: str, condition: str | Non
     return chosen.set_index(["scenario", "seed"]).value
 
 
-def identified(rows: pd.DataFrame, estimators: tuple[str, ...]) -> list[str]:
-    """Lines of the table of identification."""
-    lines = ["| estimator | Gram error / oracle's | affine R² | orthogonality defect |", "|---|---|---|---|"]
-    for name in estimators:
-        ratio = (values(rows, "gram_error", name) / values(rows, "gram_error", "oracle")).dropna()
-        if len(ratio):
-            others = (median(values(rows, m, name).tolist()) for m in ("affine_r2", "orthogonality_defect"))
-            lines.append(f"| {name} | {median(ratio.tolist())} | " + " | ".join(map(str, others)) + " |")
-    return lines
+def print_identification(rows: pd.DataFrame, estimators: tuple[str, ...], title: str) -> None:
+    """Print how near estimates of W and of the latents come."""
+
+    def lines() -> Iterator[tuple]:
+        for name in estimators:
+            ratio = (values(rows, "gram_error", name) / values(rows, "gram_error", "oracle")).dropna()
+            if len(ratio):
+                others = (values(rows, metric, name) for metric in ("affine_r2", "orthogonality_defect"))
+                yield name, *(median(column.tolist()) for column in (ratio, *others))
+
+    columns = ("estimator", "Gram error / oracle's", "affine R²", "orthogonality defect")
+    print_table(dict.fromkeys(columns, ""), lines(), title=title)
 
 
-def predicted(rows: pd.DataFrame) -> list[str]:
-    """Lines of the table of predictions: worth where supported, energy distance beyond."""
-    heads = [f"{c}, worth in cells" for c in SUPPORTED] + [f"{c}, energy distance" for c in OFF_SUPPORT]
-    lines = ["| estimator | " + " | ".join(heads) + " |", "|---" * (1 + len(heads)) + "|"]
-    for name in dict.fromkeys(rows.estimator):
-        cells = [values(rows, "n_eff", name, c) for c in SUPPORTED]
-        cells += [values(rows, "energy_distance", name, c) for c in OFF_SUPPORT]
-        if all(len(cell) for cell in cells):
-            lines.append(f"| {name} | " + " | ".join(str(median(cell.tolist())) for cell in cells) + " |")
-    return lines
+def print_predictions(rows: pd.DataFrame) -> None:
+    """Print how good predictions are: worth where supported, energy distance beyond."""
+    asked = [("n_eff", c) for c in SUPPORTED] + [("energy_distance", c) for c in OFF_SUPPORT]
+
+    def lines() -> Iterator[tuple]:
+        for name in dict.fromkeys(rows.estimator):
+            cells = [values(rows, metric, name, condition) for metric, condition in asked]
+            if all(len(cell) for cell in cells):
+                yield name, *(median(cell.tolist()) for cell in cells)
+
+    words = {"n_eff": "worth in cells", "energy_distance": "energy distance"}
+    heads = ("estimator", *(f"{condition}, {words[metric]}" for metric, condition in asked))
+    print_table(dict.fromkeys(heads, ""), lines())
 
 
-def seconds(provenance: pd.DataFrame) -> str:
-    """Median seconds of each fit."""
+def print_seconds(provenance: pd.DataFrame) -> None:
+    """Print the median seconds of each fit."""
     parts = [json.loads(text)["fit"] for text in provenance.parts]
     names = dict.fromkeys(name for part in parts for name in part)
     medians = {name: np.median([part[name] for part in parts if name in part]) for name in names}
-    return ", ".join(f"{name} {value:.1f} s" for name, value in medians.items() if value >= 0.05)
+    shown = (f"{name} {value:.1f} s" for name, value in medians.items() if value >= 0.05)
+    print(f"median seconds of a fit: {', '.join(shown)}\n", flush=True)
+
+
+@contextmanager
+def folder_of(arguments: argparse.Namespace) -> Iterator[Path]:
+    """The folder to keep worlds in, one that is thrown away where none is asked for; prints the heading."""
+    print(f"{machine()}; {arguments.workers} workers, {arguments.worlds} worlds, seeds from 0\n")
+    with tempfile.TemporaryDirectory() as folder:
+        yield arguments.out or Path(folder)
 
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--worlds", type=int, default=20)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--published-steps", type=int, default=1250)
-    parser.add_argument("--only", choices=("plane", "ten"))
-    parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
-    print(f"{describe()}; {given.workers} workers, {given.worlds} worlds, seeds from 0\n")
-    with tempfile.TemporaryDirectory() as folder:
-        out = given.out or Path(folder)
-        if given.only != "ten":
-            rows, provenance = measured(plane(given.worlds, given.published_steps), out, given.workers)
-            print("\n".join(["d_Z = 2\n", *identified(rows, ESTIMATORS), "", *predicted(rows)]))
-            print(f"\nmedian seconds of a fit: {seconds(provenance)}\n", flush=True)
-        if given.only != "plane":
-            rows, provenance = measured(ten(given.worlds), out, given.workers)
-            print("\n".join(["d_Z = 10\n", *identified(rows, ("tilting",))]))
-            print(f"\nmedian seconds of a fit: {seconds(provenance)}")
+    arguments = options(__doc__, worlds=20, workers=2, published_steps=1250, only="", out=None)
+    with folder_of(arguments) as folder:
+        if arguments.only != "ten":
+            declaration = plane(arguments.worlds, arguments.published_steps)
+            rows, provenance = run_declared(declaration, folder, arguments.workers)
+            print_identification(rows, ESTIMATORS, "d_Z = 2")
+            print_predictions(rows)
+            print_seconds(provenance)
+        if arguments.only != "plane":
+            rows, provenance = run_declared(ten(arguments.worlds), folder, arguments.workers)
+            print_identification(rows, ("tilting",), "d_Z = 10")
+            print_seconds(provenance)
 
 
 if __name__ == "__main__":

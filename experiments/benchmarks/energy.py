@@ -5,18 +5,18 @@ Run: `python -m experiments.benchmarks.energy`.
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
+from functools import partial
 
 import dcor
 import numpy as np
 import torch
 
-from experiments.benchmarks.machine import describe
+from experiments.benchmarks._table import machine, print_table
+from experiments.benchmarks._timing import alternate
 from pdae_sim.energy import energy_distance
 
-N, D, REPEATS = 6000, 10, 7
+N, D, ROUNDS = 6000, 10, 7
 
 
 def by_cdist(mode: str) -> Callable[[torch.Tensor, torch.Tensor], float]:
@@ -40,27 +40,19 @@ def main() -> None:
     """Print the table; dcor once, on a tenth of the rows."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(N, D)), rng.normal(size=(N, D)) + 0.1
-    print(
-        f"n = {N}, d = {D}; median of {REPEATS}; {describe()}\n\n| rival | dtype | seconds | value |\n|---|---|---|---|"
-    )
-    for dtype in (torch.float32, torch.float64):
-        pair = torch.tensor(x, dtype=dtype), torch.tensor(y, dtype=dtype)
-        for name, rival in RIVALS.items():
-            times, value = timed(rival, *pair)
-            print(f"| {name} | {str(dtype).removeprefix('torch.')} | {statistics.median(times):.3f} | {value:.10f} |")
+
+    def rows():
+        for dtype in (torch.float32, torch.float64):
+            pair = torch.tensor(x, dtype=dtype), torch.tensor(y, dtype=dtype)
+            times = alternate({name: partial(rival, *pair) for name, rival in RIVALS.items()}, rounds=ROUNDS)
+            for name in RIVALS:
+                yield name, str(dtype)[6:], times[name], times.ratio(name, "pdae_sim"), times.values[name]
+
+    columns = {"rival": "", "dtype": "", "seconds": ".3f", "times pdae_sim": ".2f", "value": ".10f"}
+    print_table(columns, rows(), title=f"n = {N}, d = {D}; medians of {ROUNDS} (quartiles); {machine()}")
     few = N // 10
     ours, theirs = energy_distance(x[:few], y[:few]), dcor.energy_distance(x[:few], y[:few])
-    print(f"\nAgainst dcor on n = {few}: {ours:.12f} and {theirs:.12f}")
-
-
-def timed(rival: Callable, x: torch.Tensor, y: torch.Tensor) -> tuple[list[float], float]:
-    """Wall times and the value."""
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        value = rival(x, y)
-        times.append(time.perf_counter() - start)
-    return times, value
+    print(f"Against dcor on n = {few}: {ours:.12f} and {theirs:.12f}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The study engine: what 10,000 empty tasks cost, and 200 fits of latents and Ŵ beside an oracle.
 
-Run: `python -m experiments.benchmarks.engine [--tasks 10000] [--fits 200] [--replicates 10] [--workers 2]`. Prints
+Run: `python -m experiments.benchmarks.engine [--tasks 10000] [--fits 200] [--replicates 10] [--workers 2]
+[--plans 3]`, with so many of the plans, from the first. Prints
 Markdown tables with machine and versions. Fits are of the world three-singles: d_Z = 2, d_X = 10, control and three
 singles, without a decoder for the latents; those of one task are trained at once.
 """
@@ -9,18 +10,17 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
-import pandas as pd
-
-from experiments.benchmarks.machine import describe
+from experiments.benchmarks._table import Spread, machine, options, print_table
+from experiments.benchmarks._timing import timed
+from experiments.benchmarks.accuracy import CELLS, run_declared, values
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.running import run_study
 from pdae_sim.study.spec import Study
 from pdae_sim.study.store import Store
 
-CELLS = 4096
 PLANS: dict[str, dict] = {
     "density ratios, 800 steps of 128 cells": {"kind": "density_ratio", "steps": 800, "cells": 128},
     "chart and likelihood, 400 and 1,000 steps": {
@@ -39,16 +39,14 @@ def nothing(task: dict) -> list[dict]:
     return [{"scenario": "empty", "estimator": "none", "seed": task["seed"], "metric": "none", "value": 0.0}]
 
 
-def empty_seconds(tasks: int, workers: int) -> float:
-    """Wall time of a study whose tasks do nothing, workers started and tables written included."""
+def empty(tasks: int, workers: int) -> None:
+    """Run a study whose tasks do nothing, workers started and tables written included."""
     study = Study("empty", "What does the engine cost?", "none", "", [{"seed": i} for i in range(tasks)], nothing)
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
         run_study(study, Store(Path(folder)), workers=workers)
-        return time.perf_counter() - start
 
 
-def fitting(settings: dict, fits: int, replicates: int) -> Study:
+def fits(settings: dict, number: int, replicates: int) -> Declaration:
     """So many fits of so many random mixings, each judged by the Gram error and the latents' R²."""
     return Declaration.parse(
         {
@@ -60,52 +58,35 @@ def fitting(settings: dict, fits: int, replicates: int) -> Study:
             "estimators": [{"name": NAME, **settings}],
             "replicates": replicates,
             "metrics": ["gram_error", "orthogonal_r2"],
-            "seeds": fits,
+            "seeds": number,
             "evaluation": {"n_fresh": 500},
         }
-    ).study()
+    )
 
 
-def measured(settings: dict, given: argparse.Namespace) -> tuple[float, float, pd.DataFrame]:
-    """Wall time of all fits, mean processor seconds of one, and the rows."""
+def line(name: str, settings: dict, arguments: argparse.Namespace) -> tuple:
+    """A row of the table: minutes of all fits, processor seconds of one, and how good they are."""
+    declaration = fits(settings, arguments.fits, arguments.replicates)
     with tempfile.TemporaryDirectory() as folder:
-        store, start = Store(Path(folder)), time.perf_counter()
-        run_study(fitting(settings, given.fits, given.replicates), store, workers=given.workers)
-        wall = time.perf_counter() - start
-        each = pd.read_parquet(store.provenance).cpu_seconds.sum() / given.fits
-        return wall, each, pd.read_parquet(store.results)
-
-
-def line(name: str, settings: dict, given: argparse.Namespace) -> str:
-    """A row of the table."""
-    wall, each, rows = measured(settings, given)
-    gram = rows[rows.metric == "gram_error"].pivot(index="seed", columns="estimator", values="value")
-    ratio = (gram[NAME] / gram.oracle).quantile([0.25, 0.5, 0.75])
-    r2 = rows[(rows.metric == "orthogonal_r2") & (rows.estimator == NAME)].value.median()
-    failed = int((rows.status != "ok").sum())
-    medians = f"{gram[NAME].median():.3f} | {gram.oracle.median():.3f}"
-    ratios = f"{ratio[0.5]:.2f} ({ratio[0.25]:.2f} to {ratio[0.75]:.2f})"
-    return f"| {name} | {wall / 60:.1f} | {each:.1f} | {medians} | {ratios} | {r2:.3f} | {failed} |"
+        wall, (rows, provenance) = timed(partial(run_declared, declaration, Path(folder), arguments.workers))
+    gram, oracle = (values(rows, "gram_error", estimator) for estimator in (NAME, "oracle"))
+    each, failed = provenance.cpu_seconds.sum() / arguments.fits, int((rows.status != "ok").sum())
+    r2, ratio = values(rows, "orthogonal_r2", NAME).median(), Spread.of((gram / oracle).tolist())
+    return name, wall / 60, each, f"{gram.median():.3f}", f"{oracle.median():.3f}", ratio, f"{r2:.3f}", str(failed)
 
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", type=int, default=10_000)
-    parser.add_argument("--fits", type=int, default=200)
-    parser.add_argument("--replicates", type=int, default=10, help="fits of one task, trained at once")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--plans", type=int, default=len(PLANS), help="how many of the plans, from the first")
-    given = parser.parse_args()
-    print(f"{describe()}; {given.workers} workers\n")
-    print(f"{given.tasks:,} empty tasks: {empty_seconds(given.tasks, given.workers):.1f} s\n", flush=True)
-    print(f"{given.fits} fits, {given.replicates} at once, {CELLS:,} cells per condition; medians (quartiles)\n")
-    print(
-        "| plan | all, min | one, processor s | Gram error | oracle's | ratio | orthogonal R² | failures |\n|---|"
-        + "---|" * 7
+    arguments = options(__doc__, tasks=10_000, fits=200, replicates=10, workers=2, plans=len(PLANS))
+    seconds, _ = timed(partial(empty, arguments.tasks, arguments.workers))
+    print(f"{machine()}; {arguments.workers} workers\n\n{arguments.tasks:,} empty tasks: {seconds:.1f} s\n", flush=True)
+    columns = {"plan": "", "all, min": ".1f", "one, processor s": ".1f", "Gram error": "", "oracle's": ""}
+    columns |= {"ratio (quartiles)": ".2f", "orthogonal R²": "", "failures": ""}
+    print_table(
+        columns,
+        (line(*plan, arguments) for plan in list(PLANS.items())[: arguments.plans]),
+        title=f"{arguments.fits} fits, {arguments.replicates} at once, {CELLS:,} cells per condition",
     )
-    for name, settings in list(PLANS.items())[: given.plans]:
-        print(line(name, settings, given), flush=True)
 
 
 if __name__ == "__main__":

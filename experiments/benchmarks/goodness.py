@@ -1,24 +1,23 @@
 """Goodness of fit: false alarms of the true model, what is found of a wrong one and by which part, and fitted models.
 
-Run: `python -m experiments.benchmarks.goodness [null worlds] [power worlds] [fits]`.
+Run: `python -m experiments.benchmarks.goodness [WORLDS] [--power-worlds 50] [--fits 3] [--workers 2]`.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
-from scipy.stats import binom
 
-from experiments.benchmarks.machine import describe
+from experiments.benchmarks._table import machine, options, print_table
+from experiments.benchmarks._worlds import band, measure_worlds
 from pdae_sim import PDAE, LinearLatentModel, Simulator
 from pdae_sim.analysis.hypothesis_tests.goodness import PARTS, GoodnessOfFit
 from pdae_sim.estimation.presets import DIRECT, REPRESENT, STAGED
 from pdae_sim.study.goodness import check_fit
 
-NULL_WORLDS, POWER_WORLDS, FITS = 1000, 50, 3
 NULL_CELLS, POWER_CELLS, FIT_CELLS = 30, 300, 2000
 CONDITIONS, LEVELS, LEVEL = ("ctrl", "A", "B"), (0.01, 0.05, 0.1), 0.05
 
@@ -122,53 +121,45 @@ def judged(build: Callable[[Simulator], Exact], seed: int, cells: int) -> Goodne
     return check_fit(build(sim), fresh, max_cells=cells, n_resamples=199, rng=[seed, 2])
 
 
-def false_alarms(worlds: int) -> None:
-    """Print how often the true model is rejected, test by test, part by part and in all."""
-    found = [judged(Exact, seed, NULL_CELLS) for seed in range(worlds)]
-    lines = {f"{part}, one condition": [next(iter(g.parts[part].tests.p_values.values())) for g in found]
-             for part in PARTS}  # fmt: skip
-    lines |= {f"{part}, Holm over conditions": [g.parts[part].p_value for g in found] for part in PARTS}
-    lines |= {"any part, Holm": [min(g.holm.values()) for g in found]}
-    bands = [binom.interval(0.99, worlds, level) for level in LEVELS]
-    print(f"\nThe true model in {worlds} worlds, {NULL_CELLS} cells of each of {', '.join(CONDITIONS)}\n")
-    print("| test | " + " | ".join(f"rejected at {level:.0%}" for level in LEVELS) + " |\n|---|" + "---|" * len(LEVELS))
-    for name, p in lines.items():
-        counts = [int((np.array(p) <= level + 1e-12).sum()) for level in LEVELS]
-        print(f"| {name} | " + " | ".join(map(str, counts)) + " |")
-    print("| exact binomial 99 % band | " + " | ".join(f"{low:.0f} to {high:.0f}" for low, high in bands) + " |")
+def p_values(seed: int) -> dict[str, float]:
+    """P-values of the true model in a world: test by test, part by part and in all."""
+    fit = judged(Exact, seed, NULL_CELLS)
+    single = {f"{part}, one condition": next(iter(fit.parts[part].tests.p_values.values())) for part in PARTS}
+    corrected = {f"{part}, Holm over conditions": fit.parts[part].p_value for part in PARTS}
+    return {**single, **corrected, "any part, Holm": min(fit.holm.values())}
 
 
-def power(worlds: int) -> None:
-    """Print which parts find what is wrong, and what the model is worth."""
-    print(f"\nShare of {worlds} worlds where a part is at fault at {LEVEL} (Holm over conditions and parts); "
-          f"{POWER_CELLS} cells of each condition\n")  # fmt: skip
-    print(f"| what is wrong | {' | '.join(PARTS)} | any | median worth of transported cells |\n|{'---|' * 7}")
-    for name, build in WRONG.items():
-        report(name, [judged(build, seed, POWER_CELLS) for seed in range(worlds)])
+def false_alarms(worlds: int, workers: int) -> Iterator[tuple]:
+    """How often the true model is rejected, by test and level, in per cent."""
+    for name, p in measure_worlds(p_values, worlds, workers=workers).items():
+        yield name, *(100 * np.mean(p <= level + 1e-12) for level in LEVELS)
+    yield "exact 99 % band", *(f"{100 * low:.1f} to {100 * high:.1f}" for low, high in band(LEVELS, worlds))
 
 
-def report(name: str, found: Sequence[GoodnessOfFit]) -> None:
-    """Print one row of the table of power."""
-    faults = [g.faults(LEVEL) for g in found]
-    shares = [f"{np.mean([part in parts for parts in faults]):.2f}" for part in PARTS]
-    least = [g.parts["transport"].worth[g.parts["transport"].least].value for g in found]
-    print(f"| {name} | {' | '.join(shares)} | {np.mean([bool(f) for f in faults]):.2f} | {np.median(least):.3g} |",
-          flush=True)  # fmt: skip
-
-
-def fits(seeds: int) -> None:
-    """Print the same for fitted models: right, of too few and too many latents, and with a decoder hardly trained."""
-    hasty = (replace(REPRESENT[0], steps=800), replace(STAGED[-1], steps=30))
-    models = {
-        "PDAE": lambda seed: PDAE(2, random_state=seed),
-        "PDAE, one latent less": lambda seed: PDAE(1, random_state=seed),
-        "PDAE, one latent more": lambda seed: PDAE(3, random_state=seed),
-        "decoder of 30 steps": lambda seed: PDAE(2, architecture=DIRECT, phases=hasty, random_state=seed),
+def faults(fit: GoodnessOfFit) -> dict[str, object]:
+    """Which parts of a model are at fault, and what its transported cells are worth."""
+    parts, transport = fit.faults(LEVEL), fit.parts["transport"]
+    return {
+        **{part: part in parts for part in PARTS},
+        "any": bool(parts),
+        "worth": transport.worth[transport.least].value,
     }
-    print(f"\nModels fitted to {FIT_CELLS} cells of each condition, judged on as many, {seeds} worlds\n")
-    print(f"| model | {' | '.join(PARTS)} | any | median worth of transported cells |\n|{'---|' * 7}")
-    for name, build in models.items():
-        report(name, [fitted_and_judged(build(seed), seed) for seed in range(seeds)])
+
+
+def power_row(name: str, measured: Mapping[str, np.ndarray]) -> tuple:
+    """A row of the tables of power: shares of worlds, and the median worth."""
+    return name, *(measured[key].mean() for key in (*PARTS, "any")), f"{np.median(measured['worth']):.3g}"
+
+
+POWER = {"what": "", **dict.fromkeys((*PARTS, "any"), ".2f"), "median worth of transported cells": ""}
+
+HASTY = (replace(REPRESENT[0], steps=800), replace(STAGED[-1], steps=30))
+MODELS: dict[str, Callable[[int], PDAE]] = {
+    "PDAE": lambda seed: PDAE(2, random_state=seed),
+    "PDAE, one latent less": lambda seed: PDAE(1, random_state=seed),
+    "PDAE, one latent more": lambda seed: PDAE(3, random_state=seed),
+    "decoder of 30 steps": lambda seed: PDAE(2, architecture=DIRECT, phases=HASTY, random_state=seed),
+}
 
 
 def fitted_and_judged(model: PDAE, seed: int) -> GoodnessOfFit:
@@ -178,15 +169,27 @@ def fitted_and_judged(model: PDAE, seed: int) -> GoodnessOfFit:
     return check_fit(model.fit(data), fresh, fitted_on=data, rng=seed)
 
 
-def main(null_worlds: int = NULL_WORLDS, power_worlds: int = POWER_WORLDS, n_fits: int = FITS) -> None:
+def main(words: list[str] | None = None) -> None:
     """Print the tables."""
-    print(f"Seeds from 0; {describe()}", flush=True)
-    false_alarms(null_worlds)
-    if power_worlds:
-        power(power_worlds)
-    if n_fits:
-        fits(n_fits)
+    arguments = options(__doc__, words, worlds=1000, power_worlds=50, fits=3, workers=2)
+    workers, alarms = arguments.workers, {"test": "", **{f"rejected at {level:.0%}, %": ".1f" for level in LEVELS}}
+    title = f"The true model in {arguments.worlds} worlds, {NULL_CELLS} cells of each of {', '.join(CONDITIONS)}"
+    print_table(alarms, false_alarms(arguments.worlds, workers), title=f"{title}; seeds from 0; {machine()}")
+
+    def power(measure: Callable, alternatives: Mapping[str, Callable], worlds: int) -> Iterator[tuple]:
+        for name, build in alternatives.items():
+            yield power_row(name, measure_worlds(partial(measure, build), worlds, workers=workers))
+
+    if worlds := arguments.power_worlds:
+        title = f"Share of {worlds} worlds where a part is at fault at {LEVEL} (Holm over conditions and parts)"
+        rows = power(lambda build, seed: faults(judged(build, seed, POWER_CELLS)), WRONG, worlds)
+        print_table(POWER, rows, title=f"{title}; {POWER_CELLS} cells of each condition")
+    if worlds := arguments.fits:
+        title = f"Models fitted to {FIT_CELLS} cells of each condition, judged on as many, {worlds} worlds"
+        print_table(
+            POWER, power(lambda build, seed: faults(fitted_and_judged(build(seed), seed)), MODELS, worlds), title=title
+        )
 
 
 if __name__ == "__main__":
-    main(*(int(word) for word in sys.argv[1:4]))
+    main()

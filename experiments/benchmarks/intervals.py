@@ -1,69 +1,49 @@
 """Coverage of the intervals of the identifiability report in worlds where z is seen with noise.
 
 An estimate is A z + s ε with ε ~ N(0, I), so that every population value is known in closed form. The plain percentile
-bootstrap stands beside each interval. Run: `python -m experiments.benchmarks.intervals [WORLDS]`.
+bootstrap stands beside each interval. Run: `python -m experiments.benchmarks.intervals [WORLDS] [--workers 2]`.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import product
 
 import numpy as np
 from scipy.stats import ortho_group
 
-from experiments.benchmarks.machine import describe
+from experiments.benchmarks._table import machine, options, print_table
+from experiments.benchmarks._worlds import band_in_words, measure_worlds
 from pdae_sim.analysis.identifiability.alignment import alignment_intervals
 from pdae_sim.analysis.identifiability.effects import effects, true_angles
 from pdae_sim.analysis.identifiability.nested_maps import MAPS, fitted_maps, nested_maps
 
-WORLDS, RESAMPLES = 500, 200
+RESAMPLES, PERCENTILE = 200, " (percentile)"
 NOISES, CELLS, LENGTHS = (0.1, 1.0), (60, 400), (0.0, 0.1, 1.0, 4.0)
 HALVED = ((2, 120), (2, 400))  # latents and cells of the ladder, which half of them judge
 EPS = 1e-9  # what rounding may put between an end and the truth
-Hits = dict[str, list[float]]
 
 
-def main(worlds: int = WORLDS) -> None:
-    """Print the tables."""
-    print(
-        f"Share of {worlds} worlds (seeds 0 to {worlds - 1}) whose nominal 95 % interval holds the population value; "
-        f"percentile: {RESAMPLES} resamples. {describe()}\n"
-    )
-    tables = {"R² and singular values": r2_rows, "Effects": effect_rows, "The ladder": ladder_rows}
-    for title, rows in tables.items():
-        print(f"{title}\n\n| quantity | d | cells | world | coverage | percentile |\n|{'---|' * 6}")
-        for row in rows(worlds):
-            print(row, flush=True)
-        print()
-
-
-def r2_rows(worlds: int) -> Iterator[str]:
-    """R² of the best maps, and the singular values of the map to the estimate."""
-    for d in (2, 5):
-        for n in CELLS:
-            for noise in NOISES:
-                hits: Hits = {}
-                for seed in range(worlds):
-                    r2_world(seed, d, n, noise, hits)
-                yield from lines(hits, d, n, f"noise {noise}")
-
-
-def r2_world(seed: int, d: int, n: int, noise: float, hits: Hits) -> None:
-    """One world: a stretched rotation of z with noise."""
+def r2_world(seed: int, d: int, n: int, noise: float) -> dict[str, bool]:
+    """R² of the best maps and singular values of the map to the estimate, a stretched rotation of z with noise."""
     rng = np.random.default_rng([seed, d, n])
     A = stretched(d, rng)
     estimate, truth = seen(n, A, noise, rng)
     S = A @ A.T + noise**2 * np.eye(d)
-    affine = np.trace(np.linalg.solve(S, A) @ A.T) / d
-    orthogonal = 1 - (np.trace(S) + d - 2 * np.linalg.norm(A, "nuc")) / d
-    found, drawn = alignment_intervals(estimate, truth, rng=seed), percentile(estimate, truth, rng)
-    for name, value in (("affine R²", affine), ("orthogonal R²", orthogonal)):
-        key = name.replace(" R²", "_r2")
-        note(hits, name, inside(found[key], value), inside(drawn[key], value))
-    sigma, key = np.linalg.svd(A, compute_uv=False), "singular_values"
-    ours, plain = ([inside(pair, s) for pair, s in zip(ends[key], sigma, strict=True)] for ends in (found, drawn))
-    note(hits, "singular values, all at once", all(ours), all(plain))
+    true = {
+        "affine_r2": np.trace(np.linalg.solve(S, A) @ A.T) / d,
+        "orthogonal_r2": 1 - (np.trace(S) + d - 2 * np.linalg.norm(A, "nuc")) / d,
+        "singular_values": np.linalg.svd(A, compute_uv=False),
+    }
+    names = {"affine_r2": "affine R²", "orthogonal_r2": "orthogonal R²"}
+    names["singular_values"] = "singular values, all at once"
+    intervals = alignment_intervals(estimate, truth, rng=seed), percentile(estimate, truth, rng)
+    return {
+        f"{name}{suffix}": inside(ends[key], true[key])
+        for ends, suffix in zip(intervals, ("", PERCENTILE), strict=True)
+        for key, name in names.items()
+    }
 
 
 def stretched(d: int, rng: np.random.Generator) -> np.ndarray:
@@ -77,18 +57,11 @@ def seen(n: int, A: np.ndarray, noise: float, rng: np.random.Generator) -> tuple
     return z @ A.T + noise * rng.normal(size=z.shape), z
 
 
-def ladder_rows(worlds: int) -> Iterator[str]:
-    """R² of the maps that were fitted on one half, and their gap, judged on the other half."""
-    for d, n in HALVED:
-        for noise in NOISES:
-            hits: Hits = {}
-            for seed in range(worlds):
-                ladder_world(seed, d, n, noise, hits)
-            yield from lines(hits, d, n, f"noise {noise}")
+def ladder_world(seed: int, d: int, n: int, noise: float) -> dict[str, bool]:
+    """R² of the maps that were fitted on one half, and their gap, judged on the other half, as in `r2_world`.
 
-
-def ladder_world(seed: int, d: int, n: int, noise: float, hits: Hits) -> None:
-    """One world, as in `r2_world`; what the fitted maps do to the population is measured on 20,000 new cells."""
+    What the fitted maps do to the population is measured on 20,000 new cells.
+    """
     rng = np.random.default_rng([seed, d, n])
     A = stretched(d, rng)
     estimate, truth = seen(n, A, noise, rng)
@@ -97,42 +70,35 @@ def ladder_world(seed: int, d: int, n: int, noise: float, hits: Hits) -> None:
     fitted = fitted_maps(estimate[fit], truth[fit], np.random.default_rng(0))
     new, z = seen(20_000, A, noise, rng)
     lost = {name: ((fitted[MAPS.index(name)](new) - z) ** 2).sum() / (z**2).sum() for name in ("orthogonal", "affine")}
-    for name, share in lost.items():
-        r2 = maps[name].r2
-        note(hits, f"{name} R², held out", inside((r2.low, r2.high), 1 - share))
     gap = maps["orthogonal"].defect
-    note(hits, "their gap, held out", inside((gap.low, gap.high), lost["orthogonal"] - lost["affine"]))
+    return {
+        **{f"{name} R², held out": inside((maps[name].r2.low, maps[name].r2.high), 1 - lost[name]) for name in lost},
+        "their gap, held out": inside((gap.low, gap.high), lost["orthogonal"] - lost["affine"]),
+    }
 
 
-def effect_rows(worlds: int) -> Iterator[str]:
-    """Lengths, Gram entries and angles of three effects, two of them collinear."""
-    for d in (2, 5):
-        for n in CELLS:
-            for length in LENGTHS:
-                hits: Hits = {}
-                for seed in range(worlds):
-                    effect_world(seed, d, n, length, hits)
-                yield from lines(hits, d, n, f"length {length}")
+def effect_world(seed: int, d: int, n: int, length: float) -> dict[str, bool]:
+    """Lengths, Gram entries and angles of three effects, two of them collinear.
 
-
-def effect_world(seed: int, d: int, n: int, length: float, hits: Hits) -> None:
-    """One world: n cells of a reference and of each of three effects, with unequal variances."""
+    A world has n cells of a reference and of each of the effects, with unequal variances.
+    """
     rng = np.random.default_rng([seed, d, n, int(100 * length)])
     directions = rng.normal(size=(3, d))
     directions[2] = directions[1]
     moves = length * directions / np.linalg.norm(directions, axis=1, keepdims=True)
     environment = np.repeat(np.arange(4), n)
     z = rng.normal(size=(4 * n, d)) * np.linspace(0.7, 1.3, d) + np.vstack([np.zeros(d), moves])[environment]
-    found, G = effects(z, environment), moves @ moves.T
+    estimate, G = effects(z, environment), moves @ moves.T
     low, high = percentile_gram(z.reshape(4, n, d), rng)
-    for e, f, name in ((0, 0, "effect size"), (0, 1, "Gram, off the diagonal"), (1, 2, "Gram, collinear")):
-        ends = (found.gram_low[e, f], found.gram_high[e, f])
-        note(hits, name, inside(ends, G[e, f]), inside((low[e, f], high[e, f]), G[e, f]))
+    hits = {}
+    for at, name in (((0, 0), "effect size"), ((0, 1), "Gram, off the diagonal"), ((1, 2), "Gram, collinear")):
+        hits[name] = inside((estimate.gram_low[at], estimate.gram_high[at]), G[at])
+        hits[name + PERCENTILE] = inside((low[at], high[at]), G[at])
     if length:
         angles = true_angles(moves)
-        for e, f, name in ((0, 1, "angle"), (1, 2, "angle, collinear")):
-            ends = (found.angles_low[e, f], found.angles_high[e, f])
-            note(hits, name, inside((ends[0] - 1e-5, ends[1]), angles[e, f]))
+        for at, name in (((0, 1), "angle"), ((1, 2), "angle, collinear")):
+            hits[name] = inside((estimate.angles_low[at] - 1e-5, estimate.angles_high[at]), angles[at])
+    return hits
 
 
 def percentile(estimate: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -162,26 +128,43 @@ def percentile_gram(z: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.quantile(np.einsum("bed,bfd->bef", moves, moves), [0.025, 0.975], axis=0)
 
 
-def inside(ends: object, value: float) -> bool:
-    """Whether an interval holds a value, up to rounding."""
-    low, high = ends
-    return bool(low - EPS <= value <= high + EPS)
+def inside(ends: object, value: np.ndarray | float) -> bool:
+    """Whether an interval holds a value, up to rounding; of several, whether each does."""
+    low, high = np.transpose(ends)
+    return bool(np.all((low - EPS <= value) & (value <= high + EPS)))
 
 
-def note(hits: Hits, name: str, ours: bool, plain: bool | None = None) -> None:
-    """Count a world under a name, for the interval and for the percentiles where there are any."""
-    hits.setdefault(name, []).append(ours)
-    if plain is not None:
-        hits.setdefault(f"{name} (percentile)", []).append(plain)
+def lines(hits: dict[str, np.ndarray], d: int, n: int, setting: str) -> Iterator[tuple]:
+    """One row of the table per quantity: coverage, and that of the percentiles where there are any."""
+    for name in [name for name in hits if not name.endswith(PERCENTILE)]:
+        plain = hits.get(name + PERCENTILE)
+        yield name, d, n, setting, np.mean(hits[name]), None if plain is None else np.mean(plain)
 
 
-def lines(hits: Hits, d: int, n: int, world: str) -> Iterator[str]:
-    """One row of the table per quantity."""
-    for name in [name for name in hits if not name.endswith("(percentile)")]:
-        plain = hits.get(f"{name} (percentile)")
-        beside = "–" if plain is None else f"{np.mean(plain):.3f}"
-        yield f"| {name} | {d} | {n} | {world} | {np.mean(hits[name]):.3f} | {beside} |"
+TABLES = {
+    "R² and singular values": (r2_world, product((2, 5), CELLS, NOISES), "noise"),
+    "Effects": (effect_world, product((2, 5), CELLS, LENGTHS), "length"),
+    "The ladder": (ladder_world, [(*sizes, noise) for sizes in HALVED for noise in NOISES], "noise"),
+}
+"""By title: what is measured of a world, at which settings, and what the last of a setting is called."""
+
+
+def main() -> None:
+    """Print the tables."""
+    arguments = options(__doc__, worlds=500, workers=2)
+    print(f"Share of worlds (seeds from 0) whose nominal 95 % interval holds the population value; "
+          f"{band_in_words(0.95, arguments.worlds)}; percentile: {RESAMPLES} resamples. {machine()}\n")  # fmt: skip
+    columns = {"quantity": "", "d": "", "cells": "", "world": "", "coverage": ".3f", "percentile": ".3f"}
+
+    def rows(measure: Callable, settings: Iterable[tuple], word: str) -> Iterator[tuple]:
+        for d, n, value in settings:
+            measure_one = partial(measure, d=d, n=n, **{word: value})
+            hits = measure_worlds(measure_one, arguments.worlds, workers=arguments.workers)
+            yield from lines(hits, d, n, f"{word} {value}")
+
+    for title, table in TABLES.items():
+        print_table(columns, rows(*table), title=title)
 
 
 if __name__ == "__main__":
-    main(*(int(word) for word in sys.argv[1:2]))
+    main()

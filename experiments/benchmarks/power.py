@@ -1,26 +1,24 @@
 """Power of the two-sample tests against dcor's energy test on the same samples; type-I error in the first row.
 
-Run: `python -m experiments.benchmarks.power [--worlds 200] [--workers 1] [--out PNG]`. Every test sees the same two
-samples of every world and draws the same number of relabellings. The last column asks of the worlds where our energy
-test and dcor's differ whether dcor's rejects more often (an exact binomial test): a small p would say that ours is
-worse. The figure shows power by the size of a shift and of a scale.
+Run: `python -m experiments.benchmarks.power [WORLDS] [--workers 2]`. Every test sees the same two samples of a world
+and draws the same number of relabellings. The last column asks of the worlds where our energy test and dcor's differ
+whether dcor's rejects more often (an exact binomial test): a small p would say that ours is worse.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import dcor
 import numpy as np
-from joblib import Parallel, delayed
-from scipy.stats import binom, binomtest
+from scipy.stats import binomtest
 
-from experiments.benchmarks.machine import describe
+from experiments.benchmarks._table import machine, options, print_table
+from experiments.benchmarks._worlds import measure_worlds
 from pdae_sim.analysis.hypothesis_tests.two_sample import energy_test, mmd_test
 
-N, WORLDS, PERMUTATIONS, LEVEL = 40, 200, 199, 0.05
+N, PERMUTATIONS, LEVEL = 40, 199, 0.05
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
@@ -45,13 +43,12 @@ def wavy(depth: float) -> Draw:
     return draw
 
 
-SHIFTS, SCALES = (0.3, 0.5, 0.7, 1.0), (1.3, 1.6, 2.0)
 DIMENSIONS = (2, 10)
 
 ALTERNATIVES: dict[str, Draw] = {
     "none": shifted(0.0),
-    **{f"shift {by}": shifted(by) for by in SHIFTS},
-    **{f"scale {by}": scaled(by) for by in SCALES},
+    **{f"shift {by}": shifted(by) for by in (0.3, 0.5, 0.7, 1.0)},
+    **{f"scale {by}": scaled(by) for by in (1.3, 1.6, 2.0)},
     "wave 1": wavy(1.0),
 }
 
@@ -64,81 +61,42 @@ TESTS = {
 }
 
 
-LOOKS = {"energy": ("#d9661f", "-"), "mmd": ("#12755f", "-"), "dcor energy": ("#1f5f99", "--")}
-"""Colour and line of a test."""
-
-
-def rejections(draw: Draw, d: int, worlds: int, workers: int = 1) -> dict[str, np.ndarray]:
-    """(worlds,) booleans by test: whether it rejects at the level in each world."""
-    found = Parallel(n_jobs=workers)(delayed(_rejected)(draw, d, seed) for seed in range(worlds))
-    return dict(zip(TESTS, np.array(found).T, strict=True))
-
-
-def _rejected(draw: Draw, d: int, seed: int) -> list[bool]:
+def reject(draw: Draw, d: int, seed: int) -> dict[str, bool]:
+    """Whether each test rejects in a world."""
     rng = np.random.default_rng([seed, d])
     x, y = rng.normal(size=(N, d)), draw(rng, d)
-    return [test(x, y, seed) <= LEVEL + 1e-12 for test in TESTS.values()]
+    return {name: test(x, y, seed) <= LEVEL + 1e-12 for name, test in TESTS.items()}
 
 
-def row(name: str, d: int, found: dict[str, np.ndarray]) -> str:
+def row(name: str, d: int, rejected: dict[str, np.ndarray]) -> tuple:
     """Rejections by test, and of the worlds where energy and dcor differ how many each wins."""
-    ours, theirs = found["energy"], found["dcor energy"]
+    ours, theirs = rejected["energy"], rejected["dcor energy"]
     won, lost = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
     p = binomtest(lost, won + lost, alternative="greater").pvalue if won + lost else 1.0
-    counts = " | ".join(f"{test.mean():.3f}" for test in found.values())
-    return f"| {name} | {d} | {counts} | {won} : {lost} | {p:.2f} |"
+    return name, d, *(test.mean() for test in rejected.values()), f"{won} : {lost}", p
 
 
-def figure(found: dict[tuple[str, int], dict[str, np.ndarray]], worlds: int) -> object:
-    """Power curves: a panel per dimension and kind of alternative, a line per test with its binomial 95 % interval."""
-    from pdae_sim.report._palette import WIDE, blank, house_style, settle
+def main() -> None:
+    """Print the table."""
+    arguments = options(__doc__, worlds=200, workers=2)
 
-    with house_style():
-        drawn = blank(WIDE, 4.6)
-        drawn.get_layout_engine().set(w_pad=0.12)
-        panels = drawn.subplots(len(DIMENSIONS), 2, sharey=True)
-        for row_of_panels, d in zip(panels, DIMENSIONS, strict=True):
-            _draw_curves(row_of_panels[0], {0.0: "none"} | {by: f"shift {by}" for by in SHIFTS}, d, found, worlds)
-            _draw_curves(row_of_panels[1], {1.0: "none"} | {by: f"scale {by}" for by in SCALES}, d, found, worlds)
-            row_of_panels[0].set_ylabel("share rejected")
-        drawn.legend(handles=panels[0, 0].lines[: len(TESTS)], loc="outside upper left", ncols=len(TESTS))
-        settle(drawn)
-    return drawn
+    def rows() -> Iterator[tuple]:
+        for d in DIMENSIONS:
+            for name, draw in ALTERNATIVES.items():
+                yield row(
+                    name, d, measure_worlds(partial(reject, draw, d), arguments.worlds, workers=arguments.workers)
+                )
 
-
-def _draw_curves(axes: object, names: dict[float, str], d: int, found: dict, worlds: int) -> None:
-    """One line per test over the sizes of an alternative."""
-    sizes = list(names)
-    for test, (colour, style) in LOOKS.items():
-        share = np.array([found[name, d][test].mean() for name in names.values()])
-        axes.fill_between(
-            sizes, *(np.array(binom.interval(0.95, worlds, share)) / worlds), color=colour, alpha=0.1, lw=0
-        )
-        axes.plot(sizes, share, style, color=colour, marker="o", markersize=3.5, label=test)
-    axes.axhline(LEVEL, color="#667080", linewidth=0.8, linestyle=(0, (1, 2)))
-    axes.set(ylim=(0, 1.03), xlabel=f"{names[sizes[1]].split()[0]}, d = {d}")
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Print the table, and draw it where asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--worlds", type=int, default=WORLDS)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="where to save the figure")
-    given = parser.parse_args(arguments)
-    print(
-        f"Share of {given.worlds} worlds rejected at {LEVEL}; n = {N} per sample, {PERMUTATIONS} permutations; "
-        f"{describe()}\n\n"
-        f"| alternative | d | {' | '.join(TESTS)} | energy : dcor, where they differ | p that dcor is better |\n"
-        f"|{'---|' * (len(TESTS) + 4)}"
-    )
-    found = {}
-    for d in DIMENSIONS:
-        for name, draw in ALTERNATIVES.items():
-            found[name, d] = rejections(draw, d, given.worlds, given.workers)
-            print(row(name, d, found[name, d]), flush=True)
-    if given.out is not None:
-        figure(found, given.worlds).savefig(given.out, dpi=192)
+    shares = dict.fromkeys(TESTS, ".3f")
+    columns = {
+        "alternative": "",
+        "d": "",
+        **shares,
+        "energy : dcor, where they differ": "",
+        "p that dcor is better": ".2f",
+    }
+    setting = f"rejected at {LEVEL}; n = {N} per sample, {PERMUTATIONS} permutations"
+    print_table(columns, rows(), title=f"Share of {arguments.worlds} worlds {setting}; {machine()}")
 
 
 if __name__ == "__main__":

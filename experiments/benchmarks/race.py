@@ -8,15 +8,15 @@ Prints a Markdown table with machine and versions.
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from experiments.benchmarks.machine import describe
+from experiments.benchmarks._table import machine, options, print_table
+from experiments.benchmarks._timing import timed
 from pdae_sim import energy_distance
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.pdae import PDAE
@@ -37,16 +37,14 @@ class Run:
     seconds: float
     distance: float
 
-
-def timed(model: PDAE, data: PerturbationData, truth: np.ndarray) -> Run:
-    """Fit, and judge on fresh cells of the condition, without bias."""
-    start = time.perf_counter()
-    model.fit(data)
-    seconds = time.perf_counter() - start
-    return Run(seconds, energy_distance(model.sample(CONDITION, FRESH, rng=0), truth, unbiased=True))
+    @classmethod
+    def of(cls, model: PDAE, data: PerturbationData, truth: np.ndarray) -> Run:
+        """Fit, and judge on fresh cells of the condition, without bias."""
+        seconds, model = timed(partial(model.fit, data))
+        return cls(seconds, energy_distance(model.sample(CONDITION, FRESH, rng=0), truth, unbiased=True))
 
 
-def shares(share: float) -> tuple[Phase, ...]:
+def shortened_default(share: float) -> tuple[Phase, ...]:
     """The default with a share of its steps."""
     return tuple(replace(phase, steps=max(round(share * phase.steps), 1)) for phase in STAGED)
 
@@ -55,48 +53,42 @@ def race(seed: int, published_steps: int) -> tuple[Run, list[Run]]:
     """The published loss to its end, and the default until it does as well."""
     simulation = world("three-singles", (f"seed={seed}",)).simulate()
     simulator = Simulator.from_state(simulation.simulator)
-    label = simulation.data.space.vector(CONDITION)
-    truth = simulator.sample([label], FRESH, rng=seed + 1).data.x.astype(float)
+    truth = simulator.sample([CONDITION], FRESH, rng=seed + 1).data.x.astype(float)
     plan = replace(PUBLISHED_SMALL, phases=shortened(PUBLISHED_SMALL.phases, published_steps))
-    published = timed(PDAE(2, phases=plan.phases, architecture=plan.architecture), simulation.data, truth)
+    published = Run.of(PDAE(2, phases=plan.phases, architecture=plan.architecture), simulation.data, truth)
     ours: list[Run] = []
     for share in SHARES:
-        ours.append(timed(PDAE(2, phases=shares(share)), simulation.data, truth))
+        ours.append(Run.of(PDAE(2, phases=shortened_default(share)), simulation.data, truth))
         if ours[-1].distance <= published.distance:
             break
     return published, ours
 
 
-def line(seed: int, published: Run, ours: Sequence[Run]) -> str:
-    """A row of the table."""
-    last, share = ours[-1], SHARES[len(ours) - 1]
-    reached = f"{published.seconds / last.seconds:.0f}" if last.distance <= published.distance else "not reached"
-    return (
-        f"| {seed} | {published.distance:.5f} | {published.seconds:.0f} | {share:.0%} | {last.distance:.5f} "
-        f"| {last.seconds:.1f} | {reached} |"
-    )
+def row(seed: int, published: Run, ours: Sequence[Run]) -> tuple:
+    """A row of the table; its last value is the ratio of times, None where the default did not do as well."""
+    last, share = ours[-1], f"{SHARES[len(ours) - 1]:.0%}"
+    ratio = published.seconds / last.seconds if last.distance <= published.distance else None
+    return seed, published.distance, published.seconds, share, last.distance, last.seconds, ratio
+
+
+COLUMNS = {
+    "world": "", "published: ED at A+B": ".5f", "s": ".0f", "default: share of steps": "", "its ED at A+B": ".5f",
+    "its s": ".1f", "ratio of times": ".0f",
+}  # fmt: skip
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--worlds", type=int, default=5)
-    parser.add_argument("--published-steps", type=int, default=6000)
-    given = parser.parse_args()
-    print(f"{describe()}; {given.published_steps} steps of the published loss\n")
-    print(
-        "| world | published: ED at A+B | s | default: share of steps | ED at A+B | s | ratio of times |\n"
-        + "|---" * 7
-        + "|"
+    arguments = options(__doc__, worlds=5, published_steps=6000)
+    rows = print_table(
+        COLUMNS,
+        (row(seed, *race(seed, arguments.published_steps)) for seed in range(arguments.worlds)),
+        title=f"{machine()}; {arguments.published_steps} steps of the published loss",
     )
-    ratios = []
-    for seed in range(given.worlds):
-        published, ours = race(seed, given.published_steps)
-        print(line(seed, published, ours), flush=True)
-        ratios.append(published.seconds / ours[-1].seconds if ours[-1].distance <= published.distance else 0.0)
-    reached = sum(ratio > 0 for ratio in ratios)
-    print(f"\nmedian ratio {statistics.median(ratios):.0f}, least {min(ratios):.0f} (0: not reached)")
-    print(f"reached in {reached} of {given.worlds} worlds")
+    ratios = [ratio for *_, ratio in rows if ratio is not None]
+    print(f"reached in {len(ratios)} of {arguments.worlds} worlds; the others count as 0")
+    ratios += [0.0] * (arguments.worlds - len(ratios))
+    print(f"median ratio {statistics.median(ratios):.0f}, least {min(ratios):.0f}, most {max(ratios):.0f}")
 
 
 if __name__ == "__main__":

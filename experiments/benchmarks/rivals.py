@@ -8,17 +8,21 @@ Energy distances are unbiased: a value below 0 is noise about 0. The package tak
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from experiments.benchmarks.accuracy import CELLS, OFF_SUPPORT, SUPPORTED, measured, predicted, seconds
-from experiments.benchmarks.machine import describe
+from experiments.benchmarks._table import options
+from experiments.benchmarks.accuracy import (
+    CELLS,
+    PLANE,
+    folder_of,
+    print_predictions,
+    print_seconds,
+    run_declared,
+)
 from pdae_sim import _random
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.baselines import BASELINES
@@ -85,21 +89,16 @@ class Package:
         return x.numpy().astype(np.float64)
 
 
-def declared(worlds: int) -> Declaration:
+def declaration(worlds: int) -> Declaration:
     """The study, with the package where it is installed."""
     package = [PACKAGE] if importlib.util.find_spec("engression") else []
-    design = {
-        "design.cells": CELLS,
-        "design.test": [*SUPPORTED, *OFF_SUPPORT],
-        "design.test_cells": 4 * CELLS,
-    }
     return Declaration.parse(
         {
             "name": "rivals",
             "question": "How far ahead of other models of unseen perturbations is the default?",
             "claim": "2.4",
             "prediction": "Nothing that ignores the additive latent shift is worth as many cells where supported.",
-            "worlds": [{"base": "three-singles", "set": design}],
+            "worlds": [PLANE],
             "estimators": ["pdae", *RIVALS, *package, *BASELINES],
             "metrics": ["energy_distance", "n_eff"],
             "seeds": worlds,
@@ -110,16 +109,11 @@ def declared(worlds: int) -> Declaration:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--worlds", type=int, default=6)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
-    print(f"{describe()}; {given.workers} workers, {given.worlds} worlds, seeds from 0\n")
-    with tempfile.TemporaryDirectory() as folder:
-        rows, provenance = measured(declared(given.worlds), given.out or Path(folder), given.workers)
-        print("\n".join(predicted(rows)))
-        print(f"\nmedian seconds of a fit: {seconds(provenance)}")
+    arguments = options(__doc__, worlds=6, workers=2, out=None)
+    with folder_of(arguments) as folder:
+        rows, provenance = run_declared(declaration(arguments.worlds), folder, arguments.workers)
+        print_predictions(rows)
+        print_seconds(provenance)
 
 
 if __name__ == "__main__":

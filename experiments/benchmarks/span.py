@@ -10,14 +10,16 @@ are of processor time, one thread. Verdicts of both are compared on those few.
 
 from __future__ import annotations
 
-import argparse
 import time
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from sympy import ZZ
 from sympy.polys.matrices import DomainMatrix
 
-from experiments.benchmarks.machine import describe
+from experiments.benchmarks._table import machine, options, print_table
+from experiments.benchmarks._timing import timed
 from pdae_sim.analysis.span import check_span
 
 K, M = 500, 300
@@ -56,42 +58,39 @@ def tests(train: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     return np.round(labels, 1)
 
 
-def inside_by_sympy(train: np.ndarray, labels: np.ndarray) -> tuple[list[bool], float]:
-    """Whether each label is in the span, by one elimination of [L | T] in tenths, and the seconds it took."""
+def inside_by_sympy(train: np.ndarray, labels: np.ndarray) -> list[bool]:
+    """Whether each label is in the span, by one elimination of [L | T] in tenths."""
     columns = np.rint(10 * np.vstack([train[1:], labels])).astype(int).T.tolist()
-    start = time.process_time()
     reduced, _, pivots = DomainMatrix(columns, (K, M - 1 + len(labels)), ZZ).rref_den()
     rank = sum(column < M - 1 for column in pivots)
     below = reduced.to_Matrix()[rank:, M - 1 :]
-    return [not any(below[:, t]) for t in range(len(labels))], time.process_time() - start
+    return [not any(below[:, t]) for t in range(len(labels))]
+
+
+def row(design: Callable, n: int, few: int) -> tuple:
+    """One row of the table: labels inside, our seconds, the rival's, and what its line comes to at all labels."""
+    rng = np.random.default_rng(0)
+    train = design(rng)
+    labels = tests(train, n, rng)
+    ours, certificates = timed(partial(check_span, train, labels), time.process_time)
+    first, _ = timed(partial(inside_by_sympy, train, labels[:1]), time.process_time)
+    several, verdicts = timed(partial(inside_by_sympy, train, labels[:few]), time.process_time)
+    assert verdicts == [c.identified for c in certificates[:few]]
+    assert all(c.arithmetic == "exact" for c in certificates)
+    each, inside = max(several - first, 0.0) / max(few - 1, 1), sum(c.identified for c in certificates)
+    return design.__name__.replace("_", " "), inside, ours, first, each, first + each * (n - 1)
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tests", type=int, default=10_000)
-    parser.add_argument("--rival-tests", type=int, default=40)
-    given = parser.parse_args()
-    print(
-        f"{describe()}; {given.tests} labels, K = {K}, {M} training conditions; rival on {given.rival_tests} labels\n"
-    )
-    head = "| training labels | inside | certificates, s | sympy, 1 label, s | each further, s | all, extrapolated, s |"
-    print(f"{head}\n|---|---|---|---|---|---|")
-    for design in (singles_and_doubles, doses, many_at_a_time):
-        rng = np.random.default_rng(0)
-        train = design(rng)
-        labels = tests(train, given.tests, rng)
-        start = time.process_time()
-        certificates = check_span(train, labels)
-        ours = time.process_time() - start
-        first = inside_by_sympy(train, labels[:1])[1]
-        verdicts, several = inside_by_sympy(train, labels[: given.rival_tests])
-        each = max(several - first, 0.0) / max(given.rival_tests - 1, 1)
-        assert verdicts == [c.identified for c in certificates[: given.rival_tests]]
-        assert all(c.arithmetic == "exact" for c in certificates)
-        inside, name = sum(c.identified for c in certificates), design.__name__.replace("_", " ")
-        theirs = f"{first:.2f} | {each:.4f} | {first + each * (given.tests - 1):,.0f}"
-        print(f"| {name} | {inside} | {ours:.1f} | {theirs} |", flush=True)
+    arguments = options(__doc__, tests=10_000, rival_tests=40)
+    n, few = arguments.tests, arguments.rival_tests
+    columns = {
+        "training labels": "", "inside": "", "certificates, s": ".1f", "sympy, 1 label, s": ".2f",
+        "each further, s": ".4f", "all, extrapolated, s": ",.0f",
+    }  # fmt: skip
+    title = f"{machine()}; {n} labels, K = {K}, {M} training conditions; rival on {few} labels"
+    print_table(columns, (row(design, n, few) for design in (singles_and_doubles, doses, many_at_a_time)), title=title)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """Verdicts against what came: standard errors, effective sample sizes and the coverage of their intervals.
 
-Run: `python -m experiments.benchmarks.verdicts [--worlds 600] [--fits 0] [--steps 300] [--out calibration.png]`.
-Prints tables with machine, versions and seeds. Random linear latent causal worlds of 1 to 8 latents and 2 to 8
-perturbations, singles and random combinations as 0/1 or as doses, 50 to 4,000 cells a condition; seed = number of the
-world.
+Run: `python -m experiments.benchmarks.verdicts [WORLDS] [--fits 0] [--steps 300] [--workers 2]`. Prints tables with
+machine, versions and seeds. Random linear latent causal worlds of 1 to 8 latents and 2 to 8 perturbations, singles and
+random combinations as 0/1 or as doses, 50 to 4,000 cells a condition; seed = number of the world.
 
 With z seen, replicate data sets are replicate latent means of the training conditions, and the covariance within them:
 they hold all that the cells say of W. Importance weights are ratios of the true densities of z. With `--fits` so many
@@ -12,20 +11,20 @@ worlds are also fitted by a PDAE that sees x alone, and its shift, rotated onto 
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 from scipy.special import logsumexp
-from scipy.stats import chi2, wishart
+from scipy.stats import chi2, f, wishart
 
-from experiments.benchmarks.machine import describe
+from experiments.benchmarks._table import machine, options, print_table
+from experiments.benchmarks._worlds import band_in_words, measure_worlds
 from pdae_sim import PDAE, LinearLatentModel, Simulator, _random, align, check_span
 from pdae_sim.analysis.support import ShiftError, pooling_gain, supports
 from pdae_sim.analysis.verdict import Verdict, judge
 from pdae_sim.estimation.presets import LATENTS, shortened
-from pdae_sim.report.verdicts import Calibration, calibration
 
 REPLICATES, DRAWS, MOST_SHIFT, LEVEL = 200, 40_000, 1.5, 0.95
 SCALES = ("scale known", "scale estimated")
@@ -132,8 +131,6 @@ def covered(w: World, seed: int, scale: str) -> dict[str, float]:
 
 def _within(miss: np.ndarray, root: np.ndarray, verdict: Verdict, error: ShiftError) -> bool:
     """Whether the shift lies in the ball that its predicted standard error draws around the estimate."""
-    from scipy.stats import f
-
     d, m = len(miss), error.free(len(miss))
     radius = chi2.ppf(LEVEL, d) if np.isinf(m) else d * error.degrees / m * f.ppf(LEVEL, d, m)
     return bool((miss**2).sum() <= radius * verdict.least_standard_error**2)
@@ -212,70 +209,73 @@ def fitted(seed: int, steps: int) -> dict[str, float] | None:
     }
 
 
-def error_table(rows: list[dict]) -> list[Calibration]:
+def quantiles(ratio: np.ndarray) -> list[float]:
+    """Median, 5 % and 95 % quantile."""
+    return np.quantile(ratio, [0.5, 0.05, 0.95]).tolist()
+
+
+RATIO = {"realised / predicted, median": ".3f", "5 %": ".3f", "95 %": ".3f"}
+
+
+def print_errors(rows: list[dict]) -> None:
     """Print predicted against realised standard errors."""
-    print(f"Standard error of the shift, {len(rows)} worlds, {REPLICATES} replicates each, z seen\n")
-    print("| estimator | realised / predicted, median | 5 % | 95 % | worlds within the 95 % band of replicates |")
-    print("|---|---|---|---|---|")
-    panels = []
-    for name in rows[0]["errors"]:
-        predicted, realised = np.array([row["errors"][name] for row in rows]).T
-        ratio, dof = realised / predicted, np.array([REPLICATES * row["d"] for row in rows])
-        inside = np.abs(chi2.cdf(dof * ratio**2, dof) - 0.5) <= LEVEL / 2
-        middle, low, high = np.quantile(ratio, [0.5, 0.05, 0.95])
-        print(f"| {name} | {middle:.3f} | {low:.3f} | {high:.3f} | {inside.mean():.3f} |")
-        panels.append(Calibration(f"standard error, {name}", predicted, realised))
+
+    def lines() -> Iterator[tuple]:
+        for name in rows[0]["errors"]:
+            predicted, realised = np.array([row["errors"][name] for row in rows]).T
+            ratio, dof = realised / predicted, np.array([REPLICATES * row["d"] for row in rows])
+            yield name, *quantiles(ratio), (np.abs(chi2.cdf(dof * ratio**2, dof) - 0.5) <= LEVEL / 2).mean()
+
+    title = f"Standard error of the shift, {len(rows)} worlds, {REPLICATES} replicates each, z seen"
+    print_table({"estimator": "", **RATIO, "worlds within the 95 % band of replicates": ".3f"}, lines(), title=title)
     excess = np.array([row["errors"]["α of least norm"][0] / row["errors"]["least squares Ŵ"][0] for row in rows])
-    print(f"\nα of least norm is noisier than it need be by a factor of {np.median(excess):.2f} "
+    print(f"α of least norm is noisier than it need be by a factor of {np.median(excess):.2f} "
           f"(median; most {excess.max():.1f})\n")  # fmt: skip
-    return [panels[0], panels[2]]
 
 
-def worth_table(rows: list[dict]) -> list[Calibration]:
+def print_worth(rows: list[dict]) -> None:
     """Print predicted against realised effective sample sizes."""
     rows = [row["worth"] for row in rows if row["worth"]]
     if not rows:
-        return []
-    print(f"Effective cells, {len(rows)} worlds with an environment within {MOST_SHIFT} standard deviations; weights "
-          f"from the true densities on {DRAWS:,} draws of z\n")  # fmt: skip
-    print("| environments | realised / predicted, median | 5 % | 95 % |\n|---|---|---|---|")
-    panels = []
-    for name in rows[0]:
-        predicted, realised = np.array([row[name] for row in rows]).T
-        print(f"| {name} | {' | '.join(f'{v:.3f}' for v in np.quantile(realised / predicted, [0.5, 0.05, 0.95]))} |")
-        panels.append(Calibration(f"effective cells, {name}", predicted, realised))
-    gain = np.array([row["pooled"][0] / row["added up"][0] for row in rows])
-    print(f"\nPooled is worth {np.median(gain):.2f} times the sum (median; most {gain.max():.1f}, "
-          f"least {gain.min():.2f})\n")  # fmt: skip
-    return panels
-
-
-def coverage_table(rows: list[dict], level: float = LEVEL) -> None:
-    """Print the coverage of every interval."""
-    print(f"Coverage of intervals at {level:.0%}, {len(rows)} worlds, one data set each, z seen\n")
-    names = list(rows[0][SCALES[0]])
-    print(f"| scale of the latents | {' | '.join(names)} |\n|{'---|' * (len(names) + 1)}")
-    for scale in SCALES:
-        shares = [np.mean([row[scale][name] for row in rows]) for name in names]
-        print(f"| {scale} | {' | '.join(f'{share:.3f}' for share in shares)} |")
-    print(f"\nStandard error of a coverage: {np.sqrt(level * (1 - level) / len(rows)):.4f}\n")
-
-
-def fit_table(rows: list[dict], steps: int) -> None:
-    """Print what a fitted encoder adds."""
-    print(
-        f"PDAE that sees x (d_X = 10, up to 3 latents, plan of latents at {steps} steps a phase), {len(rows)} worlds\n"
+        return
+    pairs = {name: np.array([row[name] for row in rows]).T for name in rows[0]}
+    print_table(
+        {"environments": "", **RATIO},
+        ((name, *quantiles(realised / predicted)) for name, (predicted, realised) in pairs.items()),
+        title=f"Effective cells, {len(rows)} worlds with an environment within {MOST_SHIFT} standard deviations; "
+        f"weights from the true densities on {DRAWS:,} draws of z",
     )
-    print("| quantity | root mean square | median | most |\n|---|---|---|---|")
-    for name in rows[0]:
-        v = np.array([row[name] for row in rows])
-        if name in ("δ²", "effective cells"):
-            print(f"| interval of {name} holds the truth | {v.mean():.3f} (share) | | |")
-        else:
-            print(f"| {name} | {np.sqrt((v**2).mean()):.2f} | {np.median(v):.2f} | {np.abs(v).max():.2f} |")
+    gain = pairs["pooled"][0] / pairs["added up"][0]
+    print(f"Pooled is worth {np.median(gain):.2f} times the sum (median; most {gain.max():.1f}, "
+          f"least {gain.min():.2f})\n")  # fmt: skip
 
 
-def measured(seed: int) -> dict:
+def print_coverage(rows: list[dict]) -> None:
+    """Print the coverage of every interval."""
+    names = list(rows[0][SCALES[0]])
+    print_table(
+        {"scale of the latents": "", **dict.fromkeys(names, ".3f")},
+        ((scale, *(np.mean([row[scale][name] for row in rows]) for name in names)) for scale in SCALES),
+        title=f"Coverage of intervals, one data set a world, z seen; {band_in_words(LEVEL, len(rows))}",
+    )
+
+
+def print_fits(fits: dict[str, np.ndarray], steps: int) -> None:
+    """Print what a fitted encoder adds."""
+
+    def lines() -> Iterator[tuple]:
+        for name, v in fits.items():
+            if name in ("δ²", "effective cells"):
+                yield f"interval of {name} holds the truth, share", v.mean(), None, None
+            else:
+                yield name, np.sqrt((v**2).mean()), np.median(v), np.abs(v).max()
+
+    setting = f"plan of latents at {steps} steps a phase), {len(fits['δ²'])} worlds"
+    columns = {"quantity": "", "root mean square": ".2f", "median": ".2f", "most": ".2f"}
+    print_table(columns, lines(), title=f"PDAE that sees x (d_X = 10, up to 3 latents, {setting}")
+
+
+def measure(seed: int) -> dict:
     """Everything of one world."""
     w = world(seed)
     intervals = {scale: covered(w, seed, scale) for scale in SCALES}
@@ -288,21 +288,15 @@ def measured(seed: int) -> dict:
 
 
 def main() -> None:
-    """Print the tables; draw the figure."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--worlds", type=int, default=600)
-    parser.add_argument("--fits", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
-    print(f"{describe()}; seeds 0 … {given.worlds - 1}\n")
-    rows = [measured(seed) for seed in range(given.worlds)]
-    panels = [*error_table(rows), *worth_table(rows)]
-    coverage_table(rows)
-    if given.fits:
-        fit_table([fitted(seed, given.steps) for seed in range(given.fits)], given.steps)
-    if given.out:
-        calibration(panels).savefig(given.out, dpi=150, metadata={"Software": None})
+    """Print the tables."""
+    arguments = options(__doc__, worlds=600, fits=0, steps=300, workers=2)
+    print(f"{machine()}; seeds 0 … {arguments.worlds - 1}\n")
+    rows = measure_worlds(lambda seed: {"world": measure(seed)}, arguments.worlds, workers=arguments.workers)["world"]
+    for print_part in (print_errors, print_worth, print_coverage):
+        print_part(list(rows))
+    if arguments.fits:
+        fits = measure_worlds(partial(fitted, steps=arguments.steps), arguments.fits, workers=arguments.workers)
+        print_fits(fits, arguments.steps)
 
 
 if __name__ == "__main__":

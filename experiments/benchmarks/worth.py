@@ -1,24 +1,26 @@
 """Coverage of the intervals of the energy distance and of n_eff, where both are known; the jackknife's beside them.
 
-Run: `python -m experiments.benchmarks.worth [worlds]`.
+Run: `python -m experiments.benchmarks.worth [WORLDS] [--workers 2]`.
 """
 
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from scipy import integrate, special, stats
+from scipy import integrate, stats
 from scipy.spatial.distance import cdist
 
-from experiments.benchmarks.machine import describe
+from experiments.benchmarks._laws import normal_difference, normal_distance, student_distance
+from experiments.benchmarks._table import machine, options, print_table
+from experiments.benchmarks._worlds import band_in_words, measure_worlds
 from pdae_sim.analysis.hypothesis_tests.latent_law import normal_energy
 from pdae_sim.analysis.prediction_error import energy_estimate, worth
 
-WORLDS, SIZES, ATOMS = 500, (20, 100, 300), 100
+SIZES, ATOMS = (20, 100, 300), 100
 _BLOCKS = 20
 
 
@@ -35,18 +37,12 @@ class Case:
     spread: float
 
 
-def distance_of_normals(shift: float, d: int) -> float:
-    """E‖X − Y‖ for X ~ N(0, I_d), Y ~ N(shift e_1, I_d)."""
-    factor = 2 * math.exp(special.gammaln((d + 1) / 2) - special.gammaln(d / 2))
-    return factor * float(special.hyp1f1(-0.5, d / 2, -(shift**2) / 4))
-
-
 def shifted(shift: float, d: int) -> Case:
     """Normal laws apart by a shift of one coordinate."""
-    spread = distance_of_normals(0.0, d)
-    distance = 2 * (distance_of_normals(shift, d) - spread)
-    move = shift * np.eye(d)[0]
-    return Case(lambda rng, n: (rng.normal(size=(n, d)) + move, rng.normal(size=(n, d)), distance), spread)
+    distance, move = normal_distance(shift, d), shift * np.eye(d)[0]
+    return Case(
+        lambda rng, n: (rng.normal(size=(n, d)) + move, rng.normal(size=(n, d)), distance), normal_difference(0.0, d)
+    )
 
 
 def scaled(by: float) -> Case:
@@ -59,12 +55,14 @@ def scaled(by: float) -> Case:
 
 
 def heavy(shift: float) -> Case:
-    """Student's laws of three degrees of freedom apart by a shift, in one dimension: ED = 2 ∫ (F − G)²."""
-    cdf = stats.t(3).cdf
-    distance = 2 * integrate.quad(lambda x: (cdf(x) - cdf(x - shift)) ** 2, -np.inf, np.inf)[0]
-    spread = 4 * integrate.quad(lambda x: cdf(x) * (1 - cdf(x)), 0, np.inf)[0]
-    move = lambda rng, n: rng.standard_t(3, size=(n, 1))  # noqa: E731
-    return Case(lambda rng, n: (move(rng, n) + shift, move(rng, n), distance), spread)
+    """Student's laws of three degrees of freedom apart by a shift, in one dimension."""
+    law, distance = stats.t(3), student_distance(shift)
+    spread = 4 * integrate.quad(lambda u: law.cdf(u) * law.sf(u), 0, np.inf)[0]
+
+    def draw(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, float]:
+        return rng.standard_t(3, size=(n, 1)) + shift, rng.standard_t(3, size=(n, 1)), distance
+
+    return Case(draw, spread)
 
 
 def empirical(d: int) -> Case:
@@ -77,7 +75,7 @@ def empirical(d: int) -> Case:
         atoms = rng.normal(size=(ATOMS, d))
         return atoms[rng.integers(ATOMS, size=n)], rng.normal(size=(n, d)), normal_energy(atoms)
 
-    return Case(draw, distance_of_normals(0.0, d))
+    return Case(draw, normal_difference(0.0, d))
 
 
 CASES = {
@@ -113,34 +111,38 @@ def _u_statistic(sums: list[np.ndarray], n: np.ndarray, m: np.ndarray, kept: np.
     return 2 * cross / (n * m) - own_x / (n * (n - 1)) - own_y / (m * (m - 1))
 
 
-def covered(case: Case, n: int, worlds: int) -> np.ndarray:
-    """(worlds, 5): whether each interval holds the truth (jackknife's, ours, that of n_eff), and the widths of two."""
-    found = []
-    for seed in range(worlds):
-        x, y, distance = case.draw(np.random.default_rng([seed, n]), n)
-        estimate = energy_estimate(x, y)
-        intervals = (jackknife(x, y), estimate.interval)
-        value, true = worth(estimate), case.spread / distance if distance > 0 else math.inf
-        hits = [low <= distance <= high for low, high in intervals]
-        found.append([*hits, value.low <= true <= value.high, *(high - low for low, high in intervals)])
-    return np.array(found, dtype=float)
+def cover(case: Case, n: int, seed: int) -> dict[str, float]:
+    """Whether each interval of a world holds the truth, and the widths of two."""
+    x, y, distance = case.draw(np.random.default_rng([seed, n]), n)
+    estimate, plain = energy_estimate(x, y), jackknife(x, y)
+    value, true = worth(estimate), case.spread / distance if distance > 0 else math.inf
+    low, high = estimate.interval
+    return {
+        "ED, jackknife": plain[0] <= distance <= plain[1],
+        "ED": low <= distance <= high,
+        "n_eff": value.low <= true <= value.high,
+        "width, jackknife": plain[1] - plain[0],
+        "width": high - low,
+    }
 
 
-def main(worlds: int = WORLDS) -> None:
-    """Print the table."""
-    error = 1.96 * math.sqrt(0.95 * 0.05 / worlds)
-    print(
-        f"Coverage of nominal 95 % intervals in {worlds} worlds (± {error:.3f}), n rows of either sample; seeds "
-        f"[world, n]; {describe()}\n\n"
-        f"| laws | n | ED, jackknife | ED | n_eff | median width, jackknife | median width |\n|{'---|' * 7}"
-    )
+def rows(worlds: int, workers: int) -> Iterator[tuple]:
+    """Coverage and median widths for every pair of laws and every size."""
     for name, case in CASES.items():
         for n in SIZES:
-            found = covered(case, n, worlds)
-            shares, widths = found[:, :3].mean(0), np.median(found[:, 3:], axis=0)
-            print(f"| {name} | {n} | {' | '.join(f'{s:.3f}' for s in shares)} | "
-                  f"{' | '.join(f'{w:.3g}' for w in widths)} |", flush=True)  # fmt: skip
+            values = measure_worlds(partial(cover, case, n), worlds, workers=workers)
+            widths = [f"{np.median(values.pop(key)):.3g}" for key in ("width, jackknife", "width")]
+            yield name, n, *(share.mean() for share in values.values()), *widths
+
+
+def main() -> None:
+    """Print the table."""
+    arguments = options(__doc__, worlds=500, workers=2)
+    shares = {"ED, jackknife": ".3f", "ED": ".3f", "n_eff": ".3f"}
+    title = f"Coverage of nominal 95 % intervals, n rows of either sample; {band_in_words(0.95, arguments.worlds)}"
+    columns = {"laws": "", "n": "", **shares, "median width, jackknife": "", "median width": ""}
+    print_table(columns, rows(arguments.worlds, arguments.workers), title=f"{title}; seeds [world, n]; {machine()}")
 
 
 if __name__ == "__main__":
-    main(*(int(word) for word in sys.argv[1:2]))
+    main()

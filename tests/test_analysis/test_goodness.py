@@ -212,18 +212,6 @@ class TestFaults:
         assert sum(bool(g.faults()) for g in found) <= stats.binom.ppf(0.995, 200, 0.05)
 
 
-class TestBenchmarks:
-    def test_they_run(self, capsys):
-        from experiments.benchmarks import goodness, worth
-
-        goodness.main(2, 0, 0)
-        goodness.report("nothing", [judged(Exact, 0, 20)])
-        assert worth.covered(worth.CASES["Student 3, shift 1.0"], 20, 2).shape == (2, 5)
-        out = capsys.readouterr().out
-        assert "99 % band" in out
-        assert "| nothing | 0.00 |" in out
-
-
 class TestSamples:
     def test_sources_are_other_conditions_in_equal_numbers_and_halves_are_disjoint(self):
         sim = simulator(0)

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from scipy import linalg, stats
 from scipy.stats import ortho_group
 
-from experiments.benchmarks import intervals
 from pdae_sim import LinearLatentModel, Simulator, strategies
 from pdae_sim.analysis._intervals import Interval, operator_radius, ratio_intervals
 from pdae_sim.analysis._nystrom_ridge import smooth
@@ -568,23 +567,3 @@ class TestFigure:
         assert "already exists" in capsys.readouterr().err
         assert run([*words, str(folder / "f.gif")]) == 2
         assert "--figure must end in .png" in capsys.readouterr().err
-
-
-def test_the_benchmark_of_coverage_has_a_row_for_every_quantity():
-    hits: intervals.Hits = {}
-    intervals.r2_world(0, 2, 60, 0.1, hits)
-    intervals.effect_world(0, 2, 60, 1.0, hits)
-    intervals.ladder_world(0, 2, 120, 0.1, hits)
-    rows = list(intervals.lines(hits, 2, 60, "one"))
-    assert len(rows) == 11
-    assert all(row.count("|") == 7 for row in rows)
-
-
-def test_the_percentiles_of_the_benchmark_are_those_of_alignments():
-    """Their moments against `align` itself: resamples of few cells, to the 3 % that 200 resamples of a width leave."""
-    z = latents(100)
-    estimate = z + 0.5 * latents(100, seed=1)
-    found = intervals.percentile(estimate, z, np.random.default_rng(0))
-    picks = np.random.default_rng(1).integers(100, size=(200, 100))
-    draws = [align(estimate[rows], z[rows]).affine_r2 for rows in picks]
-    assert np.allclose(found["affine_r2"], np.quantile(draws, [0.025, 0.975]), atol=0.03)

@@ -1,0 +1,208 @@
+"""The benchmarks: their harness, their skeleton, and each at a size that takes a second."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from experiments.benchmarks import (
+    _timing,
+    accuracy,
+    calibration,
+    goodness,
+    intervals,
+    power,
+    race,
+    rivals,
+    scale,
+    verdicts,
+    worth,
+)
+from experiments.benchmarks._laws import count_distance, normal_distance, student_distance
+from experiments.benchmarks._table import Spread, machine, options, print_table
+from experiments.benchmarks._worlds import band, measure_worlds
+from pdae_sim import energy_distance
+from pdae_sim.analysis.identifiability.alignment import align
+from pdae_sim.data import Simulation
+from pdae_sim.estimation.presets import PLANS
+from pdae_sim.simulation.worlds import world
+
+
+class TestTable:
+    def test_numbers_have_the_format_of_their_column_and_text_stays(self, capsys):
+        rows = [("a", 0.126, Spread(1.0, 0.5, 2.0)), ("b", None, "none")]
+        assert print_table({"name": "", "x": ".2f", "y": ".1f"}, rows, title="A title") == rows
+        head = ["A title", "", "| name | x | y |", "|---|---|---|"]
+        body = ["| a | 0.13 | 1.0 (0.5 to 2.0) |", "| b | – | none |", ""]
+        assert capsys.readouterr().out.splitlines() == head + body
+
+    def test_a_row_of_the_wrong_length_is_an_error(self):
+        with pytest.raises(ValueError, match="zip"):
+            print_table({"name": ""}, [("a", "b")])
+
+    def test_a_spread_is_the_quartiles(self):
+        assert Spread.of([1, 2, 3, 4, 5]) == (3, 2, 4)
+        assert Spread.of([7.0]).scaled(2) == (14, 14, 14)
+
+    def test_arguments_have_the_types_of_their_defaults_and_worlds_may_stand_alone(self):
+        defaults = {"worlds": 5, "fit": False, "out": None, "only": ""}
+        assert options("", [], **defaults).worlds == 5
+        arguments = options("", ["7", "--fit", "--out", "folder"], **defaults)
+        assert (arguments.worlds, arguments.fit, arguments.out.name, arguments.only) == (7, True, "folder", "")
+        assert options("", ["--worlds", "7"], **defaults).worlds == 7
+
+    def test_the_machine_is_described_by_its_cores_and_versions(self):
+        assert f"{os.cpu_count()} cores" in machine()
+        assert np.__version__ in machine()
+
+
+class TestTiming:
+    def test_rivals_take_turns_and_what_warms_up_does_not_count(self):
+        calls: list[str] = []
+        ticks = iter(range(1000))
+        rivals = {name: lambda name=name: calls.append(name) or name.upper() for name in "ab"}
+        times = _timing.alternate(rivals, rounds=2, calls=2, warm=1, clock=lambda: next(ticks))
+        assert "".join(calls) == "aaabbb" * 2
+        assert times.rounds["a"] == [[1, 1], [1, 1]]
+        assert times.values == {"a": "A", "b": "B"}
+
+    def test_ratios_are_of_rounds(self):
+        times = _timing.Times({"a": [[2.0], [20.0], [3.0]], "b": [[1.0], [10.0], [1.0]]})
+        assert times.ratio("a", "b").middle == 2.0
+        assert times["a"].middle == 3.0
+
+    @pytest.mark.slow
+    def test_a_process_of_its_own_answers_in_plain_values(self):
+        assert _timing.apart("_timing", "memory", "VmRSS") > 10
+
+
+class TestWorlds:
+    def test_results_do_not_depend_on_the_number_of_workers(self):
+        results = [
+            measure_worlds(lambda seed: {"u": np.random.default_rng(seed).random()}, 5, workers=n) for n in (1, 2)
+        ]
+        assert np.array_equal(results[0]["u"], results[1]["u"])
+
+    def test_the_band_holds_a_true_claim_and_not_a_wrong_one(self):
+        low, high = band(0.95, 1000)
+        assert low < 0.95 < high
+        assert high - low < 0.04
+        assert band((0.01, 0.05), 100).shape == (2, 2)
+
+    @pytest.mark.statistical
+    def test_energy_distances_of_known_laws(self):
+        rng = np.random.default_rng(0)
+        draws = {
+            normal_distance(1.0, 3): (rng.normal([1, 0, 0], size=(4000, 3)), rng.normal(size=(4000, 3))),
+            student_distance(1.0): (rng.standard_t(3, (4000, 1)) + 1, rng.standard_t(3, (4000, 1))),
+            count_distance(2.0, 3.0): (rng.poisson(2, (4000, 1)) * 1.0, rng.poisson(3, (4000, 1)) * 1.0),
+        }
+        for distance, pair in draws.items():
+            assert energy_distance(*pair, unbiased=True) == pytest.approx(distance, rel=0.15)
+
+
+class TestCalibrations:
+    def test_a_claim_is_judged_on_its_sides(self):
+        claims = {(claim.test, claim.side): claim for claim in calibration.claims()}
+        exact, at_most = claims["energy", calibration.EXACT], claims["energy", calibration.AT_MOST]
+        assert exact.in_world([0, 1])["errors"].shape == (3,)
+        bands = band(calibration.LEVELS, 1000)
+        assert exact.missed(np.array([0.0, 0.05, 0.2]), bands).tolist() == [True, False, True]
+        assert at_most.missed(np.array([0.0, 0.05, 0.2]), bands).tolist() == [False, False, True]
+        assert calibration.row(exact, np.zeros((1000, 3)))[-1] == "outside at 1 %, 5 %, 10 %"
+        assert "2 refused" in calibration.row(at_most, np.vstack([np.zeros((8, 3)), np.full((2, 3), np.nan)]))[1]
+
+    def test_power_counts_the_worlds_where_two_tests_differ(self):
+        hits = measure_worlds(lambda seed: power.reject(power.ALTERNATIVES["shift 1.0"], 2, seed), 3)
+        row = power.row("shift 1.0", 2, hits | {"dcor energy": np.zeros(3, bool)})
+        assert row[-2] == f"{hits['energy'].sum()} : 0"
+
+    def test_goodness_prints_the_band_and_a_row_for_every_part(self, capsys):
+        goodness.main(["1", "--power-worlds", "0", "--fits", "0"])
+        assert capsys.readouterr().out.count("one condition") == 4
+        hits = measure_worlds(lambda seed: goodness.faults(goodness.judged(goodness.Exact, seed, 20)), 1)
+        assert goodness.power_row("nothing", hits)[1:6] == (0, 0, 0, 0, 0)
+
+    def test_worth_covers_or_not(self):
+        case = worth.CASES["Student 3, shift 1.0"]
+        assert set(worth.cover(case, 20, 0)) == {"ED, jackknife", "ED", "n_eff", "width, jackknife", "width"}
+
+    def test_coverage_of_the_report_has_a_row_for_every_quantity(self):
+        worlds = (intervals.r2_world, 60, 0.1), (intervals.effect_world, 60, 1.0), (intervals.ladder_world, 120, 0.1)
+        hits = {name: hit for act, n, value in worlds for name, hit in act(0, 2, n, value).items()}
+        rows = list(intervals.lines(hits, 2, 60, "one"))
+        assert len(rows) == 11
+        assert sum(row[-1] is not None for row in rows) == 6
+
+    def test_percentiles_are_those_of_alignments(self):
+        """Their moments against `align` itself: resamples of few cells, to the 3 % that 200 resamples leave."""
+        z, noise = (np.random.default_rng(seed).normal(size=(100, 3)) for seed in (0, 1))
+        estimate = z + 0.5 * noise
+        ends = intervals.percentile(estimate, z, np.random.default_rng(0))
+        picks = np.random.default_rng(1).integers(100, size=(200, 100))
+        draws = [align(estimate[rows], z[rows]).affine_r2 for rows in picks]
+        assert np.allclose(ends["affine_r2"], np.quantile(draws, [0.025, 0.975]), atol=0.03)
+
+    def test_verdicts_print_a_table_for_every_part(self, capsys, monkeypatch):
+        monkeypatch.setattr(verdicts, "DRAWS", 200)
+        monkeypatch.setattr(verdicts, "REPLICATES", 20)
+        rows = [verdicts.measure(0)]
+        for print_part in (verdicts.print_errors, verdicts.print_worth, verdicts.print_coverage):
+            print_part(rows)
+        out = capsys.readouterr().out
+        assert out.count("|---|---|\n") == 2 + bool(rows[0]["worth"])
+
+
+class TestStudies:
+    def test_a_race_stops_where_the_default_does_as_well(self, monkeypatch):
+        monkeypatch.setattr(race, "SHARES", (0.001, 0.002))
+        monkeypatch.setattr(race, "FRESH", 200)
+        published, ours = race.race(0, 1)
+        assert 1 <= len(ours) <= 2
+        assert ours[-1].distance <= published.distance or len(ours) == 2
+        assert len(race.row(0, published, ours)) == len(race.COLUMNS)
+
+    def test_tables_of_accuracy_have_a_row_for_every_estimator(self, tmp_path, capsys):
+        declaration = accuracy.plane(1, 0)
+        baselines = [each for each in declaration.estimators if each.kind in ("additive", "pool")]
+        small = declaration.worlds[0].model_copy(update={"set": declaration.worlds[0].set | SMALL})
+        changes = {"estimators": baselines, "worlds": [small], "evaluation": {"n_samples": 40}}
+        declaration = declaration.model_copy(update=changes)
+        rows, provenance = accuracy.run_declared(declaration, tmp_path, 1)
+        accuracy.print_predictions(rows)
+        accuracy.print_seconds(provenance)
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split(" | ")[0] for line in lines if line.startswith("| ")][1:] == [
+            "| pool",
+            "| additive",
+            "| ceiling",
+        ]
+        assert accuracy.values(rows, "energy_distance", "pool", "A+B").shape == (1,)
+
+    def test_rivals_are_declared_beside_every_baseline(self):
+        names = [each.name or each.kind for each in rivals.declaration(1).estimators]
+        assert names[:4] == ["pdae", "adversarial", "conditional", "conditional, pre-additive"]
+
+
+SMALL = {"design.cells": 40, "design.test_cells": 40}
+
+
+@pytest.fixture(scope="module")
+def screen(tmp_path_factory):
+    path = tmp_path_factory.mktemp("scale") / "small.h5ad"
+    world("norman-like", ("design.total=3000", "mixing.n_observed=110")).simulate().write(path)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", scale.RUNS)
+def test_a_measurement_extrapolates_a_pass_from_its_steps(screen, name):
+    result = scale.one(name, str(screen), 1)
+    n_environments = len(Simulation.read(screen).data.train.conditions)
+    for phase in PLANS[scale.RUNS[name][0]].phases:
+        batch = result["batch"][phase.name]
+        assert batch == scale.cells_of_a_step(phase, n_environments)
+        assert result["pass"][phase.name] == pytest.approx(result["step"][phase.name] * result["cells"] / batch)
+    assert result["peak"] > 100
