@@ -85,7 +85,7 @@ def finite(name: str, array: np.ndarray) -> np.ndarray:
 def matrix(name: str, value: object, *, columns: int | None = None, dtype: type = np.float64) -> np.ndarray:
     """`value` as a finite two-dimensional array with rows = samples; a vector becomes one column."""
     try:
-        array = np.asarray(value, dtype=dtype)
+        array: np.ndarray = np.asarray(value, dtype=dtype)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} must be numeric; received {type(value).__name__} ({error})") from None
     array = array[:, None] if array.ndim == 1 else array

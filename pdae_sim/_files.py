@@ -8,13 +8,13 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pdae_sim.errors import InputError
 
-LEFT_SECONDS = 3600.0
+_LEFT_SECONDS = 3600.0
 """Age at which what a killed process left half-written is removed."""
 
 
@@ -38,7 +38,7 @@ def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def replacing(path: Path, *, suffix: str = "") -> Iterator[Path]:
-    """As `whole_file`, at the cost of a rename: over whatever is there, and without a look at the folder."""
+    """A temporary path renamed at the end, over whatever is there; `whole_file` without its looks at the folder."""
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}{suffix}"
     try:
         yield temporary
@@ -52,7 +52,7 @@ def sweep(directory: Path, pattern: str) -> None:
     """Remove what killed processes left half-written in a folder under names like `pattern`, an hour ago or before."""
     for left in directory.glob(pattern):
         with suppress(OSError):
-            if time.time() - left.stat().st_mtime > LEFT_SECONDS:
+            if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
                 left.unlink()
 
 
@@ -71,6 +71,14 @@ def refuse_existing(path: Path, *, force: bool) -> None:
     """Raise an InputError if `path` exists and `force` is false."""
     if path.exists() and not force:
         raise InputError(f"{path}: already exists; choose another name or pass --force (force=True) to overwrite")
+
+
+def check_folder(folder: Path, names: Iterable[str], *, force: bool) -> None:
+    """Raise an InputError if files of these names cannot be written in a folder, which need not exist yet."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; --out needs a folder")
+    for name in names:
+        refuse_existing(folder / name, force=force)
 
 
 def write_text(path: Path, text: str, *, force: bool = False) -> None:

@@ -18,8 +18,11 @@ from pdae_sim.labels import LabelSpace
 if TYPE_CHECKING:
     from os import PathLike
 
+    from anndata import AnnData
+    from numpy.typing import ArrayLike
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, init=False)
 class PerturbationData:
     """Samples of x under E environments with known labels.
 
@@ -28,44 +31,56 @@ class PerturbationData:
         labels: (E, K) doses, one row per environment; no two rows are equal.
         environment: (n,) integers, the row of `labels` each sample belongs to.
         names: The K elementary perturbations.
-        held_out: (E,) booleans; a held-out environment is unseen by every `fit`.
-        features: d_X names of the observed coordinates.
+        held_out: (E,) booleans; a held-out environment is unseen by every `fit`. None is held out by default.
+        features: d_X names of the observed coordinates; x0, x1, … by default.
         control: The name of the zero label.
 
     Raises:
         InputError: If shapes disagree, a value is not finite, two environments share a label or one has no sample.
+
+    Example:
+        >>> x = np.array([[0.0, 1.0], [2.0, 1.0], [2.0, 3.0]])
+        >>> data = PerturbationData(x, labels=[[0, 0], [1, 0.5]], environment=[0, 1, 1], names=("A", "B"))
+        >>> data.conditions == ("ctrl", "A+B:0.5") and data.counts.tolist() == [1, 2]
+        True
     """
 
     x: np.ndarray
     labels: np.ndarray
     environment: np.ndarray
     names: tuple[str, ...]
-    held_out: np.ndarray | None = None
-    features: tuple[str, ...] | None = None
-    control: str = "ctrl"
+    held_out: np.ndarray
+    features: tuple[str, ...]
+    control: str
 
-    def __post_init__(self) -> None:
-        x, labels = np.asarray(self.x), np.asarray(self.labels, dtype=np.float64)
+    def __init__(
+        self,
+        x: ArrayLike,
+        labels: ArrayLike,
+        environment: ArrayLike,
+        names: Sequence[str],
+        held_out: ArrayLike | None = None,
+        features: Sequence[str] | None = None,
+        control: str = "ctrl",
+    ) -> None:
+        x, labels = np.asarray(x), np.asarray(labels, dtype=np.float64)
         x = x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)
-        self._set("x", x)
-        self._set("labels", labels)
-        self._set("environment", np.asarray(self.environment))
-        self._set("names", tuple(str(name) for name in self.names))
-        self._set("held_out", np.zeros(len(labels), bool) if self.held_out is None else np.asarray(self.held_out, bool))
-        self._set("features", self._feature_names(x))
+        if features is None:
+            features = [f"x{j}" for j in range(x.shape[-1] if x.ndim else 0)]
+        arrays = {
+            "x": x,
+            "labels": labels,
+            "environment": np.asarray(environment),
+            "held_out": np.zeros(len(labels), bool) if held_out is None else np.asarray(held_out, bool),
+        }
+        for name, array in arrays.items():
+            object.__setattr__(self, name, array.view())
+        object.__setattr__(self, "names", tuple(map(str, names)))
+        object.__setattr__(self, "features", tuple(map(str, features)))
+        object.__setattr__(self, "control", control)
         self._check()
-        for array in (self.x, self.labels, self.environment, self.held_out):
-            array.flags.writeable = False
-
-    def _set(self, name: str, value: object) -> None:
-        if isinstance(value, np.ndarray):
-            value = value.view()
-        object.__setattr__(self, name, value)
-
-    def _feature_names(self, x: np.ndarray) -> tuple[str, ...]:
-        if self.features is None:
-            return tuple(f"x{j}" for j in range(x.shape[-1] if x.ndim else 0))
-        return tuple(str(name) for name in self.features)
+        for name in arrays:
+            getattr(self, name).flags.writeable = False
 
     def _check(self) -> None:
         if self.x.ndim != 2 or self.labels.ndim != 2:
@@ -143,7 +158,7 @@ class PerturbationData:
         """The part that holds the chosen environments (mask or indices), renumbered in the order chosen."""
         chosen = np.arange(len(self.labels))[np.asarray(environments, dtype=None if len(environments) else int)]
         if not chosen.size:
-            which = "not held out" if not self.held_out.size or self.held_out.all() else "held out"
+            which = "not held out" if self.held_out.all() else "held out"
             raise InputError(f"no environment is {which}; mark each condition as train or test")
         position = np.full(len(self.labels), -1)
         position[chosen] = np.arange(len(chosen))
@@ -162,7 +177,14 @@ class PerturbationData:
 
     @classmethod
     def from_arrays(
-        cls, x: np.ndarray, labels: np.ndarray, *, names: Sequence[str] | None = None, **fields: object
+        cls,
+        x: ArrayLike,
+        labels: ArrayLike,
+        *,
+        names: Sequence[str] | None = None,
+        held_out: ArrayLike | None = None,
+        features: Sequence[str] | None = None,
+        control: str = "ctrl",
     ) -> PerturbationData:
         """Data from one label per sample.
 
@@ -170,37 +192,77 @@ class PerturbationData:
             x: (n, d_X) observations.
             labels: (n, K) the label of each row of x; or n condition strings.
             names: The K elementary perturbations; P0, P1, … (or the names in the strings) when absent.
-            fields: Further fields of the record; `held_out` is then one boolean per row of x.
+            held_out: (n,) whether the condition of each row of x is held out.
+            features: d_X names of the observed coordinates.
+            control: The name of the zero label.
 
         Returns:
             Data whose environments are the distinct labels in order of first appearance.
+
+        Example:
+            >>> data = PerturbationData.from_arrays(np.eye(3), ["ctrl", "A", "A+ctrl"])
+            >>> data.conditions == ("ctrl", "A") and data.environment.tolist() == [0, 1, 1]
+            True
         """
-        labels = np.asarray(labels)
+        x, labels = np.asarray(x), np.asarray(labels)
         if labels.dtype.kind in "UO" and labels.ndim == 1:
-            grammar = {"control": fields.get("control", "ctrl")}
-            space = (
-                LabelSpace.from_conditions(labels, **grammar) if names is None else LabelSpace(tuple(names), **grammar)
-            )
+            space = LabelSpace.from_conditions(labels, control=control)
+            space = space if names is None else LabelSpace(tuple(names), control=control)
             vectors = {condition: space.vector(condition) for condition in dict.fromkeys(labels)}
             labels, names = np.array([vectors[c] for c in labels]), space.names
         labels = labels.astype(np.float64)
         if labels.ndim != 2 or len(labels) != len(x):
             raise InputError(f"labels must have one row per row of x ({len(x)}); received shape {labels.shape}")
         rows, environment = _first_appearance(finite("labels", labels))
-        held_out = _per_environment(fields.pop("held_out", None), environment, len(rows))
-        names = tuple(f"P{k}" for k in range(labels.shape[1])) if names is None else tuple(names)
-        return cls(x=x, labels=rows, environment=environment, names=names, held_out=held_out, **fields)
+        parts = None if held_out is None else _per_environment(np.asarray(held_out, bool), environment, len(rows))
+        names = [f"P{k}" for k in range(labels.shape[1])] if names is None else names
+        return cls(x, rows, environment, names, parts, features, control)
+
+    @classmethod
+    def from_anndata(cls, adata: AnnData, **columns: str) -> PerturbationData:
+        """Data from an AnnData object in memory.
+
+        Args:
+            adata: n cells with condition strings in `obs`.
+            columns: Names of columns and the grammar of conditions: `condition`, `dose`, `split`, `control`,
+                `separator`; see `pdae_sim.io.read_data`.
+
+        Raises:
+            InputError: With the field and the fix.
+
+        Example:
+            >>> data = PerturbationData.from_arrays(np.eye(2), ["ctrl", "A:0.5"])
+            >>> PerturbationData.from_anndata(data.to_anndata()).conditions == data.conditions
+            True
+        """
+        from pdae_sim.io import from_anndata
+
+        return from_anndata(adata, **columns)
+
+    def to_anndata(self) -> AnnData:
+        """An AnnData object: X in float32, condition and split in `obs`, doses in ``obsm["dose"]``."""
+        from pdae_sim.io import to_anndata
+
+        return to_anndata(self)
 
     @classmethod
     def read(cls, path: str | PathLike, **columns: str) -> PerturbationData:
-        """Data from an `.h5ad` file; see `pdae_sim.io._anndata.read_data` for the arguments."""
-        from pdae_sim.io._anndata import read_data
+        """Data from an `.h5ad` file.
+
+        Args:
+            path: The file.
+            columns: As in `from_anndata`.
+
+        Raises:
+            InputError: With the file, the field and the fix.
+        """
+        from pdae_sim.io import read_data
 
         return read_data(Path(path), **columns)
 
     def write(self, path: str | PathLike, *, force: bool = False) -> None:
-        """Write an `.h5ad` file, whole or not at all."""
-        from pdae_sim.io._anndata import write_data
+        """Write an `.h5ad` file, whole or not at all; over what is there only with `force`."""
+        from pdae_sim.io import write_data
 
         write_data(Path(path), self, force=force)
 
@@ -214,6 +276,11 @@ class Truth:
         z_base: (n, d_Z) base latents: the same cells under no perturbation.
         perturbation_matrix: W (d_Z, K).
         covariance: Σ (d_Z, d_Z), the covariance of z_base.
+
+    Example:
+        >>> truth = Truth(z=np.ones((1, 1)), z_base=np.zeros((1, 1)), perturbation_matrix=[[1.0]], covariance=[[4.0]])
+        >>> truth.isotropic().z.item() == 0.5
+        True
     """
 
     z: np.ndarray
@@ -227,14 +294,22 @@ class Truth:
         return whitening_root(self.covariance)
 
     def isotropic(self) -> Truth:
-        """The same truth in the isotropic form: latents R z, matrix R W, covariance I."""
+        """Truth in isotropic form: latents R z, matrix R W, covariance I."""
         R = self.whitening
         return Truth(self.z @ R.T, self.z_base @ R.T, R @ self.perturbation_matrix, np.eye(len(R)))
 
 
 @dataclass(frozen=True, eq=False)
 class Simulation:
-    """Simulated data beside its truth, row for row, and the state that rebuilds its simulator."""
+    """Simulated data beside its truth, row for row, and the state that rebuilds its simulator.
+
+    Args:
+        data: What an estimator sees.
+        truth: What it never sees; rows as in `data.x`.
+        simulator: The simulator's state: `Simulator.from_state` takes it.
+        config: The resolved configuration of its world, where there is one.
+        seed: The seed it was drawn with, as text.
+    """
 
     data: PerturbationData
     truth: Truth
@@ -245,13 +320,13 @@ class Simulation:
     @classmethod
     def read(cls, path: str | PathLike) -> Simulation:
         """A simulation from an `.h5ad` file that carries its truth."""
-        from pdae_sim.io._anndata import read_simulation
+        from pdae_sim.io import read_simulation
 
         return read_simulation(Path(path))
 
     def write(self, path: str | PathLike, *, force: bool = False) -> None:
         """Write data and truth to one `.h5ad` file, whole or not at all."""
-        from pdae_sim.io._anndata import write_simulation
+        from pdae_sim.io import write_simulation
 
         write_simulation(Path(path), self, force=force)
 
@@ -262,13 +337,11 @@ def _first_appearance(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return labels[first[order]], np.argsort(order)[inverse.ravel()]
 
 
-def _per_environment(mask: np.ndarray | None, environment: np.ndarray, n_environments: int) -> np.ndarray | None:
-    if mask is None:
-        return None
-    if np.shape(mask) != environment.shape:
-        raise InputError(f"held_out must have one boolean per row of x ({len(environment)}); received {np.shape(mask)}")
+def _per_environment(mask: np.ndarray, environment: np.ndarray, n_environments: int) -> np.ndarray:
+    if mask.shape != environment.shape:
+        raise InputError(f"held_out must have one boolean per row of x ({len(environment)}); received {mask.shape}")
     total = np.bincount(environment, minlength=n_environments)
-    marked = np.bincount(environment, weights=np.asarray(mask, bool), minlength=n_environments)
+    marked = np.bincount(environment, weights=mask, minlength=n_environments)
     mixed = np.flatnonzero((marked > 0) & (marked < total))
     if mixed.size:
         raise InputError(f"environment {int(mixed[0])} has both train and test samples; a test condition is unseen")

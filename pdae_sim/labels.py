@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from typing import SupportsFloat
 
 import numpy as np
 
@@ -19,8 +20,19 @@ from pdae_sim._checks import near_misses
 from pdae_sim.errors import LabelError
 
 
-def nearest_to_none(labels: np.ndarray) -> np.ndarray:
-    """The row of labels (E, K) nearest to no perturbation: control, where there is one."""
+def nearest_to_control(labels: np.ndarray) -> np.ndarray:
+    """The label nearest to no perturbation: control itself, where there is one.
+
+    Args:
+        labels: (E, K) doses.
+
+    Returns:
+        The row (K,) of least sum of absolute doses.
+
+    Example:
+        >>> nearest_to_control(np.array([[1, 1], [0, 0.5]])).tolist() == [0, 0.5]
+        True
+    """
     return labels[np.abs(labels).sum(axis=1).argmin()]
 
 
@@ -130,30 +142,42 @@ class LabelSpace:
                 f"a label must have shape ({len(self.names)},) for {', '.join(self.names)}; received {shape}"
             )
         for name, dose in zip(self.names, values, strict=True):
-            if not representable(dose):
+            if not _representable(dose):
                 raise LabelError(f"the dose of {name!r} must be a finite number; received {dose!r}")
         return values
 
-    def _part(self, name: str, dose: object) -> str:
-        text = write_dose(dose)
+    def _part(self, name: str, dose: SupportsFloat) -> str:
+        text = _write_dose(dose)
         if self.separator in text or self.dose_separator in text:
             raise LabelError(f"dose {text} of {name!r} holds a separator of the label space; choose other separators")
         return name if dose == 1 else f"{name}{self.dose_separator}{text}"
 
 
 def read_dose(text: str, *, where: str) -> Fraction:
-    """A dose from decimal, scientific or ratio text (``0.5``, ``1e-3``, ``1/3``), exactly."""
+    """A dose from text, exactly.
+
+    Args:
+        text: Decimal, scientific or a ratio: ``0.5``, ``1e-3``, ``1/3``.
+        where: What the text is part of, for the message.
+
+    Raises:
+        LabelError: If the text is no finite number that a float can hold.
+
+    Example:
+        >>> read_dose("0.1", where="the table") == Fraction(1, 10)
+        True
+    """
     text = text.strip()
     try:
         dose = Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise LabelError(f"malformed dose {text!r} in {where}; write a finite number such as 0.5") from None
-    if not representable(dose):
+    if not _representable(dose):
         raise LabelError(f"dose {text!r} in {where} is beyond the range of floats; change its unit")
     return dose
 
 
-def representable(dose: object) -> bool:
+def _representable(dose: object) -> bool:
     """Whether a dose is a finite number that a float holds without overflow or underflow to zero."""
     if not isinstance(dose, (numbers.Real, Decimal)):
         return False
@@ -164,7 +188,7 @@ def representable(dose: object) -> bool:
     return math.isfinite(value) and (value != 0 or dose == 0)
 
 
-def write_dose(dose: object) -> str:
+def _write_dose(dose: SupportsFloat) -> str:
     """The shortest text that reads back as exactly this dose."""
     if isinstance(dose, (Fraction, numbers.Integral)):
         return str(dose)

@@ -5,9 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
+import typer
 
 import pdae_sim
+from pdae_sim.cli._app import app
 
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "pdae_sim"
@@ -43,6 +47,7 @@ MAY_IMPORT = {
 }
 DOORS = {("data.py", "io")}  # a record's own read and write load the module that knows files
 HEAVY = {"torch", "sympy", "matplotlib", "pandas", "anndata", "hypothesis", "typer"}
+NOT_FOR_HELP = (HEAVY - {"typer"}) | {"scipy", "networkx", "pyarrow", "h5py", "jinja2", "joblib"}
 
 
 def name(path):
@@ -105,8 +110,8 @@ class TestImports:
             ("analysis/span.py", "from pdae_sim.estimation.pdae import PDAE", ["estimation"]),
             ("simulation/graphs.py", "def f():\n    import pdae_sim.analysis.span", ["analysis"]),
             ("labels.py", "from pdae_sim import io", ["io"]),
-            ("data.py", "from pdae_sim.io._anndata import read_data", ["io"]),
-            ("data.py", "def read():\n    from pdae_sim.io._anndata import read_data", []),
+            ("data.py", "from pdae_sim.io import read_data", ["io"]),
+            ("data.py", "def read():\n    from pdae_sim.io import read_data", []),
             ("estimation/pdae.py", "from pdae_sim.data import PerturbationData", []),
             ("study/run.py", "from pdae_sim.cli import main", ["cli"]),
         ],
@@ -128,8 +133,13 @@ class TestImports:
         assert found == {"strategies"}
 
     def test_anndata_is_imported_by_io_alone(self):
-        found = {path.name for path in FILES for module, _ in imports(parsed(path)) if module.startswith("anndata")}
-        assert found == {"_anndata.py"}
+        """The records name its class, for types."""
+        found = {name(path) for path in FILES for module, _ in imports(parsed(path)) if module.startswith("anndata")}
+        assert found == {"pdae_sim/data.py", "pdae_sim/io/_anndata.py"}
+        lines = (LIBRARY / "data.py").read_text(encoding="utf-8").splitlines()
+        assert [line for line in lines if "import" in line and "anndata" in line.split()[:2]] == [
+            "    from anndata import AnnData"
+        ]
 
     @pytest.mark.parametrize("path", [path for path in FILES if room(path) == "estimation"], ids=name)
     def test_estimation_never_sees_the_truth(self, path):
@@ -187,8 +197,32 @@ class TestFrontDoor:
         assert "torch" in _loaded("from pdae_sim import energy_distance")
 
 
+class TestCommands:
+    """What a command loads, counted in a fresh interpreter."""
+
+    def test_help_loads_nothing_heavy(self):
+        commands = list(typer.main.get_command(app).commands)
+        assert {"demo", "fit", "span"} < set(commands)
+        calls = "; ".join(f"run(['{command}', '--help'])" for command in commands)
+        assert not _loaded(f"from pdae_sim.cli._app import run; run(['--help']); {calls}") & NOT_FOR_HELP
+
+    @pytest.mark.parametrize("arguments", [["span"], ["design", "--target", "A+B:2"]], ids=["span", "design"])
+    def test_verdicts_from_labels_load_no_torch_and_read_no_cell(self, tmp_path, arguments):
+        """Here they cannot: X is taken out of the file."""
+        path = str(tmp_path / "labels.h5ad")
+        data = pdae_sim.PerturbationData.from_arrays(
+            np.zeros((4, 1)), ["ctrl", "A", "B", "A+B"], held_out=[False, False, False, True]
+        )
+        data.write(path)
+        with h5py.File(path, "a") as file:
+            del file["X"]
+        command, *options = arguments
+        line = f"from pdae_sim.cli._app import run; assert run({[command, path, *options, '--json']!r}) == 0"
+        assert not _loaded(line) & {"torch", "anndata", "pandas", "matplotlib", "networkx"}
+
+
 def _loaded(line):
     """The modules that a fresh interpreter has loaded after a line."""
     command = [sys.executable, "-c", f"{line}; import sys; print(*sys.modules)"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    return set(done.stdout.split())
+    return set(done.stdout.split("\n")[-2].split())

@@ -1,4 +1,8 @@
-"""The commands of `pdae-sim` and their exit statuses."""
+"""The commands of `pdae-sim` and their exit statuses.
+
+Command modules are loaded whenever the program starts, so they import nothing heavy: what a command needs, its body
+imports.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +19,22 @@ FINE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 _INTERRUPTED = "interrupted; the same command goes on from what was saved, or starts again"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-for name, command in {
-    "demo": demo.demo,
-    "simulate": dataset.simulate,
-    "worlds": dataset.worlds,
-    "convert": dataset.convert,
-    "fit": model.fit,
-    "predict": model.predict,
-    "span": span.span,
-    "identify": identify.identify,
-    "evaluate": evaluate.evaluate,
-    "additivity": additivity.additivity,
-    "design": design.design,
-    "twins": twins.twins,
-    "doctor": doctor.doctor,
-}.items():
-    app.command(name)(command)
+for function in (
+    demo.demo,
+    dataset.simulate,
+    dataset.worlds,
+    dataset.convert,
+    model.fit,
+    model.predict,
+    span.span,
+    identify.identify,
+    evaluate.evaluate,
+    additivity.additivity,
+    design.design,
+    twins.twins,
+    doctor.doctor,
+):
+    app.command()(function)
 
 
 @app.callback()

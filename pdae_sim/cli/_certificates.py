@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from pdae_sim.analysis.span import SpanCertificate
+if TYPE_CHECKING:
+    from pdae_sim.analysis.span import SpanCertificate
 
 
 def evidence(certificate: SpanCertificate, conditions: Sequence[str], names: Sequence[str]) -> dict:

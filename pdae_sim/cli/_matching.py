@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
-from pdae_sim.estimation.pdae import PDAE
+
+if TYPE_CHECKING:
+    from pdae_sim.data import PerturbationData
+    from pdae_sim.estimation.pdae import PDAE
 
 
 def check_unseen(model: PDAE, data: PerturbationData, where: Path, file: Path) -> None:
     """Raise an InputError if a condition held out in a dataset was among those a model was fitted on."""
     seen = {tuple(row) for row in model.train_labels_}
-    leaked = [c for c, label in zip(data.test.conditions, data.test.labels, strict=True) if tuple(label) in seen]
+    held_out = zip(data.conditions, data.labels, data.held_out, strict=True)
+    leaked = [condition for condition, label, apart in held_out if apart and tuple(label) in seen]
     if leaked:
         raise InputError(
             f"{file}: {where} was fitted on held-out condition {leaked[0]!r}; fit it on this file's training split"

@@ -20,7 +20,7 @@ from pdae_sim.errors import InputError
 from pdae_sim.estimation._scaling import LabelScaling
 from pdae_sim.estimation.networks import Network
 from pdae_sim.estimation.pdae import PDAE
-from pdae_sim.labels import nearest_to_none
+from pdae_sim.labels import nearest_to_control
 
 MOVED = 1e-6
 """A training condition counts as untouched if Ŵ Δ_e moves by less than this share of u."""
@@ -47,7 +47,7 @@ def second_pdae(model: PDAE, move: np.ndarray, *, witness: np.ndarray, test: str
     d_Z, K = model.network.shift.shape[1:]
     u, v = nonzero("move", move, d_Z), nonzero("witness", witness, K)
     _check_witness(v, model.train_labels_, model.space_.label(test))
-    return displaced(model, u, v, u * (v @ nearest_to_none(model.train_labels_)))
+    return displaced(model, u, v, u * (v @ nearest_to_control(model.train_labels_)))
 
 
 def displaced(model: PDAE, move: np.ndarray, direction: np.ndarray, offset: np.ndarray) -> PDAE:
@@ -79,7 +79,7 @@ def _displaced_network(network: Network, internal: np.ndarray, offset: np.ndarra
 
 
 def _check_witness(v: np.ndarray, train: np.ndarray, test: np.ndarray) -> None:
-    l_0 = nearest_to_none(train)
+    l_0 = nearest_to_control(train)
     seen, moved = np.abs((train - l_0) @ v).max(), v @ (test - l_0)
     if seen > MOVED or abs(moved - 1) > MOVED:
         raise InputError(

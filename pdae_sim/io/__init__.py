@@ -1,1 +1,15 @@
-"""Datasets in and out: `.h5ad` files, and CSV or Parquet tables; the only package that knows anndata."""
+"""Datasets in and out: `.h5ad` files, AnnData objects, and CSV or Parquet tables; the only room that knows anndata.
+
+| name | what it does |
+|---|---|
+| `read_data`, `write_data` | a `PerturbationData` from and to an `.h5ad` file |
+| `read_labels` | labels, split and counts of a dataset, without reading X |
+| `from_anndata`, `to_anndata` | the same conversion in memory |
+| `read_simulation`, `write_simulation` | simulated data with its truth and the state of its simulator |
+| `read_truth`, `has_truth` | the truth of a simulated file, without reading X |
+| `read_table` | a `PerturbationData` from a CSV or Parquet table, its problems listed all at once |
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,30 +1,36 @@
-"""CSV and Parquet tables brought in as datasets; what is wrong with one is listed all at once."""
+"""CSV and Parquet tables as datasets; what is wrong with one is listed all at once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pdae_sim._checks import choice, naming, near_misses
-from pdae_sim._files import refuse_existing
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError, LabelError
-from pdae_sim.io._anndata import as_float32, split_mask, vectors, write_data
+from pdae_sim.io._anndata import as_float32
+from pdae_sim.io._annotations import split_mask, vectors
 from pdae_sim.labels import LabelSpace
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+    from pandas.core.groupby import SeriesGroupBy
 
 _NOT_FEATURES = {
     "Unnamed:": "column {!r} looks like a row index; write the table without it",
     "dose": "column {!r} would become a feature; write doses in the conditions (A:0.5+B) or rename the column",
 }
 _MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None")
-TRANSFORMS = {"none": lambda x: x, "log1p": np.log1p, "log": np.log}
+_TRANSFORMS = {"none": np.positive, "log1p": np.log1p, "log": np.log}
+_DOMAINS = {"log": 0.0, "log1p": -1.0}
 
 
-def convert(
+def read_table(
     table: Path,
-    out: Path,
     *,
     condition: str = "condition",
     split: str = "split",
@@ -32,64 +38,160 @@ def convert(
     separator: str = "+",
     test: Sequence[str] = (),
     transform: str = "none",
-    force: bool = False,
 ) -> PerturbationData:
-    """Convert a CSV or Parquet table with a condition column and numeric columns to the dataset format.
+    """Read a CSV or Parquet table with a condition column and numeric columns.
 
     Args:
         table: The table.
-        out: The `.h5ad` file to write.
         condition: Name of the condition column.
         split: Name of the split column, if there is one.
         control: The control's name in the condition column.
         separator: Joins the parts of a condition.
         test: Conditions to hold out.
         transform: Applied to every numeric column: none, log1p or log.
-        force: Overwrite `out`.
+
+    Returns:
+        Data in float32, the precision of `.h5ad` files.
 
     Raises:
         InputError: One line that lists every problem of the table with row counts.
     """
-    choice("--transform", transform, TRANSFORMS)
-    refuse_existing(out, force=force)
-    frame = _read_frame(table, condition)
-    if condition in frame:
-        frame[condition] = frame[condition].map(str, na_action="ignore")
-    grammar = {"control": control, "separator": separator}
-    problems = _table_problems(frame, condition, split, grammar, test, transform)
+    choice(f"{table}: transform", transform, _TRANSFORMS)
+    content = _Table(_read_frame(table, condition), condition, split, {"control": control, "separator": separator})
+    problems = list(content.problems(test, transform))
     if problems:
         raise InputError(f"{table}: " + "; ".join(problems))
-    space = LabelSpace.from_conditions(frame[condition], **grammar)
-    numeric = frame.drop(columns=[c for c in (condition, split) if c in frame])
+    numeric, space = content.frame[content.features], content.space()
     features = tuple(map(str, numeric.columns))
     with naming(table):
-        data = PerturbationData.from_arrays(
-            as_float32(TRANSFORMS[transform](numeric.to_numpy(np.float64)), features),
-            vectors(frame[condition], space),
+        return PerturbationData.from_arrays(
+            as_float32(_TRANSFORMS[transform](numeric.to_numpy(np.float64)), features),
+            vectors(content.frame[condition], space),
             names=space.names,
             features=features,
-            held_out=_held_out(frame, condition, split, space, test),
+            held_out=content.held_out(space, test),
             control=control,
         )
-    write_data(out, data, force=force)
-    return data
 
 
-def _read_frame(table: Path, condition: str):
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """A table, the names of the columns that are no features, and the grammar of its conditions."""
+
+    frame: DataFrame
+    condition: str
+    split: str
+    grammar: dict[str, str]
+
+    @property
+    def features(self) -> list[str]:
+        return [name for name in self.frame if name not in (self.condition, self.split)]
+
+    def space(self) -> LabelSpace:
+        return LabelSpace.from_conditions(self.frame[self.condition], **self.grammar)
+
+    def marked(self) -> np.ndarray | None:
+        """(n,) whether each row's split is test; None without such a column."""
+        return split_mask(self.frame[self.split].to_numpy() if self.split in self.frame else None, self.split)
+
+    def held_out(self, space: LabelSpace, test: Sequence[str]) -> np.ndarray | None:
+        marked = self.marked()
+        if not test:
+            return marked
+        chosen = {space.condition(space.exact(text)) for text in test}
+        named = np.array([space.condition(space.exact(text)) in chosen for text in self.frame[self.condition]])
+        return named if marked is None else named | marked
+
+    def problems(self, test: Sequence[str], transform: str) -> Iterator[str]:
+        """Every problem, each with its row count; those of the split last, for they need readable conditions."""
+        if self.condition not in self.frame:
+            hint = near_misses(self.condition, self.frame.columns)
+            yield f"no column {self.condition!r}; {hint}; name it with --condition-column"
+            return
+        problems = [*self._row_problems(), *self._feature_problems(transform)]
+        try:
+            self.marked()
+        except InputError as error:
+            problems.append(str(error))
+        yield from problems or self._split_problems(test)
+
+    def _row_problems(self) -> Iterator[str]:
+        column = self.frame[self.condition]
+        if column.isna().any():
+            yield f"column {column.name!r}: {int(column.isna().sum())} rows empty"
+        for text, count in column.dropna().value_counts().items():
+            try:
+                LabelSpace.from_conditions([text], **self.grammar).exact(text)
+            except LabelError as error:
+                yield f"column {column.name!r}: {error} ({count} rows)"
+        if not len(column):
+            yield "the table has no row"
+
+    def _feature_problems(self, transform: str) -> Iterator[str]:
+        for name in self.features:
+            yield from (_NOT_FEATURES[key].format(name) for key in _NOT_FEATURES if str(name).startswith(key))
+            yield from _column_problems(self.frame[name], name, transform)
+        if not self.features:
+            yield "no numeric column"
+
+    def _split_problems(self, test: Sequence[str]) -> Iterator[str]:
+        space, conditions = self.space(), self.frame[self.condition]
+        canonical = {text: space.condition(space.exact(text)) for text in set(conditions)}
+        for text in test:
+            try:
+                target = space.condition(space.exact(text))
+            except LabelError as error:
+                yield f"--test: {error}"
+                continue
+            if target not in canonical.values():
+                yield f"--test {text!r} has no row; {near_misses(target, set(canonical.values()))}"
+        if self.split in self.frame:
+            yield from _mixed(self.frame[self.split].groupby(conditions.map(canonical)))
+
+
+def _mixed(splits: SeriesGroupBy) -> Iterator[str]:
+    """Conditions with rows of both parts."""
+    counts = splits.value_counts().unstack(fill_value=0)
+    for name, row in counts[(counts > 0).all(axis=1)].iterrows() if counts.shape[1] == 2 else ():
+        rows = f"{row['train']} and {row['test']} rows"
+        yield f"condition {name!r} is both train and test ({rows}); a test condition is unseen"
+
+
+def _column_problems(column: Series, name: str, transform: str) -> Iterator[str]:
+    import pandas as pd
+
+    numeric = pd.to_numeric(column, errors="coerce")
+    text = column[numeric.isna() & column.notna()]
+    if len(text):
+        yield f"column {name!r}: {len(text)} rows not numeric, the first {str(text.iloc[0])!r}"
+    if column.isna().any():
+        yield f"column {name!r}: {int(column.isna().sum())} rows empty or NaN"
+    if np.isinf(numeric).any():
+        yield f"column {name!r}: {int(np.isinf(numeric).sum())} rows infinite"
+    least = _DOMAINS.get(transform)
+    outside = 0 if least is None else int((numeric <= least).sum())
+    if outside:
+        yield f"column {name!r}: {outside} rows ≤ {least:g}, outside the domain of {transform}"
+
+
+def _read_frame(table: Path, condition: str) -> DataFrame:
+    """The table, its conditions as text."""
     import pandas as pd
 
     if not table.is_file():
         raise InputError(f"{table}: no such file")
-    readers = {".csv": lambda path: _read_csv(path, condition), ".parquet": pd.read_parquet}
-    if table.suffix not in readers:
+    if table.suffix not in (".csv", ".parquet"):
         raise InputError(f"{table}: expected a .csv or .parquet table")
     try:
-        return readers[table.suffix](table)
+        frame = _read_csv(table, condition) if table.suffix == ".csv" else pd.read_parquet(table)
     except Exception as error:  # pandas and pyarrow raise many kinds; the reader needs one line
         raise InputError(f"{table}: not a readable {table.suffix} table ({str(error).splitlines()[0]})") from None
+    if condition in frame:
+        frame[condition] = frame[condition].map(str, na_action="ignore")
+    return frame
 
 
-def _read_csv(table: Path, condition: str):
+def _read_csv(table: Path, condition: str) -> DataFrame:
     """A CSV whose condition column is text as written: `None` and `01` are names, only an empty cell is missing."""
     import pandas as pd
 
@@ -100,88 +202,3 @@ def _read_csv(table: Path, condition: str):
     if names:
         frame[condition] = frame[condition].where(frame[condition] != "")
     return frame
-
-
-def _table_problems(frame, condition, split, grammar: dict, test, transform) -> list[str]:
-    """Every problem of the table, each with its row count."""
-    if condition not in frame:
-        return [f"no column {condition!r}; {near_misses(condition, frame.columns)}; name it with --condition-column"]
-    problems = _condition_problems(frame[condition], grammar)
-    columns = [c for c in frame if c not in (condition, split)]
-    problems += [_NOT_FEATURES[key].format(c) for c in columns for key in _NOT_FEATURES if str(c).startswith(key)]
-    problems += ["no numeric column"] if not columns else []
-    problems += ["the table has no row"] if not len(frame) else []
-    problems += [text for column in columns for text in _column_problems(frame[column], column, transform)]
-    try:
-        split_mask(frame, split)
-    except InputError as error:
-        problems.append(str(error))
-    return problems or _test_problems(
-        frame, condition, split, LabelSpace.from_conditions(frame[condition], **grammar), test
-    )
-
-
-def _condition_problems(column, grammar: dict) -> list[str]:
-    problems = []
-    if column.isna().any():
-        problems.append(f"column {column.name!r}: {int(column.isna().sum())} rows empty")
-    for text, count in column.dropna().value_counts().items():
-        try:
-            LabelSpace.from_conditions([text], **grammar).exact(text)
-        except LabelError as error:
-            problems.append(f"column {column.name!r}: {error} ({count} rows)")
-    return problems
-
-
-def _column_problems(column, name: str, transform: str) -> list[str]:
-    import pandas as pd
-
-    numeric = pd.to_numeric(column, errors="coerce")
-    problems, text = [], int((numeric.isna() & column.notna()).sum())
-    if text:
-        first = column[numeric.isna() & column.notna()].iloc[0]
-        problems.append(f"column {name!r}: {text} rows not numeric, the first {str(first)!r}")
-    if column.isna().any():
-        problems.append(f"column {name!r}: {int(column.isna().sum())} rows empty or NaN")
-    if np.isinf(numeric).any():
-        problems.append(f"column {name!r}: {int(np.isinf(numeric).sum())} rows infinite")
-    least = {"log": 0.0, "log1p": -1.0}.get(transform)
-    if least is not None and (numeric <= least).any():
-        problems.append(
-            f"column {name!r}: {int((numeric <= least).sum())} rows ≤ {least:g}, outside the domain of {transform}"
-        )
-    return problems
-
-
-def _test_problems(frame, condition: str, split: str, space: LabelSpace, test: Sequence[str]) -> list[str]:
-    canonical = {text: space.condition(space.exact(text)) for text in set(frame[condition])}
-    present, problems = set(canonical.values()), []
-    for text in test:
-        try:
-            wanted = space.condition(space.exact(text))
-        except LabelError as error:
-            problems.append(f"--test: {error}")
-            continue
-        if wanted not in present:
-            problems.append(f"--test {text!r} has no row; {near_misses(wanted, present)}")
-    return problems + _split_problems(frame[condition].map(canonical), frame, split)
-
-
-def _split_problems(conditions, frame, split: str) -> list[str]:
-    if split not in frame:
-        return []
-    counts = frame[split].groupby(conditions).value_counts().unstack(fill_value=0)
-    mixed = counts[(counts > 0).all(axis=1)] if counts.shape[1] == 2 else counts[:0]
-    return [
-        f"condition {name!r} is both train and test ({row['train']} and {row['test']} rows); a test condition is unseen"
-        for name, row in mixed.iterrows()
-    ]
-
-
-def _held_out(frame, condition: str, split: str, space: LabelSpace, test: Sequence[str]) -> np.ndarray | None:
-    marked = split_mask(frame, split)
-    if not test:
-        return marked
-    chosen = {space.condition(space.exact(text)) for text in test}
-    named = np.array([space.condition(space.exact(text)) in chosen for text in frame[condition]])
-    return named if marked is None else named | marked

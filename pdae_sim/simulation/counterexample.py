@@ -21,7 +21,7 @@ import numpy as np
 
 from pdae_sim._checks import nonzero
 from pdae_sim.errors import InputError
-from pdae_sim.labels import nearest_to_none
+from pdae_sim.labels import nearest_to_control
 from pdae_sim.simulation.mixings import Mixing, Orthonormal
 from pdae_sim.simulation.simulator import Condition, Simulator
 
@@ -71,7 +71,7 @@ def second_simulator(
     labels, target = simulator.labels(train), simulator.space.label(test)
     u = nonzero("move", move, simulator.latent.n_latents)
     v = nonzero("witness", witness, simulator.latent.n_perturbations)
-    offset = u * (v @ nearest_to_none(labels))
+    offset = u * (v @ nearest_to_control(labels))
     second = displaced(simulator, u, v, offset)
     for label in labels:
         _check_move(simulator, second, label, offset, u)

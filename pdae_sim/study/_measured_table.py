@@ -8,15 +8,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from pdae_sim._checks import choice, naming, near_misses
+from pdae_sim._checks import naming, near_misses
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
-from pdae_sim.io import _tables as tables
+from pdae_sim.io import read_table
 from pdae_sim.labels import LabelSpace
 
 SUFFIXES = (".h5ad", ".csv", ".parquet")
@@ -31,9 +30,9 @@ class MeasuredTable(BaseModel):
     Args:
         path: An `.h5ad`, `.csv` or `.parquet` file, relative to the folder of the declaration.
         test: Conditions to hold out, as the table writes them, beside those that `split` marks.
-        condition, split, control, separator: As in `io.read_data` and `tables.convert`.
+        condition, split, control, separator: As in `io.read_data` and `io.read_table`.
         dose: As in `io.read_data`; tables write doses in their conditions.
-        transform: As in `tables.convert`; an `.h5ad` file is taken as it is.
+        transform: As in `io.read_table`; an `.h5ad` file is taken as it is.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -116,13 +115,9 @@ def _dataset(table: MeasuredTable, path: Path) -> PerturbationData:
 
 
 def _converted(table: MeasuredTable, path: Path) -> PerturbationData:
-    """As `tables.convert` reads it; what that writes is not kept."""
-    choice(f"{path}: transform", table.transform, tables.TRANSFORMS)
     if table.dose != "dose":
         raise InputError(f"{path}: dose is for .h5ad files; write doses in the conditions (A:0.5+B)")
-    columns = table.model_dump(include={"condition", "split", "control", "separator", "transform"})
-    with TemporaryDirectory() as folder:
-        return tables.convert(path, Path(folder) / "table.h5ad", **columns)
+    return read_table(path, **table.model_dump(include={"condition", "split", "control", "separator", "transform"}))
 
 
 def _named(table: MeasuredTable, data: PerturbationData) -> np.ndarray:

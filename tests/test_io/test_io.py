@@ -15,8 +15,7 @@ from pdae_sim import _files as files
 from pdae_sim import strategies
 from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.errors import InputError
-from pdae_sim.io import _anndata as io
-from pdae_sim.io import _tables as tables
+from pdae_sim.io import has_truth, read_labels, read_table, read_truth
 from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.observation import GaussianNoise
 from pdae_sim.simulation.simulator import Simulator
@@ -110,8 +109,87 @@ class TestRoundTrip:
 
     def test_data_without_truth_says_so(self, tmp_path):
         path = stored(tmp_path / "plain.h5ad", condition=["ctrl", "A"])
-        assert not io.has_truth(path)
+        assert not has_truth(path)
         assert "obsm has no z_true or z_base; truth is there in simulated files only" in said(Simulation.read, path)
+
+
+class TestLabelsAlone:
+    """What is read without X, and without anndata, is what the whole file says."""
+
+    def same(self, path, **columns):
+        whole, labels = PerturbationData.read(path, **columns), read_labels(path, **columns)
+        assert labels.x.shape == (len(whole.x), 0)
+        for name in ("labels", "environment", "held_out", "counts"):
+            assert np.array_equal(getattr(labels, name), getattr(whole, name)), name
+        assert (labels.names, labels.conditions, labels.control) == (whole.names, whole.conditions, whole.control)
+
+    @FEW
+    @given(strategies.perturbation_data())
+    def test_of_a_file_of_ours(self, tmp_path, data):
+        data.write(tmp_path / "data.h5ad", force=True)
+        self.same(tmp_path / "data.h5ad")
+
+    @pytest.mark.parametrize(
+        "obs",
+        [
+            {"condition": ["ctrl", "B+A", "A", "A"], "split": ["train", "test", "train", "train"]},
+            {"condition": ["ctrl", "A", "A+B", "B"], "dose": ["1", "1/3", "2+1", "1.0"]},
+            {"condition": ["ctrl", "A", "A", "A"], "dose": np.array([0, 0.1, 0.5, 2], np.float32)},
+            {"condition": pd.array(["ctrl", "A", "B", "A"], dtype="string")},
+            {"condition": [0, 1, 2, 1]},
+        ],
+    )
+    def test_of_columns_that_other_tools_write(self, tmp_path, obs):
+        self.same(stored(tmp_path / "other.h5ad", **obs))
+
+    def test_of_other_columns(self, tmp_path):
+        path = stored(tmp_path / "c.h5ad", drug=["DMSO", "A", "A|B"], fold=["train", "train", "test"])
+        self.same(path, condition="drug", split="fold", control="DMSO", separator="|")
+
+    def test_of_an_encoding_of_doses_that_only_anndata_knows(self, tmp_path):
+        path = tmp_path / "frame.h5ad"
+        adata = PerturbationData.from_arrays(np.eye(2), ["ctrl", "A:0.5"]).to_anndata()
+        adata.obsm["dose"] = pd.DataFrame(adata.obsm["dose"], columns=["A"], index=adata.obs_names)
+        adata.write_h5ad(path)
+        self.same(path)
+
+    @pytest.mark.parametrize("obs", [{"guide": ["ctrl"]}, {"condition": ["ctrl", None]}, {"condition": ["A+"]}])
+    def test_complaints_are_those_of_the_whole_file(self, tmp_path, obs):
+        path = stored(tmp_path / "bad.h5ad", **obs)
+        assert said(read_labels, path) == said(PerturbationData.read, path)
+
+    def test_the_truth(self, tmp_path, simulation):
+        simulation.write(tmp_path / "simulated.h5ad")
+        truth = read_truth(tmp_path / "simulated.h5ad")
+        for name in ("z", "z_base", "perturbation_matrix", "covariance"):
+            assert np.array_equal(getattr(truth, name), getattr(simulation.truth, name))
+        simulation.data.write(tmp_path / "data.h5ad")
+        assert "obsm has no z_true or z_base" in said(read_truth, tmp_path / "data.h5ad")
+
+
+class TestInMemory:
+    @FEW
+    @given(strategies.perturbation_data())
+    def test_there_and_back(self, data):
+        again = PerturbationData.from_anndata(data.to_anndata())
+        assert np.array_equal(again.x, data.x.astype(np.float32))
+        assert np.array_equal(again.labels[again.environment], data.labels[data.environment])
+        assert np.array_equal(again.held_out[again.environment], data.held_out[data.environment])
+        assert (again.names, again.features, again.control) == (data.names, data.features, data.control)
+
+    def test_names_and_columns_of_another_tool(self):
+        adata = anndata.AnnData(np.eye(3, dtype=np.float32))
+        adata.obs["drug"], adata.obs["dose"] = ["DMSO", "A", "A|B"], ["0", "0.5", "1|2"]
+        adata.obs["fold"] = ["train", "train", "test"]
+        data = PerturbationData.from_anndata(adata, condition="drug", split="fold", control="DMSO", separator="|")
+        assert data.labels.tolist() == [[0, 0], [0.5, 0], [1, 2]]
+        assert data.test.conditions == ("A+B:2",)
+        adata.uns["pdae_sim"] = {"perturbations": ["B", "A"]}
+        assert PerturbationData.from_anndata(adata, condition="drug", control="DMSO", separator="|").names == ("B", "A")
+
+    def test_complaints_name_the_field(self):
+        adata = anndata.AnnData(np.ones((1, 1), np.float32))
+        assert said(PerturbationData.from_anndata, adata).startswith("obs has no column 'condition'")
 
 
 class TestDoses:
@@ -242,7 +320,7 @@ class TestWholeOrNothing:
         assert "already exists; choose another name or pass --force" in said(simulation.data.write, path)
         assert path.read_bytes() == before
         simulation.data.write(path, force=True)
-        assert not io.has_truth(path)
+        assert not has_truth(path)
 
     def test_a_missing_folder(self, tmp_path, simulation):
         assert "cannot write in folder" in said(simulation.data.write, tmp_path / "none" / "data.h5ad")
@@ -294,17 +372,15 @@ TABLE = "condition,g1,g2\nctrl,1,2\nA,3,4\nctrl+A,5,6\nB:0.5+A,7,8\n"
 class TestConvert:
     def converted(self, tmp_path, text, **options):
         (tmp_path / "table.csv").write_text(text)
-        return tables.convert(tmp_path / "table.csv", tmp_path / "out.h5ad", **options)
+        return read_table(tmp_path / "table.csv", **options)
 
     def refused(self, tmp_path, text, **options):
         message = said(self.converted, tmp_path, text, **options)
         assert message.startswith(f"{tmp_path / 'table.csv'}: ")
-        assert not (tmp_path / "out.h5ad").exists()
         return message
 
     def test_a_csv(self, tmp_path):
-        self.converted(tmp_path, TABLE)
-        data = PerturbationData.read(tmp_path / "out.h5ad")
+        data = self.converted(tmp_path, TABLE)
         assert data.conditions == ("ctrl", "A", "A+B:0.5")
         assert data.features == ("g1", "g2")
         assert data.x.tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
@@ -313,7 +389,7 @@ class TestConvert:
         frame = pd.DataFrame({"drug": ["DMSO", "A"], "fold": ["train", "test"], "g": [0, 7]})
         frame.to_parquet(tmp_path / "table.parquet")
         options = {"condition": "drug", "split": "fold", "control": "DMSO", "transform": "log1p"}
-        data = tables.convert(tmp_path / "table.parquet", tmp_path / "out.h5ad", **options)
+        data = read_table(tmp_path / "table.parquet", **options)
         assert data.test.conditions == ("A",)
         assert data.conditions[0] == "DMSO"
         assert np.allclose(data.x.ravel(), [0, np.log(8)])
@@ -359,16 +435,12 @@ class TestConvert:
 
     def test_conditions_that_look_like_numbers_are_names(self, tmp_path):
         assert self.converted(tmp_path, "condition,g\nctrl,1\n1,1\n").names == ("1",)
-        assert self.converted(tmp_path, "condition,g\n1,1\n2,1\n", force=True).names == ("1", "2")
-
-    def test_nothing_is_overwritten_without_force(self, tmp_path):
-        self.converted(tmp_path, TABLE)
-        assert "already exists" in said(self.converted, tmp_path, TABLE)
+        assert self.converted(tmp_path, "condition,g\n1,1\n2,1\n").names == ("1", "2")
 
     def test_another_kind_of_table(self, tmp_path):
         (tmp_path / "table.xlsx").write_text("")
-        assert "expected a .csv or .parquet" in said(tables.convert, tmp_path / "table.xlsx", tmp_path / "out.h5ad")
-        assert "no such file" in said(tables.convert, tmp_path / "none.csv", tmp_path / "out.h5ad")
+        assert "expected a .csv or .parquet" in said(read_table, tmp_path / "table.xlsx")
+        assert "no such file" in said(read_table, tmp_path / "none.csv")
 
 
 def fail_in_the_middle(path, **options):

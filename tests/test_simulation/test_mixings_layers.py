@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pdae_sim import strategies
 from pdae_sim.errors import InputError
-from pdae_sim.io import _anndata as io
+from pdae_sim.io._state import packed, unpacked
 from pdae_sim.simulation.mixings import (
     FAMILIES,
     Affine,
@@ -265,9 +265,9 @@ class TestFamilies:
     def test_their_states_rebuild_them_exactly(self, kind, data):
         mixing = data.draw(strategies.family_mixings(kind))
         z = rng().normal(size=(4, mixing.n_latents))
-        tree, arrays = io.packed(mixing.state())
+        tree, arrays = packed(mixing.state())
         stored = {str(i): array for i, array in enumerate(arrays)}
-        for state in (mixing.state(), io.unpacked(json.loads(json.dumps(tree)), stored)):
+        for state in (mixing.state(), unpacked(json.loads(json.dumps(tree)), stored)):
             again = Mixing.from_state(state)
             assert np.array_equal(again(z), mixing(z))
             assert again.breaks == mixing.breaks

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pdae_sim import _random, strategies
 from pdae_sim.errors import InputError
-from pdae_sim.io import _anndata as io
+from pdae_sim.io._state import packed, unpacked
 from pdae_sim.simulation.graphs import GRAPHS
 from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.observation import GaussianNoise
@@ -68,9 +68,9 @@ class TestSimulator:
 
     @given(strategies.simulators(noise=True))
     def test_its_state_goes_through_a_file_and_draws_the_same_cells(self, simulator):
-        tree, arrays = io.packed(simulator.state())
+        tree, arrays = packed(simulator.state())
         stored = {str(i): array for i, array in enumerate(arrays)}
-        again = Simulator.from_state(io.unpacked(json.loads(json.dumps(tree)), stored))
+        again = Simulator.from_state(unpacked(json.loads(json.dumps(tree)), stored))
         labels = [[0] * simulator.latent.n_perturbations]
         assert np.array_equal(again.sample(labels, 3, rng=1).data.x, simulator.sample(labels, 3, rng=1).data.x)
 

@@ -15,6 +15,7 @@ from scipy import linalg, stats
 from scipy.stats import ortho_group
 
 from pdae_sim import LinearLatentModel, Simulator, strategies
+from pdae_sim._json import plain
 from pdae_sim.analysis._intervals import Interval, operator_radius, ratio_intervals
 from pdae_sim.analysis._nystrom_ridge import smooth
 from pdae_sim.analysis.identifiability.alignment import align, alignment_intervals
@@ -32,7 +33,6 @@ from pdae_sim.analysis.identifiability.identifiability_class import (
 from pdae_sim.analysis.identifiability.nested_maps import MAPS, fitted_maps, nested_maps, signed_permutation
 from pdae_sim.analysis.identifiability.procrustes import Learnt, joint_rotation
 from pdae_sim.cli._app import run
-from pdae_sim.cli._output import plain
 from pdae_sim.data import Truth
 from pdae_sim.errors import InputError
 from pdae_sim.estimation.pdae import PDAE

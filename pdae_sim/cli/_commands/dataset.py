@@ -1,4 +1,4 @@
-"""`simulate` and `convert`: datasets made and brought in."""
+"""`simulate`, `worlds` and `convert`: datasets made and brought in."""
 
 from __future__ import annotations
 
@@ -6,54 +6,55 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from pdae_sim import _files as files
 from pdae_sim._checks import naming, near_misses
-from pdae_sim.cli._options import Force, Json, Out, Quiet, Seed
+from pdae_sim.cli._options import Force, OutFile, Seed, command
 from pdae_sim.cli._output import Output, table
-from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.errors import InputError
-from pdae_sim.io import _tables as tables
 
 if TYPE_CHECKING:
+    from pdae_sim.data import PerturbationData, Simulation
     from pdae_sim.simulation.config import WorldConfig
 
 
+@command
 def simulate(
+    output: Output,
     config: Annotated[str, typer.Argument(help="A TOML file, or the name of a world such as demo.")],
-    out: Out,
+    out: OutFile,
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, for example design.cells=100.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Overrides the configuration's seed.")] = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
     force: Force = False,
 ) -> None:
     """Simulate a dataset with its truth."""
-    output = Output.started(as_json, quiet)
     files.check_target(out, force=force, suffix=".h5ad")
     overrides = (*(set_ or ()), *(() if seed is None else (f"seed={seed}",)))
     with naming(config):
         simulation = _configured(config, overrides).simulate()
     simulation.write(out, force=force)
-    truth = _Truth.of(simulation)
-    _describe(output, out, simulation.data, truth)
+    _describe(output, out, simulation.data, _Truth.of(simulation))
 
 
-def worlds(seed: Seed = 0, as_json: Json = False, quiet: Quiet = False) -> None:
+@command
+def worlds(output: Output, seed: Seed = 0) -> None:
     """List the named worlds: how hard each is, and which assumptions it breaks."""
     from pdae_sim.simulation.worlds import WORLDS, world
 
-    output = Output.started(as_json, quiet)
-    rows = [(name, ", ".join(world(name, seed=seed).breaks), entry.difficulty) for name, entry in WORLDS.items()]
-    payload = {"worlds": [{"name": n, "breaks": b.split(", ") if b else [], "difficulty": d} for n, b, d in rows]}
-    output.result(payload, table("Named worlds", ("name", "breaks", "difficulty"), rows))
+    rows = [
+        {"name": name, "breaks": world(name, seed=seed).breaks, "difficulty": entry.difficulty}
+        for name, entry in WORLDS.items()
+    ]
+    lines = [(row["name"], ", ".join(row["breaks"]), row["difficulty"]) for row in rows]
+    output.result({"worlds": rows}, table("Named worlds", ("name", "breaks", "difficulty"), lines))
 
 
+@command
 def convert(
+    output: Output,
     source: Annotated[Path, typer.Argument(metavar="TABLE", help="A .csv or .parquet table.")],
-    out: Out,
+    out: OutFile,
     condition_column: Annotated[str, typer.Option(help="Name of the condition column.")] = "condition",
     split_column: Annotated[str, typer.Option(help="Name of the column with train or test, if any.")] = "split",
     control: Annotated[str, typer.Option(help="The control's name.")] = "ctrl",
@@ -61,23 +62,22 @@ def convert(
     test: Annotated[list[str] | None, typer.Option(help="A condition to hold out; repeat for more.")] = None,
     transform: Annotated[str, typer.Option(help="none, log1p or log, applied to every numeric column.")] = "none",
     seed: Seed = 0,
-    as_json: Json = False,
-    quiet: Quiet = False,
     force: Force = False,
 ) -> None:
     """Convert a CSV or Parquet table to the dataset format; problems are listed all at once."""
-    output = Output.started(as_json, quiet)
-    data = tables.convert(
+    from pdae_sim.io import read_table
+
+    files.check_target(out, force=force, suffix=".h5ad")
+    data = read_table(
         source,
-        out,
         condition=condition_column,
         split=split_column,
         control=control,
         separator=separator,
         test=test or (),
         transform=transform,
-        force=force,
     )
+    data.write(out, force=force)
     _describe(output, out, data)
 
 
@@ -106,21 +106,21 @@ class _Truth:
         simulator, data = Simulator.from_state(simulation.simulator), simulation.data
         held_out = data.held_out
         judged = simulator.verdicts(data.labels[held_out], data.labels[~held_out], data.counts[~held_out])
-        names = np.array(data.conditions)[held_out].tolist()
+        names = [name for name, apart in zip(data.conditions, held_out, strict=True) if apart]
         verdicts = {name: verdict.name for name, verdict in zip(names, judged, strict=True)}
         return cls(simulator.assumptions().broken, verdicts)
 
 
 def _describe(output: Output, out: Path, data: PerturbationData, truth: _Truth | None = None) -> None:
     split = ["test" if held_out else "train" for held_out in data.held_out]
-    rows = [
+    rows: list[dict] = [
         {"condition": c, "cells": n, "split": s}
         for c, n, s in zip(data.conditions, data.counts.tolist(), split, strict=True)
     ]
-    payload = {"file": str(out), "cells": len(data.x), "features": data.x.shape[1], "conditions": rows}
+    payload = {"file": out, "cells": len(data.x), "features": data.x.shape[1], "conditions": rows}
     title = f"{out}: {len(data.x)} cells, {data.x.shape[1]} features"
     if truth is not None:
         rows = [row | {"verdict": truth.verdicts.get(row["condition"])} for row in rows]
-        payload |= {"conditions": rows, "breaks": list(truth.breaks)}
+        payload |= {"conditions": rows, "breaks": truth.breaks}
         title += f"; breaks {', '.join(truth.breaks)}" if truth.breaks else "; every assumption of the theory holds"
     output.result(payload, table(title, tuple(rows[0]), [tuple(v or "" for v in row.values()) for row in rows]))

@@ -9,20 +9,19 @@ import typer
 
 from pdae_sim import _files as files
 from pdae_sim.cli._commands.evaluate import evaluation_tables
-from pdae_sim.cli._options import Force, Json, Quiet, Seed
+from pdae_sim.cli._options import Force, Seed, command
 from pdae_sim.cli._output import Output
-from pdae_sim.errors import InputError
 
-FILES = ("data.h5ad", "model", "results.parquet", "report.html")
+_FILES = ("data.h5ad", "model", "results.parquet", "report.html")
 
 
+@command
 def demo(
+    output: Output,
     out: Annotated[Path, typer.Option("--out", help="A folder for data, model, results and report.")],
     steps: Annotated[int | None, typer.Option(min=1, help="Gradient steps of each phase, for a quick look.")] = None,
     cells: Annotated[int | None, typer.Option(min=64, help="Cells per condition, for a quick look.")] = None,
     seed: Seed = 0,
-    as_json: Json = False,
-    quiet: Quiet = False,
     force: Force = False,
 ) -> None:
     """The main job: simulate, fit PDAE and baselines, judge, report."""
@@ -32,8 +31,8 @@ def demo(
     from pdae_sim.report.page import render
     from pdae_sim.study.main_job import main_job
 
-    output = Output.started(as_json, quiet)
-    prepare(out, force=force)
+    files.check_folder(out, _FILES, force=force)
+    out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # the same result whatever the machine's number of cores
     result = main_job(seed=seed, steps=steps, cells=cells, say=output.say, showing=output.fitting)
     output.say("writing the report")
@@ -41,19 +40,12 @@ def demo(
     result.model.save(out / "model", force=force)
     files.write_table(out / "results.parquet", result.table(), force=force)
     files.write_text(out / "report.html", render(main_job_page(result)), force=force)
-    paths = {Path(name).stem: str(out / name) for name in FILES}
-    payload = {**paths, "verdicts": result.verdict_names(), "identification": result.identification.to_json()}
-    found = result.identification
-    headline = f"orthogonal R² {found.alignment.orthogonal_r2:.4f}, relative Gram error {found.gram_error:.3f}"
-    output.result(
-        {**payload, "rows": result.rows}, [*evaluation_tables(result.rows), headline, f"report: {paths['report']}"]
-    )
-
-
-def prepare(out: Path, *, force: bool) -> None:
-    """Make the folder, and refuse to write over what an earlier run left unless told to."""
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file; --out needs a folder")
-    for name in FILES:
-        files.refuse_existing(out / name, force=force)
-    out.mkdir(parents=True, exist_ok=True)
+    identification = result.identification
+    payload = {Path(name).stem: out / name for name in _FILES} | {
+        "verdicts": result.verdict_names(),
+        "identification": identification,
+        "rows": result.rows,
+    }
+    r2, error = identification.alignment.orthogonal_r2, identification.gram_error
+    headline = f"orthogonal R² {r2:.4f}, relative Gram error {error:.3f}"
+    output.result(payload, [*evaluation_tables(result.rows), headline, f"report: {out / 'report.html'}"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,26 +10,27 @@ import numpy as np
 import typer
 
 from pdae_sim._checks import naming
+from pdae_sim.cli._figures import check_figure, write_figure
 from pdae_sim.cli._matching import check_match, check_unseen
-from pdae_sim.cli._options import File, Force, Json, Model, Quiet, Seed
+from pdae_sim.cli._options import DatasetFile, FigureFile, Force, ModelFolder, Seed, command
 from pdae_sim.cli._output import Output, table
-from pdae_sim.cli._pictures import Picture, check_picture, draw
-from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.errors import InputError
-from pdae_sim.estimation.pdae import PDAE
-from pdae_sim.io import _anndata as io
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from pdae_sim.analysis.hypothesis_tests.goodness import GoodnessOfFit
+    from pdae_sim.data import PerturbationData
+    from pdae_sim.estimation.pdae import PDAE
 
 _FRESH = 2000  # cells of each training condition drawn anew from a simulated world
 
 
+@command
 def evaluate(
-    model: Model,
-    file: File,
+    output: Output,
+    model: ModelFolder,
+    file: DatasetFile,
     baselines: Annotated[bool, typer.Option("--baselines", help="Judge every baseline too.")] = False,
     goodness: Annotated[
         bool, typer.Option("--goodness", help="Does the model fit the conditions it has seen?")
@@ -38,18 +38,16 @@ def evaluate(
     cells: Annotated[
         Path | None, typer.Option(help="Fresh cells of training conditions, for --goodness; drawn anew if simulated.")
     ] = None,
-    figure: Picture = None,
+    figure: FigureFile = None,
     seed: Seed = 0,
-    as_json: Json = False,
-    quiet: Quiet = False,
     force: Force = False,
 ) -> None:
     """All metrics at the held-out conditions, beside the noise ceiling; with --goodness, whether the fit holds."""
-    from pdae_sim.study.evaluation import evaluate as measure
-    from pdae_sim.study.evaluation import fitted_estimators
+    from pdae_sim.data import PerturbationData
+    from pdae_sim.estimation.pdae import PDAE
+    from pdae_sim.study.evaluation import evaluate, fitted_estimators
 
-    output = Output.started(as_json, quiet)
-    check_picture(figure, force=force)
+    check_figure(figure, force=force)
     if cells is not None and not goodness:
         raise InputError("--cells are for --goodness; give both")
     fitted, data = PDAE.load(model), PerturbationData.read(file)
@@ -57,13 +55,17 @@ def evaluate(
     if not data.held_out.any() and not goodness:
         raise InputError(f"{file}: no condition is held out; mark some as test, or judge the fit with --goodness")
     check_unseen(fitted, data, model, file)
-    found = _goodness(fitted, data, model, file, cells, seed, output) if goodness else None
-    with naming(file):
-        judged = data.held_out.any()
-        rows = measure(fitted_estimators(fitted, data, baselines=baselines), data, rng=seed) if judged else []
-    draw(figure, partial(_picture, rows, found), force=force)
-    payload = {"rows": rows} | ({"goodness": found.to_json()} if found else {})
-    output.result(payload, [*evaluation_tables(rows), *(goodness_tables(payload["goodness"]) if found else [])])
+    rows, result = [], None
+    if goodness:
+        output.say("judging the fit on fresh cells")
+        fresh = _fresh_cells(file, seed) if cells is None else PerturbationData.read(cells)
+        result = _goodness(fitted, fresh, data, model, cells or file, seed)
+    if data.held_out.any():
+        with naming(file):
+            rows = evaluate(fitted_estimators(fitted, data, baselines=baselines), data, rng=seed)
+    write_figure(figure, lambda: _draw(rows, result), force=force)
+    payload = {"rows": rows} | ({} if result is None else {"goodness": result})
+    output.result(payload, [*evaluation_tables(rows), *([] if result is None else goodness_tables(result.to_json()))])
 
 
 def evaluation_tables(rows: list[dict]) -> list:
@@ -78,40 +80,39 @@ def evaluation_tables(rows: list[dict]) -> list:
     return tables
 
 
-def goodness_tables(found: Mapping) -> list:
+def goodness_tables(result: Mapping) -> list:
     """The goodness of fit by part and condition, and in words."""
     columns = ("part", "condition", "p", "Holm", "worth in cells", "p: worth less")
     lines = [
         (row["part"], row["condition"], row["p_value"], row["holm"], _worth(row), row["equivalence_p_value"])
-        for row in found["rows"]
+        for row in result["rows"]
     ]
-    return [table(f"goodness of fit, worth against {found['cells']:g} cells", columns, lines), found["in_words"]]
+    return [table(f"goodness of fit, worth against {result['cells']:g} cells", columns, lines), result["in_words"]]
 
 
 def _goodness(
-    fitted: PDAE, data: PerturbationData, model: Path, file: Path, cells: Path | None, seed: int, output: Output
+    model: PDAE, fresh: PerturbationData, data: PerturbationData, where: Path, source: Path, seed: int
 ) -> GoodnessOfFit:
-    """Of the conditions that the model was fitted on, at cells it has not seen."""
+    """Goodness of fit at the conditions that a model was fitted on, judged on cells it has not seen."""
     from pdae_sim.study.goodness import check_fit
 
-    output.say("judging the fit on fresh cells")
-    fresh = _drawn_anew(file, seed) if cells is None else PerturbationData.read(cells)
-    source = cells or file
-    check_match(fitted, fresh, model, source)
-    seen = {tuple(row) for row in fitted.train_labels_}
+    check_match(model, fresh, where, source)
+    seen = {tuple(row) for row in model.train_labels_}
     known = np.array([tuple(row) in seen for row in fresh.labels])
     if not known.any():
-        raise InputError(f"{source}: holds no condition that {model} was fitted on; --goodness judges those")
+        raise InputError(f"{source}: holds no condition that {where} was fitted on; --goodness judges those")
     with naming(source):
-        return check_fit(fitted, fresh.select(known), fitted_on=data, rng=seed)
+        return check_fit(model, fresh.select(known), fitted_on=data, rng=seed)
 
 
-def _drawn_anew(file: Path, seed: int) -> PerturbationData:
+def _fresh_cells(file: Path, seed: int) -> PerturbationData:
     """Fresh cells of the training conditions of a simulated dataset, from its own world."""
     from pdae_sim._random import child, seed_sequence
+    from pdae_sim.data import Simulation
+    from pdae_sim.io import has_truth
     from pdae_sim.simulation.simulator import Simulator
 
-    if not io.has_truth(file):
+    if not has_truth(file):
         raise InputError(f"{file}: was not simulated; --goodness needs cells the fit has not seen, give --cells FILE")
     simulation = Simulation.read(file)
     root = child(seed_sequence(seed), "goodness")
@@ -119,16 +120,16 @@ def _drawn_anew(file: Path, seed: int) -> PerturbationData:
     return Simulator.from_state(simulation.simulator).sample(labels, _FRESH, rng=root).data
 
 
-def _picture(rows: list[dict], found: GoodnessOfFit | None) -> Figure:
-    """The goodness of fit where there is one, else every estimator at every condition."""
+def _draw(rows: list[dict], result: GoodnessOfFit | None) -> Figure:
+    """The goodness of fit where it was judged, else every estimator at every condition."""
     from pdae_sim.report.goodness import goodness_figure
     from pdae_sim.report.outcomes import estimator_bars
 
-    return goodness_figure(found) if found else estimator_bars(rows)
+    return estimator_bars(rows) if result is None else goodness_figure(result)
 
 
 def _rank(row: Mapping | None) -> tuple:
-    """Where an estimator stands by a metric of which less is better; what failed stands last."""
+    """Order of estimators by a metric of which less is better; failures stand last."""
     value = row and row["value"]
     return (value is None, value)
 
@@ -142,5 +143,5 @@ def _with_interval(row: Mapping | None) -> str | float | None:
     return f"{row['value']:.4g}\n{row['low']:.3g} to {row['high']:.3g}"
 
 
-def _worth(row: Mapping) -> str | None:
+def _worth(row: Mapping) -> str | float | None:
     return _with_interval({"value": row["n_eff"], "low": row["n_eff_low"], "high": row["n_eff_high"]})

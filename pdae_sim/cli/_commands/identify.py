@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from pdae_sim._checks import naming
+from pdae_sim.cli._figures import check_figure, write_figure
 from pdae_sim.cli._matching import check_match
-from pdae_sim.cli._options import File, Force, Json, Model, Quiet, Seed
+from pdae_sim.cli._options import DatasetFile, FigureFile, Force, ModelFolder, Seed, command
 from pdae_sim.cli._output import Output, table
-from pdae_sim.cli._pictures import Picture, check_picture, draw
-from pdae_sim.data import Simulation
 from pdae_sim.errors import InputError
-from pdae_sim.estimation.pdae import PDAE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from rich.table import Table
 
     from pdae_sim.study.identification import Identification
 
 
+@command
 def identify(
-    model: Model,
-    file: File,
-    figure: Picture = None,
+    output: Output,
+    model: ModelFolder,
+    file: DatasetFile,
+    figure: FigureFile = None,
     seed: Seed = 0,
-    as_json: Json = False,
-    quiet: Quiet = False,
     force: Force = False,
 ) -> None:
     """Learnt against true latents and W, on fresh cells of a simulated world."""
-    from pdae_sim.study.identification import identify as compare
+    from pdae_sim.data import Simulation
+    from pdae_sim.estimation.pdae import PDAE
+    from pdae_sim.study.identification import identify
 
-    output = Output.started(as_json, quiet)
-    check_picture(figure, force=force)
+    check_figure(figure, force=force)
     fitted, simulation = PDAE.load(model), Simulation.read(file)
     check_match(fitted, simulation.data, model, file)
     d = simulation.truth.z.shape[1]
@@ -42,32 +41,31 @@ def identify(
             f"{model}: has {len(fitted.perturbation_matrix_)} latents where {file} has {d}; fit with --latents {d}"
         )
     with naming(file):
-        found = compare(fitted, simulation, rng=seed)
-    draw(figure, partial(_picture, found), force=force)
-    result = found.to_json()
+        identification = identify(fitted, simulation, rng=seed)
+    write_figure(figure, lambda: _draw(identification), force=force)
+    result = identification.to_json()
     output.result(result, _text(result, f"{model} against the truth of {file}"))
 
 
-def _picture(found: Identification) -> Figure:
+def _draw(identification: Identification) -> Figure:
     from pdae_sim.report.identification import identifiability
 
-    return identifiability(found)
+    return identifiability(identification)
 
 
-def _text(result: dict, title: str) -> list:
+def _text(result: dict, title: str) -> list[str | Table]:
     """The outcome with its reason, then tables."""
     verdict = result["outcome"]
+    effects = ("condition", "truth", "learnt", "encoded", "low", "high", "permuted")
     return [
         f"{verdict['name']}: {verdict['reason']}",
         _maps(result),
-        table(
-            "effects ‖W Δ‖", ("condition", "truth", "learnt", "encoded", "low", "high", "permuted"), _effects(result)
-        ),
+        table("effects ‖W Δ‖", effects, _effects(result)),
         table(title, ("quantity", "value", "low", "high"), _quantities(result)),
     ]
 
 
-def _maps(result: dict) -> object:
+def _maps(result: dict) -> Table:
     null = [row["r2"]["value"] for row in result["nulls"]["random_encoder"]["maps"]]
     rows = [
         (row["map"], *row["r2"].values(), row["defect"]["value"], chance)

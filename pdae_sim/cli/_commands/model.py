@@ -3,67 +3,76 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 
 from pdae_sim import _files as files
 from pdae_sim._checks import choice, naming
-from pdae_sim.analysis.span import check_span
-from pdae_sim.cli._options import Device, File, Force, Json, Model, Out, Quiet, Seed
+from pdae_sim.cli._options import DatasetFile, Force, ModelFolder, OutFile, Seed, command
 from pdae_sim.cli._output import Output
-from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
-from pdae_sim.estimation._persistence import check_place
-from pdae_sim.estimation.networks import PRECISIONS
-from pdae_sim.estimation.pdae import PDAE
-from pdae_sim.estimation.presets import PLANS, shortened
 
-COMPLETE = [name for name in PLANS if name != "represent"]
+if TYPE_CHECKING:
+    from pdae_sim.estimation.pdae import PDAE
+
+PLANS = ("staged", "screen", "joint", "published", "published_small")
 """Plans that train a decoder."""
 
+PRECISIONS = ("float32", "bfloat16")
 
+
+@command
 def fit(
-    file: File,
-    out: Out,
+    output: Output,
+    file: DatasetFile,
+    out: OutFile,
     latents: Annotated[int | None, typer.Option(min=1, help="Latent dimension; estimated where absent.")] = None,
-    plan: Annotated[str, typer.Option(help=f"{', '.join(COMPLETE)}.")] = "staged",
+    plan: Annotated[str, typer.Option(help=f"{', '.join(PLANS)}.")] = "staged",
     steps: Annotated[int | None, typer.Option(min=1, help="Gradient steps of each phase.")] = None,
-    device: Device = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
     precision: Annotated[str, typer.Option(help="float32; bfloat16 halves activations on CUDA.")] = "float32",
     seed: Seed = 0,
-    as_json: Json = False,
-    quiet: Quiet = False,
     force: Force = False,
 ) -> None:
     """Fit a PDAE; started again after an interruption it goes on from its own checkpoint."""
-    output = Output.started(as_json, quiet)
+    from pdae_sim.data import PerturbationData
+    from pdae_sim.estimation import presets
+    from pdae_sim.estimation._persistence import check_place
+    from pdae_sim.estimation.pdae import PDAE
+
     check_place(out, force=force)
-    choice("--plan", plan, COMPLETE)
+    choice("--plan", plan, PLANS)
     choice("--precision", precision, PRECISIONS)
     data = PerturbationData.read(file)
-    phases, architecture = shortened(PLANS[plan].phases, steps), PLANS[plan].architecture
-    runs = {"random_state": seed, "device": checked_device(device), "precision": precision}
-    model = PDAE(latents, architecture=architecture, phases=phases, **runs)
+    settings = presets.PLANS[plan]
+    phases = presets.shortened(settings.phases, steps)
+    model = PDAE(
+        latents,
+        architecture=settings.architecture,
+        phases=phases,
+        random_state=seed,
+        device=_available(device),
+        precision=precision,
+    )
     checkpoint = out.parent / f".{out.name}.checkpoint"
     with naming(file), output.fitting(phases) as on_step:
         model.fit(data, checkpoint=checkpoint, on_step=on_step)
     model.save(out, force=force)
     checkpoint.unlink(missing_ok=True)
-    ended = _ended(model.history_)
-    payload = {"model": str(out), "latents": len(model.perturbation_matrix_), "losses": ended}
+    losses, n_latents = _final_losses(model.history_), len(model.perturbation_matrix_)
+    payload = {"model": out, "latents": n_latents, "losses": losses}
     payload["dimension"] = model.dimension_ and model.dimension_.state()
-    losses = "; ".join(
-        f"{phase}: " + ", ".join(f"{k} {v:.4g}" for k, v in terms.items()) for phase, terms in ended.items()
+    ended = "; ".join(
+        f"{phase}: " + ", ".join(f"{k} {v:.4g}" for k, v in terms.items()) for phase, terms in losses.items()
     )
-    output.result(
-        payload, f"{out}: {payload['latents']} latents, {len(data.train.labels)} training conditions; {losses}"
-    )
+    output.result(payload, f"{out}: {n_latents} latents, {len(data.train.labels)} training conditions; {ended}")
 
 
-def _ended(history: list[dict]) -> dict[str, dict[str, float]]:
+def _final_losses(history: Sequence[dict]) -> dict[str, dict[str, float]]:
     """The losses each phase ended with: of its best look at cells kept out, else of its last step."""
     ended: dict[str, dict] = {}
     for row in history:
@@ -73,22 +82,26 @@ def _ended(history: list[dict]) -> dict[str, dict[str, float]]:
     return ended
 
 
+@command
 def predict(
-    model: Model,
+    output: Output,
+    model: ModelFolder,
     condition: Annotated[str, typer.Option(help='For example "A:0.5+B".')],
-    out: Out,
+    out: OutFile,
     samples: Annotated[int, typer.Option(min=1, help="Cells to draw.")] = 1000,
     allow_unidentified: Annotated[
         bool, typer.Option(help="Sample even where nothing in the data fixes the answer.")
     ] = False,
     seed: Seed = 0,
-    as_json: Json = False,
-    quiet: Quiet = False,
     force: Force = False,
 ) -> None:
     """Sample an unseen condition; one that is not identified is refused."""
-    output = Output.started(as_json, quiet)
+    from pdae_sim.analysis.span import check_span
+    from pdae_sim.estimation.pdae import PDAE
+
     files.refuse_existing(out, force=force)
+    if out.suffix not in (".h5ad", ".csv", ".parquet"):
+        raise InputError(f"{out}: --out must end in .h5ad, .csv or .parquet")
     fitted = PDAE.load(model)
     with naming(f"{model}: --condition"):
         label = fitted.space_.exact(condition)
@@ -99,30 +112,30 @@ def predict(
         raise InputError(
             f"--condition {condition!r} is not identified: {why}; pass --allow-unidentified to sample it anyway"
         )
-    drawn = fitted.sample(condition, samples, rng=seed)
-    write_cells(out, drawn, condition, fitted, force=force)
-    payload = {"file": str(out), "condition": condition, "cells": samples, "identified": certificate.identified}
+    _write_cells(out, fitted.sample(condition, samples, rng=seed), condition, fitted, force=force)
+    payload = {"file": out, "condition": condition, "cells": samples, "identified": certificate.identified}
     output.result(payload, f"{out}: {samples} cells of {condition}")
 
 
-def write_cells(out: Path, cells: np.ndarray, condition: str, model: PDAE, *, force: bool) -> None:
-    """Predicted cells as .h5ad, .csv or .parquet, by suffix."""
+def _write_cells(out: Path, x: np.ndarray, condition: str, model: PDAE, *, force: bool) -> None:
+    """Write predicted cells as .h5ad, .csv or .parquet, by suffix."""
+    if out.suffix == ".h5ad":
+        from pdae_sim.data import PerturbationData
+
+        space = model.space_
+        labels = np.broadcast_to(space.vector(condition), (len(x), len(space)))
+        about = {"features": model.features_, "control": space.control}
+        PerturbationData.from_arrays(x, labels, names=space.names, **about).write(out, force=force)
+        return
     import pandas as pd
 
-    if out.suffix == ".h5ad":
-        labels = np.broadcast_to(model.space_.vector(condition), (len(cells), len(model.space_)))
-        names = {"names": model.space_.names, "features": model.features_, "control": model.space_.control}
-        PerturbationData.from_arrays(cells, labels, **names).write(out, force=force)
-    elif out.suffix in (".csv", ".parquet"):
-        frame = pd.DataFrame(cells, columns=list(model.features_))
-        frame.insert(0, "condition", condition)
-        with files.whole_file(out, force=force) as temporary:
-            frame.to_csv(temporary, index=False) if out.suffix == ".csv" else frame.to_parquet(temporary, index=False)
-    else:
-        raise InputError(f"{out}: --out must end in .h5ad, .csv or .parquet")
+    frame = pd.DataFrame(x, columns=list(model.features_))
+    frame.insert(0, "condition", condition)
+    with files.whole_file(out, force=force) as temporary:
+        frame.to_csv(temporary, index=False) if out.suffix == ".csv" else frame.to_parquet(temporary, index=False)
 
 
-def checked_device(device: str) -> str:
+def _available(device: str) -> str:
     """`device`, if torch knows it and it is there."""
     import torch
 

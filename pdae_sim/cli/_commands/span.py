@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,28 +10,28 @@ import numpy as np
 import typer
 
 from pdae_sim._checks import naming
-from pdae_sim.analysis.span import SpanCertificate, check_span
-from pdae_sim.analysis.support import pooling_gain
-from pdae_sim.analysis.verdict import Verdict, judge
 from pdae_sim.cli._certificates import evidence
-from pdae_sim.cli._options import File, Force, Json, Quiet, Seed
+from pdae_sim.cli._figures import check_figure, write_figure
+from pdae_sim.cli._options import DatasetFile, FigureFile, Force, Seed, command
 from pdae_sim.cli._output import Output
-from pdae_sim.cli._pictures import Picture, check_picture, draw
-from pdae_sim.cli._shifts import Shifts
-from pdae_sim.data import PerturbationData, Simulation
+from pdae_sim.cli._perturbation_matrix import KnownPerturbationMatrix, load_perturbation_matrix, read_dataset
 from pdae_sim.errors import InputError
-from pdae_sim.io import _anndata as io
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from pdae_sim.analysis.span import SpanCertificate
+    from pdae_sim.analysis.verdict import Verdict
+    from pdae_sim.data import PerturbationData
     from pdae_sim.simulation.oracles import TrueVerdict
 
 _CAVEAT = "Intervals count the cells that Ŵ was fitted to; what a learnt encoder adds to the error is not in them."
 
 
+@command
 def span(
-    file: File,
+    output: Output,
+    file: DatasetFile,
     test: Annotated[
         list[str] | None, typer.Option(help="A condition to judge; repeat for more. The held-out ones.")
     ] = None,
@@ -45,38 +44,37 @@ def span(
     pooled: Annotated[
         bool, typer.Option("--pooled", help="Also what all training cells together are worth, by simulation.")
     ] = False,
-    figure: Picture = None,
+    figure: FigureFile = None,
     seed: Seed = 0,
-    as_json: Json = False,
-    quiet: Quiet = False,
     force: Force = False,
 ) -> None:
     """Verdict and certificate per condition. Support needs W: the truth of a simulated file, or --model."""
-    output = Output.started(as_json, quiet)
-    check_picture(figure, force=force)
-    data = PerturbationData.read(file)
+    from pdae_sim.analysis.span import check_span
+
+    check_figure(figure, force=force)
+    data = read_dataset(file, model)
     train, conditions = data.train, _conditions(file, data, test)
     with naming(f"{file}: --test"):
         labels = np.array([data.space.exact(condition) for condition in conditions])
     with naming(file):
         counts = train.counts.tolist() if counts_weighted else None
         certificates = check_span(train.labels, labels, counts=counts, sparse=sparse, rtol=rtol)
-    shifts = Shifts.known(file, model, data)
-    if pooled and shifts is None:
+    W = load_perturbation_matrix(file, model, data)
+    if pooled and W is None:
         raise InputError(f"{file}: holds no truth, and --pooled needs W; give a fitted --model")
     with naming(file):
-        verdicts = _judged(train, labels, certificates, shifts)
-    cells = _pooled(train, labels, verdicts, shifts, seed) if pooled else [None] * len(verdicts)
-    truths = _truths(file, train, conditions) if shifts and shifts.source == "model" else [None] * len(verdicts)
-    rows = [verdict_row(c, v, train) for c, v in zip(conditions, verdicts, strict=True)]
+        verdicts = _judged(train, labels, certificates, W)
+    cells = _pooled(train, labels, verdicts, W, seed) if pooled and W else [None] * len(verdicts)
+    truths = _truths(file, train, conditions) if W and W.source == "model" else [None] * len(verdicts)
+    rows = [_row(c, v, train) for c, v in zip(conditions, verdicts, strict=True)]
     for row, together, true in zip(rows, cells, truths, strict=True):
-        row |= {"pooled_cells": together, "source": shifts and shifts.source, "truth": _truth_row(true)}
-    draw(figure, partial(_chart, rows), force=force)
+        row |= {"pooled_cells": together, "source": W and W.source, "truth": _truth_row(true)}
+    write_figure(figure, lambda: _draw(rows), force=force)
     sentences = [_sentence(row, v, train) for row, v in zip(rows, verdicts, strict=True)]
-    output.result({"verdicts": rows}, [*sentences, *([] if shifts is None or shifts.error is None else [_CAVEAT])])
+    output.result({"verdicts": rows}, [*sentences, *([_CAVEAT] if W and W.error else [])])
 
 
-def verdict_row(condition: str, verdict: Verdict, train: PerturbationData) -> dict:
+def _row(condition: str, verdict: Verdict, train: PerturbationData) -> dict:
     """The fields of one verdict of `pdae-sim span --json`."""
     c = verdict.certificate
     measured = c.arithmetic == "float"
@@ -112,33 +110,44 @@ def _conditions(file: Path, data: PerturbationData, test: list[str] | None) -> l
 
 
 def _judged(
-    train: PerturbationData, labels: np.ndarray, certificates: Sequence[SpanCertificate], shifts: Shifts | None
+    train: PerturbationData,
+    labels: np.ndarray,
+    certificates: Sequence[SpanCertificate],
+    W: KnownPerturbationMatrix | None,
 ) -> list[Verdict]:
-    W, error = (None, None) if shifts is None else (shifts.perturbation_matrix, shifts.error)
-    given = {"counts": train.counts, "perturbation_matrix": W, "error": error}
-    return judge(train.labels, labels, certificates=certificates, **given)
+    from pdae_sim.analysis.verdict import judge
+
+    known = {} if W is None else {"perturbation_matrix": W.matrix, "error": W.error}
+    return judge(train.labels, labels, certificates=certificates, counts=train.counts, **known)
 
 
 def _pooled(
-    train: PerturbationData, labels: np.ndarray, verdicts: Sequence[Verdict], shifts: Shifts, seed: int
+    train: PerturbationData, labels: np.ndarray, verdicts: Sequence[Verdict], W: KnownPerturbationMatrix, seed: int
 ) -> list[float | None]:
     """What all training cells together are worth at each label: the sum over conditions times the gain of pooling."""
-    W, labels = shifts.perturbation_matrix, labels.astype(np.float64)
-    means = train.labels @ W.T
+    from pdae_sim.analysis.support import pooling_gain
+
+    labels = labels.astype(np.float64)
+    means = train.labels @ W.matrix.T
     return [
-        None if v.support is None else v.effective_cells * pooling_gain(means, train.counts, W @ label, rng=seed)[0]
+        None
+        if v.support is None
+        else v.effective_cells * pooling_gain(means, train.counts, W.matrix @ label, rng=seed)[0]
         for v, label in zip(verdicts, labels, strict=True)
     ]
 
 
 def _truths(file: Path, train: PerturbationData, conditions: list[str]) -> list[TrueVerdict | None]:
-    """What the simulator that wrote the file says of each condition; None for a file without one."""
-    simulator = Simulation.read(file).simulator if io.has_truth(file) else None
-    if not simulator:
+    """The verdicts of the simulator that wrote the file; None for a file without one."""
+    from pdae_sim.data import Simulation
+    from pdae_sim.io import has_truth
+
+    state = Simulation.read(file).simulator if has_truth(file) else None
+    if not state:
         return [None] * len(conditions)
     from pdae_sim.simulation.simulator import Simulator
 
-    return Simulator.from_state(simulator).verdicts(conditions, train.conditions, train.counts)
+    return Simulator.from_state(state).verdicts(conditions, train.conditions, train.counts)
 
 
 def _truth_row(true: TrueVerdict | None) -> dict | None:
@@ -181,7 +190,7 @@ def _range(interval: tuple[float, float] | None) -> str:
     return "" if interval is None else f" [{interval[0]:.3g}, {interval[1]:.3g}]"
 
 
-def _chart(rows: Sequence[dict]) -> Figure:
+def _draw(rows: Sequence[dict]) -> Figure:
     from pdae_sim.report.verdicts import verdict_chart
 
     return verdict_chart(rows)

@@ -1,0 +1,10 @@
+from ._anndata import from_anndata as from_anndata
+from ._anndata import read_data as read_data
+from ._anndata import read_simulation as read_simulation
+from ._anndata import to_anndata as to_anndata
+from ._anndata import write_data as write_data
+from ._anndata import write_simulation as write_simulation
+from ._hdf5 import has_truth as has_truth
+from ._hdf5 import read_labels as read_labels
+from ._hdf5 import read_truth as read_truth
+from ._tables import read_table as read_table

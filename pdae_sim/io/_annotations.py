@@ -1,0 +1,145 @@
+"""Labels and split of cells, from the columns in which a file keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pdae_sim._checks import near_misses
+from pdae_sim.errors import InputError, LabelError
+from pdae_sim.labels import LabelSpace, read_dose
+
+SCHEMA_VERSION = 2
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names under which a file keeps labels and split, and the grammar of its conditions."""
+
+    condition: str = "condition"
+    dose: str = "dose"
+    split: str = "split"
+    control: str = "ctrl"
+    separator: str = "+"
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """What a dataset says of its n cells, X apart.
+
+    Args:
+        columns: Where to look.
+        known: All columns of `obs`, for the hint in a message.
+        obs: (n,) texts of the columns among `columns` that are there; None where a value is missing.
+        doses: (n, K) numeric doses of `obsm`, if there are any.
+        uns: The entries of ``uns["pdae_sim"]``.
+    """
+
+    columns: Columns
+    known: Sequence[str]
+    obs: Mapping[str, np.ndarray]
+    doses: np.ndarray | None = None
+    uns: Mapping[str, object] = field(default_factory=dict)
+
+    def labels(self) -> tuple[np.ndarray, LabelSpace]:
+        """(n, K) doses of the cells, and the space they live in.
+
+        Raises:
+            InputError: With the field and the fix.
+        """
+        version = int(np.asarray(self.uns.get("schema_version", SCHEMA_VERSION)))
+        if version > SCHEMA_VERSION:
+            newer = f"uns['pdae_sim']['schema_version'] is {version}, newer than {SCHEMA_VERSION}; update pdae_sim"
+            raise InputError(newer)
+        texts = self._conditions()
+        names = self.uns.get("perturbations")
+        grammar = {"control": str(self.uns.get("control", self.columns.control)), "separator": self.columns.separator}
+        if self.doses is not None:
+            return self._matrix_doses(texts, self.doses, names, grammar)
+        space = LabelSpace.from_conditions(texts, **grammar) if names is None else _named_space(names, grammar)
+        written = self.obs.get(self.columns.dose)
+        if written is None:
+            return vectors(texts, space), space
+        pairs = {pair: _aligned(*pair, space) for pair in set(zip(texts, map(str, written), strict=True))}
+        return np.array([pairs[pair] for pair in zip(texts, map(str, written), strict=True)]), space
+
+    def held_out(self) -> np.ndarray | None:
+        """(n,) whether each cell is of the test part; None without a split column."""
+        return split_mask(self.obs.get(self.columns.split), self.columns.split)
+
+    def _conditions(self) -> np.ndarray:
+        name = self.columns.condition
+        if name not in self.obs:
+            hint = near_misses(name, self.known)
+            raise InputError(f"obs has no column {name!r}; {hint}; name the column with condition=")
+        texts = self.obs[name]
+        missing = sum(text is None for text in texts)
+        if missing:
+            raise InputError(f"obs column {name!r} is empty in {missing} rows; write the control's name or drop them")
+        return texts
+
+    def _matrix_doses(
+        self, texts: np.ndarray, doses: np.ndarray, names: object, grammar: Mapping[str, str]
+    ) -> tuple[np.ndarray, LabelSpace]:
+        where = f"obsm[{self.columns.dose!r}]"
+        if names is None:
+            raise InputError(f"{where} needs the perturbation names in uns['pdae_sim']['perturbations']")
+        space, doses = _named_space(names, grammar), np.asarray(doses, dtype=np.float64)
+        if doses.ndim != 2 or doses.shape[1] != len(space):
+            raise InputError(f"{where} has shape {doses.shape}; it needs one column per perturbation ({len(space)})")
+        bad = ~np.isfinite(doses).all(axis=1)
+        if bad.any():
+            raise InputError(f"{where} holds {int(bad.sum())} rows with NaN or infinite doses")
+        _check_parts(texts, doses, space)
+        return doses, space
+
+
+def vectors(texts: Sequence[str] | np.ndarray, space: LabelSpace) -> np.ndarray:
+    """(n, K) labels of n condition strings."""
+    labels = {text: space.vector(text) for text in set(texts)}
+    return np.array([labels[text] for text in texts]).reshape(len(texts), len(space))
+
+
+def split_mask(values: np.ndarray | None, name: str) -> np.ndarray | None:
+    """(n,) whether each row is test, from a column of words; None without one."""
+    if values is None:
+        return None
+    wrong = [str(value) for value in values if value not in ("train", "test")]
+    if wrong:
+        raise InputError(
+            f"column {name!r} must hold 'train' or 'test'; {len(wrong)} rows do not, the first {wrong[0]!r}"
+        )
+    return values == "test"
+
+
+def _named_space(names: object, grammar: Mapping[str, str]) -> LabelSpace:
+    return LabelSpace(tuple(np.asarray(names).tolist()), **grammar)
+
+
+def _check_parts(texts: np.ndarray, doses: np.ndarray, space: LabelSpace) -> None:
+    """A perturbation with a dose must be named in the condition; a named one may have dose zero."""
+    present = {text: space.vector(text) != 0 for text in set(texts)}
+    wrong = np.array([((row != 0) & ~present[text]).any() for text, row in zip(texts, doses, strict=True)])
+    if wrong.any():
+        first = texts[np.flatnonzero(wrong)[0]]
+        raise InputError(
+            f"obs condition and obsm dose disagree in {int(wrong.sum())} rows, the first with condition {first!r}"
+        )
+
+
+def _aligned(condition: str, written: str, space: LabelSpace) -> np.ndarray:
+    """The label of a condition whose doses stand in a text column, part for part."""
+    parts, doses = condition.split(space.separator), written.split(space.separator)
+    if all(part.strip() == space.control for part in parts):
+        return np.zeros(len(space))
+    if len(parts) != len(doses):
+        raise LabelError(f"dose {written!r} has {len(doses)} parts where condition {condition!r} has {len(parts)}")
+    label = space.vector(condition)
+    if space.dose_separator in condition:
+        raise LabelError(f"condition {condition!r} writes its doses, and the dose column does too; keep one of them")
+    for part, text in zip(parts, doses, strict=True):
+        if part.strip() != space.control:
+            label[space.names.index(part.strip())] = float(read_dose(text, where=f"the doses of {condition!r}"))
+    return label

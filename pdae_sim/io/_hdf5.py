@@ -1,0 +1,153 @@
+"""Labels and truth of an `.h5ad` file straight from HDF5: X stays on disk, and anndata is not loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import astuple
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pdae_sim._checks import naming
+from pdae_sim.data import PerturbationData, Truth
+from pdae_sim.errors import InputError
+from pdae_sim.io._annotations import SCHEMA_VERSION, Annotations, Columns
+
+_TRUTH = {"obsm": ("z_true", "z_base"), "uns": ("W", "Sigma")}
+
+
+class _OtherEncodingError(Exception):
+    """An element that is not written as anndata ≥ 0.8 writes labels."""
+
+
+def read_labels(path: Path, **columns: str) -> PerturbationData:
+    """Read the labels of a dataset without its X.
+
+    Args:
+        path: An `.h5ad` file.
+        columns: Where the labels are; as in `read_data`.
+
+    Returns:
+        Data with every cell's environment, and an x (n, 0) of no column: enough for counts, spans and designs.
+
+    Raises:
+        InputError: With the file, the field and the fix.
+    """
+    at = Columns(**columns)
+    try:
+        with readable(path), h5py.File(path) as file:
+            annotations = _annotations(file, at)
+    except _OtherEncodingError:
+        from pdae_sim.io._anndata import read_data
+
+        data = read_data(path, **columns)
+        return PerturbationData(
+            data.x[:, :0], data.labels, data.environment, data.names, data.held_out, (), data.control
+        )
+    with naming(path):
+        labels, space = annotations.labels()
+        about = {"names": space.names, "control": space.control}
+        return PerturbationData.from_arrays(
+            np.empty((len(labels), 0)), labels, held_out=annotations.held_out(), **about
+        )
+
+
+def has_truth(path: Path) -> bool:
+    """Whether a dataset was written by a simulation.
+
+    Args:
+        path: An `.h5ad` file.
+    """
+    with readable(path), h5py.File(path) as file:
+        return "W" in file.get("uns/pdae_sim", {})
+
+
+def read_truth(path: Path) -> Truth:
+    """Read the truth of a simulated file without its X.
+
+    Args:
+        path: An `.h5ad` file.
+
+    Raises:
+        InputError: If the file holds no truth, or that of an older version.
+    """
+    with readable(path), h5py.File(path) as file:
+        return truth_of(path, file.get("obsm", {}), file.get("uns/pdae_sim", {}))
+
+
+def truth_of(path: Path, obsm: Mapping, uns: Mapping) -> Truth:
+    """The truth among the entries of `obsm` and of ``uns["pdae_sim"]``, in memory or on disk."""
+    missing = [key for key in _TRUTH["obsm"] if key not in obsm]
+    if missing or "W" not in uns:
+        raise InputError(f"{path}: obsm has no {' or '.join(missing or ['W'])}; truth is there in simulated files only")
+    if int(np.asarray(uns.get("schema_version", 0))) < SCHEMA_VERSION:
+        raise InputError(f"{path}: its truth was written by an older version of pdae_sim; simulate it again")
+    with undamaged(path):
+        parts = [*(obsm[key] for key in _TRUTH["obsm"]), *(uns[key] for key in _TRUTH["uns"])]
+        return Truth(*(np.asarray(part, dtype=float) for part in parts))
+
+
+@contextmanager
+def undamaged(path: Path) -> Iterator[None]:
+    """Turn what a damaged truth raises into an InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: the truth in uns['pdae_sim'] is damaged ({error}); simulate it again") from None
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what a file that is no `.h5ad` raises into an InputError."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    if path.suffix != ".h5ad":
+        raise InputError(f"{path}: expected an .h5ad file; `pdae-sim convert` makes one from a CSV or Parquet table")
+    try:
+        yield
+    except (InputError, _OtherEncodingError):
+        raise
+    except Exception as error:  # anndata and h5py raise many kinds; the reader needs one line
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: not a readable .h5ad file ({reason}); write it again") from None
+
+
+def _annotations(file: h5py.File, columns: Columns) -> Annotations:
+    obs = file["obs"]
+    if not isinstance(obs, h5py.Group):
+        raise _OtherEncodingError
+    known = [name for name in obs if name != obs.attrs.get("_index", "_index")]
+    wanted = set(astuple(columns)[:3]) & set(known)
+    about = file.get("uns/pdae_sim", {})
+    uns = {key: _plain(about[key]) for key in ("perturbations", "control", "schema_version") if key in about}
+    doses = _plain(file["obsm"][columns.dose]) if columns.dose in file.get("obsm", {}) else None
+    return Annotations(columns, known, {name: _texts(obs[name]) for name in wanted}, doses, uns)
+
+
+def _texts(element: h5py.Group | h5py.Dataset) -> np.ndarray:
+    """(n,) texts of a column of `obs`, None where a value is missing."""
+    if isinstance(element, h5py.Dataset):
+        return as_texts(_plain(element))
+    keys = set(element)
+    if keys == {"codes", "categories"}:  # code −1 is a missing value, and takes the last entry
+        return np.append(_texts(element["categories"]), None)[_plain(element["codes"])]
+    if keys == {"values", "mask"}:
+        return np.where(_plain(element["mask"]), None, _texts(element["values"]))
+    raise _OtherEncodingError
+
+
+def _plain(element: h5py.Group | h5py.Dataset) -> np.ndarray:
+    if not isinstance(element, h5py.Dataset):
+        raise _OtherEncodingError
+    return np.asarray(element.asstr()[()] if h5py.check_string_dtype(element.dtype) else element[()])
+
+
+def as_texts(values: np.ndarray) -> np.ndarray:
+    """Values as an object array of texts, None for None and NaN."""
+    texts = values.astype(str).astype(object) if values.dtype != object else values.copy()
+    texts[values != values] = None  # NaN alone differs from itself
+    return texts
