@@ -102,3 +102,11 @@ def nonzero(name: str, value: object, size: int) -> np.ndarray:
     if array.shape != (size,) or not array.any():
         raise InputError(f"{name} must have shape ({size},) and not be zero; received {value!r}")
     return array
+
+
+def positive(name: str, value: object, size: int) -> np.ndarray:
+    """`value` as a vector of so many finite numbers above zero."""
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape != (size,) or not (np.isfinite(array) & (array > 0)).all():
+        raise InputError(f"{name} must be {size} positive numbers, one per training row; received {value!r}")
+    return array

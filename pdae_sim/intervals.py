@@ -1,7 +1,8 @@
-"""Confidence intervals as one record, used by every analysis, table and figure."""
+"""Confidence intervals and estimates with intervals: one record each, used by every analysis, table and figure."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -25,3 +26,38 @@ class Interval(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.low:.3g}, {self.high:.3g}]"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number estimated from cells, with its interval.
+
+    Args:
+        value: The estimate.
+        interval: Its confidence interval; holds the value.
+
+    Example:
+        >>> Estimate(0.75, Interval(0.5, 1.0)).subtracted_from(1.0)
+        Estimate(value=0.25, interval=Interval(low=0.0, high=0.5))
+    """
+
+    value: float
+    interval: Interval
+
+    @property
+    def low(self) -> float:
+        """Lower end of the interval."""
+        return self.interval.low
+
+    @property
+    def high(self) -> float:
+        """Upper end of the interval."""
+        return self.interval.high
+
+    def subtracted_from(self, total: float) -> Estimate:
+        """Estimate of `total` minus the quantity."""
+        return Estimate(total - self.value, Interval(total - self.high, total - self.low))
+
+    def to_json(self) -> dict[str, float]:
+        """Value and both ends by name."""
+        return {"value": self.value, "low": self.low, "high": self.high}

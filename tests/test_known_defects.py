@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 
 from pdae_sim.analysis._permutation import quadratic_forms, relabellings, upper_p_value
-from pdae_sim.analysis.hypothesis_tests.multiple_testing import corrected, judge_environments
+from pdae_sim.analysis.hypothesis_tests.multiple_testing import adjust_p_values, two_sample_tests
 from pdae_sim.analysis.hypothesis_tests.two_sample import disjoint_halves, energy_test
 from pdae_sim.analysis.identifiability.alignment import align, gram_error
 from pdae_sim.analysis.span import check_span
@@ -56,7 +56,7 @@ def test_defect_1_goodness_of_fit_is_not_from_an_environment_to_itself(wrong):
         predicted = {
             c: transported(halves, W_hat, c, [c] if own else [s for s in CONDITIONS if s != c]) for c in CONDITIONS
         }
-        return judge_environments(predicted, observed, n_permutations=199, rng=1).rejected()
+        return two_sample_tests(predicted, observed, n_permutations=199, rng=1).rejected()
 
     assert not judged(wrong, own=True)  # the defect
     assert judged(wrong, own=False)
@@ -72,7 +72,7 @@ def test_defect_2_p_values_are_calibrated_over_bandwidths_and_environments():
         pairs = {c: rng.normal(size=(2, 15, 2)) for c in CONDITIONS}
         naive += any(p <= level for x, y in pairs.values() for p in by_bandwidth(x, y, rng))
         predicted, observed = ({c: pair[side] for c, pair in pairs.items()} for side in (0, 1))
-        ours += bool(judge_environments(predicted, observed, kind="mmd", n_permutations=99, rng=seed).rejected(level))
+        ours += bool(two_sample_tests(predicted, observed, kind="mmd", n_permutations=99, rng=seed).rejected(level))
     most = stats.binom.ppf(0.995, worlds, level)
     assert naive > most  # the defect
     assert ours <= most
@@ -105,7 +105,7 @@ def test_defect_4_results_are_found_by_value():
     """Tensors hash by identity: what is stored under one is not found under its equal."""
     naive = {torch.tensor([1.0, 1.0]): 0.3}
     assert torch.tensor([1.0, 1.0]) not in naive  # the defect
-    space, found = LabelSpace(("A", "B")), corrected({"A+B": 0.3, "A:0.5": 0.2})
+    space, found = LabelSpace(("A", "B")), adjust_p_values({"A+B": 0.3, "A:0.5": 0.2})
     for same in ([1, 1], (1.0, 1.0), np.array([1.0, 1.0]), torch.tensor([1.0, 1.0]).numpy()):
         assert found.p_values[space.condition(same)] == 0.3
     assert found.p_values[space.condition(space.vector("B + A"))] == 0.3

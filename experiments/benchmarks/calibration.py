@@ -22,7 +22,7 @@ from experiments.benchmarks._table import machine, options, print_table
 from experiments.benchmarks._worlds import band, measure_worlds
 from pdae_sim.analysis._permutation import quadratic_forms, relabellings, upper_p_value
 from pdae_sim.analysis.hypothesis_tests.additivity import additivity_test
-from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, judge_environments
+from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, two_sample_tests
 from pdae_sim.analysis.hypothesis_tests.two_sample import energy_test, equivalence_test, mmd_test
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
@@ -140,7 +140,7 @@ def environments(rng: Rng, shifts: Sequence[float]) -> CorrectedTests:
     """Tests of four environments of 30 and 30 normal cells, some of them predicted with a shift."""
     observed = {name: rng.normal(size=(30, 2)) for name in ENVIRONMENTS}
     predicted = {name: rng.normal(size=(30, 2)) + shift for name, shift in zip(ENVIRONMENTS, shifts, strict=True)}
-    return judge_environments(predicted, observed, n_permutations=PERMUTATIONS_EACH, rng=rng)
+    return two_sample_tests(predicted, observed, n_permutations=PERMUTATIONS_EACH, rng=rng)
 
 
 def any_rejected(correction: str) -> Errors:

@@ -14,7 +14,7 @@ import numpy as np
 from experiments.benchmarks._table import machine, options, print_table
 from experiments.benchmarks._worlds import band, measure_worlds
 from pdae_sim import PDAE, LinearLatentModel, Simulator
-from pdae_sim.analysis.hypothesis_tests.goodness import PARTS, GoodnessOfFit
+from pdae_sim.analysis.hypothesis_tests.goodness import GoodnessOfFit, ModelPart
 from pdae_sim.estimation.presets import DIRECT, REPRESENT, STAGED
 from pdae_sim.study.goodness import check_fit
 
@@ -124,8 +124,8 @@ def judged(build: Callable[[Simulator], Exact], seed: int, cells: int) -> Goodne
 def p_values(seed: int) -> dict[str, float]:
     """P-values of the true model in a world: test by test, part by part and in all."""
     fit = judged(Exact, seed, NULL_CELLS)
-    single = {f"{part}, one condition": next(iter(fit.parts[part].tests.p_values.values())) for part in PARTS}
-    corrected = {f"{part}, Holm over conditions": fit.parts[part].p_value for part in PARTS}
+    single = {f"{part}, one condition": next(iter(fit.parts[part].tests.p_values.values())) for part in ModelPart}
+    corrected = {f"{part}, Holm over conditions": fit.parts[part].p_value for part in ModelPart}
     return {**single, **corrected, "any part, Holm": min(fit.holm.values())}
 
 
@@ -140,7 +140,7 @@ def faults(fit: GoodnessOfFit) -> dict[str, object]:
     """Which parts of a model are at fault, and what its transported cells are worth."""
     parts, transport = fit.faults(LEVEL), fit.parts["transport"]
     return {
-        **{part: part in parts for part in PARTS},
+        **{part: part in parts for part in ModelPart},
         "any": bool(parts),
         "worth": transport.worth[transport.least].value,
     }
@@ -148,10 +148,10 @@ def faults(fit: GoodnessOfFit) -> dict[str, object]:
 
 def power_row(name: str, measured: Mapping[str, np.ndarray]) -> tuple:
     """A row of the tables of power: shares of worlds, and the median worth."""
-    return name, *(measured[key].mean() for key in (*PARTS, "any")), f"{np.median(measured['worth']):.3g}"
+    return name, *(measured[key].mean() for key in (*ModelPart, "any")), f"{np.median(measured['worth']):.3g}"
 
 
-POWER = {"what": "", **dict.fromkeys((*PARTS, "any"), ".2f"), "median worth of transported cells": ""}
+POWER = {"what": "", **dict.fromkeys((*ModelPart, "any"), ".2f"), "median worth of transported cells": ""}
 
 HASTY = (replace(REPRESENT[0], steps=800), replace(STAGED[-1], steps=30))
 MODELS: dict[str, Callable[[int], PDAE]] = {

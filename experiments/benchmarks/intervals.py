@@ -16,8 +16,8 @@ from scipy.stats import ortho_group
 from experiments.benchmarks._table import machine, options, print_table
 from experiments.benchmarks._worlds import band_in_words, measure_worlds
 from pdae_sim.analysis.identifiability.alignment import alignment_intervals
-from pdae_sim.analysis.identifiability.effects import effects, true_angles
-from pdae_sim.analysis.identifiability.nested_maps import MAPS, fitted_maps, nested_maps
+from pdae_sim.analysis.identifiability.effects import effect_angles, estimate_effects
+from pdae_sim.analysis.identifiability.nested_maps import MAP_CLASSES, fit_nested_maps, least_squares_maps
 
 RESAMPLES, PERCENTILE = 200, " (percentile)"
 NOISES, CELLS, LENGTHS = (0.1, 1.0), (60, 400), (0.0, 0.1, 1.0, 4.0)
@@ -38,7 +38,7 @@ def r2_world(seed: int, d: int, n: int, noise: float) -> dict[str, bool]:
     }
     names = {"affine_r2": "affine R²", "orthogonal_r2": "orthogonal R²"}
     names["singular_values"] = "singular values, all at once"
-    intervals = alignment_intervals(estimate, truth, rng=seed), percentile(estimate, truth, rng)
+    intervals = vars(alignment_intervals(estimate, truth, rng=seed)), percentile(estimate, truth, rng)
     return {
         f"{name}{suffix}": inside(ends[key], true[key])
         for ends, suffix in zip(intervals, ("", PERCENTILE), strict=True)
@@ -65,15 +65,16 @@ def ladder_world(seed: int, d: int, n: int, noise: float) -> dict[str, bool]:
     rng = np.random.default_rng([seed, d, n])
     A = stretched(d, rng)
     estimate, truth = seen(n, A, noise, rng)
-    maps = nested_maps(estimate, truth, rng=seed)
+    maps = fit_nested_maps(estimate, truth, rng=seed)
     fit = np.setdiff1d(np.arange(n), maps.judged)
-    fitted = fitted_maps(estimate[fit], truth[fit], np.random.default_rng(0))
+    fitted = least_squares_maps(estimate[fit], truth[fit], np.random.default_rng(0))
     new, z = seen(20_000, A, noise, rng)
-    lost = {name: ((fitted[MAPS.index(name)](new) - z) ** 2).sum() / (z**2).sum() for name in ("orthogonal", "affine")}
+    by_name = dict(zip(MAP_CLASSES, fitted, strict=True))
+    lost = {name: ((by_name[name](new) - z) ** 2).sum() / (z**2).sum() for name in ("orthogonal", "affine")}
     gap = maps["orthogonal"].defect
     return {
-        **{f"{name} R², held out": inside((maps[name].r2.low, maps[name].r2.high), 1 - lost[name]) for name in lost},
-        "their gap, held out": inside((gap.low, gap.high), lost["orthogonal"] - lost["affine"]),
+        **{f"{name} R², held out": inside(maps[name].r2.interval, 1 - lost[name]) for name in lost},
+        "their gap, held out": inside(gap.interval, lost["orthogonal"] - lost["affine"]),
     }
 
 
@@ -88,14 +89,14 @@ def effect_world(seed: int, d: int, n: int, length: float) -> dict[str, bool]:
     moves = length * directions / np.linalg.norm(directions, axis=1, keepdims=True)
     environment = np.repeat(np.arange(4), n)
     z = rng.normal(size=(4 * n, d)) * np.linspace(0.7, 1.3, d) + np.vstack([np.zeros(d), moves])[environment]
-    estimate, G = effects(z, environment), moves @ moves.T
+    estimate, G = estimate_effects(z, environment), moves @ moves.T
     low, high = percentile_gram(z.reshape(4, n, d), rng)
     hits = {}
     for at, name in (((0, 0), "effect size"), ((0, 1), "Gram, off the diagonal"), ((1, 2), "Gram, collinear")):
         hits[name] = inside((estimate.gram_low[at], estimate.gram_high[at]), G[at])
         hits[name + PERCENTILE] = inside((low[at], high[at]), G[at])
     if length:
-        angles = true_angles(moves)
+        angles = effect_angles(moves)
         for at, name in (((0, 1), "angle"), ((1, 2), "angle, collinear")):
             hits[name] = inside((estimate.angles_low[at] - 1e-5, estimate.angles_high[at]), angles[at])
     return hits

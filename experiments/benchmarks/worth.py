@@ -17,7 +17,7 @@ from scipy.spatial.distance import cdist
 from experiments.benchmarks._laws import normal_difference, normal_distance, student_distance
 from experiments.benchmarks._table import machine, options, print_table
 from experiments.benchmarks._worlds import band_in_words, measure_worlds
-from pdae_sim.analysis.hypothesis_tests.latent_law import normal_energy
+from pdae_sim.analysis.hypothesis_tests.latent_law import energy_to_normal
 from pdae_sim.analysis.prediction_error import energy_estimate, worth
 
 SIZES, ATOMS = (20, 100, 300), 100
@@ -73,7 +73,7 @@ def empirical(d: int) -> Case:
 
     def draw(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, float]:
         atoms = rng.normal(size=(ATOMS, d))
-        return atoms[rng.integers(ATOMS, size=n)], rng.normal(size=(n, d)), normal_energy(atoms)
+        return atoms[rng.integers(ATOMS, size=n)], rng.normal(size=(n, d)), energy_to_normal(atoms)
 
     return Case(draw, normal_difference(0.0, d))
 
@@ -120,7 +120,7 @@ def cover(case: Case, n: int, seed: int) -> dict[str, float]:
     return {
         "ED, jackknife": plain[0] <= distance <= plain[1],
         "ED": low <= distance <= high,
-        "n_eff": value.low <= true <= value.high,
+        "n_eff": true in value.interval,
         "width, jackknife": plain[1] - plain[0],
         "width": high - low,
     }

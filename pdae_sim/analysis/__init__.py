@@ -1,1 +1,21 @@
-"""Estimate against truth: span certificates, alignment, support, worth. No training, no figures."""
+"""Analysis of what can be predicted, what was learnt and how good it is: numpy, without any model's internals.
+
+| name | what it is |
+|---|---|
+| `check_span`, `SpanCertificate` | is a condition in the span of the measured ones? Coefficients, or a witness |
+| `judge`, `Verdict` | the three verdicts: identified and supported, identified off support, not identified |
+| `supports`, `Support`, `ShiftError` | distances to the training conditions and what their cells are worth there |
+| `pooling_gain` | what importance sampling gains from all training conditions together |
+| `plan_experiments`, `ExperimentPlan`, `PlannedExperiment` | which conditions to add to identify targets |
+| `allocate_cells`, `CellAllocation` | how many cells of each condition a wanted precision takes |
+| `energy_estimate`, `EnergyEstimate` | the energy distance of a prediction, unbiased, with an interval |
+| `worth`, `Worth` | n_eff: the number of measured cells that a prediction is as good as |
+| `mmd`, `mean_difference`, `mean_r2` | further distances between predicted and measured cells |
+
+Two packages stand beside these: `pdae_sim.analysis.identifiability` compares estimated with true latents, and
+`pdae_sim.analysis.hypothesis_tests` tests laws, additivity and goodness of fit. Each name is loaded on first use.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

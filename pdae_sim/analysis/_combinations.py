@@ -11,7 +11,7 @@ import numpy as np
 from pdae_sim._linalg import bits, narrow
 from pdae_sim.analysis._exact import LeastNorm, RowSpace
 from pdae_sim.analysis._rationals import Shifts
-from pdae_sim.analysis._sparse_combination import fewest
+from pdae_sim.analysis._sparse_combination import sparse_combination
 
 MIN_NORM, LEAST_GAIN, DENSE = "least norm", "least noise gain", "least noise gain; no sparse combination was found"
 
@@ -90,7 +90,7 @@ class Combiner:
         return [self._combination(w, method) for w in quotients(S, scales)]
 
     def _sparse(self, t: int) -> Combination:
-        weights, method = fewest(self._table, self._wanted(np.array([t]))[0], 1 / self._n)
+        weights, method = sparse_combination(self._table, self._wanted(np.array([t]))[0], 1 / self._n)
         if weights is None:
             return self._quietest(np.array([t]), DENSE)[0]
         scale = self.shifts.ratios[t]

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg
-from scipy.spatial.distance import cdist, pdist
 from scipy.special import log_softmax, softmax
 
 from pdae_sim._random import stream
+from pdae_sim.analysis._kernels import median_distance, nystrom_features
 
 _PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 _LANDMARKS = 100
@@ -80,12 +80,10 @@ def _folds(environment: np.ndarray, n_folds: int, rng: np.random.Generator) -> n
 def _basis(z: np.ndarray, seen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Columns of x and Nyström features of a Gaussian kernel, centred on the cells seen."""
     landmarks = seen[rng.permutation(len(seen))[:_LANDMARKS]]
-    scale = 2 * median_distance(landmarks) ** 2
-    values, vectors = linalg.eigh(np.exp(-cdist(landmarks, landmarks, "sqeuclidean") / scale))
-    kept = values > 1e-6 * values[-1]
-    root = vectors[:, kept] / np.sqrt(values[kept])
-    features, at_seen = (np.hstack([v, np.exp(-cdist(v, landmarks, "sqeuclidean") / scale) @ root]) for v in (z, seen))
-    return features - at_seen.mean(0)
+    # the ridge penalty leaves nothing of what lies below the cut, and Newton steps cost the square of the features
+    features = nystrom_features(landmarks, 2**0.5 * median_distance(landmarks) or 1.0, cut=1e-6)
+    columns, at_seen = (np.hstack([v, features(v)]) for v in (z, seen))
+    return columns - at_seen.mean(0)
 
 
 def _free(w: np.ndarray) -> np.ndarray:
@@ -159,8 +157,3 @@ def standardised(x: np.ndarray) -> np.ndarray:
     """Columns with mean 0 and standard deviation 1; those that do not vary are 0."""
     spread = x.std(0)
     return (x - x.mean(0)) / np.where(spread > 0, spread, 1.0)
-
-
-def median_distance(rows: np.ndarray) -> float:
-    """The median distance between rows; 1 where it is zero."""
-    return float(np.median(pdist(rows))) or 1.0

@@ -8,33 +8,17 @@ do not, since noise drives equal singular values apart and resampling drives the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
+
+from pdae_sim.intervals import Estimate, Interval
 
 _ENDS = np.array([0.025, 0.975])
 _RESAMPLES, _MULTIPLIERS = 1000, 400
 _BLOCK = 2**22  # resampling weights held at once
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A value with the ends of its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def to_json(self) -> dict[str, float]:
-        """The three numbers by name."""
-        return {"value": self.value, "low": self.low, "high": self.high}
-
-    def less_from(self, whole: float) -> Interval:
-        """The interval of `whole` minus the quantity."""
-        return Interval(whole - self.value, whole - self.high, whole - self.low)
-
-
-def ratio_intervals(numerators: np.ndarray, denominator: np.ndarray, rng: np.random.Generator) -> list[Interval]:
+def ratio_intervals(numerators: np.ndarray, denominator: np.ndarray, rng: np.random.Generator) -> list[Estimate]:
     """Bootstrap-t intervals of Σ_i a_i / Σ_i b_i over cells.
 
     Each resample is divided by a standard error of its own, which percentiles and their corrections leave out. All
@@ -50,13 +34,13 @@ def ratio_intervals(numerators: np.ndarray, denominator: np.ndarray, rng: np.ran
 
     Example:
         >>> a, b = np.ones((1, 50)), np.full(50, 2.0)
-        >>> ratio_intervals(a, b, np.random.default_rng(0))[0] == Interval(0.5, 0.5, 0.5)
+        >>> ratio_intervals(a, b, np.random.default_rng(0))[0] == Estimate(0.5, Interval(0.5, 0.5))
         True
     """
     A, b = np.asarray(numerators).T, denominator[:, None]
     ratios, errors = A.sum(0) / b.sum(), np.sqrt(((A - A.sum(0) / b.sum() * b) ** 2).sum(0)) / b.sum()
     if not (errors > 0).any():
-        return [Interval(float(ratio), float(ratio), float(ratio)) for ratio in ratios]
+        return [_point(float(ratio)) for ratio in ratios]
     R = A - ratios * b  # ratios of these are those of A less `ratios`: no digits are lost where A is near to b
     columns = np.hstack([R, R**2, R * b, b, b**2])
     sums = np.concatenate([weights @ columns for weights in _weights(len(columns), rng)])
@@ -80,13 +64,17 @@ def _weights(n: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
         yield np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n).astype(np.float64)
 
 
-def _studentised(value: float, error: float, moved: np.ndarray, errors: np.ndarray) -> Interval:
+def _studentised(value: float, error: float, moved: np.ndarray, errors: np.ndarray) -> Estimate:
     """value − error · quantiles of moved / errors; resamples without an error of their own are left out."""
     fine = errors > 1e-9 * error
     if not error > 0 or not fine.any():
-        return Interval(float(value), float(value), float(value))
+        return _point(float(value))
     low, high = value - error * np.quantile(moved[fine] / errors[fine], _ENDS[::-1])
-    return Interval(float(value), float(min(low, value)), float(max(high, value)))
+    return Estimate(float(value), Interval(float(min(low, value)), float(max(high, value))))
+
+
+def _point(value: float) -> Estimate:
+    return Estimate(value, Interval(value, value))
 
 
 def operator_radius(residuals: np.ndarray, regressors: np.ndarray, rng: np.random.Generator) -> float:

@@ -8,8 +8,11 @@ that law inverted, which holds its level at every δ; a bootstrap around ŵ woul
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
-from scipy.special import ndtr, ndtri
+from numpy.typing import ArrayLike
+from scipy.special import chndtr, ndtr, ndtri
 
 _KNOWN = 1e15
 """Degrees of freedom that stand for a scale known without error; more would be lost to rounding."""
@@ -17,11 +20,16 @@ _KNOWN = 1e15
 _LEAST = 1e-12
 """Statistics below this are beneath every quantile of interest; smaller ones would overflow the saddlepoint."""
 
+_SERIES = 1e4
+"""Degrees of freedom plus noncentrality up to which scipy sums the series of a noncentral chi-square fast."""
+
 _ROUNDS, _CLOSE = 60, 1e-9
 
 
-def noncentral_cdf(x: np.ndarray, d: np.ndarray, noncentrality: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-    """P(A / (B / m) ≤ x) for A ~ χ²_d(λ) and B ~ χ²_m, by a saddlepoint that has a closed form.
+def noncentral_cdf(x: ArrayLike, d: ArrayLike, noncentrality: ArrayLike, degrees: ArrayLike = np.inf) -> np.ndarray:
+    """P(A / (B / m) ≤ x) for A ~ χ²_d(λ) and B ~ χ²_m.
+
+    Exact for a noncentral chi-square (m infinite) near its middle; else by a saddlepoint that has a closed form.
 
     Args:
         x: > 0.
@@ -35,12 +43,18 @@ def noncentral_cdf(x: np.ndarray, d: np.ndarray, noncentrality: np.ndarray, degr
 
     Example:
         >>> exact = 1 - np.exp(-1.5)  # χ²_2, central, at 3
-        >>> bool(abs(noncentral_cdf(3.0, 2.0, 0.0, np.inf) - exact) < 2e-3)
+        >>> bool(abs(noncentral_cdf(3.0, 2.0, 0.0) - exact) < 1e-12)
         True
     """
-    return ndtr(
-        _r_star(*np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, d, noncentrality, degrees))))
-    )
+    return ndtr(noncentral_score(x, d, noncentrality, degrees))
+
+
+def noncentral_score(x: ArrayLike, d: ArrayLike, noncentrality: ArrayLike, degrees: ArrayLike = np.inf) -> np.ndarray:
+    """The normal quantile of `noncentral_cdf`, finite far in the tails, where probabilities are 0 or 1 to rounding."""
+    x, k, lam, m = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, d, noncentrality, degrees)))
+    score = _r_star(x, k, lam, m)
+    exact = np.isinf(m) & (k + lam < _SERIES) & (np.abs(score) < 5)
+    return np.where(exact, ndtri(chndtr(x, k, np.where(exact, lam, 0.0))), score) if exact.any() else score
 
 
 def _r_star(x: np.ndarray, k: np.ndarray, lam: np.ndarray, m: np.ndarray) -> np.ndarray:
@@ -67,7 +81,7 @@ def _saddlepoint(k: np.ndarray, lam: np.ndarray, m: np.ndarray, c: np.ndarray) -
 
 
 def noncentrality_interval(
-    x: np.ndarray, d: np.ndarray, degrees: np.ndarray, *, level: float = 0.95
+    x: ArrayLike, d: ArrayLike, degrees: ArrayLike, *, level: float = 0.95
 ) -> tuple[np.ndarray, np.ndarray]:
     """The λ at which x would be the upper and the lower tail quantile; 0 where there is none.
 
@@ -86,39 +100,35 @@ def noncentrality_interval(
         True
     """
     x, d, degrees = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, d, degrees)))
-    tail = (1 - level) / 2
-    reach = _beyond(x, d, degrees, tail)
-    return _solved(x, d, degrees, 1 - tail, reach), _solved(x, d, degrees, tail, reach)
-
-
-def _beyond(x: np.ndarray, d: np.ndarray, m: np.ndarray, tail: float) -> np.ndarray:
-    """A square root of λ at which x is below the lower quantile."""
-    reach = np.sqrt(x) + np.sqrt(d) + 6.0
-    while (short := noncentral_cdf(x, d, reach**2, m) > tail).any():
+    reach, least = np.sqrt(x) + np.sqrt(d) + 6.0, ndtri((1 - level) / 2)
+    while (short := noncentral_score(x, d, reach**2, degrees) > least).any():
         reach = np.where(short, 2 * reach, reach)
-    return reach
+    # the root of λ is solved for, not λ: the score is nearly a line in it
+    ends = [distance_at_score(q, lambda root: noncentral_score(x, d, root**2, degrees), reach) for q in (-least, least)]
+    return ends[0] ** 2, ends[1] ** 2
 
 
-def _solved(x: np.ndarray, d: np.ndarray, m: np.ndarray, probability: float, reach: np.ndarray) -> np.ndarray:
-    """The λ at which x is this quantile; 0 if x is a smaller quantile of λ = 0.
+def distance_at_score(score: float, scores: Callable[[np.ndarray], np.ndarray], reach: np.ndarray) -> np.ndarray:
+    """The distances at which falling normal scores reach `score`; 0 where they are no larger already at 0.
 
-    Illinois' false position on the square root of λ, of which the normal quantile is nearly a line: a few rounds.
+    Illinois' false position, all distances at once: a few rounds, as the scores are nearly lines.
+
+    Args:
+        score: A normal quantile.
+        scores: The scores at distances, of the shape of `reach`.
+        reach: Distances at which the scores are below `score`.
     """
-
-    def above(root: np.ndarray) -> np.ndarray:
-        return _r_star(x, d, root**2, m) - ndtri(probability)
-
     low, high = np.zeros_like(reach), reach
-    f_low, f_high = above(low), above(high)
+    f_low, f_high = scores(low) - score, scores(high) - score
     inside = f_low > 0
     for _ in range(_ROUNDS):
         slope = np.where(inside & (f_low > f_high), f_low - f_high, 1.0)
         middle = np.where(inside, low + (high - low) * np.clip(f_low / slope, 0.0, 1.0), 0.0)
-        f = above(middle)
+        f = scores(middle) - score
         right = f > 0  # the answer is to the right of the middle
         f_high = np.where(right, f_high / 2, f)
         f_low = np.where(right, f, f_low / 2)
         low, high = np.where(right, middle, low), np.where(right, high, middle)
         if (np.abs(f) < _CLOSE)[inside].all():
             break
-    return middle**2
+    return middle

@@ -1,22 +1,18 @@
-"""A smooth regression that knows when to be flat: kernel ridge on landmarks, its ridge chosen on folds kept out."""
+"""Nyström kernel ridge: a smooth regression that returns zero where cross-validation finds no gain."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
 import numpy as np
 from scipy import linalg
-from scipy.spatial.distance import cdist, pdist
+
+from pdae_sim.analysis._kernels import Features, median_distance, nystrom_features
 
 _LANDMARKS, _FOLDS = 300, 5
-_SCALES = (0.5, 1.0, 2.0, 4.0)  # bandwidths in units of the median distance
+_SCALES = 2**0.5 * np.array([0.5, 1.0, 2.0, 4.0])  # bandwidths λ in units of the median distance
 _RIDGES = 10.0 ** np.arange(-8.0, 2.0)  # per cell
 
-Smoother = Callable[[np.ndarray], np.ndarray]
 
-
-def smooth(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Smoother:
+def nystrom_ridge(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Features:
     """A function s with s(x) ≈ y, zero where no bandwidth and ridge predicts kept-out cells better than zero.
 
     Ridge regression on a Gaussian kernel between the cells and at most 300 of them, which is kernel ridge regression
@@ -25,7 +21,7 @@ def smooth(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Smoother:
     Args:
         x: (n, d).
         y: (n, p), such as the residuals of an affine map.
-        rng: Of landmarks and folds.
+        rng: Generator of landmarks and folds.
 
     Returns:
         s, a function of (m, d) with values (m, p).
@@ -35,46 +31,32 @@ def smooth(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Smoother:
 
     Example:
         >>> x = np.linspace(-2, 2, 200)[:, None]
-        >>> bent = smooth(x, np.cos(3 * x), np.random.default_rng(0))
+        >>> bent = nystrom_ridge(x, np.cos(3 * x), np.random.default_rng(0))
         >>> bool(np.abs(bent(x) - np.cos(3 * x)).max() < 0.05)
         True
     """
     whiten = _whitening(x)
     u, folds = whiten(x), rng.permutation(np.arange(len(x)) % _FOLDS)
     landmarks = u[np.sort(rng.permutation(len(u))[:_LANDMARKS])]
-    distances = pdist(landmarks) if u.shape[1] else np.zeros(0)
-    if not (distances > 0).any():
+    median = median_distance(landmarks)
+    if not median:
         return lambda new: np.zeros((len(new), y.shape[1]))
-    median = float(np.median(distances[distances > 0]))
-    maps = [_features(landmarks, scale * median) for scale in _SCALES]
-    found = [_kept_out_errors(features(u), y, folds) for features in maps]
-    best, ridge = np.unravel_index(np.argmin(found), (len(maps), len(_RIDGES)))
-    if not found[best][ridge] < (y**2).sum():
+    maps = [nystrom_features(landmarks, scale * median) for scale in _SCALES]
+    errors = np.stack([_kept_out_errors(features(u), y, folds) for features in maps])
+    best, ridge = np.unravel_index(np.argmin(errors), errors.shape)
+    if not errors[best, ridge] < (y**2).sum():
         return lambda new: np.zeros((len(new), y.shape[1]))
     coefficients = _ridge(maps[best](u), y, _RIDGES[[ridge]] * len(u))[0]
     return lambda new: maps[best](whiten(new)) @ coefficients
 
 
-def _whitening(x: np.ndarray) -> Smoother:
+def _whitening(x: np.ndarray) -> Features:
     """x ↦ its scores along the directions in which it varies, each of variance one."""
     centre = x.mean(0)
     _, s, Vh = np.linalg.svd(x - centre, full_matrices=False)
     kept = s > s[0] * len(x) * np.finfo(float).eps
     root = Vh[kept].T / s[kept] * np.sqrt(len(x))
     return lambda new: (new - centre) @ root
-
-
-def _features(landmarks: np.ndarray, bandwidth: float) -> Smoother:
-    """Features (n, m) whose inner products are the kernel's, exactly so on the landmarks."""
-    kernel = partial(_gaussian, landmarks=landmarks, bandwidth=bandwidth)
-    values, vectors = linalg.eigh(kernel(landmarks))
-    kept = values > 1e-10 * values[-1]
-    root = vectors[:, kept] / np.sqrt(values[kept])
-    return lambda u: kernel(u) @ root
-
-
-def _gaussian(u: np.ndarray, landmarks: np.ndarray, bandwidth: float) -> np.ndarray:
-    return np.exp(cdist(u, landmarks, "sqeuclidean") / (-2 * bandwidth**2))
 
 
 def _kept_out_errors(features: np.ndarray, y: np.ndarray, folds: np.ndarray) -> np.ndarray:

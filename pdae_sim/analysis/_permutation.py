@@ -22,6 +22,8 @@ _DIRECT_DIMENSION = 16  # up to here differences are as cheap as a matrix produc
 _CANCELLED = 1e-12  # by matrix product, ‖x − y‖² below this share of ‖x‖² + ‖y‖² is a tie
 _ROUNDING = 1e-10  # statistics closer than this share of their spread are ties
 
+_QUANTILES = (0.5, 0.9, 0.95, 0.99)
+
 Kernel = Callable[[np.ndarray], np.ndarray]
 
 
@@ -78,6 +80,11 @@ def upper_p_value(statistics: np.ndarray) -> float:
     """
     slack = _ROUNDING * max(float(np.ptp(statistics)), np.finfo(float).tiny)
     return float(np.mean(statistics >= statistics[0] - slack))
+
+
+def null_quantiles(statistics: np.ndarray) -> dict[float, float]:
+    """Quantiles, by level, of the statistics of the relabellings; the first entry, the observed one, is left out."""
+    return {q: float(np.quantile(statistics[1:], q)) for q in _QUANTILES}
 
 
 def aggregated(statistics: np.ndarray) -> np.ndarray:

@@ -13,14 +13,14 @@ from pdae_sim._linalg import echelon, integer_product, residues
 
 SEARCHED = "fewest conditions, by exhaustive search"
 PROGRAMMED = "few conditions, by linear programme; not proved fewest"
-MAX_NODES = 5_000
+_MAX_NODES = 5_000
 """Contractions that the exhaustive search of one label may take; at 300 conditions it reaches combinations of three."""
 
 _P = 2**31 - 1
 _WIDTH = 4  # random coordinates beyond those that a search contracts away; fewer cost false alarms, never misses
 
 
-def fewest(B: np.ndarray, x: np.ndarray, costs: np.ndarray) -> tuple[list[Fraction], str]:
+def sparse_combination(B: np.ndarray, x: np.ndarray, costs: np.ndarray) -> tuple[list[Fraction], str]:
     """Weights w with Σ_e w_e B_e = x and the fewest that are not zero; of these the least Σ_e costs_e w_e².
 
     Args:
@@ -36,13 +36,13 @@ def fewest(B: np.ndarray, x: np.ndarray, costs: np.ndarray) -> tuple[list[Fracti
 
     Example:
         >>> B = np.array([[0, 0, 1], [1, 0, 1], [0, 1, 1], [1, 1, 1]])
-        >>> [str(w) for w in fewest(B, np.array([1, 1, 1]), np.ones(4))[0]]
+        >>> [str(w) for w in sparse_combination(B, np.array([1, 1, 1]), np.ones(4))[0]]
         ['0', '0', '0', '1']
     """
     n_nodes = 0
     for size in range(1, len(B) + 1):
         n_nodes += comb(len(B), max(size - 2, 0))
-        if n_nodes > MAX_NODES:
+        if n_nodes > _MAX_NODES:
             return _programme(B, x), PROGRAMMED
         found = [w for support in _dependent(B, x, size) if (w := _weights(B, x, support)) is not None]
         if found:

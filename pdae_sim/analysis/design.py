@@ -7,26 +7,19 @@ together settle it. Greedy additions by rank gained therefore carry no guarantee
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from math import comb
 
 import numpy as np
 
-from pdae_sim._checks import matrix, whole
-from pdae_sim._linalg import pivots_modulo, primes, residues
+from pdae_sim._checks import between, whole
 from pdae_sim.analysis import _rationals as rationals
-from pdae_sim.analysis._exact import RowSpace
-from pdae_sim.analysis._sparse_combination import SEARCHED, fewest
+from pdae_sim.analysis._design_search import Price, Problem, needed, ordered, search, total_gain
 from pdae_sim.analysis.span import SpanCertificate, check_span
 from pdae_sim.errors import InputError
 
-MAX_SETS = 10_000
-"""Sets of candidates that the exhaustive search may try."""
-
-MAX_TIES = 200
-"""Sets of the least size whose noise gain is compared."""
+_MAX_SETS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +65,21 @@ class ExperimentPlan:
     method: str
 
 
+@dataclass(frozen=True, eq=False)
+class CellAllocation:
+    """Cells of every condition for a wanted precision.
+
+    Args:
+        cells: (M,) in all, those that exist among them.
+        added: (M,) beyond those that exist.
+        standard_error: What `cells` attain, per latent coordinate.
+    """
+
+    cells: np.ndarray
+    added: np.ndarray
+    standard_error: float
+
+
 def plan_experiments(
     train_labels: Sequence | np.ndarray,
     targets: Sequence | np.ndarray,
@@ -81,7 +89,7 @@ def plan_experiments(
     counts: Sequence[int] | None = None,
     cells: int | None = None,
     perturbation_matrix: np.ndarray | None = None,
-    max_sets: int = MAX_SETS,
+    max_sets: int = _MAX_SETS,
 ) -> ExperimentPlan:
     """The fewest candidates that identify the targets; of these the least noise gain, and of these the best support.
 
@@ -94,7 +102,7 @@ def plan_experiments(
     Args:
         train_labels: (E, K) what is measured; distinct.
         targets: (T, K) what is to be identified.
-        candidates: (C, K) what could be measured; `singles_and_doubles` of the targets if None.
+        candidates: (C, K) what could be measured; singles and pairs of the targets' perturbations if None.
         reference: As in `check_span`.
         counts: (E,) cells of each training environment; one each if None.
         cells: Cells of each added condition; the median of the counts if None.
@@ -116,15 +124,74 @@ def plan_experiments(
     train, wanted = rationals.table("train_labels", train_labels), rationals.table("targets", targets)
     if not len(wanted) or wanted.shape[1] != train.shape[1]:
         raise InputError(f"targets must be labels of {train.shape[1]} doses, at least one; received {wanted.shape}")
-    offered = singles_and_doubles(train, wanted) if candidates is None else _unmeasured(train, candidates)
+    offered = _singles_and_doubles(train, wanted) if candidates is None else _unmeasured(train, candidates)
     origin = check_span(train, train[:1], reference)[0].reference
-    problem = _Problem.of(train, wanted, offered, origin)
-    price = _Price(train, wanted, offered, origin, counts, cells, perturbation_matrix)
-    chosen, optimal, method = _search(problem, price, whole("max_sets", max_sets, at_least=0))
+    problem = Problem.of(train, wanted, offered, origin)
+    price = Price(train, wanted, offered, origin, counts, cells, perturbation_matrix)
+    chosen, optimal, method = search(problem, price, whole("max_sets", max_sets, at_least=0))
     return _plan(problem, price, chosen, optimal, method)
 
 
-def singles_and_doubles(train: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def allocate_cells(
+    coefficients: Sequence[float] | np.ndarray,
+    reference: int,
+    *,
+    standard_error: float,
+    existing: Sequence[int] | None = None,
+) -> CellAllocation:
+    """The fewest further cells with which a predicted shift has a wanted standard error per latent coordinate.
+
+    The shift from the reference has variance Σ_e c_e² / n_e with c_e = |α_e|, c_0 = |Σ_e α_e|. The least total for the
+    variance s² is n_e = c_e (Σ c) / s²; with n_e ≥ m_e cells in hand it is n_e = max(m_e, λ c_e), λ in closed form for
+    each set of conditions that need more. Rounded up.
+
+    Args:
+        coefficients: α (M,), zero at the reference, as a certificate has it.
+        reference: Row of the reference.
+        standard_error: s > 0, in standard deviations of the base latent.
+        existing: (M,) m_e; none if not given.
+
+    Raises:
+        InputError: If an argument is out of its range.
+
+    References:
+        Claim 2.10; Neyman (1934) for the allocation.
+
+    Example:
+        >>> allocate_cells([0, 1, 1], 0, standard_error=0.1).cells.tolist() == [800, 400, 400]
+        True
+    """
+    alpha = np.asarray(coefficients, dtype=np.float64)
+    if alpha.ndim != 1 or not np.isfinite(alpha).all() or not 0 <= reference < len(alpha):
+        raise InputError(f"coefficients must be finite, one per row, reference a row; received {coefficients!r}")
+    s = between("standard_error", standard_error, 0.0, np.inf)
+    m = np.zeros(len(alpha)) if existing is None else np.asarray(existing, dtype=np.float64)
+    if m.shape != alpha.shape or not (np.isfinite(m) & (m >= 0)).all():
+        raise InputError(f"existing must be {len(alpha)} numbers of cells ≥ 0; received {existing!r}")
+    c = np.abs(alpha)
+    c[reference] = abs(alpha.sum() - alpha[reference])
+    wanted = np.maximum(m, np.ceil(_multiplier(c, m, s**2) * c - 1e-9))
+    cells = wanted.astype(np.int64)
+    used = c > 0
+    attained = float(np.sqrt((c[used] ** 2 / cells[used]).sum()))
+    return CellAllocation(cells, cells - m.astype(np.int64), attained)
+
+
+def _multiplier(c: np.ndarray, m: np.ndarray, variance: float) -> float:
+    """λ with Σ_e c_e² / max(m_e, λ c_e) = variance; 0 if the cells in hand do."""
+    c, m = c[c > 0], m[c > 0]
+    order = np.argsort(m / c)  # those with the fewest cells for their weight need more first
+    c, m = c[order], m[order]
+    for short in range(len(c) + 1):
+        left = variance - (c[short:] ** 2 / np.where(m[short:] > 0, m[short:], np.nan)).sum()
+        if left >= 0 and short == 0:
+            return 0.0
+        if left > 0 and (short == len(c) or c[:short].sum() / left <= (m / c)[short]):
+            return float(c[:short].sum() / left)
+    raise AssertionError("unreachable: with every condition short of cells the whole variance is left")
+
+
+def _singles_and_doubles(train: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Every single and pair of a target's perturbations at the target's doses, unless measured or itself a target."""
     train, targets = (np.asarray(v, dtype=object) for v in (train, targets))
     made: dict[tuple, None] = {}
@@ -148,155 +215,9 @@ def _rows(labels: list[tuple], width: int) -> np.ndarray:
     return np.array(labels, dtype=object).reshape(len(labels), width)
 
 
-@dataclass(frozen=True, eq=False)
-class _Problem:
-    """Candidates C and targets T modulo the training shifts, as integer rows, and which targets can be reached."""
-
-    C: np.ndarray
-    T: np.ndarray
-    identified: tuple[int, ...]
-    unreachable: tuple[int, ...]
-    useful: tuple[int, ...]
-    open: tuple[int, ...]
-
-    @classmethod
-    def of(cls, train: np.ndarray, targets: np.ndarray, offered: np.ndarray, reference: int) -> _Problem:
-        both = np.vstack([offered, targets.astype(object)])
-        shifts = rationals.shifts(train, both, reference)
-        if shifts is None:
-            raise InputError("train_labels, targets and candidates must be exact doses; round them to 12 digits")
-        rest = RowSpace.of(shifts.train).residuals(shifts.test)
-        C, T = np.split(rest[:, rest.any(axis=0)], [len(offered)])
-        useful = tuple(np.flatnonzero(C.any(axis=1)).tolist())
-        lost = RowSpace.of(C[list(useful)]).residuals(T).any(axis=1) if useful else T.any(axis=1)
-        identified, unreachable = (tuple(np.flatnonzero(v).tolist()) for v in (~T.any(axis=1), lost))
-        remaining = set(range(len(T))) - {*identified, *unreachable}
-        return cls(C, T, identified, unreachable, useful, tuple(sorted(remaining)))
-
-    @property
-    def least(self) -> int:
-        """The rank of the open targets: no fewer experiments can do."""
-        return rank(self.T[list(self.open)])
-
-    def settled(self, chosen: Sequence[int]) -> set[int]:
-        """The open targets in the span of the chosen candidates."""
-        rest = RowSpace.of(self.C[list(chosen)]).residuals(self.T) if len(chosen) else self.T
-        return {t for t in self.open if not rest[t].any()}
-
-    def plausible(self, size: int) -> Iterator[tuple[int, ...]]:
-        """Every set of `size` candidates that settles all targets, and now and then another.
-
-        The targets then add nothing to the rank of the set, neither over the rationals nor modulo a prime.
-        """
-        p = next(primes())
-        C, T = residues(self.C, p), residues(self.T[list(self.open)], p)
-        for chosen in combinations(self.useful, size):
-            if len(pivots_modulo(np.vstack([C[list(chosen)], T]), p)) <= size:
-                yield chosen
-
-    def settles(self, chosen: Sequence[int]) -> bool:
-        """Whether the chosen candidates identify every open target."""
-        return len(self.settled(chosen)) == len(self.open)
-
-
-def rank(rows: np.ndarray) -> int:
-    """The rank of integer rows, exactly."""
-    return len(RowSpace.of(rows).pivots)
-
-
-@dataclass(frozen=True, eq=False)
-class _Price:
-    """What a set of candidates costs beside its size."""
-
-    train: np.ndarray
-    targets: np.ndarray
-    offered: np.ndarray
-    reference: int
-    counts: Sequence[int] | None
-    cells: int | None
-    W: np.ndarray | None
-
-    def labels(self, chosen: Sequence[int]) -> np.ndarray:
-        """What is measured, with the chosen candidates added."""
-        return np.vstack([self.train.astype(object), self.offered[list(chosen)]])
-
-    def certificates(self, chosen: Sequence[int]) -> list[SpanCertificate]:
-        """One per target, of least noise gain."""
-        counts = np.ones(len(self.train), dtype=int) if self.counts is None else np.asarray(self.counts)
-        if counts.shape != (len(self.train),):
-            raise InputError(f"counts must be {len(self.train)} whole numbers ≥ 1; received {self.counts!r}")
-        new = whole("cells", int(np.median(counts)) if self.cells is None else self.cells)
-        sizes = np.append(counts, [new] * len(chosen)) if len(chosen) else counts
-        return check_span(self.labels(chosen), self.targets, self.train[self.reference], counts=sizes)
-
-    def distances(self, chosen: Sequence[int]) -> np.ndarray | None:
-        """(T,) δ of each target to its nearest condition."""
-        if self.W is None:
-            return None
-        W = matrix("perturbation_matrix", self.W)
-        if W.shape[1] != self.train.shape[1]:
-            raise InputError(f"perturbation_matrix must have {self.train.shape[1]} columns; received {W.shape[1]}")
-        labels, targets = self.labels(chosen).astype(np.float64), self.targets.astype(np.float64)
-        return np.linalg.norm((targets[:, None] - labels) @ W.T, axis=2).min(axis=1)
-
-    def __call__(self, chosen: Sequence[int]) -> tuple[float, float]:
-        gain, delta = total_gain(self.certificates(chosen)), self.distances(chosen)
-        return round(gain, 12), 0.0 if delta is None else float(delta.sum())
-
-
-def total_gain(certificates: Sequence[SpanCertificate]) -> float:
-    """The noise gain of all identified targets, summed."""
-    return float(sum(c.noise_gain for c in certificates if c.identified))
-
-
-def _search(problem: _Problem, price: _Price, max_sets: int) -> tuple[tuple[int, ...], bool, str]:
-    if not problem.open:
-        return (), True, "nothing to add"
-    tried = 0
-    for size in range(problem.least, len(problem.useful) + 1):
-        tried += comb(len(problem.useful), size)
-        if tried > max_sets:
-            break
-        found = [chosen for chosen in problem.plausible(size) if problem.settles(chosen)]
-        if found:
-            ties = "" if len(found) <= MAX_TIES else f" among the first {MAX_TIES} of {len(found)} such sets"
-            best = min(found[:MAX_TIES], key=price)
-            return best, True, f"exhaustive search: fewest, then least noise gain{ties}, then support"
-    return _one_target_at_a_time(problem)
-
-
-def _one_target_at_a_time(problem: _Problem) -> tuple[tuple[int, ...], bool, str]:
-    chosen, exact = [], True
-    for target in sorted(problem.open, key=lambda t: np.count_nonzero(problem.T[t])):
-        if target not in problem.settled(chosen):
-            added, searched = _fewest_beside(problem, chosen, target)
-            chosen, exact = [*chosen, *added], exact and searched
-    for candidate in list(chosen):
-        rest = [c for c in chosen if c != candidate]
-        chosen = rest if problem.settles(rest) else chosen
-    rich = rank(problem.C[list(problem.useful)])
-    optimal = len(chosen) == problem.least or (exact and len(problem.open) == 1)
-    bound = len(problem.open) if exact else rich / problem.least
-    says = "no fewer do" if optimal else f"at most {bound:.3g} times the fewest, which are {problem.least} or more"
-    return tuple(chosen), optimal, f"one target at a time, superfluous ones dropped: {says}"
-
-
-def _fewest_beside(problem: _Problem, chosen: list[int], target: int) -> tuple[list[int], bool]:
-    """The fewest further candidates that identify a target, and whether that is proved."""
-    C, t = problem.C, problem.T[[target]]
-    if chosen:
-        space = RowSpace.of(C[chosen])
-        C, t = space.residuals(C), space.residuals(t)
-    left = [c for c in problem.useful if C[c].any()]
-    weights, method = fewest(C[left], t[0], np.ones(len(left)))
-    if weights is None:
-        return left, False
-    return [c for c, w in zip(left, weights, strict=True) if w], method == SEARCHED
-
-
-def _plan(problem: _Problem, price: _Price, chosen: tuple[int, ...], optimal: bool, method: str) -> ExperimentPlan:
-    needs = {t: frozenset(_needed(problem, chosen, t)) for t in problem.open}
-    order = list(_ordered(needs))
+def _plan(problem: Problem, price: Price, chosen: tuple[int, ...], optimal: bool, method: str) -> ExperimentPlan:
+    needs = {t: frozenset(needed(problem, chosen, t)) for t in problem.open}
+    order = list(ordered(needs))
     done, experiments = set(), []
     for position, c in enumerate(order):
         now = problem.settled(order[: position + 1]) - done
@@ -306,17 +227,3 @@ def _plan(problem: _Problem, price: _Price, chosen: tuple[int, ...], optimal: bo
     certificates = tuple(price.certificates(order))
     fixed = (problem.identified, problem.unreachable, certificates, total_gain(certificates), price.distances(order))
     return ExperimentPlan(tuple(experiments), *fixed, problem.least, optimal, method)
-
-
-def _needed(problem: _Problem, chosen: tuple[int, ...], target: int) -> Iterator[int]:
-    """The chosen candidates without which a target is not identified."""
-    yield from (c for c in chosen if target not in problem.settled([other for other in chosen if other != c]))
-
-
-def _ordered(needs: dict[int, frozenset[int]]) -> Iterator[int]:
-    """Candidates such that the target with the fewest left to measure is always the next to be settled."""
-    done: set[int] = set()
-    while left := [need - done for need in needs.values() if need - done]:
-        shortest = sorted(min(left, key=lambda need: (len(need), sorted(need))))
-        yield from shortest
-        done |= set(shortest)

@@ -21,7 +21,7 @@ from pdae_sim.analysis._rationals import Shifts
 from pdae_sim.analysis._span_tolerance import measure
 from pdae_sim.errors import InputError
 
-FLOAT_RTOL = 1e-9
+_FLOAT_RTOL = 1e-9
 """Relative residual under which a float label counts as inside the span, after every column (perturbation) is divided
 by its largest entry among the training shifts (the test shift's, if they do not move it), and every training shift by
 its norm."""
@@ -103,7 +103,7 @@ def check_span(
         counts: (n_train,) cells of each environment, whole and positive: α is then the one of least noise gain, not of
             least norm, and the gain is a variance. Two environments with one label are refused then.
         sparse: Seek the α of fewest training conditions, the reference counted; of these the one of least noise gain.
-        rtol: Doses are measured to this relative tolerance; `FLOAT_RTOL` where needed and not given.
+        rtol: Doses are measured to this relative tolerance; `_FLOAT_RTOL` where needed and not given.
 
     Returns:
         One certificate per test row.
@@ -134,7 +134,7 @@ def check_span(
         return list(_exact_certificates(exact, position, sizes, sparse))
     if sparse:
         raise InputError("sparse needs exact labels; round the doses to 12 digits, or leave out sparse and rtol")
-    tolerance = FLOAT_RTOL if rtol is None else between("rtol", rtol, 0.0, 1.0)
+    tolerance = _FLOAT_RTOL if rtol is None else between("rtol", rtol, 0.0, 1.0)
     return _measured_certificates(*(v.astype(np.float64) for v in (train, test)), position, sizes, tolerance)
 
 

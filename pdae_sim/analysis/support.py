@@ -20,9 +20,10 @@ from scipy.special import logsumexp
 from scipy.stats import chi2
 
 from pdae_sim import _random
-from pdae_sim._checks import between, matrix, whole
+from pdae_sim._checks import between, matrix, positive, whole
 from pdae_sim.analysis._noncentral import noncentrality_interval
 from pdae_sim.errors import InputError
+from pdae_sim.intervals import Interval
 
 _RANK = 1e-10
 """Share of the largest singular value below which a direction of label space is not moved by the training labels."""
@@ -62,7 +63,7 @@ class ShiftError:
             >>> [round(v, 3) for v in error.variances([[1, 0], [1, 1]]).tolist()] == [0.02, 0.055]
             True
         """
-        labels, n = matrix("train_labels", train_labels), checked_counts(counts, len(train_labels))
+        labels, n = matrix("train_labels", train_labels), positive("counts", counts, len(train_labels))
         centred = np.sqrt(n)[:, None] * (labels - n @ labels / n.sum())
         unit = np.abs(centred).max(axis=0, initial=0.0)
         unit = np.where(unit > 0, unit, 1.0)
@@ -94,6 +95,18 @@ class ShiftError:
         low, high = (v * end for end in noncentrality_interval(scale * squared / v, d, m, level=level))
         return np.where(variances > 0, low, squared), np.where(variances > 0, high, squared)
 
+    def standard_error_interval(self, standard_error: float, n_latents: int, *, level: float = 0.95) -> Interval:
+        """An interval for the standard error of a shift along one direction of latents that an estimate whitened.
+
+        The estimated variance along it is off by a factor ν / χ²_{ν − d_Z + 1}; none where the scale is known.
+        """
+        m = self.free(n_latents)
+        if np.isinf(m):
+            return Interval(standard_error, standard_error)
+        quantiles = chi2.ppf([(1 + level) / 2, (1 - level) / 2], m)
+        low, high = standard_error * np.sqrt(self.degrees / quantiles)
+        return Interval(float(low), float(high))
+
     def unbiased(self, squared: np.ndarray, variances: np.ndarray, n_latents: int) -> np.ndarray:
         """δ² from ‖ŵ‖², less the bias: E‖ŵ‖² = ν / (ν − d_Z − 1) (δ² + d_Z v); never below 0."""
         self.free(n_latents)
@@ -120,7 +133,7 @@ class Support:
     distances: np.ndarray
     cells: np.ndarray
     effective_cells: float
-    interval: tuple[float, float] | None
+    interval: Interval | None
     squared: np.ndarray
     variances: np.ndarray
     error: ShiftError | None
@@ -180,7 +193,7 @@ def supports(
     train = matrix("train_labels", train_labels)
     test = matrix("test_labels", test_labels, columns=train.shape[1])
     W = matrix("perturbation_matrix", perturbation_matrix, columns=train.shape[1])
-    n = checked_counts(counts, len(train))
+    n = positive("counts", counts, len(train))
     between("level", level, 0.0, 1.0)
     if (np.abs(test) > _FARTHEST).any():
         raise InputError(
@@ -227,7 +240,7 @@ def pooling_gain(
         True
     """
     moves = matrix("means", means) - np.asarray(target, dtype=np.float64)  # μ_e − μ
-    n, draws = checked_counts(counts, len(moves)), whole("n_draws", n_draws, at_least=2)
+    n, draws = positive("counts", counts, len(moves)), whole("n_draws", n_draws, at_least=2)
     generator, squared = _random.stream(_random.seed_sequence(rng), "pooled"), (moves**2).sum(axis=1)
     logs = np.log(n) - squared
     shares = logs - logsumexp(logs)
@@ -240,29 +253,6 @@ def pooling_gain(
     return float(gain), float(gain**2 * kept.std(ddof=1) / np.sqrt(draws))
 
 
-def standard_error_interval(
-    standard_error: float, error: ShiftError, n_latents: int, *, level: float = 0.95
-) -> tuple[float, float]:
-    """An interval for the standard error of a shift along one direction of latents that an estimate whitened.
-
-    The estimated variance along it is off by a factor ν / χ²_{ν − d_Z + 1}; none where the scale is known.
-    """
-    m = error.free(n_latents)
-    if np.isinf(m):
-        return standard_error, standard_error
-    quantiles = chi2.ppf([(1 + level) / 2, (1 - level) / 2], m)
-    low, high = standard_error * np.sqrt(error.degrees / quantiles)
-    return float(low), float(high)
-
-
-def checked_counts(counts: Sequence[int] | np.ndarray, n_environments: int) -> np.ndarray:
-    """(E,) cells as floats, all positive."""
-    n = np.asarray(counts, dtype=np.float64)
-    if n.shape != (n_environments,) or not (np.isfinite(n) & (n > 0)).all():
-        raise InputError(f"counts must be {n_environments} positive numbers, one per training row; received {counts!r}")
-    return n
-
-
 def _supports(
     W: np.ndarray, n: np.ndarray, train: np.ndarray, test: np.ndarray, error: ShiftError | None, level: float
 ) -> Iterator[Support]:
@@ -271,12 +261,12 @@ def _supports(
     squared = raw if error is None else error.unbiased(raw, noise, len(W))
     logs = np.log(n) - squared
     sums = logsumexp(logs, axis=1)
-    intervals = [None] * len(test)
+    intervals: list[Interval | None] = [None] * len(test)
     if error is not None:
         p = np.exp(logs - sums[:, None])
         form, spread = (p * raw).sum(axis=1), (p * noise).sum(axis=1)
         low, high = error.interval(form, spread, len(W), len(W), level=level)
         entropy = sums + (p * squared).sum(axis=1)  # the sum is exp(entropy − Σ p_e δ_e²), and p hardly moves
-        intervals = zip(np.exp(entropy - high).tolist(), np.exp(entropy - low).tolist(), strict=True)
+        intervals = list(map(Interval, np.exp(entropy - high).tolist(), np.exp(entropy - low).tolist()))
     rows = zip(np.sqrt(squared), np.exp(logs), np.exp(sums).tolist(), intervals, raw, noise, strict=True)
     return (Support(*row, error, len(W), level) for row in rows)

@@ -8,9 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
+from pdae_sim._checks import positive
 from pdae_sim.analysis.span import SpanCertificate, check_span
-from pdae_sim.analysis.support import ShiftError, Support, checked_counts, standard_error_interval, supports
+from pdae_sim.analysis.support import ShiftError, Support, supports
 from pdae_sim.errors import InputError
+from pdae_sim.intervals import Interval
 from pdae_sim.verdicts import MIN_EFFECTIVE_CELLS, in_words
 
 
@@ -45,8 +47,8 @@ class Verdict:
         return in_words(self.certificate.identified, self.supported)
 
     @property
-    def interval(self) -> tuple[float, float] | None:
-        """Of the effective cells; None where W has no stated error."""
+    def interval(self) -> Interval | None:
+        """Interval of the effective cells; None where W has no stated error."""
         return None if self.support is None else self.support.interval
 
     @property
@@ -55,12 +57,12 @@ class Verdict:
         return None if self.interval is None else not self.interval[0] < self.threshold <= self.interval[1]
 
     @cached_property
-    def standard_error_interval(self) -> tuple[float, float] | None:
-        """Of `least_standard_error` along a direction of the latents at hand, which an estimate whitened."""
+    def standard_error_interval(self) -> Interval | None:
+        """Interval of `least_standard_error` along a direction of the latents at hand, which an estimate whitened."""
         if self.support is None or self.support.error is None or self.least_standard_error is None:
             return None
-        error, level = self.support.error, self.support.level
-        return standard_error_interval(self.least_standard_error, error, self.support.n_latents, level=level)
+        support, error = self.support, self.support.error
+        return error.standard_error_interval(self.least_standard_error, support.n_latents, level=support.level)
 
 
 def judge(
@@ -107,7 +109,7 @@ def judge(
         if perturbation_matrix is not None:
             raise InputError("counts must give the cells of every training environment beside perturbation_matrix")
         return [Verdict(certificate, None, None, None) for certificate in found]
-    n = checked_counts(counts, len(train_labels))
+    n = positive("counts", counts, len(train_labels))
     train, test = np.asarray(train_labels, dtype=np.float64), np.asarray(test_labels, dtype=np.float64)
     inside = np.array([certificate.identified for certificate in found], dtype=bool)
     covers = iter(_covers(train, test[inside], n, perturbation_matrix, error))

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from pdae_sim._checks import whole
-from pdae_sim.analysis.hypothesis_tests.additivity import MIN_EFFECTIVE_CELLS, AdditivityTest
+from pdae_sim.analysis.hypothesis_tests.additivity import MIN_OVERLAP_CELLS, AdditivityTest
 from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests
 from pdae_sim.errors import InputError
 from pdae_sim.report._palette import INK, MUTED, PREDICTED, TRUE, WIDE, blank, in_house_style, is_compact, tint
@@ -93,7 +93,7 @@ def _draw_slopes(axes: Axes, test: AdditivityTest, names: Sequence[str], shown: 
 def _head(figure: Figure, test: AdditivityTest, width: float) -> None:
     compact = is_compact(width)
     cells = f"{test.effective_cells:,.0f} effective of {int(test.counts.sum()):,} cells"
-    little = "; too little overlap to tell" if test.effective_cells < MIN_EFFECTIVE_CELLS else ""
+    little = "; too little overlap to tell" if test.effective_cells < MIN_OVERLAP_CELLS else ""
     title = f"{test.target}: p = {test.p_value:.3g}" + ("\n" if compact else "; ") + cells + little
     handles = [
         Line2D([], [], linestyle="none", marker="o", color=TRUE, label=f"cells by {shortened(test.feature, 18)}"),
@@ -129,4 +129,4 @@ def additivity_summary(found: CorrectedTests, *, level: float = 0.05, width: flo
 def _remark(test: AdditivityTest, compact: bool) -> Remark:
     cells = f"{test.effective_cells:,.0f}"
     text = f"{cells} eff." if compact else f"{cells} effective of {int(test.counts.sum()):,} cells"
-    return Remark(text, silent=test.effective_cells < MIN_EFFECTIVE_CELLS)
+    return Remark(text, silent=test.effective_cells < MIN_OVERLAP_CELLS)

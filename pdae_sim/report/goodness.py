@@ -11,14 +11,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from pdae_sim._checks import between
-from pdae_sim.analysis.hypothesis_tests.goodness import BASE, DECODER, SHIFTS, TRANSPORT, GoodnessOfFit, Part
+from pdae_sim.analysis.hypothesis_tests.goodness import GoodnessOfFit, ModelPart, PartGoodness
 from pdae_sim.report._palette import INK, MUTED, PREDICTED, RULE, TRUE, WIDE, blank, in_house_style, is_compact
 
 TITLES = {
-    TRANSPORT: "transport: cells of other conditions, moved",
-    SHIFTS: "shifts: base latents have one law",
-    BASE: "base: that law is N(0, I)",
-    DECODER: "decoder: cells encoded and decoded",
+    ModelPart.TRANSPORT: "transport: cells of other conditions, moved",
+    ModelPart.SHIFTS: "shifts: base latents have one law",
+    ModelPart.BASE: "base: that law is N(0, I)",
+    ModelPart.DECODER: "decoder: cells encoded and decoded",
 }
 _DASHES = (0, (4, 2))
 _ROW, _GAP = 0.19, 0.32  # inches: a line of the figure, and what the title of a part adds to it
@@ -53,7 +53,7 @@ def goodness_figure(found: GoodnessOfFit, *, level: float = 0.05, width: float =
     return figure
 
 
-def _arrange(parts: Sequence[Part]) -> tuple[list[tuple[float, Part, str]], dict[str, float], float]:
+def _arrange(parts: Sequence[PartGoodness]) -> tuple[list[tuple[float, PartGoodness, str]], dict[str, float], float]:
     """A line per comparison, the height of each part's title, and the total height, in inches from the top."""
     lines, heads, y = [], {}, 0.0
     for part in parts:
@@ -65,7 +65,7 @@ def _arrange(parts: Sequence[Part]) -> tuple[list[tuple[float, Part, str]], dict
     return lines, heads, y + 0.15
 
 
-def _dress(axes: Axes, lines: Sequence[tuple[float, Part, str]], depth: float) -> None:
+def _dress(axes: Axes, lines: Sequence[tuple[float, PartGoodness, str]], depth: float) -> None:
     axes.set(xscale="log", ylim=(depth, 0.0))
     axes.set_yticks([y for y, _, _ in lines], [name for _, _, name in lines], parse_math=False)
     axes.tick_params(axis="y", length=0, pad=6, labelcolor=INK)
@@ -104,14 +104,14 @@ def _draw_point(axes: Axes, x: float, y: float, rejected: bool) -> None:
 
 def _draw_worth(axes: Axes, found: GoodnessOfFit, lines) -> None:
     known = [(y, part.worth[name]) for y, part, name in lines if name in part.worth]
-    ends = [end for _, w in known for end in (w.low, w.value, w.high) if np.isfinite(end)]
+    ends = [end for _, w in known for end in (w.value, *w.interval) if np.isfinite(end)]
     low, high = min([*ends, found.cells]) / 1.8, max([*ends, found.cells]) * 3
     axes.set(xlim=(low, high), xlabel="worth in cells, log scale")
     axes.axvline(found.cells, color=MUTED, linestyle=_DASHES, linewidth=1.0, zorder=1)
     for y, w in known:
-        end = w.high if w.bounded else high
+        end = w.interval.high if w.bounded else high
         axes.plot([low, high], [y, y], color=RULE, linewidth=0.6, linestyle=(0, (1, 3)), zorder=1)
-        axes.plot([w.low, end], [y, y], color=TRUE, linewidth=3, alpha=0.45, zorder=3)
+        axes.plot([w.interval.low, end], [y, y], color=TRUE, linewidth=3, alpha=0.45, zorder=3)
         if w.bounded:
             axes.plot(w.value, y, "o", markersize=5.5, color=TRUE, markeredgecolor="white", zorder=4)
         else:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pdae_sim.analysis._intervals import Interval
+from pdae_sim.intervals import Estimate
 from pdae_sim.report._palette import (
     INK,
     MUTED,
@@ -55,24 +55,24 @@ def identifiability(found: Identification, *, width: float = WIDE) -> Figure:
 
 
 def _draw_ladder(axes: Axes, found: Identification, compact: bool) -> None:
-    rungs, null = found.maps.rungs, found.nulls.maps.rungs
-    heights = np.arange(len(rungs))[::-1]
-    for y, rung, chance in zip(heights, rungs, null, strict=True):
-        chosen = rung.name == found.outcome.map
+    classes, null = found.maps.classes, found.nulls.maps.classes
+    heights = np.arange(len(classes))[::-1]
+    for y, map_class, chance in zip(heights, classes, null, strict=True):
+        chosen = map_class.name == found.outcome.map
         _draw_r2(axes, chance.r2, y - 0.2, MUTED, "D", 3.5)
-        _draw_r2(axes, rung.r2, y + 0.2, PREDICTED, "o", 7.0 if chosen else 4.5)
-    low = min(rung.r2.low for rung in (*rungs, *null))
-    axes.set(xlim=(max(_FLOOR, min(low, 0.0)) - 0.05, 1.03), ylim=(-0.6, len(rungs) - 0.4))
-    axes.set_yticks(heights, [rung.name for rung in rungs])
-    for label, rung in zip(axes.get_yticklabels(), rungs, strict=True):
-        label.set(color=INK, fontweight="bold" if rung.name == found.outcome.map else "normal")
+        _draw_r2(axes, map_class.r2, y + 0.2, PREDICTED, "o", 7.0 if chosen else 4.5)
+    low = min(map_class.r2.low for map_class in (*classes, *null))
+    axes.set(xlim=(max(_FLOOR, min(low, 0.0)) - 0.05, 1.03), ylim=(-0.6, len(classes) - 0.4))
+    axes.set_yticks(heights, [map_class.name for map_class in classes])
+    for label, map_class in zip(axes.get_yticklabels(), classes, strict=True):
+        label.set(color=INK, fontweight="bold" if map_class.name == found.outcome.map else "normal")
     axes.set_title(fill(found.outcome.name, 34 if compact else 80), fontweight="bold", parse_math=False)
     axes.set_xlabel("R² on cells kept out")
     axes.tick_params(axis="y", length=0)
     axes.grid(True, axis="x")
 
 
-def _draw_r2(axes: Axes, r2: Interval, y: float, colour: str, marker: str, size: float) -> None:
+def _draw_r2(axes: Axes, r2: Estimate, y: float, colour: str, marker: str, size: float) -> None:
     if r2.high < _FLOOR:
         axes.plot(_FLOOR, y, "<", color=colour, markersize=4.5)
         words = f"{r2.value:.2f}".replace("-", "−")

@@ -161,10 +161,10 @@ def _identification(job: MainJob) -> Section:
 
 def _identification_rows(job: MainJob) -> list[tuple]:
     found, low_high = job.identification, job.identification.gram_error_oracle
-    singular = zip(found.alignment.singular_values, found.intervals["singular_values"], strict=True)
+    singular = zip(found.alignment.singular_values, found.intervals.singular_values, strict=True)
     return [
-        ("affine R²", found.alignment.affine_r2, *found.intervals["affine_r2"]),
-        ("orthogonal R²", found.alignment.orthogonal_r2, *found.intervals["orthogonal_r2"]),
+        ("affine R²", found.alignment.affine_r2, *found.intervals.affine_r2),
+        ("orthogonal R²", found.alignment.orthogonal_r2, *found.intervals.orthogonal_r2),
         *((f"singular value {j}", value, *interval) for j, (value, interval) in enumerate(singular, 1)),
         ("relative Gram error of Ŵ", found.gram_error, None, None),
         ("the same, of an oracle that sees z", None, *low_high),

@@ -137,7 +137,7 @@ def corrected_p_values(
     relabellings allows, and where tests are given that end of the axis is marked.
 
     Args:
-        found: As `judge_environments` or `corrected` give it.
+        found: As `two_sample_tests` or `adjust_p_values` give it.
         level: α of Holm's correction, q of BH's.
         remarks: By hypothesis; what Holm and BH decide, where absent.
         width: In inches.

@@ -18,10 +18,9 @@ import torch
 
 from pdae_sim import _random
 from pdae_sim._checks import between, finite, naming, whole
-from pdae_sim.analysis.discrepancy import mean_difference
-from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, judge_environments
+from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, two_sample_tests
 from pdae_sim.analysis.hypothesis_tests.two_sample import EquivalenceTest, TwoSampleTest, energy_test, equivalence_test
-from pdae_sim.analysis.prediction_error import EnergyEstimate, energy_estimate
+from pdae_sim.analysis.prediction_error import EnergyEstimate, energy_estimate, mean_difference
 from pdae_sim.analysis.span import SpanCertificate, check_span
 from pdae_sim.energy import mean_distance
 from pdae_sim.errors import InputError
@@ -321,7 +320,7 @@ def compare(
     root, pairs = _random.seed_sequence(rng), {c: cells.apart(c) for c in cells.first}
     x, y = ({c: pairs[c][side] for c in cells.train} for side in (0, 1))
     enough = {"n_permutations": max(n_permutations, math.ceil(2 * len(x) / level))}
-    tests = judge_environments(x, y, **enough, rng=_random.child(root, "training"))
+    tests = two_sample_tests(x, y, **enough, rng=_random.child(root, "training"))
     equivalence = {c: _equivalence(c, x[c], y[c], margin) for c in x}
     at_test = pairs[cells.test]
     return TwinComparison(

@@ -9,8 +9,7 @@ import numpy as np
 
 from pdae_sim import _random
 from pdae_sim._checks import near_misses
-from pdae_sim.analysis.discrepancy import mean_difference, mean_r2, mmd
-from pdae_sim.analysis.prediction_error import Worth, energy_estimate, worth
+from pdae_sim.analysis.prediction_error import Worth, energy_estimate, mean_difference, mean_r2, mmd, worth
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation.baselines import BASELINES, Ceiling
@@ -142,8 +141,11 @@ def _energy(predicted: np.ndarray, truth: np.ndarray) -> list[dict]:
         value = worth(estimate)
     except Exception as error:
         return [_row("energy_distance", error=error), _row("n_eff", error=error)]
-    high = value.high if value.bounded else None
-    return [_row("energy_distance", estimate.value, *estimate.interval), _row("n_eff", value.value, value.low, high)]
+    high = value.interval.high if value.bounded else None
+    return [
+        _row("energy_distance", estimate.value, *estimate.interval),
+        _row("n_eff", value.value, value.interval.low, high),
+    ]
 
 
 def _measured(name: str, metric: Callable, predicted: np.ndarray, truth: np.ndarray) -> dict:

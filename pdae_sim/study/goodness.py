@@ -10,7 +10,13 @@ from scipy.spatial import cKDTree
 
 from pdae_sim import _random
 from pdae_sim._checks import naming, whole
-from pdae_sim.analysis.hypothesis_tests.goodness import ALL, MIN_CELLS, FitSamples, GoodnessOfFit, goodness_of_fit
+from pdae_sim.analysis.hypothesis_tests.goodness import (
+    ALL_CONDITIONS,
+    MIN_CELLS_PER_CONDITION,
+    FitSamples,
+    GoodnessOfFit,
+    goodness_of_fit,
+)
 from pdae_sim.analysis.hypothesis_tests.two_sample import refuse_shared_rows
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
@@ -62,7 +68,7 @@ def check_fit(
         The published check transports an environment to itself, where the shift cancels; here sources are the cells of
         all other environments.
     """
-    whole("max_cells", max_cells, at_least=MIN_CELLS)
+    whole("max_cells", max_cells, at_least=MIN_CELLS_PER_CONDITION)
     _refuse_few(fresh)
     refuse_cells_of_fit(model, fresh, fitted_on)
     root = _random.seed_sequence(rng)
@@ -134,10 +140,12 @@ def _meeting(model: Autoencoder, fresh: PerturbationData, remembered: np.ndarray
 def _refuse_few(fresh: PerturbationData) -> None:
     if len(fresh.labels) < 2:
         raise InputError("fresh must hold two conditions or more: from a condition to itself any Ŵ passes")
-    few = np.flatnonzero(fresh.counts < MIN_CELLS)
+    few = np.flatnonzero(fresh.counts < MIN_CELLS_PER_CONDITION)
     if few.size:
         name, n = fresh.conditions[few[0]], fresh.counts[few[0]]
-        raise InputError(f"fresh must hold {MIN_CELLS} cells of every condition or more; {name!r} has {n}")
+        raise InputError(
+            f"fresh must hold {MIN_CELLS_PER_CONDITION} cells of every condition or more; {name!r} has {n}"
+        )
 
 
 def _shuffled(fresh: PerturbationData, e: int, root: np.random.SeedSequence) -> np.ndarray:
@@ -150,7 +158,7 @@ def _reference(model, fresh: PerturbationData, x: list[np.ndarray], base: list[n
     """Latents of cells with label zero, in which Ŵ has no say; without such cells all base latents."""
     r = fresh.reference
     if fresh.labels[r].any():
-        return {ALL: np.vstack(base)[:: math.ceil(sum(map(len, base)) / max_cells)]}
+        return {ALL_CONDITIONS: np.vstack(base)[:: math.ceil(sum(map(len, base)) / max_cells)]}
     return {fresh.conditions[r]: model.encode(x[r][:max_cells])}
 
 

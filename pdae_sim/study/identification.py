@@ -11,11 +11,19 @@ from itertools import combinations
 import numpy as np
 
 from pdae_sim import _random
-from pdae_sim.analysis.identifiability.alignment import Alignment, align, alignment_intervals, gram, gram_error, r2
-from pdae_sim.analysis.identifiability.effects import Effects, effects, true_angles
-from pdae_sim.analysis.identifiability.identifiability_class import Outcome, outcome
-from pdae_sim.analysis.identifiability.nested_maps import NestedMaps, nested_maps
-from pdae_sim.analysis.identifiability.procrustes import JointRotation, Learnt, joint_rotation
+from pdae_sim.analysis.identifiability.alignment import (
+    Alignment,
+    AlignmentIntervals,
+    align,
+    alignment_intervals,
+    gram_error,
+    gram_matrix,
+    r2,
+)
+from pdae_sim.analysis.identifiability.effects import Effects, effect_angles, estimate_effects
+from pdae_sim.analysis.identifiability.identifiability_class import IdentifiabilityClass, classify_identifiability
+from pdae_sim.analysis.identifiability.nested_maps import NestedMaps, fit_nested_maps
+from pdae_sim.analysis.identifiability.procrustes import JointProcrustes, LatentEstimate, joint_procrustes
 from pdae_sim.data import PerturbationData, Simulation, Truth
 from pdae_sim.errors import InputError
 from pdae_sim.estimation.pdae import PDAE
@@ -53,7 +61,7 @@ class Identification:
 
     alignment: Alignment
     gram_error: float
-    intervals: dict[str, list]
+    intervals: AlignmentIntervals
     gram_error_oracle: tuple[float, float]
     estimate: np.ndarray
     truth: Truth
@@ -62,8 +70,8 @@ class Identification:
     shifts: np.ndarray
     effects: Effects
     maps: NestedMaps
-    outcome: Outcome
-    joint: JointRotation | None
+    outcome: IdentifiabilityClass
+    joint: JointProcrustes | None
     nulls: Nulls
 
     @property
@@ -80,7 +88,7 @@ class Identification:
             "singular_values": a.singular_values.tolist(),
             "gram_error": self.gram_error,
             "rotation": a.rotation.tolist(),
-            "intervals": self.intervals,
+            "intervals": self.intervals.to_json(),
             "gram_error_oracle": list(self.gram_error_oracle),
             "orthogonality_defect": a.orthogonality_defect,
             "outcome": self.outcome.to_json(),
@@ -103,7 +111,7 @@ class Identification:
 
     def angle_rows(self) -> list[dict]:
         """One row per pair of conditions: the angle between their effects in degrees."""
-        true, learnt, found = true_angles(self.true_moves), true_angles(self.moves), self.effects
+        true, learnt, found = effect_angles(self.true_moves), effect_angles(self.moves), self.effects
         return [
             {
                 "conditions": [self.conditions[e], self.conditions[f]],
@@ -150,9 +158,9 @@ def identify(model: PDAE, simulation: Simulation, *, n: int = 2000, rng: object 
         conditions=tuple(c for e, c in enumerate(train.conditions) if e != train.reference),
         moves=moving @ W_hat.T,
         shifts=moving,
-        effects=effects(estimate, fresh.data.environment, reference=train.reference),
+        effects=estimate_effects(estimate, fresh.data.environment, reference=train.reference),
         maps=maps,
-        outcome=outcome(maps, null=nulls.maps, rng=_random.child(root, "outcome")),
+        outcome=classify_identifiability(maps, null=nulls.maps, rng=_random.child(root, "outcome")),
         joint=_joint(estimate, W_hat, fresh.data, truth, moving),
         nulls=nulls,
     )
@@ -172,16 +180,16 @@ def _ladders(
     null = random_encoder(model, simulation.data, rng=root)(fresh.x)
     ranges = permuted_environments(estimate, fresh, W, moving, rng=root)
     null_error = gram_error(mean_matrix(null, fresh), W, moving)
-    ladder = partial(nested_maps, truth=truth.z[rows], rng=seed)
+    ladder = partial(fit_nested_maps, truth=truth.z[rows], rng=seed)
     return ladder(estimate[rows]), Nulls(ladder(null[rows]), null_error, *ranges)
 
 
 def _joint(
     estimate: np.ndarray, W_hat: np.ndarray, fresh: PerturbationData, truth: Truth, moving: np.ndarray
-) -> JointRotation | None:
+) -> JointProcrustes | None:
     base = estimate - (fresh.labels @ W_hat.T)[fresh.environment]
     with suppress(InputError):
-        return joint_rotation(Learnt(estimate, base, W_hat), truth, moving)
+        return joint_procrustes(LatentEstimate(estimate, base, W_hat), truth, moving)
     return None
 
 
@@ -265,7 +273,7 @@ def _oracle_gram_error(simulation: Simulation, rng: object) -> tuple[float, floa
         simulation.truth.isotropic().perturbation_matrix,
         moving_shifts(simulation),
     )
-    G = gram(W, shifts)
+    G = gram_matrix(W, shifts)
     if not np.linalg.norm(G):
         raise InputError("the true shifts are all zero on these environments; a relative Gram error needs an effect")
     moves = _mean_moves(simulation)
@@ -279,7 +287,7 @@ def _same_dimension(model: PDAE, simulation: Simulation, n: int, rng: object) ->
     estimate, truth = model.encode(fresh.data.x), fresh.truth.isotropic().z
     found = align(estimate, truth)
     intervals = alignment_intervals(estimate, truth, rng=_random.child(_random.seed_sequence(rng), "bootstrap"))
-    rows = {name: (getattr(found, name), *intervals[name]) for name in ("affine_r2", "orthogonal_r2")}
+    rows = {name: (getattr(found, name), *getattr(intervals, name)) for name in ("affine_r2", "orthogonal_r2")}
     return rows | {"orthogonality_defect": (found.orthogonality_defect,)}
 
 

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from pdae_sim.analysis._constrained_logistic import _columns, _derivatives, _free, _objective
-from pdae_sim.analysis.hypothesis_tests.additivity import _scores, additivity_test, additivity_tests, dependences
+from pdae_sim.analysis.hypothesis_tests.additivity import _dependences, _scores, additivity_test, additivity_tests
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.simulation.worlds import world
@@ -183,8 +183,8 @@ class TestRelations:
         return PerturbationData(x, labels, np.repeat(np.arange(len(labels)), n), ("A", "B"))
 
     def test_every_dependence_is_found_once_with_the_fewest_parts(self):
-        assert dependences(self.data()) == {"A:2": {"A": 2.0}, "A+B": {"A": 1.0, "B": 1.0}}
-        assert dependences(self.data(self.LABELS[:3])) == {}
+        assert _dependences(self.data()) == {"A:2": {"A": 2.0}, "A+B": {"A": 1.0, "B": 1.0}}
+        assert _dependences(self.data(self.LABELS[:3])) == {}
 
     def test_all_are_tested_and_corrected(self):
         found = additivity_tests(self.data(n=40), n_multipliers=99, rng=0)

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from pdae_sim import strategies
-from pdae_sim.analysis.identifiability.alignment import align, gram, gram_error
+from pdae_sim.analysis.identifiability.alignment import align, alignment_intervals, gram_error, gram_matrix
 from pdae_sim.errors import InputError
+from tests.test_analysis.planted import latents as cells
 
 planted = st.integers(1, 5).flatmap(lambda d: st.tuples(strategies.orthogonal_matrices(d), st.integers(0, 2**32 - 1)))
 
@@ -102,7 +104,7 @@ class TestGram:
     def test_it_is_the_gram_matrix_of_the_moved_means(self, pair):
         Q, seed = pair
         W, shifts = latents(4, seed, n=len(Q)), latents(4, seed + 1, n=3)
-        assert np.allclose(gram(W, shifts), (W @ shifts.T).T @ (W @ shifts.T))
+        assert np.allclose(gram_matrix(W, shifts), (W @ shifts.T).T @ (W @ shifts.T))
 
     def test_a_scaled_estimate_is_wrong_by_the_square(self):
         W, shifts = latents(3, n=2), np.eye(3)
@@ -143,3 +145,31 @@ class TestErrors:
         found = align(np.zeros((200, 2)), latents(2))
         assert found.affine_r2 == pytest.approx(0)
         assert np.allclose(found.singular_values, 0)
+
+
+class TestIntervals:
+    def test_those_of_an_alignment_hold_its_values(self):
+        z = cells(60, 5)
+        estimate = z + 0.5 * cells(60, 5, seed=1)
+        found, ends = align(estimate, z), alignment_intervals(estimate, z, rng=0)
+        for name in ("affine_r2", "orthogonal_r2"):
+            assert getattr(found, name) in getattr(ends, name)
+        band = np.array(ends.singular_values)
+        assert (band[:, 0] <= found.singular_values).all()
+        assert (found.singular_values <= band[:, 1]).all()
+
+    @pytest.mark.statistical
+    def test_the_band_covers_equal_singular_values_at_once_where_percentiles_do_not(self):
+        d, worlds = 4, 40
+        ours = plain = 0
+        for seed in range(worlds):
+            z = cells(80, d, seed)
+            estimate = z + cells(80, d, seed + 1000)
+            band = np.array(alignment_intervals(estimate, z, rng=seed).singular_values)
+            ours += ((band[:, 0] <= 1) & (band[:, 1] >= 1)).all()
+            picks = np.random.default_rng(seed).integers(80, size=(60, 80))
+            draws = [align(estimate[rows], z[rows]).singular_values for rows in picks]
+            low, high = np.quantile(draws, [0.025, 0.975], axis=0)
+            plain += ((low <= 1) & (high >= 1)).all()
+        assert ours >= stats.binom.ppf(0.001, worlds, 0.95)
+        assert plain < worlds / 2

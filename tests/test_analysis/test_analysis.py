@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pdae_sim import energy_distance
-from pdae_sim.analysis.discrepancy import mean_difference, mean_r2, mmd
-from pdae_sim.analysis.prediction_error import EnergyEstimate, Noise, energy_estimate, worth
+from pdae_sim.analysis._energy_interval import Noise
+from pdae_sim.analysis.prediction_error import EnergyEstimate, energy_estimate, mean_difference, mean_r2, mmd, worth
 from pdae_sim.analysis.verdict import judge
 from pdae_sim.errors import InputError
 from pdae_sim.verdicts import NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED
@@ -92,28 +92,29 @@ def test_worth_reports_a_bound_where_the_distance_is_not_told_from_zero():
     rng = np.random.default_rng(1)
     same = worth(energy_estimate(rng.normal(size=(800, 2)), rng.normal(size=(800, 2))))
     assert not same.bounded
-    assert same.value == same.low > 50
+    assert same.value == same.interval.low > 50
     apart = worth(energy_estimate(rng.normal(size=(800, 2)), rng.normal(size=(800, 2)) + 1))
     assert apart.bounded
-    assert apart.low < apart.value < apart.high < 10
+    assert apart.interval.low < apart.value < apart.interval.high < 10
 
 
 def test_worth_is_finite_where_the_estimate_is_far_below_zero():
     found = worth(EnergyEstimate(-0.01, 2.0, Noise(1e-3, 1e-6, 1e-9), 1e-6, 1e-6, 0.0, (50, 50)))
-    assert found.value == found.low
-    assert np.isfinite(found.low)
-    assert found.low > 100  # the noise alone is worth 2 / 1e-3 cells
+    assert found.value == found.interval.low
+    assert np.isfinite(found.interval.low)
+    assert found.interval.low > 100  # the noise alone is worth 2 / 1e-3 cells
     assert not found.bounded
 
 
 def test_mmd_against_a_naive_loop():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(15, 2)), rng.normal(size=(12, 2)) + 1
-    distances = np.sort([np.linalg.norm(y[i] - y[j]) for i in range(12) for j in range(i)])
-    median = distances[(len(distances) - 1) // 2]
+    distances = [np.linalg.norm(y[i] - y[j]) for i in range(12) for j in range(i)]
+    low, high = np.quantile(distances, [0.05, 0.95])
+    widths = np.geomspace(low / 2, 2 * high, 5)
 
     def k(a, b):
-        return np.mean([np.exp(-((a - b) ** 2).sum() / (2 * (s * median) ** 2)) for s in (0.5, 1.0, 2.0)])
+        return np.mean([np.exp(-((a - b) ** 2).sum() / width**2) for width in widths])
 
     def within(a):
         return np.mean([k(a[i], a[j]) for i in range(len(a)) for j in range(len(a)) if i != j])
@@ -135,5 +136,5 @@ def test_bad_samples_are_refused_by_name():
         energy_estimate(np.zeros((3, 2)), np.zeros((100, 2)))
     with pytest.raises(InputError, match="predicted must have 2 columns"):
         mmd(np.zeros((5, 3)), np.eye(5)[:, :2])
-    with pytest.raises(InputError, match="all of its distances are zero"):
+    with pytest.raises(InputError, match="all of their rows are equal"):
         mmd(np.zeros((5, 2)), np.zeros((5, 2)))

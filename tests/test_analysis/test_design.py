@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdae_sim.analysis._cell_allocation import allocate_cells
-from pdae_sim.analysis.design import plan_experiments, singles_and_doubles
+from pdae_sim.analysis.design import _singles_and_doubles, allocate_cells, plan_experiments
 from pdae_sim.cli._app import run
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
@@ -142,7 +141,7 @@ class TestByHand:
         assert many == pytest.approx(0.01 + 0.01 + 0.001)
 
     def test_the_default_candidates_leave_out_targets_and_what_is_measured(self):
-        offered = singles_and_doubles(np.array([ZERO, A]), np.array([ABC, AB])).tolist()
+        offered = _singles_and_doubles(np.array([ZERO, A]), np.array([ABC, AB])).tolist()
         assert sorted(offered) == sorted([B, C, AC, BC])
 
     def test_doses_of_the_target_are_those_of_the_candidates(self):

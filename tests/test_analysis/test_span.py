@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdae_sim import strategies
-from pdae_sim.analysis.span import FLOAT_RTOL, check_span
+from pdae_sim.analysis.span import _FLOAT_RTOL, check_span
 from pdae_sim.errors import InputError
 from theory.identifiability.converse import second_model
 from theory.identifiability.extrapolation import noise_gain, solve_span
@@ -171,7 +171,7 @@ class TestArithmetic:
 
     def test_the_tolerance_is_what_it_says(self):
         train = np.array([[0, 0], [np.pi, np.pi], [1e-3, 1e-3]])
-        near, off = ([[np.pi, np.pi * (1 + share * FLOAT_RTOL)]] for share in (0.1, 10))
+        near, off = ([[np.pi, np.pi * (1 + share * _FLOAT_RTOL)]] for share in (0.1, 10))
         assert check_span(train, near)[0].identified
         assert not check_span(train, off)[0].identified
 

@@ -13,7 +13,7 @@ from scipy import stats
 
 from pdae_sim import energy_distance
 from pdae_sim.analysis._permutation import aggregated, quadratic_forms, relabellings, upper_p_value
-from pdae_sim.analysis.hypothesis_tests.multiple_testing import corrected, judge_environments
+from pdae_sim.analysis.hypothesis_tests.multiple_testing import adjust_p_values, two_sample_tests
 from pdae_sim.analysis.hypothesis_tests.two_sample import (
     disjoint_halves,
     energy_test,
@@ -189,8 +189,8 @@ class TestLeaks:
             (lambda: equivalence_test([1.0, 2, 3, 4], [5.0, 6, 7, 8], 0), "margin must lie strictly"),
             (lambda: mmd_test(np.ones(4), np.ones(4)), "must vary for a kernel bandwidth"),
             (lambda: disjoint_halves([1.0]), "at least 2 rows to be halved"),
-            (lambda: corrected({"A": 1.5}), "received 1.5 for 'A'"),
-            (lambda: judge_environments({"A": np.ones(3)}, {}), "in one of them only: A"),
+            (lambda: adjust_p_values({"A": 1.5}), "received 1.5 for 'A'"),
+            (lambda: two_sample_tests({"A": np.ones(3)}, {}), "in one of them only: A"),
         ],
     )
     def test_bad_input(self, call, message):
@@ -246,7 +246,7 @@ class TestEquivalence:
 
 class TestCorrections:
     def test_the_textbook_values(self):
-        found = corrected({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005})
+        found = adjust_p_values({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005})
         assert list(found.holm.values()) == pytest.approx([0.03, 0.06, 0.06, 0.02])
         assert list(found.bh.values()) == pytest.approx([0.02, 0.04, 0.04, 0.02])
         assert found.rejected(0.05) == ("a", "d")
@@ -254,21 +254,21 @@ class TestCorrections:
 
     @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
     def test_scipy_agrees_on_bh_and_holm_is_no_smaller(self, p):
-        found = corrected(dict(enumerate(p)))
+        found = adjust_p_values(dict(enumerate(p)))
         assert list(found.bh.values()) == pytest.approx(stats.false_discovery_control(p).tolist())
         assert all(h >= b - 1e-12 >= v - 2e-12 for h, b, v in zip(found.holm.values(), found.bh.values(), p))  # noqa: B905
 
     def test_an_environment_does_not_change_another(self):
         samples = {name: normal(30, 2, seed=s) for s, name in enumerate("ABC")}
         observed = {name: normal(30, 2, seed=s + 10) for s, name in enumerate("ABC")}
-        all_three = judge_environments(samples, observed, n_permutations=99, rng=0)
-        one = judge_environments({"B": samples["B"]}, {"B": observed["B"]}, n_permutations=99, rng=0)
+        all_three = two_sample_tests(samples, observed, n_permutations=99, rng=0)
+        one = two_sample_tests({"B": samples["B"]}, {"B": observed["B"]}, n_permutations=99, rng=0)
         assert one.p_values["B"] == all_three.p_values["B"] == all_three.tests["B"].p_value
 
     def test_the_condition_is_named_in_front_of_what_is_wrong(self):
         x = normal(10, 2, seed=0)
         with pytest.raises(InputError, match=r"^B: x and y must not share cells"):
-            judge_environments({"B": x}, {"B": x})
+            two_sample_tests({"B": x}, {"B": x})
 
 
 @pytest.fixture(scope="module")
@@ -295,7 +295,7 @@ class TestGoodnessOfFit:
             ]
             predicted[target] = simulator.decode(np.vstack(moved))
         observed = {name: first for name, (first, _) in halves.items()}
-        return judge_environments(predicted, observed, n_permutations=199, rng=1)
+        return two_sample_tests(predicted, observed, n_permutations=199, rng=1)
 
     def test_the_right_matrix_passes_and_a_wrong_one_is_rejected_in_every_environment_it_moves(self, setting):
         W = setting[0].latent.perturbation_matrix

@@ -11,7 +11,8 @@ from scipy import stats
 
 from experiments.benchmarks.worth import CASES, jackknife, shifted
 from pdae_sim import LinearLatentModel, Simulator, energy_distance
-from pdae_sim.analysis.prediction_error import EnergyEstimate, Noise, energy_estimate, worth
+from pdae_sim.analysis._energy_interval import Noise
+from pdae_sim.analysis.prediction_error import EnergyEstimate, energy_estimate, worth
 from pdae_sim.errors import InputError
 from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.study.evaluation import worth_of
@@ -59,7 +60,7 @@ class TestEstimate:
         x, y = two(60, 50, 2, shift=shift)
         plain, scaled = energy_estimate(x, y), energy_estimate(10 * x, 10 * y)
         assert scaled.interval == pytest.approx([10 * end for end in plain.interval])
-        assert worth(scaled).low == pytest.approx(worth(plain).low)
+        assert worth(scaled).interval.low == pytest.approx(worth(plain).interval.low)
 
     def test_neither_order_nor_place_is_an_input(self):
         x, y = two(60, 50, 2, shift=0.4)
@@ -111,7 +112,7 @@ class TestCoverage:
             estimate = energy_estimate(x, y)
             found = worth(estimate)
             distances += estimate.interval[0] <= distance <= estimate.interval[1]
-            shares += found.low <= case.spread / distance <= found.high
+            shares += found.interval.low <= case.spread / distance <= found.interval.high
         assert min(distances, shares) >= self.LEAST
 
     def test_the_jackknife_does_not_cover(self):
@@ -158,7 +159,7 @@ class TestWorthOf:
         best = worth_of(Truth(simulation), simulation.data, "A+B")
         control = worth_of(BASELINES["control"]().fit(simulation.data), simulation.data, "A+B")
         assert not best.bounded
-        assert best.low > 50 > 10 > control.high
+        assert best.interval.low > 50 > 10 > control.interval.high
         assert "at least" in best.in_words()
         assert " to " in control.in_words()
 

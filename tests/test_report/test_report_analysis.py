@@ -12,7 +12,7 @@ from matplotlib.text import Text
 
 from pdae_sim.analysis.design import plan_experiments
 from pdae_sim.analysis.hypothesis_tests.additivity import additivity_test
-from pdae_sim.analysis.hypothesis_tests.multiple_testing import corrected, judge_environments
+from pdae_sim.analysis.hypothesis_tests.multiple_testing import adjust_p_values, two_sample_tests
 from pdae_sim.analysis.span import check_span
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
@@ -42,7 +42,7 @@ def judged():
     rng = np.random.default_rng(0)
     shifts = {"ctrl": 0.0, "A": 0.1, HOSTILE: 0.5, LONG: 2.0}
     predicted, observed = ({n: rng.normal(size=(30, 2)) + k * s for n, s in shifts.items()} for k in (1, 0))
-    return judge_environments(predicted, observed, n_permutations=199, rng=0)
+    return two_sample_tests(predicted, observed, n_permutations=199, rng=0)
 
 
 JUDGED = judged()
@@ -60,7 +60,9 @@ def square(n=90, *, extra=0.0):
 
 DATA = square(extra=2.0)
 TEST = additivity_test(DATA, "A+B", n_multipliers=99, rng=0)
-TESTS = corrected({"A+B": TEST.p_value, LONG: 0.6}, tests={"A+B": TEST, LONG: replace(TEST, effective_cells=12.3)})
+TESTS = adjust_p_values(
+    {"A+B": TEST.p_value, LONG: 0.6}, tests={"A+B": TEST, LONG: replace(TEST, effective_cells=12.3)}
+)
 TARGETS = [[1, 1, 0], [1, 0, 1], [1, 0, 0]]
 PLAN = plan_experiments([ZERO, A], TARGETS, candidates=[B])
 BEFORE = check_span([ZERO, A], TARGETS, counts=[1, 1])
@@ -235,7 +237,7 @@ class TestTwoSamples:
         assert "least: 0.005" in words(figure)
 
     def test_p_values_without_tests_have_no_least(self):
-        figure = corrected_p_values(corrected({"A": 0.0, "B": 0.03}), remarks={"A": Remark("mine", silent=True)})
+        figure = corrected_p_values(adjust_p_values({"A": 0.0, "B": 0.03}), remarks={"A": Remark("mine", silent=True)})
         assert not any("least" in text for text in words(figure))
         assert "mine" in words(figure)
         assert "too little overlap to tell" in words(figure)
@@ -249,7 +251,7 @@ class TestTwoSamples:
                 "one kind, one test or more; received energy, mmd",
             ),
             (lambda: null_distributions(JUDGED.tests, level=2), "level must lie strictly"),
-            (lambda: corrected_p_values(corrected({"A": 0.5}), remarks={"Z": Remark("")}), "'Z' is none of them"),
+            (lambda: corrected_p_values(adjust_p_values({"A": 0.5}), remarks={"Z": Remark("")}), "'Z' is none of them"),
             (lambda: corrected_p_values(replace(JUDGED, p_values={})), "found must hold one p-value or more"),
         ],
     )

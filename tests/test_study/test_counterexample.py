@@ -15,7 +15,7 @@ from matplotlib import _pylab_helpers
 from scipy import stats
 
 from pdae_sim import LinearLatentModel, Simulator, strategies
-from pdae_sim.analysis.hypothesis_tests.multiple_testing import judge_environments
+from pdae_sim.analysis.hypothesis_tests.multiple_testing import two_sample_tests
 from pdae_sim.analysis.span import check_span
 from pdae_sim.cli._app import run
 from pdae_sim.data import PerturbationData, Simulation
@@ -457,7 +457,7 @@ def null_p_values(seed):
     pair = twins(world, test, train=train, effect=rng.uniform(0.5, 3), direction=rng.normal(size=d))
     cells = draw(pair, n=40, rng=seed)
     sides = [{c: cells.apart(c)[side] for c in cells.train} for side in (0, 1)]
-    return list(judge_environments(*sides, n_permutations=199, rng=seed).p_values.values())
+    return list(two_sample_tests(*sides, n_permutations=199, rng=seed).p_values.values())
 
 
 CELLS = {c: tuple(np.random.default_rng(i).normal(size=(2, 300, 5))) for i, c in enumerate([*TRAIN, TEST])}

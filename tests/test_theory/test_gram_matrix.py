@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdae_sim.analysis.identifiability.alignment import gram, gram_error
+from pdae_sim.analysis.identifiability import alignment
 from pdae_sim.simulation.laws import Gaussian
 from pdae_sim.strategies import latent_models, orthogonal_matrices
 from theory.engine.checker import measured
@@ -44,17 +44,20 @@ class TestCheck:
 @given(latent_models(), st.data())
 @settings(max_examples=25)
 def test_the_library_agrees_that_the_gram_matrix_is_the_covariance_of_log_ratios(model, data):
-    """Densities of the simulator's own mechanisms, integrated under the control, against `gram` of the whitened W."""
+    """Densities of the simulator's own mechanisms, integrated under the control, against that of the whitened W."""
     K = model.targets.shape[1]
     labels = np.vstack([np.zeros(K), np.eye(K), np.ones(K)])
     root = np.linalg.inv(np.linalg.cholesky(model.covariance))
     covariance, size = _covariance_of_ratios(model, labels, np.linalg.inv(root))
-    G = gram(root @ model.perturbation_matrix, labels[1:])
+    G = alignment.gram_matrix(root @ model.perturbation_matrix, labels[1:])
     tolerance = 1e-11 * np.linalg.cond(model.covariance) * size**2
     np.testing.assert_allclose(covariance, G, atol=tolerance)
     if np.linalg.norm(G):
         Q = data.draw(orthogonal_matrices(len(root)))
-        assert gram_error(Q @ root @ model.perturbation_matrix, root @ model.perturbation_matrix, labels[1:]) < 1e-9
+        assert (
+            alignment.gram_error(Q @ root @ model.perturbation_matrix, root @ model.perturbation_matrix, labels[1:])
+            < 1e-9
+        )
 
 
 def _covariance_of_ratios(model, labels, root_of_covariance):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sympy import Integer
 
-from pdae_sim.analysis.identifiability.alignment import gram
+from pdae_sim.analysis.identifiability.alignment import gram_matrix
 from pdae_sim.simulation.departures import Do, MechanismChange, VarianceIntervention
 from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.laws import Gaussian, Laplace
@@ -107,7 +107,7 @@ def test_the_simulator_obeys_the_formula_and_its_constant(model, data):
     alpha = np.array(data.draw(st.lists(st.integers(-2, 2), min_size=K, max_size=K)), dtype=float)
     excess, size = _excess(model, np.vstack([np.zeros(K), np.eye(K), alpha]), alpha)
     root = np.linalg.inv(np.linalg.cholesky(model.covariance))
-    G = gram(root @ model.perturbation_matrix, np.eye(K))
+    G = gram_matrix(root @ model.perturbation_matrix, np.eye(K))
     constant = (alpha @ np.diag(G) - alpha @ G @ alpha) / 2
     np.testing.assert_allclose(excess, constant, atol=1e-11 * np.linalg.cond(model.covariance) * size)
 

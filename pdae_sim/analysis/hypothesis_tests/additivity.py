@@ -43,15 +43,15 @@ from scipy.special import log_softmax, logsumexp, softmax
 
 from pdae_sim._checks import whole
 from pdae_sim._random import child, seed_sequence, stream
-from pdae_sim.analysis._constrained_logistic import FittedOdds, cross_fitted, median_distance, standardised
-from pdae_sim.analysis._permutation import aggregated, upper_p_value
-from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, corrected
-from pdae_sim.analysis.hypothesis_tests.two_sample import QUANTILES
+from pdae_sim.analysis._constrained_logistic import FittedOdds, cross_fitted, standardised
+from pdae_sim.analysis._kernels import median_distance
+from pdae_sim.analysis._permutation import aggregated, null_quantiles, upper_p_value
+from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, adjust_p_values
 from pdae_sim.analysis.span import check_span
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 
-MIN_EFFECTIVE_CELLS = 100.0
+MIN_OVERLAP_CELLS = 100.0
 """Below this the environments overlap too little to tell, whatever p says, and `AdditivityTest.in_words` says so."""
 
 _FREQUENCIES = 50
@@ -108,7 +108,7 @@ class AdditivityTest:
         """What the test says, and what it does not say."""
         formula = f"{self.target} against {_product(self.weights[:-1], self.conditions[:-1])}"
         found = f"{formula}: p = {self.p_value:.3g}, {self.effective_cells:.0f} effective of {self.counts.sum()} cells"
-        if self.effective_cells < MIN_EFFECTIVE_CELLS:
+        if self.effective_cells < MIN_OVERLAP_CELLS:
             return f"{found}; too little overlap to tell"
         if self.p_value <= level:
             j = int(np.argmax(np.abs(self.slopes / self.slope_errors)))
@@ -177,7 +177,7 @@ def additivity_tests(data: PerturbationData, *, rng: object = None, **settings: 
     Raises:
         InputError: If the measured labels are linearly independent, so that nothing can be tested.
     """
-    relations = dependences(data)
+    relations = _dependences(data)
     if not relations:
         raise InputError("data must hold a condition that others combine to; measure a combination and its parts")
     root = seed_sequence(rng)
@@ -185,10 +185,10 @@ def additivity_tests(data: PerturbationData, *, rng: object = None, **settings: 
         target: additivity_test(data, target, coefficients=alpha, rng=child(root, "additivity", target), **settings)
         for target, alpha in relations.items()
     }
-    return corrected({target: test.p_value for target, test in tests.items()}, tests=tests)
+    return adjust_p_values({target: test.p_value for target, test in tests.items()}, tests=tests)
 
 
-def dependences(data: PerturbationData) -> dict[str, dict[str, float]]:
+def _dependences(data: PerturbationData) -> dict[str, dict[str, float]]:
     """α by condition for every measured condition that independent ones with fewer parts span; see claim 2.7(b)."""
     return _walked(data, _by_parts(data))
 
@@ -285,7 +285,7 @@ def _statistics(z, eta, R, v, n_multipliers: int, root: np.random.SeedSequence) 
 
 def _forms(u: np.ndarray, H: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """hᵀ K h by column h, for Gaussian kernels of several widths in random Fourier features."""
-    width = median_distance(u[rng.permutation(len(u))[:_MEDIAN_ROWS]])
+    width = median_distance(u[rng.permutation(len(u))[:_MEDIAN_ROWS]]) or 1.0
     for scale in _SCALES:
         phase = u @ (rng.normal(size=(u.shape[1], _FREQUENCIES)) / (scale * width))
         yield ((np.hstack([np.cos(phase), np.sin(phase)]).T @ H) ** 2).sum(0) / _FREQUENCIES
@@ -304,7 +304,7 @@ def _record(part, target: str, w, odds: FittedOdds, scores: tuple, values: np.nd
         statistic=float(values[0]),
         p_value=upper_p_value(values),
         n_multipliers=len(values) - 1,
-        null_quantiles={q: float(np.quantile(values[1:], q)) for q in QUANTILES},
+        null_quantiles=null_quantiles(values),
         counts=part.counts,
         effective_cells=float(np.abs(w).sum() ** 2 * v.sum()),
         cross_entropy=odds.cross_entropy,

@@ -19,32 +19,47 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
 from pdae_sim._checks import at_least, between, choice, naming
 from pdae_sim._random import child, seed_sequence, stream
 from pdae_sim.analysis.hypothesis_tests.latent_law import common_law_test, normal_law_test
-from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, corrected
+from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, adjust_p_values
 from pdae_sim.analysis.hypothesis_tests.two_sample import EquivalenceTest, energy_test, equivalence_test
 from pdae_sim.analysis.prediction_error import Worth, energy_estimate, worth
 from pdae_sim.errors import InputError
 
-ALL = "all conditions"
-"""The name of a test that is of all environments at once."""
+ALL_CONDITIONS = "all conditions"
+"""Name of a test of all conditions at once, where other tests have the name of theirs."""
 
-TRANSPORT, SHIFTS, BASE, DECODER = PARTS = ("transport", "shifts", "base", "decoder")
 
-FAULTS = {
-    TRANSPORT: "cells transported from other conditions differ from cells measured",
-    SHIFTS: "base latents differ between conditions: Ŵ is wrong, effects do not add, or g misses the latents",
-    BASE: "base latents are not N(0, I): the number of latents is wrong, or latents are known up to an affine map only",
-    DECODER: "cells encoded and decoded differ from cells: the decoder is trained too little, or latents are too few",
+class ModelPart(StrEnum):
+    """The parts of a goodness of fit: what is compared in each is said at the head of this module.
+
+    Example:
+        >>> [str(part) for part in ModelPart]
+        ['transport', 'shifts', 'base', 'decoder']
+    """
+
+    TRANSPORT = "transport"
+    SHIFTS = "shifts"
+    BASE = "base"
+    DECODER = "decoder"
+
+
+_FAULTS = {
+    ModelPart.TRANSPORT: "cells transported from other conditions differ from cells measured",
+    ModelPart.SHIFTS: "base latents differ between conditions: Ŵ is wrong, effects do not add, or g misses the latents",
+    ModelPart.BASE: "base latents are not N(0, I): the number of latents is wrong, or latents are known up to an "
+    "affine map only",
+    ModelPart.DECODER: "cells encoded and decoded differ from cells: the decoder is trained too little, or latents are "
+    "too few",
 }
-"""What a rejection of each part says."""
 
-MIN_CELLS = 8
-"""Of every environment: halves of four are the smallest samples that can be judged."""
+MIN_CELLS_PER_CONDITION = 8
+"""Fewest cells of every condition: halves of four are the smallest samples that can be judged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +71,7 @@ class FitSamples:
         observed: By condition h: cells (m, d_X) of h.
         base: By condition: base latents g(x) − Ŵ l (n, d_Z).
         reference: g(x) (n, d_Z) of cells with label zero, under the name of that condition; where there are none,
-            base latents of all conditions under `ALL`.
+            base latents of all conditions under `ALL_CONDITIONS`.
         decoded: By condition: f̂(g(x)) (n, d_X) of half of its cells.
         kept: By condition: the other half (m, d_X).
     """
@@ -77,13 +92,13 @@ class FitSamples:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class PartGoodness:
     """One part of a goodness of fit.
 
     Args:
-        name: One of `PARTS`.
-        tests: p-values by condition, or under `ALL`, corrected over them.
-        worth: n_eff by condition, or under `ALL`.
+        name: One of `ModelPart`.
+        tests: p-values by condition, or under `ALL_CONDITIONS`, corrected over them.
+        worth: n_eff by condition, or under `ALL_CONDITIONS`.
         equivalence: Test of H0 "worth no more than the stated cells", likewise.
     """
 
@@ -94,13 +109,13 @@ class Part:
 
     @property
     def p_value(self) -> float:
-        """Of the part as a whole: the least of Holm's p-values."""
+        """Least of Holm's p-values: the p-value of the part as a whole."""
         return min(self.tests.holm.values())
 
     @property
     def least(self) -> str:
         """The condition where the model is worth least."""
-        return min(self.worth, key=lambda name: (self.worth[name].value, self.worth[name].low))
+        return min(self.worth, key=lambda name: (self.worth[name].value, self.worth[name].interval.low))
 
     @property
     def equivalence_p_value(self) -> float:
@@ -113,14 +128,14 @@ class GoodnessOfFit:
     """How well a model's cells match cells it has not seen, part by part.
 
     Args:
-        parts: By name, in the order of `PARTS`.
+        parts: By name, in the order of `ModelPart`.
         holm: p-values of the parts, corrected for their number.
         cells: What equivalence asks: worth more than so many cells.
         base_mean: (d_Z,) mean of the base latents of the reference.
         base_variances: (d_Z,) eigenvalues of their covariance, ascending; all one under the model.
     """
 
-    parts: dict[str, Part]
+    parts: dict[str, PartGoodness]
     holm: dict[str, float]
     cells: float
     base_mean: np.ndarray
@@ -132,11 +147,11 @@ class GoodnessOfFit:
         return tuple(name for name, p_value in self.holm.items() if p_value <= level)
 
     def threshold(self, name: str, level: float = 0.05) -> float:
-        """Where Holm's method stops in a part: the p-values at or below are rejected, if the part is at fault.
+        """Greatest p-value that Holm's method rejects in a part, if the part is at fault.
 
         The k-th smallest of the parts has to reach level / (parts − k + 1), and within it conditions step alike.
         """
-        part, faults = self.parts[choice("name", name, PARTS)], self.faults(level)
+        part, faults = self.parts[choice("name", name, ModelPart)], self.faults(level)
         before = sum(self.parts[other].p_value < part.p_value for other in faults)
         share, E = level / (len(self.parts) - before), len(part.tests.holm)
         passed = sum(p_value <= share for p_value in part.tests.holm.values())
@@ -144,7 +159,7 @@ class GoodnessOfFit:
 
     def is_worth_it(self, level: float = 0.05) -> bool:
         """Whether transported cells are worth more than the stated number in every condition."""
-        return self.parts[TRANSPORT].equivalence_p_value <= level
+        return self.parts[ModelPart.TRANSPORT].equivalence_p_value <= level
 
     def in_words(self, level: float = 0.05) -> str:
         """Whether the model was told apart from the truth, by which part, and what it is worth all the same."""
@@ -161,7 +176,7 @@ class GoodnessOfFit:
             "rows": [row for part in self.parts.values() for row in self._rows(part)],
         }
 
-    def _rows(self, part: Part) -> list[dict]:
+    def _rows(self, part: PartGoodness) -> list[dict]:
         """A row for every comparison; where one test is of all conditions its p-value stands in a row of its own."""
         conditions = dict.fromkeys([*part.tests.p_values, *part.worth])
         return [_row(part, condition, self.holm[part.name]) for condition in conditions]
@@ -170,23 +185,23 @@ class GoodnessOfFit:
         faults = self.faults(level)
         if not faults:
             return f"not told apart from the truth (p = {min(self.holm.values()):.2g} over all parts)"
-        if faults == (TRANSPORT,):
-            return f"told apart from the truth: {self._fault(TRANSPORT)}, though no part on its own does it"
-        inner = [name for name in faults if name != TRANSPORT]
+        if faults == (ModelPart.TRANSPORT,):
+            return f"told apart from the truth: {self._fault(ModelPart.TRANSPORT)}, though no part on its own does it"
+        inner = [name for name in faults if name != ModelPart.TRANSPORT]
         return "told apart from the truth: " + "; ".join(self._fault(name) for name in inner)
 
     def _fault(self, name: str) -> str:
         part = self.parts[name]
         evidence = f"p = {self.holm[name]:.2g}"
-        if name == BASE:
+        if name == ModelPart.BASE:
             low, high = self.base_variances[[0, -1]]
             evidence += f"; variances {low:.2g} to {high:.2g}, mean {np.linalg.norm(self.base_mean):.2g} from zero"
-        elif part.least != ALL:
+        elif part.least != ALL_CONDITIONS:
             evidence += f"; most at {part.least}"
-        return f"{FAULTS[name]} ({evidence})"
+        return f"{_FAULTS[name]} ({evidence})"
 
     def _value(self, level: float) -> str:
-        part = self.parts[TRANSPORT]
+        part = self.parts[ModelPart.TRANSPORT]
         worst = f"transported cells are {part.worth[part.least].in_words()} at {part.least}, the least of all"
         enough = "" if self.is_worth_it(level) else "not shown to be "
         return f"{worst}, and {enough}worth more than {self.cells:g} everywhere"
@@ -221,14 +236,16 @@ def goodness_of_fit(
     at_least("cells", cells, 1.0)
     root, settings = seed_sequence(rng), _Settings(cells, max(n_resamples, 400 * len(samples.base)))
     parts = (
-        _by_condition(TRANSPORT, samples.transported, samples.observed, settings, child(root, TRANSPORT)),
-        _shifts(samples.base, cells, n_resamples, child(root, SHIFTS)),
-        _base(samples.reference, cells, n_resamples, child(root, BASE)),
-        _by_condition(DECODER, samples.decoded, samples.kept, settings, child(root, DECODER)),
+        _by_condition(
+            ModelPart.TRANSPORT, samples.transported, samples.observed, settings, child(root, ModelPart.TRANSPORT)
+        ),
+        _shifts(samples.base, cells, n_resamples, child(root, ModelPart.SHIFTS)),
+        _base(samples.reference, cells, n_resamples, child(root, ModelPart.BASE)),
+        _by_condition(ModelPart.DECODER, samples.decoded, samples.kept, settings, child(root, ModelPart.DECODER)),
     )
     (reference,) = samples.reference.values()
     variances = np.linalg.eigvalsh(np.atleast_2d(np.cov(reference.T)))
-    holm = corrected({part.name: part.p_value for part in parts}).holm
+    holm = adjust_p_values({part.name: part.p_value for part in parts}).holm
     return GoodnessOfFit({part.name: part for part in parts}, holm, cells, reference.mean(0), variances)
 
 
@@ -238,7 +255,7 @@ class _Settings:
     n_permutations: int
 
 
-def _by_condition(name, made: Mapping, measured: Mapping, settings: _Settings, root) -> Part:
+def _by_condition(name, made: Mapping, measured: Mapping, settings: _Settings, root) -> PartGoodness:
     """A two-sample test, a worth and an equivalence test for every condition."""
     tests, values, matches = {}, {}, {}
     for h in measured:
@@ -247,27 +264,27 @@ def _by_condition(name, made: Mapping, measured: Mapping, settings: _Settings, r
                 made[h], measured[h], n_permutations=settings.n_permutations, rng=child(root, "environment", h)
             )
             values[h], matches[h] = _practical(made[h], measured[h], settings.cells)
-    return Part(name, corrected({h: t.p_value for h, t in tests.items()}, tests=tests), values, matches)
+    return PartGoodness(name, adjust_p_values({h: t.p_value for h, t in tests.items()}, tests=tests), values, matches)
 
 
-def _shifts(base: Mapping[str, np.ndarray], cells: float, n_resamples: int, root) -> Part:
+def _shifts(base: Mapping[str, np.ndarray], cells: float, n_resamples: int, root) -> PartGoodness:
     """One test of all conditions; worth and equivalence of each against the others."""
     test = common_law_test(base, n_permutations=n_resamples, rng=root)
     found = {}
     for h in base:
-        with naming(f"{SHIFTS}, {h}"):
+        with naming(f"{ModelPart.SHIFTS}, {h}"):
             found[h] = _practical(_pooled({e: z for e, z in base.items() if e != h}), base[h], cells)
     values, matches = ({h: pair[i] for h, pair in found.items()} for i in (0, 1))
-    return Part(SHIFTS, corrected({ALL: test.p_value}), values, matches)
+    return PartGoodness(ModelPart.SHIFTS, adjust_p_values({ALL_CONDITIONS: test.p_value}), values, matches)
 
 
-def _base(reference: Mapping[str, np.ndarray], cells: float, n_resamples: int, root) -> Part:
+def _base(reference: Mapping[str, np.ndarray], cells: float, n_resamples: int, root) -> PartGoodness:
     """Base latents against N(0, I): in closed form for the test, by draws of it for the worth."""
     ((name, z),) = reference.items()
     test = normal_law_test(z, n_resamples=n_resamples, rng=root)
-    with naming(f"{BASE}, {name}"):
+    with naming(f"{ModelPart.BASE}, {name}"):
         value, match = _practical(z, stream(root, "worth").standard_normal(z.shape), cells)
-    return Part(BASE, corrected({name: test.p_value}), {name: value}, {name: match})
+    return PartGoodness(ModelPart.BASE, adjust_p_values({name: test.p_value}), {name: value}, {name: match})
 
 
 def _practical(made: np.ndarray, measured: np.ndarray, cells: float) -> tuple[Worth, EquivalenceTest]:
@@ -281,16 +298,14 @@ def _pooled(base: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.vstack(list(base.values()))
 
 
-def _row(part: Part, condition: str, holm_of_part: float) -> dict:
-    found, match = part.worth.get(condition), part.equivalence.get(condition)
+def _row(part: PartGoodness, condition: str, holm_of_part: float) -> dict[str, object]:
+    worth, match = part.worth.get(condition), part.equivalence.get(condition)
     return {
         "part": part.name,
         "condition": condition,
         "p_value": part.tests.p_values.get(condition),
         "holm": part.tests.holm.get(condition),
         "holm_of_part": holm_of_part,
-        "n_eff": found and found.value,
-        "n_eff_low": found and found.low,
-        "n_eff_high": found.high if found and found.bounded else None,
+        **(dict.fromkeys(("n_eff", "n_eff_low", "n_eff_high")) if worth is None else worth.to_json()),
         "equivalence_p_value": match and match.p_value,
     }

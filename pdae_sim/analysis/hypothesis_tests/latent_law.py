@@ -72,7 +72,7 @@ def common_law_test(samples: Mapping[str, np.ndarray], *, n_permutations: int = 
 def normal_law_test(x: np.ndarray, *, n_resamples: int = 999, rng: object = None) -> LawTest:
     """Monte Carlo test of H0: the rows of x are independent draws of N(0, I), nothing estimated.
 
-    The statistic is n times the energy distance from the empirical law to N(0, I) in closed form, see `normal_energy`.
+    The statistic is n times the energy distance from the empirical law to N(0, I), see `energy_to_normal`.
 
     Args:
         x: (n, d), n ≥ 2.
@@ -92,11 +92,11 @@ def normal_law_test(x: np.ndarray, *, n_resamples: int = 999, rng: object = None
     x = _enough("x", x)
     generator = stream(seed_sequence(rng), "normal")
     draws = (generator.standard_normal(x.shape) for _ in range(whole("n_resamples", n_resamples, at_least=19)))
-    values = np.array([normal_energy(x), *(normal_energy(draw) for draw in draws)])
+    values = np.array([energy_to_normal(x), *(energy_to_normal(draw) for draw in draws)])
     return LawTest(len(x) * float(values[0]), upper_p_value(values), n_resamples, (len(x),))
 
 
-def normal_energy(x: np.ndarray) -> float:
+def energy_to_normal(x: np.ndarray) -> float:
     """ED between the empirical law of x (n, d) and N(0, I): 2 E‖x_i − Z‖ − E‖Z − Z'‖ − (mean of ‖x_i − x_j‖)."""
     n, d = x.shape
     own = 2 * float(pdist(x).sum()) / n**2

@@ -39,7 +39,9 @@ class CorrectedTests:
         return tuple(name for name, value in values.items() if value <= level)
 
 
-def corrected(p_values: Mapping[str, float], *, tests: Mapping[str, TwoSampleTest] | None = None) -> CorrectedTests:
+def adjust_p_values(
+    p_values: Mapping[str, float], *, tests: Mapping[str, TwoSampleTest] | None = None
+) -> CorrectedTests:
     """Holm's and Benjamini and Hochberg's adjusted p-values.
 
     Raises:
@@ -49,7 +51,7 @@ def corrected(p_values: Mapping[str, float], *, tests: Mapping[str, TwoSampleTes
         Holm (1979), Scand. J. Statist. 6; Benjamini & Hochberg (1995), JRSS B 57.
 
     Example:
-        >>> corrected({"A": 0.01, "B": 0.04}).holm == {"A": 0.02, "B": 0.04}
+        >>> adjust_p_values({"A": 0.01, "B": 0.04}).holm == {"A": 0.02, "B": 0.04}
         True
     """
     names, p = list(p_values), np.array(list(p_values.values()), dtype=np.float64)
@@ -62,7 +64,7 @@ def corrected(p_values: Mapping[str, float], *, tests: Mapping[str, TwoSampleTes
     return CorrectedTests(*by_name, dict(tests or {}))
 
 
-def judge_environments(
+def two_sample_tests(
     predicted: Mapping[str, np.ndarray],
     observed: Mapping[str, np.ndarray],
     *,
@@ -93,7 +95,7 @@ def judge_environments(
             tests[name] = test(
                 predicted[name], observed[name], n_permutations=n_permutations, rng=child(root, "environment", name)
             )
-    return corrected({name: found.p_value for name, found in tests.items()}, tests=tests)
+    return adjust_p_values({name: found.p_value for name, found in tests.items()}, tests=tests)
 
 
 def _holm(p: np.ndarray) -> np.ndarray:

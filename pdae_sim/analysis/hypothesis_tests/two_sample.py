@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from scipy import stats
@@ -17,17 +18,17 @@ from scipy.sparse.linalg import eigsh
 
 from pdae_sim._checks import between, matrix, whole
 from pdae_sim._random import seed_sequence, stream
+from pdae_sim.analysis._kernels import bandwidths, gaussian
 from pdae_sim.analysis._permutation import (
     aggregated,
     distances_between,
+    null_quantiles,
     quadratic_forms,
     relabellings,
     upper_p_value,
 )
 from pdae_sim.errors import InputError
 
-QUANTILES = (0.5, 0.9, 0.95, 0.99)
-_BANDWIDTH_ROWS = 1000  # pooled rows whose distances set the bandwidths
 _LEAK_DEVIATIONS = 4.0
 
 
@@ -130,9 +131,11 @@ def mmd_test(
     """
     x, y = _samples(x, y)
     z, H = _pooled(x, y, n_permutations, rng)
-    widths = _bandwidths(z, whole("n_bandwidths", n_bandwidths), stream(seed_sequence(0), "bandwidths", len(z)))
-    values = quadratic_forms(z, H, [lambda D, w=w: np.exp(-((D / w) ** 2)) for w in widths])
-    by_bandwidth = {float(w): float(value) for w, value in zip(widths, values[:, 0], strict=True)}
+    # rows at fixed places: a subset that depended on the labels would spoil the exactness
+    order = stream(seed_sequence(0), "bandwidths", len(z)).permutation(len(z))
+    widths = bandwidths(z[order], whole("n_bandwidths", n_bandwidths))
+    values = quadratic_forms(z, H, [partial(gaussian, bandwidth=width) for width in widths])
+    by_bandwidth = dict(zip(widths, values[:, 0].tolist(), strict=True))
     return _judged("mmd", aggregated(values), (len(x), len(y)), by_bandwidth)
 
 
@@ -247,20 +250,8 @@ def _pooled(x: np.ndarray, y: np.ndarray, n_permutations: int, rng: object) -> t
 
 
 def _judged(kind: str, values: np.ndarray, sizes: tuple[int, int], by_bandwidth: dict | None = None) -> TwoSampleTest:
-    quantiles = {q: float(np.quantile(values[1:], q)) for q in QUANTILES}
-    p_value = upper_p_value(values)
+    p_value, quantiles = upper_p_value(values), null_quantiles(values)
     return TwoSampleTest(kind, float(values[0]), p_value, len(values) - 1, quantiles, sizes, by_bandwidth or {})
-
-
-def _bandwidths(z: np.ndarray, n_bandwidths: int, rng: np.random.Generator) -> np.ndarray:
-    rows = z[rng.permutation(len(z))[:_BANDWIDTH_ROWS]]
-    rows = rows - rows.mean(0)
-    distances = distances_between(rows, rows)[np.triu_indices(len(rows), 1)]
-    distances = distances[distances > 0]
-    if not distances.size:
-        raise InputError("x and y must vary for a kernel bandwidth; all of their rows are equal")
-    low, high = np.quantile(distances, [0.05, 0.95])
-    return np.geomspace(low / 2, 2 * high, n_bandwidths)
 
 
 def _own_moments(x: np.ndarray, beta: float) -> tuple[float, float, float]:

@@ -9,8 +9,9 @@ from scipy import linalg
 
 from pdae_sim import _random
 from pdae_sim._checks import matrix
-from pdae_sim.analysis._intervals import Interval, operator_radius, ratio_intervals
+from pdae_sim.analysis._intervals import operator_radius, ratio_intervals
 from pdae_sim.errors import InputError
+from pdae_sim.intervals import Estimate, Interval
 
 _DETERMINED = 1e-9  # share of the greatest singular value below which a direction leaves the rotation open
 
@@ -70,44 +71,62 @@ def align(estimate: np.ndarray, truth: np.ndarray) -> Alignment:
     return Alignment(r2(Z_hat @ back, Z), r2(Z_hat @ R, Z), linalg.svdvals(H), R.T, H, determined)
 
 
-def alignment_intervals(estimate: np.ndarray, truth: np.ndarray, *, rng: object = 0) -> dict[str, list]:
-    """95 % intervals over cells of what `align` finds.
+@dataclass(frozen=True)
+class AlignmentIntervals:
+    """95 % intervals over cells of an `Alignment`.
 
-    Those of R² are bootstrap-t intervals, with squared errors enlarged by the degrees of freedom that the maps spent
-    on these very cells. That of the singular values is a band that covers all of them at once: percentiles of
-    resampled singular values miss, because noise drives equal ones apart.
+    Args:
+        affine_r2: Bootstrap-t interval of the affine R².
+        orthogonal_r2: Bootstrap-t interval of the orthogonal R².
+        singular_values: One interval per singular value, a band that covers all of them at once.
+    """
+
+    affine_r2: Interval
+    orthogonal_r2: Interval
+    singular_values: tuple[Interval, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """Intervals as pairs, by name."""
+        return dict(vars(self))
+
+
+def alignment_intervals(estimate: np.ndarray, truth: np.ndarray, *, rng: object = None) -> AlignmentIntervals:
+    """Estimate 95 % intervals over cells of what `align` returns.
+
+    Squared errors are enlarged by the degrees of freedom that the maps spent on these very cells. Percentiles of
+    resampled singular values would miss, because noise drives equal ones apart: the band is a ball of matrices.
 
     Args:
         estimate: (n, d_Z) encoded latents.
         truth: (n, d_Z) true latents of the same cells.
-        rng: Seed or generator of the resampling.
+        rng: Whatever `numpy.random.default_rng` takes; seeds the resampling.
 
-    Returns:
-        ``affine_r2`` and ``orthogonal_r2`` [low, high], ``singular_values`` one such pair each.
+    Raises:
+        InputError: As `align`.
 
     Example:
         >>> z = np.random.default_rng(0).normal(size=(100, 2))
-        >>> low, high = alignment_intervals(2 * z, z)["singular_values"][0]
+        >>> low, high = alignment_intervals(2 * z, z, rng=0).singular_values[0]
         >>> low <= 2.0 + 1e-9 and high >= 2.0 - 1e-9
         True
     """
     Z_hat, Z = _centred_pair(estimate, truth)
     stream = _random.stream(_random.seed_sequence(rng), "alignment")
     R, back, H = _least_squares(Z_hat, Z)
-    spent = {"affine_r2": (back, len(H) + 1), "orthogonal_r2": (R, (len(H) + 1) / 2)}
-    losses = [((Z_hat @ A - Z) ** 2).sum(1) * len(Z) / max(len(Z) - p, 1) for A, p in spent.values()]
+    maps, spent = (back, R), (len(H) + 1, (len(H) + 1) / 2)
+    losses = [((Z_hat @ A - Z) ** 2).sum(1) * len(Z) / max(len(Z) - p, 1) for A, p in zip(maps, spent, strict=True)]
     lost = ratio_intervals(np.stack(losses), (Z**2).sum(1), stream)
-    found = [
-        _reaching(loss.less_from(1.0), r2(Z_hat @ A, Z)) for loss, (A, _) in zip(lost, spent.values(), strict=True)
-    ]
+    affine, orthogonal = (
+        _holding(loss.subtracted_from(1.0), r2(Z_hat @ A, Z)) for loss, A in zip(lost, maps, strict=True)
+    )
     values, radius = linalg.svdvals(H), operator_radius(Z_hat - Z @ H.T, Z, stream)
-    band = np.column_stack([np.maximum(values - radius, 0.0), values + radius])
-    return {**dict(zip(spent, found, strict=True)), "singular_values": band.tolist()}
+    band = tuple(Interval(max(value - radius, 0.0), value + radius) for value in values.tolist())
+    return AlignmentIntervals(affine, orthogonal, band)
 
 
-def _reaching(interval: Interval, value: float) -> list[float]:
-    """The ends, moved out to the value where the degrees of freedom put it outside."""
-    return [min(interval.low, value), max(interval.high, value)]
+def _holding(estimate: Estimate, value: float) -> Interval:
+    """The interval, moved out to the value where the degrees of freedom put it outside."""
+    return Interval(min(estimate.low, value), max(estimate.high, value))
 
 
 def _centred_pair(estimate: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -138,13 +157,13 @@ def gram_error(estimate: np.ndarray, truth: np.ndarray, shifts: np.ndarray) -> f
         truth: W (d_Z, K) in isotropic form.
         shifts: (M, K) rows Δ_e = l_e − l_0.
     """
-    G_hat, G = (gram(W, shifts) for W in (estimate, truth))
+    G_hat, G = (gram_matrix(W, shifts) for W in (estimate, truth))
     if not np.linalg.norm(G):
         raise InputError("the true shifts are all zero on these environments; a relative Gram error needs an effect")
     return float(np.linalg.norm(G_hat - G) / np.linalg.norm(G))
 
 
-def gram(W: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+def gram_matrix(W: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     """(W L)ᵀ (W L) (M, M) for shifts (M, K) as rows."""
     moved = np.asarray(shifts) @ np.asarray(W).T
     return moved @ moved.T

@@ -27,32 +27,31 @@ import numpy as np
 
 from pdae_sim import _random
 from pdae_sim._checks import between
-from pdae_sim.analysis._intervals import Interval, ratio_intervals
-from pdae_sim.analysis.identifiability.nested_maps import MAPS, NestedMaps
+from pdae_sim.analysis._intervals import ratio_intervals
+from pdae_sim.analysis.identifiability.nested_maps import MAP_CLASSES, NestedMaps
 from pdae_sim.errors import InputError
+from pdae_sim.intervals import Estimate
 
-TOLERANCE = 0.1
+_EXACT = "identified exactly"
+_SIGNED_PERMUTATION = "identified up to signed permutation"
+_ORTHOGONAL = "identified up to orthogonal"
+_AFFINE = "affine but not orthogonal"
+_NONLINEAR = "nonlinear but not affine"
+_IN_PART = "identified in part"
+_NOT_IDENTIFIED = "not identified"
 
-EXACT = "identified exactly"
-SIGNED_PERMUTATION = "identified up to signed permutation"
-ORTHOGONAL = "identified up to orthogonal"
-AFFINE = "affine but not orthogonal"
-NONLINEAR = "nonlinear but not affine"
-IN_PART = "identified in part"
-NOT_IDENTIFIED = "not identified"
-
-NAMES = dict(zip(MAPS, (EXACT, SIGNED_PERMUTATION, ORTHOGONAL, AFFINE, NONLINEAR), strict=True))
+_NAMES = dict(zip(MAP_CLASSES, (_EXACT, _SIGNED_PERMUTATION, _ORTHOGONAL, _AFFINE, _NONLINEAR), strict=True))
 """The outcome by the smallest class that is as good as all larger ones."""
 
-AS_GOOD, WORSE, OPEN = "as good", "worse", "not told apart"
+_AS_GOOD, _WORSE, _OPEN = "as good", "worse", "not told apart"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class IdentifiabilityClass:
     """Up to which maps the latents were identified.
 
     Args:
-        name: In words; one of `NAMES`, `IN_PART`, `NOT_IDENTIFIED`, or, where the cells do not tell, a class and the
+        name: In words; one of `_NAMES`, `_IN_PART`, `_NOT_IDENTIFIED`, or, where the cells do not tell, a class and the
             smaller one that is not excluded.
         map: The smallest class shown to be as good as all larger ones.
         decided: Whether the next smaller class was shown to be worse; where nothing, or a part, is identified, whether
@@ -64,7 +63,7 @@ class Outcome:
     name: str
     map: str
     decided: bool
-    beyond_null: Interval
+    beyond_null: Estimate
     reason: str
 
     def to_json(self) -> dict:
@@ -72,9 +71,9 @@ class Outcome:
         return {**vars(self), "beyond_null": self.beyond_null.to_json()}
 
 
-def outcome(
-    maps: NestedMaps, *, null: NestedMaps | None = None, tolerance: float = TOLERANCE, rng: object = 0
-) -> Outcome:
+def classify_identifiability(
+    maps: NestedMaps, *, null: NestedMaps | None = None, tolerance: float = 0.1, rng: object = None
+) -> IdentifiabilityClass:
     """Name the class of maps up to which an estimate identifies the truth.
 
     Args:
@@ -87,65 +86,67 @@ def outcome(
         InputError: If the null was judged on other cells.
 
     Example:
-        >>> from pdae_sim.analysis.identifiability.nested_maps import nested_maps
+        >>> from pdae_sim.analysis.identifiability.nested_maps import fit_nested_maps
         >>> z = np.random.default_rng(0).normal(size=(400, 2))
-        >>> outcome(nested_maps(z @ np.array([[0.6, 0.8], [-0.8, 0.6]]), z)).name == ORTHOGONAL
-        True
+        >>> classify_identifiability(fit_nested_maps(z @ np.array([[0.6, 0.8], [-0.8, 0.6]]), z)).name
+        'identified up to orthogonal'
     """
     tau = between("tolerance", tolerance, 0.0, 1.0)
     if null is not None and not np.array_equal(null.judged, maps.judged):
         raise InputError("null must be judged on the cells of the estimate; give both the same seed")
     name, step = _descend(maps, tau)
-    beyond = _beyond(maps, null, MAPS.index(name), _random.stream(_random.seed_sequence(rng), "null"))
+    beyond = _beyond(maps, null, MAP_CLASSES.index(name), _random.stream(_random.seed_sequence(rng), "null"))
     if beyond.low <= tau**2:
         shown = beyond.high <= tau**2
         words = "no better than the null" if shown else "not shown to be better than the null"
-        return Outcome(NOT_IDENTIFIED, name, shown, beyond, f"{_r2(maps, name)}, {words}")
+        return IdentifiabilityClass(_NOT_IDENTIFIED, name, shown, beyond, f"{_r2(maps, name)}, {words}")
     if maps.weakest.low <= 0:
         shown = maps.weakest.high <= tau**2
-        return Outcome(IN_PART, name, shown, beyond, f"R² {_shown(maps.weakest)} along its worst direction")
-    return Outcome(_named(name, step), name, step != OPEN, beyond, _reason(maps, name, step))
+        return IdentifiabilityClass(
+            _IN_PART, name, shown, beyond, f"R² {_shown(maps.weakest)} along its worst direction"
+        )
+    return IdentifiabilityClass(_named(name, step), name, step != _OPEN, beyond, _reason(maps, name, step))
 
 
-def compare(maps: NestedMaps, smaller: str, tolerance: float) -> str:
+def _compare(maps: NestedMaps, smaller: str, tolerance: float) -> str:
     """Whether a class is as good as the next larger one, worse, or not told apart from it."""
     gap, least = maps[smaller].defect, tolerance**2
     if smaller == "orthogonal":
         return _compare_orthogonal(maps, gap, tolerance)
-    return AS_GOOD if gap.high <= least else WORSE if gap.low > least else OPEN
+    return _AS_GOOD if gap.high <= least else _WORSE if gap.low > least else _OPEN
 
 
-def _compare_orthogonal(maps: NestedMaps, gap: Interval, tolerance: float) -> str:
+def _compare_orthogonal(maps: NestedMaps, gap: Estimate, tolerance: float) -> str:
     above = max(maps.stretch.low, maps.shrinkage.low) - 1
     if above > tolerance or (above > 0 and gap.low > tolerance**2):
-        return WORSE
-    return AS_GOOD if gap.high <= tolerance**2 else OPEN
+        return _WORSE
+    return _AS_GOOD if gap.high <= tolerance**2 else _OPEN
 
 
 def _descend(maps: NestedMaps, tolerance: float) -> tuple[str, str]:
     """The smallest class reached through steps as good, and how the next smaller one compares with it."""
-    for smaller, name in zip(MAPS[-2::-1], MAPS[:0:-1], strict=True):
-        step = compare(maps, smaller, tolerance)
-        if step != AS_GOOD:
+    for smaller, name in zip(MAP_CLASSES[-2::-1], MAP_CLASSES[:0:-1], strict=True):
+        step = _compare(maps, smaller, tolerance)
+        if step != _AS_GOOD:
             return name, step
-    return MAPS[0], WORSE
+    return MAP_CLASSES[0], _WORSE
 
 
-def _beyond(maps: NestedMaps, null: NestedMaps | None, rung: int, rng: np.random.Generator) -> Interval:
-    lost = maps.spread if null is None else null.losses[rung]
-    return ratio_intervals((lost - maps.losses[rung])[None], maps.spread, rng)[0]
+def _beyond(maps: NestedMaps, null: NestedMaps | None, each: int, rng: np.random.Generator) -> Estimate:
+    lost = maps.spread if null is None else null.losses[each]
+    return ratio_intervals((lost - maps.losses[each])[None], maps.spread, rng)[0]
 
 
 def _named(name: str, step: str) -> str:
-    if step != OPEN:
-        return NAMES[name]
-    return f"identified up to {name}; {MAPS[MAPS.index(name) - 1]} not excluded"
+    if step != _OPEN:
+        return _NAMES[name]
+    return f"identified up to {name}; {MAP_CLASSES[MAP_CLASSES.index(name) - 1]} not excluded"
 
 
 def _reason(maps: NestedMaps, name: str, step: str) -> str:
-    if name == MAPS[0]:
+    if name == MAP_CLASSES[0]:
         return _r2(maps, name)
-    smaller = MAPS[MAPS.index(name) - 1]
+    smaller = MAP_CLASSES[MAP_CLASSES.index(name) - 1]
     words = f"{_r2(maps, name)}; {smaller} {step}: it explains {_shown(maps[smaller].defect)} less"
     if smaller != "orthogonal":
         return words
@@ -156,5 +157,5 @@ def _r2(maps: NestedMaps, name: str) -> str:
     return f"{name} R² {_shown(maps[name].r2)}"
 
 
-def _shown(interval: Interval) -> str:
+def _shown(interval: Estimate) -> str:
     return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"

@@ -17,32 +17,33 @@ from scipy.optimize import linear_sum_assignment
 
 from pdae_sim import _random
 from pdae_sim._checks import matrix
-from pdae_sim.analysis._intervals import Interval, operator_radius, ratio_intervals
-from pdae_sim.analysis._nystrom_ridge import smooth
+from pdae_sim.analysis._intervals import operator_radius, ratio_intervals
+from pdae_sim.analysis._nystrom_ridge import nystrom_ridge
 from pdae_sim.errors import InputError
+from pdae_sim.intervals import Estimate, Interval
 
-MAPS = ("identity", "signed permutation", "orthogonal", "affine", "nonlinear")
+MAP_CLASSES = ("identity", "signed permutation", "orthogonal", "affine", "nonlinear")
 """The classes, smallest first. All but the identity have an offset."""
 
-MIN_CELLS = 40
+_MIN_CELLS = 40
 """Cells below which nothing is judged: two halves, five folds in one of them."""
 
-Map = Callable[[np.ndarray], np.ndarray]
+_Map = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Rung:
+class MapClass:
     """One class of maps, judged.
 
     Args:
-        name: One of `MAPS`.
+        name: One of `MAP_CLASSES`.
         r2: R² of the truth given the fitted map of the estimate, on cells the fit did not see.
         defect: R² that the next larger class adds; for the largest, what no class explains.
     """
 
     name: str
-    r2: Interval
-    defect: Interval
+    r2: Estimate
+    defect: Estimate
 
     def to_json(self) -> dict:
         """R² and defect with their intervals."""
@@ -54,7 +55,7 @@ class NestedMaps:
     """The ladder of maps from estimate to truth.
 
     Args:
-        rungs: One per class, in the order of `MAPS`.
+        classes: One per class, in the order of `MAP_CLASSES`.
         weakest: R² of the nonlinear map along the direction of the truth that it explains least.
         stretch: Greatest singular value of the affine map from truth to estimate, as an interval. Noise in the estimate
             cannot raise it, so that above 1 it is no noise.
@@ -64,23 +65,23 @@ class NestedMaps:
         judged: (m,) which rows those are.
     """
 
-    rungs: tuple[Rung, ...]
-    weakest: Interval
-    stretch: Interval
-    shrinkage: Interval
+    classes: tuple[MapClass, ...]
+    weakest: Estimate
+    stretch: Estimate
+    shrinkage: Estimate
     losses: np.ndarray
     spread: np.ndarray
     judged: np.ndarray
 
-    def __getitem__(self, name: str) -> Rung:
-        return self.rungs[MAPS.index(name)]
+    def __getitem__(self, name: str) -> MapClass:
+        return self.classes[MAP_CLASSES.index(name)]
 
     def to_json(self) -> list[dict]:
         """One dictionary per class."""
-        return [rung.to_json() for rung in self.rungs]
+        return [each.to_json() for each in self.classes]
 
 
-def nested_maps(estimate: np.ndarray, truth: np.ndarray, *, rng: object = 0) -> NestedMaps:
+def fit_nested_maps(estimate: np.ndarray, truth: np.ndarray, *, rng: object = None) -> NestedMaps:
     """Fit every class of maps on a random half of the cells and judge it on the other half.
 
     Intervals say how much the judging cells leave open about the maps as they were fitted. Give cells that the
@@ -100,15 +101,15 @@ def nested_maps(estimate: np.ndarray, truth: np.ndarray, *, rng: object = 0) -> 
 
     Example:
         >>> z = np.random.default_rng(0).normal(size=(400, 2))
-        >>> found = nested_maps(z @ np.array([[1.0, 1.0], [0.0, 1.0]]), z)
+        >>> found = fit_nested_maps(z @ np.array([[1.0, 1.0], [0.0, 1.0]]), z)
         >>> found["affine"].r2.low > 0.999 > 0.99 > found["orthogonal"].r2.high
         True
     """
-    Z_hat, Z = checked_pair(estimate, truth)
+    Z_hat, Z = _checked_pair(estimate, truth)
     root = _random.seed_sequence(rng)
     order = _random.stream(root, "halves").permutation(len(Z))
     fit, judged = np.sort(order[: len(Z) // 2]), np.sort(order[len(Z) // 2 :])
-    fitted = fitted_maps(Z_hat[fit], Z[fit], _random.stream(root, "smoother"))
+    fitted = least_squares_maps(Z_hat[fit], Z[fit], _random.stream(root, "smoother"))
     errors = np.stack([each(Z_hat[judged]) - Z[judged] for each in fitted])
     weak = _weakest(fitted[-1](Z_hat[fit]) - Z[fit], Z[fit])
     centred = Z[judged] - Z[judged].mean(0)
@@ -116,8 +117,8 @@ def nested_maps(estimate: np.ndarray, truth: np.ndarray, *, rng: object = 0) -> 
     losses, spread = (errors**2).sum(2), (centred**2).sum(1)
     (lost,) = ratio_intervals(((errors[-1] @ weak) ** 2)[None], (centred @ weak) ** 2, stream)
     return NestedMaps(
-        _rungs(losses, spread, stream),
-        lost.less_from(1.0),
+        _map_classes(losses, spread, stream),
+        lost.subtracted_from(1.0),
         _greatest_singular_value(Z, Z_hat, stream),
         _greatest_singular_value(Z_hat, Z, stream),
         losses,
@@ -126,21 +127,21 @@ def nested_maps(estimate: np.ndarray, truth: np.ndarray, *, rng: object = 0) -> 
     )
 
 
-def checked_pair(estimate: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _checked_pair(estimate: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both as float64 matrices of one shape, if cells are enough and the truth varies in every direction."""
     estimate, truth = matrix("estimate", estimate), matrix("truth", truth)
     if estimate.shape != truth.shape:
         raise InputError(f"estimate and truth must have one shape; received {estimate.shape} and {truth.shape}")
     n, d = truth.shape
-    if n < max(MIN_CELLS, 4 * d + 1):
-        raise InputError(f"nested maps of {d} latents need at least {max(MIN_CELLS, 4 * d + 1)} cells; received {n}")
+    if n < max(_MIN_CELLS, 4 * d + 1):
+        raise InputError(f"nested maps of {d} latents need at least {max(_MIN_CELLS, 4 * d + 1)} cells; received {n}")
     if np.linalg.matrix_rank(truth - truth.mean(0)) < d:
         raise InputError("truth must vary in every direction; a column is constant or repeats others")
     return estimate, truth
 
 
-def fitted_maps(Z_hat: np.ndarray, Z: np.ndarray, rng: np.random.Generator) -> tuple[Map, ...]:
-    """The least-squares map of every class, in the order of `MAPS`.
+def least_squares_maps(Z_hat: np.ndarray, Z: np.ndarray, rng: np.random.Generator) -> tuple[_Map, ...]:
+    """The least-squares map of every class, in the order of `MAP_CLASSES`.
 
     Args:
         Z_hat: (n, d_Z) estimated latents.
@@ -148,17 +149,17 @@ def fitted_maps(Z_hat: np.ndarray, Z: np.ndarray, rng: np.random.Generator) -> t
         rng: Of the smoother.
     """
     affine = _through_means(Z_hat, Z, linalg.lstsq(Z_hat - Z_hat.mean(0), Z - Z.mean(0))[0])
-    bend = smooth(Z_hat, Z - affine(Z_hat), rng)
+    bend = nystrom_ridge(Z_hat, Z - affine(Z_hat), rng)
     return (
         lambda z: z,
-        _through_means(Z_hat, Z, signed_permutation(Z_hat, Z)),
+        _through_means(Z_hat, Z, _signed_permutation(Z_hat, Z)),
         _through_means(Z_hat, Z, linalg.orthogonal_procrustes(Z_hat - Z_hat.mean(0), Z - Z.mean(0))[0]),
         affine,
         lambda z: affine(z) + bend(z),
     )
 
 
-def signed_permutation(Z_hat: np.ndarray, Z: np.ndarray) -> np.ndarray:
+def _signed_permutation(Z_hat: np.ndarray, Z: np.ndarray) -> np.ndarray:
     """P (d_Z, d_Z) with one ±1 per row and column that makes Ẑ P nearest to Z, both centred; nothing is rescaled.
 
     ‖Ẑ P − Z‖² is least where tr(Pᵀ Ẑᵀ Z) is greatest: an assignment.
@@ -170,18 +171,20 @@ def signed_permutation(Z_hat: np.ndarray, Z: np.ndarray) -> np.ndarray:
     return P
 
 
-def _through_means(Z_hat: np.ndarray, Z: np.ndarray, A: np.ndarray) -> Map:
+def _through_means(Z_hat: np.ndarray, Z: np.ndarray, A: np.ndarray) -> _Map:
     """ẑ ↦ (ẑ − its mean) A + the mean of the truth: the best offset there is for A."""
     centre, target = Z_hat.mean(0), Z.mean(0)
     return lambda z: (z - centre) @ A + target
 
 
-def _rungs(losses: np.ndarray, spread: np.ndarray, rng: np.random.Generator) -> tuple[Rung, ...]:
+def _map_classes(losses: np.ndarray, spread: np.ndarray, rng: np.random.Generator) -> tuple[MapClass, ...]:
     steps = [smaller - larger for smaller, larger in pairwise(losses)]
     found = ratio_intervals(np.vstack([losses, *steps]), spread, rng)
     lost, added = found[: len(losses)], found[len(losses) :]
     defects = [*added, lost[-1]]
-    return tuple(Rung(name, loss.less_from(1.0), d) for name, loss, d in zip(MAPS, lost, defects, strict=True))
+    return tuple(
+        MapClass(name, loss.subtracted_from(1.0), d) for name, loss, d in zip(MAP_CLASSES, lost, defects, strict=True)
+    )
 
 
 def _weakest(errors: np.ndarray, Z: np.ndarray) -> np.ndarray:
@@ -190,11 +193,11 @@ def _weakest(errors: np.ndarray, Z: np.ndarray) -> np.ndarray:
     return linalg.eigh(errors.T @ errors, Z.T @ Z)[1][:, -1]
 
 
-def _greatest_singular_value(X: np.ndarray, Y: np.ndarray, rng: np.random.Generator) -> Interval:
-    """Of the matrix of the regression of Y on X, both centred, with the band that Weyl's inequality gives."""
+def _greatest_singular_value(X: np.ndarray, Y: np.ndarray, rng: np.random.Generator) -> Estimate:
+    """Greatest singular value of the regression of Y on X, both centred, with the band of Weyl's inequality."""
     X, Y = X - X.mean(0), Y - Y.mean(0)
     if not X.any():
-        return Interval(0.0, 0.0, 0.0)
+        return Estimate(0.0, Interval(0.0, 0.0))
     B = linalg.lstsq(X, Y)[0]
     value, radius = float(linalg.svdvals(B)[0]), operator_radius(Y - X @ B, X, rng)
-    return Interval(value, max(value - radius, 0.0), value + radius)
+    return Estimate(value, Interval(max(value - radius, 0.0), value + radius))

@@ -16,15 +16,15 @@ from pdae_sim._checks import at_least, matrix
 from pdae_sim.data import Truth
 from pdae_sim.errors import InputError
 
-PARTS = ("latents", "matrix", "base")
-EQUAL = dict.fromkeys(PARTS, 1.0)
+_PARTS = ("latents", "matrix", "base")
+_EQUAL = dict.fromkeys(_PARTS, 1.0)
 """Each part, in units of its own, counts the same."""
 
 _DETERMINED = 1e-9  # share of the greatest singular value below which a direction is not determined
 
 
 @dataclass(frozen=True, eq=False)
-class Learnt:
+class LatentEstimate:
     """Latents z (n, d_Z), base latents z_base = z − Ŵ l (n, d_Z) and Ŵ (d_Z, K) as an estimator has them."""
 
     z: np.ndarray
@@ -33,7 +33,7 @@ class Learnt:
 
 
 @dataclass(frozen=True, eq=False)
-class JointRotation:
+class JointProcrustes:
     """One Q and c with what is left of each part under them.
 
     Args:
@@ -64,9 +64,9 @@ class JointRotation:
         return {**vars(self), **arrays, "weights": dict(self.weights)}
 
 
-def joint_rotation(
-    estimate: Learnt, truth: Truth, shifts: np.ndarray, *, weights: Mapping[str, float] = EQUAL
-) -> JointRotation:
+def joint_procrustes(
+    estimate: LatentEstimate, truth: Truth, shifts: np.ndarray, *, weights: Mapping[str, float] = _EQUAL
+) -> JointProcrustes:
     """The orthogonal Q and the offset c that make the weighted sum of the three residual shares least.
 
     w_z Σ‖Qẑ_i + c − z_i‖² / Σ‖z_i − z̄‖² + w_W ‖QŴL − WL‖² / ‖WL‖² + w_b ‖Qm̂ + c − m‖² / d_Z: for given Q the best
@@ -76,7 +76,7 @@ def joint_rotation(
         estimate: What was learnt.
         truth: The same cells in isotropic form.
         shifts: (M, K) rows Δ_e of the training environments.
-        weights: Of the `PARTS`, ≥ 0, those not named 0.
+        weights: Of the `_PARTS`, ≥ 0, those not named 0.
 
     Raises:
         InputError: If shapes disagree, a weight is negative, the true shifts are all zero, or Q is not determined.
@@ -88,7 +88,7 @@ def joint_rotation(
     W, Z, Z_hat = truth.perturbation_matrix, matrix("truth", truth.z), matrix("estimate", estimate.z)
     if Z_hat.shape != Z.shape or estimate.perturbation_matrix.shape != W.shape:
         raise InputError(f"estimate must have the shapes of the truth, {Z.shape} and {W.shape}")
-    w = {part: at_least(f"weights[{part}]", weights.get(part, 0.0), 0.0) for part in PARTS}
+    w = {part: at_least(f"weights[{part}]", weights.get(part, 0.0), 0.0) for part in _PARTS}
     moves_hat, moves = (np.asarray(shifts) @ V.T for V in (estimate.perturbation_matrix, W))
     m_hat, m = estimate.z_base.mean(0), truth.z_base.mean(0)
     total, effect = ((Z - Z.mean(0)) ** 2).sum(), (moves**2).sum()
@@ -102,7 +102,7 @@ def joint_rotation(
     Q, separation = _determined(M)
     c = centres[1] - Q @ centres[0]
     S = np.atleast_2d(np.cov(estimate.z_base, rowvar=False))
-    return JointRotation(
+    return JointProcrustes(
         Q,
         c,
         float(((Z_hat @ Q.T + c - Z) ** 2).sum() / total),

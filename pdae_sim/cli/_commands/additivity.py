@@ -57,7 +57,7 @@ def _tested(data: PerturbationData, targets: list[str], n_multipliers: int, seed
     """Every target's test, corrected over all of them; a target's p-value by itself is the one it has among others."""
     from pdae_sim._random import child, seed_sequence
     from pdae_sim.analysis.hypothesis_tests.additivity import additivity_test, additivity_tests
-    from pdae_sim.analysis.hypothesis_tests.multiple_testing import corrected
+    from pdae_sim.analysis.hypothesis_tests.multiple_testing import adjust_p_values
 
     if not targets:
         return additivity_tests(data, rng=seed, n_multipliers=n_multipliers)
@@ -68,14 +68,14 @@ def _tested(data: PerturbationData, targets: list[str], n_multipliers: int, seed
             name: additivity_test(data, name, n_multipliers=n_multipliers, rng=child(root, "additivity", name))
             for name in names
         }
-    return corrected({name: test.p_value for name, test in tests.items()}, tests=tests)
+    return adjust_p_values({name: test.p_value for name, test in tests.items()}, tests=tests)
 
 
 def _row(results: CorrectedTests, name: str) -> dict:
-    from pdae_sim.analysis.hypothesis_tests.additivity import MIN_EFFECTIVE_CELLS
+    from pdae_sim.analysis.hypothesis_tests.additivity import MIN_OVERLAP_CELLS
 
     test, holm = results.tests[name], results.holm[name]
-    enough = test.effective_cells >= MIN_EFFECTIVE_CELLS
+    enough = test.effective_cells >= MIN_OVERLAP_CELLS
     steepest = int(abs(test.slopes / test.slope_errors).argmax())
     return {
         "condition": name,

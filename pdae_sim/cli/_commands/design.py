@@ -184,7 +184,7 @@ def _labels(file: Path, option: str, conditions: Sequence[str], space: LabelSpac
 
 def _cells_to_add(plan: ExperimentPlan, counts: np.ndarray, standard_error: float) -> np.ndarray:
     """(M,) cells to add so that every identified target has the standard error: the most that any of them asks for."""
-    from pdae_sim.analysis._cell_allocation import allocate_cells
+    from pdae_sim.analysis.design import allocate_cells
 
     existing = np.append(counts, [0] * len(plan.experiments))
     added = [
