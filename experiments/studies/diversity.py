@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.studies.drawing import legend_below, line, panels
-from experiments.studies.intervals import Interval, curve, medians
+from experiments.studies.intervals import Estimate, curve, medians
+from experiments.studies.predictions import Part, sentences
 from experiments.studies.representation import QUICK
-from experiments.studies.verdicts import Part, told
 from pdae_sim import _random
 from pdae_sim.analysis.identifiability.alignment import align, gram_error
 from pdae_sim.data import PerturbationData, Simulation
@@ -146,8 +146,8 @@ def latent_rows(name: str, model: PDAE, simulation: Simulation, rank: int, root:
     simulator, rng = Simulator.from_state(simulation.simulator), _random.child(root, "fresh")
     fresh = simulator.sample([np.zeros(len(NAMES))], 4000, rng=rng)
     estimate, z = model.encode(fresh.data.x), fresh.truth.isotropic().z
-    found = align(estimate, z)
-    rows = [_row(name, metric, getattr(found, metric)) for metric in ("affine_r2", "orthogonal_r2")]
+    alignment = align(estimate, z)
+    rows = [_row(name, metric, getattr(alignment, metric)) for metric in ("affine_r2", "orthogonal_r2")]
     if rank > N_LATENTS - 2:
         return rows
     return [*rows, _row(name, "twisted_r2", align(estimate, twisted(z)).affine_r2)]
@@ -174,8 +174,8 @@ def gram_rows(models: Mapping[str, PDAE], simulation: Simulation, root: np.rando
 
 
 def _row(estimator: str, metric: str, value: float) -> dict:
-    found = {"estimator": estimator, "metric": metric, "value": float(value), "low": None, "high": None}
-    return found | {"condition": None, "status": "ok", "error": None}
+    row = {"estimator": estimator, "metric": metric, "value": float(value), "low": None, "high": None}
+    return row | {"condition": None, "status": "ok", "error": None}
 
 
 def setting(study: Study) -> str:
@@ -199,10 +199,12 @@ def setting(study: Study) -> str:
 
 def findings(rows: list[dict]) -> list[str]:
     """What the measurements say of the prediction, from the numbers alone; the verdict first."""
-    return told([_blind(rows), _one_short(rows), _prior(rows), _full(rows), _gram(rows), *map(_label(rows), _SPANNED)])
+    return sentences(
+        [_blind(rows), _one_short(rows), _prior(rows), _full(rows), _gram(rows), *map(_label(rows), _SPANNED)]
+    )
 
 
-def _r2(rows: list[dict], prior: str = "energy", metric: str = "affine_r2") -> dict[int, Interval]:
+def _r2(rows: list[dict], prior: str = "energy", metric: str = "affine_r2") -> dict[int, Estimate]:
     return curve(medians(rows, metric, "estimator", "shifts"), estimator=prior)
 
 
@@ -216,7 +218,7 @@ def _blind(rows: list[dict]) -> Part:
 def _one_short(rows: list[dict]) -> Part:
     seen = {m: p for m, p in _r2(rows).items() if m == N_LATENTS - 1}
     expected = f"at rank 2 the energy prior adds to the two shifted directions (affine R² above {LEAST:.2f})"
-    return _part(expected, seen, all((p.value if p.low is None else p.low) > LEAST for p in seen.values()))
+    return _part(expected, seen, all((p.interval.low if p.interval else p.value) > LEAST for p in seen.values()))
 
 
 def _prior(rows: list[dict]) -> Part:
@@ -234,7 +236,7 @@ def _full(rows: list[dict]) -> Part:
     return _part(expected, seen, all(p.value >= GOOD_R2 for p in seen.values()), "orthogonal R²")
 
 
-def _part(expected: str, seen: Mapping[int, Interval], met: bool, what: str = "affine R²") -> Part:
+def _part(expected: str, seen: Mapping[int, Estimate], met: bool, what: str = "affine R²") -> Part:
     if not seen:
         return Part(expected, None, "it was not measured")
     return Part(expected, met, f"median {what} {_by_shifts(seen)}")
@@ -250,8 +252,8 @@ def _count(shifts: int) -> str:
 
 def _gram(rows: list[dict]) -> Part:
     expected = "the Gram error is near the oracle's at every rank from 1 on"
-    found = medians(rows, "gram_error", "estimator", "shifts")
-    learnt, oracle = (curve(found, estimator=name) for name in ("energy", "oracle"))
+    grams = medians(rows, "gram_error", "estimator", "shifts")
+    learnt, oracle = (curve(grams, estimator=name) for name in ("energy", "oracle"))
     ratios = {m: learnt[m].value / oracle[m].value for m in learnt if m in oracle}
     if not ratios:
         return Part(expected, None, "it was not measured")
@@ -306,20 +308,20 @@ def _latents(panel: Axes, rows: list[dict]) -> None:
 
 
 def _grams(panel: Axes, rows: list[dict]) -> None:
-    found = medians(rows, "gram_error", "estimator", "shifts")
+    grams = medians(rows, "gram_error", "estimator", "shifts")
     for name, label, colour in (
         ("oracle", "oracle that sees z", TRUE),
         ("moments", "prior on two moments", _MOMENTS),
         ("energy", "energy prior", PREDICTED),
     ):
-        line(panel, curve(found, estimator=name), label, colour, linestyle="--" if name == "oracle" else "-")
+        line(panel, curve(grams, estimator=name), label, colour, linestyle="--" if name == "oracle" else "-")
     panel.set(title="shifts, Gram error", yscale="log")
 
 
 def _predictions(panel: Axes, rows: list[dict]) -> None:
-    found = medians(rows, "energy_distance", "estimator", "condition", "shifts")
+    distances = medians(rows, "energy_distance", "estimator", "condition", "shifts")
     for label, colour in ((DOSE, "#12755f"), (DOUBLE, "#8e2a63")):
-        points = curve(found, estimator="energy", condition=label)
+        points = curve(distances, estimator="energy", condition=label)
         line(panel, points, label, colour, floor=_LOWEST, markerfacecolor="white")
         spanned = {m: max(p.value, _LOWEST) for m, p in points.items() if m >= _SPANNED[label]}
         panel.plot(list(spanned), list(spanned.values()), "o", color=colour, markersize=4.5)

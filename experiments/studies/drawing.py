@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.studies.intervals import Interval
+from experiments.studies.intervals import Estimate
 from pdae_sim.report._palette import blank, is_compact
 
 
@@ -20,7 +20,7 @@ def panels(n: int, width: float, *, height: float, sharey: bool = False) -> tupl
 
 
 def line(
-    axes: Axes, points: Mapping[float, Interval], label: str, colour: object, *, floor: float | None = None, **style
+    axes: Axes, points: Mapping[float, Estimate], label: str, colour: object, *, floor: float | None = None, **style
 ) -> None:
     """Medians joined by a line, the interval of each as a band; values below `floor` are drawn at it."""
     if not points:
@@ -29,17 +29,17 @@ def line(
     x = list(points)
     look = {"linewidth": 1.3, "marker": "o", "markersize": 3.2} | style
     axes.plot(x, [lift(p.value) for p in points.values()], color=colour, label=label, **look)
-    bounded = {at: p for at, p in points.items() if p.low is not None}
+    bounded = {at: p.interval for at, p in points.items() if p.interval is not None}
     if bounded:
-        low, high = zip(*((lift(p.low), lift(p.high)) for p in bounded.values()), strict=True)
+        low, high = zip(*((lift(low), lift(high)) for low, high in bounded.values()), strict=True)
         axes.fill_between(list(bounded), low, high, color=colour, alpha=0.16, linewidth=0)
 
 
 def legend_below(figure: Figure, axes: list[Axes]) -> None:
     """One legend for all panels, under them, each label once."""
-    found = {}
+    handles = {}
     for panel in axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
+            handles.setdefault(label, handle)
     columns = 2 if is_compact(figure.get_figwidth()) else 4
-    figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=columns)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns)

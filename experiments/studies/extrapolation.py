@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.studies.drawing import legend_below, line, panels
-from experiments.studies.intervals import Interval, curve, medians
-from experiments.studies.verdicts import Part, told
+from experiments.studies.intervals import Estimate, curve, medians
+from experiments.studies.predictions import Part, sentences
 from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.report._palette import ENVIRONMENTS, MUTED, PREDICTED, WIDE, in_house_style
 from pdae_sim.study.declaration import Declaration
@@ -75,7 +75,7 @@ def setting(study: Study) -> str:
 
 def findings(rows: list[dict]) -> list[str]:
     """What the measurements say of the prediction, from the numbers alone; the verdict first."""
-    return told([_near(rows), _far(rows), _baselines(rows), _blind(rows)])
+    return sentences([_near(rows), _far(rows), _baselines(rows), _blind(rows)])
 
 
 def _near(rows: list[dict]) -> Part:
@@ -107,7 +107,7 @@ def _blind(rows: list[dict]) -> Part:
     return _bad(expected, {k: p for k, p in _worth(rows).items() if k[0] == "out of span" and k[1] != "ceiling"})
 
 
-def _bad(expected: str, worth: dict[tuple, Interval]) -> Part:
+def _bad(expected: str, worth: dict[tuple, Estimate]) -> Part:
     """That none of these is good, with the best of them as evidence."""
     if not worth:
         return Part(expected, None, "no such label was measured")
@@ -120,10 +120,10 @@ def _bad(expected: str, worth: dict[tuple, Interval]) -> Part:
 def figure(rows: list[dict], *, width: float = WIDE) -> Figure:
     """Median energy distance over worlds against distance, a panel in span and a panel out of span."""
     drawing, axes = panels(2, width, height=2.5, sharey=True)
-    found = _distance(rows)
+    points = _distance(rows)
     for panel, place in zip(axes, PLACES, strict=True):
         for name in dict.fromkeys(row["estimator"] for row in rows):
-            _draw(panel, name, curve(found, place=place, estimator=name))
+            _draw(panel, name, curve(points, place=place, estimator=name))
         panel.set_yscale("log")
         panel.set_title(place)
         panel.set_xlabel("distance to training (latent sd)")
@@ -136,26 +136,26 @@ def figure(rows: list[dict], *, width: float = WIDE) -> Figure:
 
 def summary(rows: list[dict]) -> list[tuple]:
     """A row for every label: median energy distances over worlds with their intervals."""
-    found = _distance(rows)
+    points = _distance(rows)
     labels = dict.fromkeys((r["condition"], r["place"], r["distance"]) for r in _placed(rows))
-    return [(*label, *_line(found, *label[1:])) for label in sorted(labels, key=lambda label: label[1:])]
+    return [(*label, *_line(points, *label[1:])) for label in sorted(labels, key=lambda label: label[1:])]
 
 
-def _line(found: dict[tuple, Interval], place: str, distance: float) -> tuple:
-    at = {name: p for (where, name, d), p in found.items() if (where, d) == (place, distance)}
+def _line(points: dict[tuple, Estimate], place: str, distance: float) -> tuple:
+    at = {name: p for (where, name, d), p in points.items() if (where, d) == (place, distance)}
     best = min((name for name in at if _is_baseline(name)), key=lambda name: at[name].value, default=None)
     return *(_said(at.get(name)) for name in (*LEARNT, best)), best, at["ceiling"].value if "ceiling" in at else None
 
 
-def _said(interval: Interval | None) -> str | None:
+def _said(interval: Estimate | None) -> str | None:
     return None if interval is None else str(interval)
 
 
-def _distance(rows: list[dict]) -> dict[tuple, Interval]:
+def _distance(rows: list[dict]) -> dict[tuple, Estimate]:
     return medians(_placed(rows), "energy_distance", "place", "estimator", "distance")
 
 
-def _worth(rows: list[dict]) -> dict[tuple, Interval]:
+def _worth(rows: list[dict]) -> dict[tuple, Estimate]:
     return medians(_placed(rows), "n_eff", "place", "estimator", "distance")
 
 
@@ -179,8 +179,8 @@ _LOOKS = {
 }
 
 
-def _draw(panel: Axes, name: str, points: dict[float, Interval]) -> None:
+def _draw(panel: Axes, name: str, points: dict[float, Estimate]) -> None:
     look = _LOOKS.get(name) or {"colour": ENVIRONMENTS[list(BASELINES).index(name)], "linewidth": 1.1}
     if name not in LEARNT:
-        points = {at: Interval(p.value) for at, p in points.items()}
+        points = {at: Estimate(p.value) for at, p in points.items()}
     line(panel, points, name, floor=_FLOOR, **look)

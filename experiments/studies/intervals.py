@@ -1,4 +1,4 @@
-"""Medians over worlds and what they leave open, without an assumption about how worlds scatter."""
+"""Medians over worlds with intervals that assume nothing about how worlds scatter."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from pdae_sim.intervals import Interval
 from pdae_sim.report.page import format_value
 
 RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A value with the ends of its 95 % interval; the ends are None where there are too few worlds for one."""
+class Estimate:
+    """A value with its 95 % interval, None where there are too few worlds for one."""
 
     value: float
-    low: float | None = None
-    high: float | None = None
+    interval: Interval | None = None
 
     def __str__(self) -> str:
         value = format_value(self.value, 2)
-        if self.low is None:
+        if self.interval is None:
             return value
-        return f"{value} ({format_value(self.low, 2)} to {format_value(self.high, 2)})"
+        low, high = (format_value(end, 2) for end in self.interval)
+        return f"{value} ({low} to {high})"
 
 
-def median(values: Sequence[float], *, level: float = 0.95) -> Interval:
+def median(values: Sequence[float], *, level: float = 0.95) -> Estimate:
     """The median with its interval between order statistics, exact for every continuous law.
 
     The k-th smallest and the k-th greatest of n values enclose the median with probability 1 − 2 P(Bin(n, ½) < k).
@@ -42,23 +43,23 @@ def median(values: Sequence[float], *, level: float = 0.95) -> Interval:
     x = np.sort(np.asarray(values, dtype=np.float64))
     middle = float(x[(len(x) - 1) // 2]) if np.isinf(x).any() else float(np.median(x))
     k = int(stats.binom.ppf((1 - level) / 2, len(x), 0.5))
-    return Interval(middle, float(x[k - 1]), float(x[-k])) if k else Interval(middle)
+    return Estimate(middle, Interval(float(x[k - 1]), float(x[-k])) if k else None)
 
 
-def slope(x: Sequence[float], worlds: np.ndarray, *, seed: int = 0) -> Interval:
+def slope(x: Sequence[float], worlds: np.ndarray, *, seed: int = 0) -> Estimate:
     """The slope of log median against log x, with a percentile interval over resampled worlds.
 
     Args:
         x: (n,) positive sizes.
         worlds: (worlds, n) values of each world at each size.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
     """
     picks = np.random.default_rng(seed).integers(len(worlds), size=(RESAMPLES, len(worlds)))
     slopes = [_log_slope(x, worlds[rows]) for rows in picks]
     value, known = _log_slope(x, worlds), [s for s in slopes if math.isfinite(s)]
     if len(worlds) < 2 or len(known) < RESAMPLES / 2:
-        return Interval(value)
-    return Interval(value, *(float(q) for q in np.quantile(known, [0.025, 0.975])))
+        return Estimate(value)
+    return Estimate(value, Interval(*np.quantile(known, [0.025, 0.975]).tolist()))
 
 
 def grouped(rows: Sequence[Mapping], metric: str, *keys: str) -> dict[tuple, list[float]]:
@@ -70,15 +71,15 @@ def grouped(rows: Sequence[Mapping], metric: str, *keys: str) -> dict[tuple, lis
     return groups
 
 
-def medians(rows: Sequence[Mapping], metric: str, *keys: str) -> dict[tuple, Interval]:
+def medians(rows: Sequence[Mapping], metric: str, *keys: str) -> dict[tuple, Estimate]:
     """The median over worlds of a metric, by the values of `keys`."""
     return {key: median(values) for key, values in grouped(rows, metric, *keys).items()}
 
 
-def curve(points: Mapping[tuple, Interval], **fixed: object) -> dict[float, Interval]:
-    """Intervals by their last key, of those whose other keys are `fixed`, in increasing order."""
-    wanted = tuple(fixed.values())
-    return dict(sorted((key[-1], interval) for key, interval in points.items() if key[:-1] == wanted))
+def curve(points: Mapping[tuple, Estimate], **fixed: object) -> dict[float, Estimate]:
+    """Estimates whose other keys are `fixed`, by their last key in increasing order."""
+    others = tuple(fixed.values())
+    return dict(sorted((key[-1], estimate) for key, estimate in points.items() if key[:-1] == others))
 
 
 def _log_slope(x: Sequence[float], worlds: np.ndarray) -> float:

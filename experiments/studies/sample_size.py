@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 
 from experiments.studies.drawing import legend_below, line, panels
 from experiments.studies.intervals import median, slope
-from experiments.studies.verdicts import Part, told
+from experiments.studies.predictions import Part, sentences
 from pdae_sim.labels import LabelSpace
 from pdae_sim.report._palette import MUTED, PREDICTED, TRUE, WIDE, in_house_style
 from pdae_sim.simulation.simulator import default_names
@@ -94,7 +94,7 @@ def findings(rows: list[dict]) -> list[str]:
     """What the measurements say of the prediction, from the numbers alone; the verdict first."""
     learnt, oracle = (worlds_of(rows, "gram_error", name) for name in (LEARNT, "oracle"))
     worth = worths(rows)
-    return told(
+    return sentences(
         [
             _rate("the oracle's Gram error falls as n to the −½", oracle, -0.5),
             _rate("the learnt Gram error falls as n to the −½", learnt, -0.5),
@@ -109,12 +109,12 @@ def findings(rows: list[dict]) -> list[str]:
 def _rate(expected: str, worlds: dict[int, list[float]], rate: float) -> Part:
     if len(worlds) < 2:
         return Part(expected, None, "fewer than two sizes were measured")
-    found = slope(list(worlds), np.array(list(worlds.values())).T)
-    if not math.isfinite(found.value):
+    estimate = slope(list(worlds), np.array(list(worlds.values())).T)
+    if not math.isfinite(estimate.value):
         return Part(expected, None, "a median is not positive and finite, so that there is no slope")
-    near, sizes = abs(found.value - rate) <= TOLERANCE, list(worlds)
-    evidence = f"the slope in log-log is {found} from {min(sizes):,} to {max(sizes):,} cells"
-    if not near and found.low is not None and found.low <= rate <= found.high:
+    near, sizes = abs(estimate.value - rate) <= TOLERANCE, list(worlds)
+    evidence = f"the slope in log-log is {estimate} from {min(sizes):,} to {max(sizes):,} cells"
+    if not near and estimate.interval is not None and rate in estimate.interval:
         return Part(expected, None, f"{evidence}, too wide an interval to tell")
     return Part(expected, near, evidence)
 
@@ -152,9 +152,9 @@ def _latents(missed: dict[int, list[float]]) -> Part:
     middle = {n: median(values).value for n, values in missed.items()}
     if len(middle) < 2:
         return Part(expected, None, "fewer than two sizes were measured")
-    told_ = ", ".join(f"{value:.2g} at {n:,}" for n, value in middle.items())
+    series = ", ".join(f"{value:.2g} at {n:,}" for n, value in middle.items())
     values = list(middle.values())
-    return Part(expected, values == sorted(values, reverse=True), f"it is {told_} cells")
+    return Part(expected, values == sorted(values, reverse=True), f"it is {series} cells")
 
 
 @in_house_style

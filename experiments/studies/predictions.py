@@ -1,4 +1,4 @@
-"""A prediction in parts, each met or not by the numbers, and the sentences that say so."""
+"""Predictions in parts, each met or not by the numbers, and the sentences that say so."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a prediction.
+    """Part of a prediction.
 
     Args:
         expected: What was predicted, a clause.
@@ -27,7 +27,7 @@ class Part:
 _WORDS = {True: "Met", False: "Not met", None: "Open"}
 
 
-def told(parts: Sequence[Part]) -> list[str]:
+def sentences(parts: Sequence[Part]) -> list[str]:
     """The verdict in a sentence, then every part with its evidence."""
     return [verdict(parts), *map(str, parts)]
 
