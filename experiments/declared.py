@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pdae_sim._checks import naming
+from pdae_sim._files import read_toml
 from pdae_sim.report._palette import PREDICTED, WIDE, blank, in_house_style
-from pdae_sim.simulation._settings import read_toml
 from pdae_sim.study.spec import Study, seeds_of
 
 FOLDER = Path(__file__).parent / "declarations"

@@ -7,10 +7,14 @@ import inspect
 import numbers
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pdae_sim.errors import InputError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
 
 
 @contextmanager
@@ -110,3 +114,18 @@ def positive(name: str, value: object, size: int) -> np.ndarray:
     if array.shape != (size,) or not (np.isfinite(array) & (array > 0)).all():
         raise InputError(f"{name} must be {size} positive numbers, one per training row; received {value!r}")
     return array
+
+
+def problems(error: ValidationError, table: type[BaseModel]) -> Iterator[str]:
+    """What pydantic found wrong with a table, a clause each, with what an unknown key may have meant."""
+    for problem in error.errors():
+        place = [str(part) for part in problem["loc"]]
+        if problem["type"] == "extra_forbidden":
+            yield f"unknown key {'.'.join(place)!r}; {near_misses(place[-1], _keys(table, place[:-1]))}"
+        else:
+            yield f"{'.'.join(place)}: {problem['msg'].lower()}; received {problem['input']!r}"
+
+
+def _keys(table: type[BaseModel], place: list[str]) -> list[str]:
+    inner = table.model_fields[place[0]].annotation if place else table
+    return list(getattr(inner, "model_fields", ()))

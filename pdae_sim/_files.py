@@ -7,10 +7,12 @@ import os
 import signal
 import threading
 import time
+import tomllib
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from pdae_sim.errors import InputError
 
@@ -128,3 +130,17 @@ def _interrupts_at_the_end() -> Iterator[None]:
         raise KeyboardInterrupt
     if caught:
         raise SystemExit(128 + caught[0])
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The nested table of a TOML file.
+
+    Raises:
+        InputError: If it cannot be read or is no TOML; the caller names the file.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"not valid TOML: {error}") from None

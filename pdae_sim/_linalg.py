@@ -7,13 +7,14 @@ from fractions import Fraction
 from math import isqrt, lcm
 
 import numpy as np
-from scipy import linalg
 
 Rational = Sequence[Sequence[Fraction]]
 
 
 def whitening_root(covariance: np.ndarray) -> np.ndarray:
     """R (d, d) with R Σ Rᵀ = I: the inverse of Σ's lower Cholesky factor."""
+    from scipy import linalg  # loaded on first use: records, worlds and labels need numpy alone
+
     factor = linalg.cholesky(covariance, lower=True)
     return linalg.solve_triangular(factor, np.eye(len(factor)), lower=True)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
 
+SeedLike = int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
+"""Whatever `numpy.random.default_rng` takes; None is fresh randomness."""
 
-def seed_sequence(rng: object) -> np.random.SeedSequence:
+
+def seed_sequence(rng: SeedLike) -> np.random.SeedSequence:
     """The root of a tree of streams from whatever `numpy.random.default_rng` takes.
 
     A `Generator` is advanced once (128 bits), so that two calls with the same generator differ.
@@ -39,13 +43,20 @@ class Streams:
     """
 
     def __init__(self, root: np.random.SeedSequence, *names: object) -> None:
-        self._root = child(root, *names)
+        self._root, self._prefix = child(root, *names), ""
         self._open: dict[str, np.random.Generator] = {}
 
     def __getitem__(self, name: str) -> np.random.Generator:
+        name = self._prefix + name
         if name not in self._open:
             self._open[name] = stream(self._root, name)
         return self._open[name]
+
+    def within(self, place: str) -> Streams:
+        """The streams of a place inside, ``place.name`` for each name here."""
+        inner = copy.copy(self)  # it shares the generators that are open
+        inner._prefix = f"{self._prefix}{place}."
+        return inner
 
 
 def written(root: np.random.SeedSequence) -> str:

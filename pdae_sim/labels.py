@@ -36,6 +36,10 @@ def nearest_to_control(labels: np.ndarray) -> np.ndarray:
     return labels[np.abs(labels).sum(axis=1).argmin()]
 
 
+Condition = str | Sequence[float] | np.ndarray
+"""A condition string such as ``A:0.5+B``, or a label (K,)."""
+
+
 @dataclass(frozen=True)
 class LabelSpace:
     """Elementary perturbation names and the grammar that combines them.
@@ -61,6 +65,12 @@ class LabelSpace:
     control: str = "ctrl"
     separator: str = "+"
     dose_separator: str = ":"
+
+    @classmethod
+    def lettered(cls, n_perturbations: int) -> LabelSpace:
+        """The space of A, B, C, … for up to 26 perturbations, else of P0, P1, …"""
+        letters = n_perturbations <= 26
+        return cls(tuple(chr(ord("A") + k) if letters else f"P{k}" for k in range(n_perturbations)))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))

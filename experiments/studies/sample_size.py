@@ -16,7 +16,6 @@ from experiments.studies.intervals import median, slope
 from experiments.studies.predictions import Part, sentences
 from pdae_sim.labels import LabelSpace
 from pdae_sim.report._palette import MUTED, PREDICTED, TRUE, WIDE, in_house_style
-from pdae_sim.simulation.simulator import default_names
 from pdae_sim.simulation.worlds import WORLDS
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.estimators import charted
@@ -264,7 +263,7 @@ def _best_share() -> float:
     """E / E_mix[w²] with w = p_test / p_mix, for E equal environments; E_mix[w²] = E_test[w] by quadrature."""
     table = WORLDS["three-singles"].table
     W, train = np.array(table["latent"]["targets"]), table["design"]["train"]
-    space = LabelSpace(default_names(W.shape[1]))
+    space = LabelSpace.lettered(W.shape[1])
     moves = np.array([space.vector(condition) for condition in train]) @ W.T - W @ space.vector(LABEL)
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     y = np.stack(np.meshgrid(nodes, nodes), -1).reshape(-1, 2)

@@ -6,11 +6,10 @@ import logging
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from inspect import Parameter
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from pdae_sim._checks import naming, near_misses
 from pdae_sim.errors import InputError
@@ -36,7 +35,7 @@ class OpenTable(Table):
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     @property
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         """The settings that were given."""
         return dict(self.model_extra or {})
 
@@ -56,33 +55,14 @@ def building(place: str) -> Iterator[None]:
         raise InputError(f"{place}: a setting has the wrong type, shape or size ({error})") from None
 
 
-def given_defaults(settings: Mapping) -> dict:
-    """The settings that have a default."""
-    return {name: value for name, value in settings.items() if value is not Parameter.empty}
-
-
-def refuse_unknown(place: str, settings: Mapping, known: Mapping, table: type[BaseModel]) -> None:
+def refuse_unknown(place: str, settings: Mapping[str, Any], known: Mapping[str, Any], table: type[BaseModel]) -> None:
     """Raise an InputError for a setting that neither its kind nor the table knows."""
     for name in settings:
         if name not in known:
             raise InputError(f"unknown key '{place}.{name}'; {near_misses(name, [*known, *table.model_fields])}")
 
 
-def read_toml(path: Path) -> dict:
-    """The nested table of a TOML file.
-
-    Raises:
-        InputError: If it cannot be read or is no TOML; the caller names the file.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"not valid TOML: {error}") from None
-
-
-def overridden(table: dict, override: str) -> dict:
+def overridden(table: dict[str, Any], override: str) -> dict[str, Any]:
     """The nested table with one ``key=value`` changed; the value is TOML, or else text."""
     key, equals, text = override.partition("=")
     if not equals or not key.strip() or "\n" in override:
@@ -94,22 +74,8 @@ def overridden(table: dict, override: str) -> dict:
     return _placed(table, key.strip().split("."), value, override)
 
 
-def _placed(table: dict, path: list[str], value: object, override: str) -> dict:
+def _placed(table: dict[str, Any], path: list[str], value: object, override: str) -> dict[str, Any]:
     head, rest = path[0], path[1:]
     if rest and not isinstance(table.get(head, {}), dict):
         raise InputError(f"--set {override!r}: {head!r} is not a table")
     return {**table, head: _placed(table.get(head, {}), rest, value, override) if rest else value}
-
-
-def problems(error: ValidationError, table: type[BaseModel]) -> Iterator[str]:
-    """What pydantic found wrong with a table, a clause each, with what an unknown key may have meant."""
-    for problem in error.errors():
-        place = [str(part) for part in problem["loc"]]
-        if problem["type"] == "extra_forbidden":
-            yield f"unknown key {'.'.join(place)!r}; {near_misses(place[-1], _keys(table, place[:-1]))}"
-        else:
-            yield f"{'.'.join(place)}: {problem['msg'].lower()}; received {problem['input']!r}"
-
-
-def _keys(table: type[BaseModel], place: list[str]) -> list[str]:
-    return list((table.model_fields[place[0]].annotation if place else table).model_fields)

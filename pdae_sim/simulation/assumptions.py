@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Assumptions:
-    """One flag per assumption; the words are those of MODEL section 2.
+    """One flag per assumption.
 
     Args:
         additive: z = z_base + W l, linear in the dose.
@@ -16,7 +16,12 @@ class Assumptions:
         noiseless: x = f(z), or a fixed transform of it.
         injective: f is injective, and so is each transform of it, on all of its domain.
         smooth: f is twice continuously differentiable.
-        diverse: rank(W L) = d_Z; None where no training labels were given.
+        diverse: rank(W L) = d_Z, with the shifts l_e − l_0 of the training labels as the columns of L; None without
+            training labels.
+
+    Example:
+        >>> Assumptions.without("noiseless").broken
+        ('noiseless',)
     """
 
     additive: bool
@@ -43,6 +48,7 @@ class Assumptions:
         """Whether all of the named assumptions are known to hold; without names, whether none is known to fail."""
         return all(asdict(self)[name] is True for name in names) if names else not self.broken
 
-
-EXTRAPOLATION = ("additive", "gaussian", "shared_covariance", "noiseless", "injective")
-"""What claim 2.4 (and 2.7) needs beside a label in the span; neither diversity nor smoothness."""
+    @property
+    def extrapolation(self) -> bool:
+        """Whether a label in the span is identified (theory, claims 2.4 and 2.7), diverse and smooth or not."""
+        return self.hold("additive", "gaussian", "shared_covariance", "noiseless", "injective")

@@ -21,11 +21,11 @@ import numpy as np
 
 from pdae_sim._checks import nonzero
 from pdae_sim.errors import InputError
-from pdae_sim.labels import nearest_to_control
+from pdae_sim.labels import Condition, nearest_to_control
 from pdae_sim.simulation.mixings import Mixing, Orthonormal
-from pdae_sim.simulation.simulator import Condition, Simulator
+from pdae_sim.simulation.simulator import Simulator
 
-MOVED = 1e-6
+_MOVED = 1e-6
 """A training condition counts as untouched if its latents move by less than this share of u (or of their mean: what
 rounding leaves of large doses)."""
 
@@ -72,14 +72,14 @@ def second_simulator(
     u = nonzero("move", move, simulator.latent.n_latents)
     v = nonzero("witness", witness, simulator.latent.n_perturbations)
     offset = u * (v @ nearest_to_control(labels))
-    second = displaced(simulator, u, v, offset)
+    second = _displaced(simulator, u, v, offset)
     for label in labels:
         _check_move(simulator, second, label, offset, u)
     _check_move(simulator, second, target, offset + u, u)
     return second
 
 
-def displaced(simulator: Simulator, move: np.ndarray, direction: np.ndarray, offset: np.ndarray) -> Simulator:
+def _displaced(simulator: Simulator, move: np.ndarray, direction: np.ndarray, offset: np.ndarray) -> Simulator:
     """The simulator with W + u vᵀ and f(z − offset), for any v whatever; S' = S + (I − A) u vᵀ.
 
     Args:
@@ -99,7 +99,7 @@ def _check_move(first: Simulator, second: Simulator, label: np.ndarray, wanted: 
     """Refuse a second model whose latents under a label are not those of the first plus `wanted`."""
     own, other = first.latent.mechanisms(label), second.latent.mechanisms(label)
     error = np.abs(other.mean - own.mean - wanted).max()
-    if not own.differs_by_a_shift(other) or error > MOVED * max(np.abs(u).max(), 1e-3 * np.abs(own.mean).max()):
+    if not own.differs_by_a_shift(other) or error > _MOVED * max(np.abs(u).max(), 1e-3 * np.abs(own.mean).max()):
         where, breaks = first.space.condition(label), ", ".join(first.latent.breaks)
         reason = f"; or a departure changes what W does (this world breaks {breaks})" if first.latent.departures else ""
         raise InputError(

@@ -11,10 +11,11 @@ from typing import Protocol
 
 import numpy as np
 
-from pdae_sim._checks import at_least, choice, finite
+from pdae_sim._checks import at_least
 from pdae_sim.errors import InputError
-from pdae_sim.simulation._state import from_state, to_state
-from pdae_sim.simulation.mechanisms import Mechanisms, owned
+from pdae_sim.simulation._fields import hold
+from pdae_sim.simulation._mechanisms import Mechanisms
+from pdae_sim.simulation._registry import Registry
 
 _SHIFTS = ("additive",)
 _MECHANISMS = ("additive", "shared_covariance")
@@ -42,7 +43,7 @@ class Epistasis:
     terms: np.ndarray
 
     def __post_init__(self) -> None:
-        _own(self, "terms", finite)
+        hold(self, terms=3)
 
     @property
     def breaks(self) -> tuple[str, ...]:
@@ -101,7 +102,7 @@ class Do:
 
     def __post_init__(self) -> None:
         at_least("noise", self.noise, 0.0)
-        _own(self, "values", _finite_or_nan)
+        hold(self, values=2, missing=True)
 
     @property
     def breaks(self) -> tuple[str, ...]:
@@ -131,7 +132,7 @@ class VarianceIntervention:
     log_ratio: np.ndarray
 
     def __post_init__(self) -> None:
-        _own(self, "log_ratio", finite)
+        hold(self, log_ratio=2)
 
     @property
     def breaks(self) -> tuple[str, ...]:
@@ -154,7 +155,7 @@ class MechanismChange:
     rate: np.ndarray
 
     def __post_init__(self) -> None:
-        _own(self, "rate", finite)
+        hold(self, rate=2)
         if (self.rate < 0).any():
             raise InputError(f"rate must be ≥ 0; received {self.rate.min()}")
 
@@ -169,88 +170,17 @@ class MechanismChange:
         return replace(mechanisms, adjacency=kept[:, None] * mechanisms.adjacency)
 
 
-DEPARTURES = {
-    "epistasis": Epistasis,
-    "saturation": Saturation,
-    "do": Do,
-    "variance": VarianceIntervention,
-    "mechanism": MechanismChange,
-}
+DEPARTURES: Registry[Departure] = Registry(
+    "departure",
+    {
+        "epistasis": Epistasis,
+        "saturation": Saturation,
+        "do": Do,
+        "variance": VarianceIntervention,
+        "mechanism": MechanismChange,
+    },
+)
 """Departures by the name that files use."""
-
-
-def random_departure(kind: str, targets: np.ndarray, *, strength: float, rng: np.random.Generator) -> Departure:
-    """A departure at the latents that the perturbations target, in the size `strength` ≥ 0.
-
-    Signs are drawn for every entry, so that more targets leave the others as they were. What strength means:
-
-    ========== ============================================================================================
-    epistasis  at unit doses of a pair, the interaction at a target of either is this multiple of the larger
-               of their two shifts there, with a fair sign; 0 is no departure
-    saturation 1 / half: how fast doses saturate, φ → 1 + 1 / strength; 0 is no departure
-    do         the value set by one unit of k is this multiple of the shift S[j, k], and no noise is left;
-               0 sets the targets to zero
-    variance   |log| of the ratio of noise standard deviations at a unit dose, with a fair sign; 0 is no departure
-    mechanism  −log of what is left of the effects on a target at a unit dose; 0 is no departure
-    ========== ============================================================================================
-
-    Args:
-        kind: One of `DEPARTURES`.
-        targets: S (d, K).
-        strength: The size.
-        rng: A generator, for the signs of ``epistasis`` and ``variance``.
-    """
-    choice("departure", kind, DEPARTURES)
-    return _RANDOM[kind](np.asarray(targets, dtype=np.float64), at_least("strength", strength, 0.0), rng)
-
-
-def departure_state(departure: Departure) -> dict:
-    """The departure as plain values and arrays; `departure_from_state` is its inverse."""
-    return to_state(departure, DEPARTURES)
-
-
-def departure_from_state(state: dict) -> Departure:
-    """The departure that `departure_state` described."""
-    return from_state(state, DEPARTURES)
-
-
-def _random_epistasis(S: np.ndarray, strength: float, rng: np.random.Generator) -> Epistasis:
-    larger = np.maximum(np.abs(S)[:, :, None], np.abs(S)[:, None, :])
-    return Epistasis(np.triu(strength * larger * rng.choice([-1.0, 1.0], larger.shape), 1))
-
-
-def _random_saturation(S: np.ndarray, strength: float, rng: object) -> Saturation:
-    return Saturation(1 / strength if strength else np.inf)
-
-
-def _random_do(S: np.ndarray, strength: float, rng: object) -> Do:
-    return Do(np.where(S != 0, strength * S, np.nan))
-
-
-def _random_variance(S: np.ndarray, strength: float, rng: np.random.Generator) -> VarianceIntervention:
-    return VarianceIntervention(np.where(S != 0, strength * rng.choice([-1.0, 1.0], S.shape), 0.0))
-
-
-def _random_mechanism(S: np.ndarray, strength: float, rng: object) -> MechanismChange:
-    return MechanismChange(np.where(S != 0, strength, 0.0))
-
-
-_RANDOM = {
-    "epistasis": _random_epistasis,
-    "saturation": _random_saturation,
-    "do": _random_do,
-    "variance": _random_variance,
-    "mechanism": _random_mechanism,
-}
-
-
-def _own(part: object, name: str, guard: object) -> None:
-    object.__setattr__(part, name, guard(name, owned(getattr(part, name))))
-
-
-def _finite_or_nan(name: str, array: np.ndarray) -> np.ndarray:
-    finite(name, np.where(np.isnan(array), 0.0, array))
-    return array
 
 
 def _match(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:

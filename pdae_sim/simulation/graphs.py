@@ -1,20 +1,21 @@
-"""Directed acyclic graphs over the latents, and signed weights on them.
+"""Random directed acyclic graphs over the latents.
 
-An edge j → i means that latent j is a cause of latent i; its weight is A[i, j], the effect of j on i.
+An edge j → i, the entry (i, j) of an adjacency matrix, means that latent j is a cause of latent i.
 """
 
 from __future__ import annotations
 
-import networkx as nx
+from collections.abc import Callable
+
 import numpy as np
 
 from pdae_sim._checks import at_least, choice, whole
-from pdae_sim.errors import InputError
+from pdae_sim._random import SeedLike
 
 
 def random_dag(
-    kind: str, n_nodes: int, *, rng: np.random.Generator, degree: float = 2.0, layers: int | None = None
-) -> nx.DiGraph:
+    kind: str, n_nodes: int, *, degree: float = 2.0, layers: int | None = None, rng: SeedLike = None
+) -> np.ndarray:
     """A DAG on nodes 0 … n − 1 whose causal order is a random permutation.
 
     ============ ==========================================================================================
@@ -35,78 +36,34 @@ def random_dag(
     Args:
         kind: One of `GRAPHS`.
         n_nodes: Number of latents n.
-        rng: A generator.
         degree: Expected number of neighbours of a node, for ``erdos_renyi``. For ``scale_free`` that is
             2 m − m (m + 1) / n, where m is half of `degree`, rounded, halves up, and at least 1. For ``layered`` it is
             met as far as pairs of adjacent layers allow, with at least one cause for every node that can have one.
         layers: Number of layers of ``layered``; about √n when absent.
+        rng: SeedLike or generator.
 
     Returns:
-        A directed acyclic graph without weights.
+        (n, n) booleans, true at (i, j) where j causes i.
+
+    Raises:
+        InputError: If the kind is unknown, or n, the degree or the number of layers is out of range.
 
     References:
         Price (1976) for preferential attachment in directed graphs, doi:10.1002/asi.4630270505.
+
+    Example:
+        >>> int(random_dag("tree", 7, rng=0).sum()) == 6  # one cause for each node but the first
+        True
     """
     choice("graph", kind, GRAPHS)
-    n, degree = whole("n_nodes", n_nodes), at_least("degree", degree, 0.0)
+    n, degree, rng = whole("n_nodes", n_nodes), at_least("degree", degree, 0.0), np.random.default_rng(rng)
     uniform = np.zeros((n, n))
     uniform[np.tril_indices(n, -1)] = rng.random(n * (n - 1) // 2)
     causes = _layered(uniform, degree, layers) if kind == "layered" else _CAUSES[kind](uniform, degree)
     order = rng.permutation(n)
-    graph = nx.DiGraph()
-    graph.add_nodes_from(range(n))
-    graph.add_edges_from((int(order[j]), int(order[i])) for i, j in np.argwhere(causes))
-    return graph
-
-
-def signed_weights(graph: nx.DiGraph, *, rng: np.random.Generator, low: float = 0.5, high: float = 1.5) -> nx.DiGraph:
-    """The graph with a weight on every edge: magnitude uniform on [low, high], sign fair.
-
-    Magnitudes are drawn for every ordered pair of nodes, so that adding an edge leaves the other weights as they were.
-    """
-    if not 0 <= low <= high:
-        raise InputError(f"weights need 0 ≤ low ≤ high; received low={low}, high={high}")
-    n = graph.number_of_nodes()
-    weights = rng.uniform(low, high, (n, n)) * rng.choice([-1.0, 1.0], (n, n))
-    place = {node: index for index, node in enumerate(sorted(graph.nodes))}
-    weighted = nx.DiGraph()
-    weighted.add_nodes_from(graph.nodes)
-    weighted.add_weighted_edges_from((j, i, float(weights[place[i], place[j]])) for j, i in graph.edges)
-    return weighted
-
-
-def adjacency_matrix(graph: nx.DiGraph) -> np.ndarray:
-    """A (d_Z, d_Z) with A[i, j] the weight of the edge j → i (1 where unweighted), nodes in sorted order.
-
-    Raises:
-        InputError: If the graph is not directed or has a cycle.
-    """
-    if not graph.is_directed() or not nx.is_directed_acyclic_graph(graph):
-        raise InputError("graph must be a directed acyclic graph; reverse or remove an edge of each cycle")
-    nodes = sorted(graph.nodes)
-    return nx.to_numpy_array(graph, nodelist=nodes, weight="weight", nonedge=0.0).T
-
-
-def causal_order(adjacency: np.ndarray) -> np.ndarray:
-    """The latents in an order in which every cause precedes its effects: by the length of the longest path into them.
-
-    Args:
-        adjacency: A (d, d), A[i, j] ≠ 0 when j causes i.
-
-    Raises:
-        InputError: If the graph has a cycle.
-
-    Example:
-        >>> causal_order(np.array([[0.0, 1.0], [0.0, 0.0]])).tolist()
-        [1, 0]
-    """
-    edges, depth = adjacency != 0, np.zeros(len(adjacency), int)
-    for _ in range(len(adjacency)):
-        deeper = np.where(edges, depth + 1, 0).max(axis=1)
-        if (deeper == depth).all():
-            return np.argsort(depth, kind="stable")
-        depth = deeper
-    raise InputError("adjacency must be that of an acyclic graph; set one edge of each cycle to zero")
+    edges = np.zeros((n, n), dtype=bool)
+    edges[np.ix_(order, order)] = causes
+    return edges
 
 
 # Below, positions are in causal order and entry (i, j) of a square array belongs to the pair j before i. Each kind is a
@@ -134,7 +91,7 @@ def _tree(uniform: np.ndarray, degree: float) -> np.ndarray:
     return _earlier(uniform) & (uniform == uniform.max(axis=1, keepdims=True))
 
 
-def _layered(uniform: np.ndarray, degree: float, layers: int | None) -> np.ndarray:
+def _layered(uniform: np.ndarray, degree: float, layers: int | None = None) -> np.ndarray:
     """The largest number of a row gives one cause; the ratios of the others to it, uniform again, give the rest."""
     n = len(uniform)
     n_layers = min(whole("layers", round(np.sqrt(n)) if layers is None else layers), n)
@@ -147,7 +104,7 @@ def _layered(uniform: np.ndarray, degree: float, layers: int | None) -> np.ndarr
     return adjacent & (numbers >= (1 - np.clip(further, 0, 1)) * highest)
 
 
-_CAUSES = {
+_CAUSES: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
     "erdos_renyi": _erdos_renyi,
     "scale_free": _scale_free,
     "layered": _layered,

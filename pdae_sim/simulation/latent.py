@@ -9,21 +9,25 @@ Two switches leave the model of the claims: a law of u other than the Gaussian, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 import numpy as np
-from scipy import linalg
 
 from pdae_sim import _random
-from pdae_sim._checks import at_least, choice, finite, matrix, near_misses, whole
+from pdae_sim._checks import finite, matrix, whole
 from pdae_sim._linalg import whitening_root
 from pdae_sim.errors import InputError
-from pdae_sim.simulation.departures import Departure, departure_from_state, departure_state, random_departure
-from pdae_sim.simulation.graphs import adjacency_matrix, causal_order, random_dag, signed_weights
-from pdae_sim.simulation.laws import Gaussian, Law, law_from_state, law_state, noise_law
-from pdae_sim.simulation.mechanisms import Mechanisms, internally_standardised, owned
+from pdae_sim.simulation._fields import own
+from pdae_sim.simulation._mechanisms import Mechanisms, causal_order
+from pdae_sim.simulation._random_departures import random_departures
+from pdae_sim.simulation._recipes import Recipe, covariance_factors, random_base, random_targets
+from pdae_sim.simulation.departures import DEPARTURES, Departure
+from pdae_sim.simulation.laws import LAWS, Gaussian, Law
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,18 +71,10 @@ class LinearLatentModel:
             raise InputError(f"noise_variances must be positive; received {D.min()}")
         causal_order(A)
         for name, value in (("adjacency", A), ("noise_variances", D), ("targets", S)):
-            object.__setattr__(self, name, owned(value))
-        object.__setattr__(self, "noise", noise_law(self.noise))
+            own(self, name, value.copy())
+        object.__setattr__(self, "noise", LAWS.of(self.noise))
         object.__setattr__(self, "departures", tuple(self.departures))
         self._reference  # noqa: B018  (departures that do not fit the model speak up here)
-
-    @classmethod
-    def from_graph(
-        cls, graph: nx.DiGraph, *, targets: np.ndarray, noise_variances: Sequence[float] | None = None
-    ) -> LinearLatentModel:
-        """The model of a networkx DAG whose edge attribute ``weight`` (1 where absent) is the effect."""
-        A = adjacency_matrix(graph)
-        return cls(A, np.ones(len(A)) if noise_variances is None else noise_variances, targets)
 
     @classmethod
     def from_covariance(cls, covariance: np.ndarray, perturbation_matrix: np.ndarray) -> LinearLatentModel:
@@ -90,7 +86,7 @@ class LinearLatentModel:
             covariance: Σ (d_Z, d_Z), positive definite.
             perturbation_matrix: W (d_Z, K).
         """
-        A, D = _factors(matrix("covariance", covariance))
+        A, D = covariance_factors(matrix("covariance", covariance))
         W = matrix("perturbation_matrix", perturbation_matrix)
         if len(W) != len(A):
             raise InputError(f"perturbation_matrix must have {len(A)} rows, as covariance has; received {len(W)}")
@@ -106,8 +102,8 @@ class LinearLatentModel:
         targets: str | np.ndarray = "atomic",
         noise: str | Law = "gaussian",
         departures: Sequence[Departure] | Mapping[str, float] = (),
-        rng: object = None,
-        **options: object,
+        rng: _random.SeedLike = None,
+        **options: Any,
     ) -> LinearLatentModel:
         """A random model.
 
@@ -119,7 +115,7 @@ class LinearLatentModel:
                 ``sparse`` (each shifts at least one, any other with equal chance) or S itself (d_Z, K).
             noise: A law of the noises, or its kind.
             departures: Departures, or the strengths of random ones by kind, such as ``{"epistasis": 0.5}``.
-            rng: Seed or generator; graph, weights, targets and all else have streams of their own.
+            rng: SeedLike or generator; graph, weights, targets and all else have streams of their own.
             options: The fields of `Recipe`: ``base, degree, layers, normalise, shift, density``.
 
         Example:
@@ -129,13 +125,9 @@ class LinearLatentModel:
         """
         d, K, recipe = whole("n_latents", n_latents), whole("n_perturbations", n_perturbations), Recipe.of(options)
         root = _random.seed_sequence(rng)
-        A, D = _BASES[recipe.base](d, graph, recipe, root)
-        if len(A) != d:
-            raise InputError(f"graph must have n_latents = {d} nodes; received {len(A)}")
-        if recipe.normalise:
-            A, D = internally_standardised(A, D)
-        S = _targets(targets, (d, K), recipe, _random.stream(root, "targets"))
-        return cls(A, D, S, noise, random_departures(departures, S, root))
+        A, D = random_base(d, graph, recipe, root)
+        S = random_targets(targets, (d, K), recipe, root)
+        return cls(A, D, S, LAWS.of(noise), random_departures(departures, S, root))
 
     @property
     def n_latents(self) -> int:
@@ -150,6 +142,8 @@ class LinearLatentModel:
     @property
     def graph(self) -> nx.DiGraph:
         """The weighted DAG, j → i for A[i, j] ≠ 0."""
+        import networkx as nx
+
         return nx.from_numpy_array(self.adjacency.T, create_using=nx.DiGraph)
 
     @property
@@ -192,6 +186,11 @@ class LinearLatentModel:
         """Cov z (d_Z, d_Z) under a label (K,); Σ where there are no departures."""
         return self.mechanisms(label).covariance
 
+    def diverse(self, labels: np.ndarray) -> bool:
+        """Whether rank(W L) = d_Z for the shifts L of labels (E, K) from the first of them."""
+        moves = (labels - labels[0]) @ self.perturbation_matrix.T
+        return int(np.linalg.matrix_rank(moves)) == self.n_latents
+
     def log_density(self, z: np.ndarray, label: np.ndarray) -> np.ndarray:
         """log p(z) (n,) under a label (K,), for points z (n, d_Z).
 
@@ -232,18 +231,18 @@ class LinearLatentModel:
             return base, base + reference.response @ (mechanisms.shift - reference.shift)
         return base, mechanisms.solve(u)
 
-    def state(self) -> dict:
+    def state(self) -> dict[str, Any]:
         """Everything needed to rebuild the model, as names, numbers and arrays."""
         arrays = {name: getattr(self, name) for name in ("adjacency", "noise_variances", "targets")}
-        departures = [departure_state(departure) for departure in self.departures]
-        return {**arrays, "noise": law_state(self.noise), "departures": departures}
+        departures = [DEPARTURES.state(departure) for departure in self.departures]
+        return {**arrays, "noise": LAWS.state(self.noise), "departures": departures}
 
     @classmethod
-    def from_state(cls, state: Mapping) -> LinearLatentModel:
+    def from_state(cls, state: Mapping[str, Any]) -> LinearLatentModel:
         """The model that `state` described; noise and departures may be absent."""
         parts = dict(state)
-        noise = law_from_state(parts.pop("noise", {"kind": "gaussian"}))
-        departures = tuple(departure_from_state(part) for part in parts.pop("departures", ()))
+        noise = LAWS.from_state(parts.pop("noise", {"kind": "gaussian"}))
+        departures = tuple(DEPARTURES.from_state(part) for part in parts.pop("departures", ()))
         return cls(**parts, noise=noise, departures=departures)
 
     def _label(self, label: np.ndarray) -> np.ndarray:
@@ -251,139 +250,3 @@ class LinearLatentModel:
         if array.shape != (self.n_perturbations,):
             raise InputError(f"label must have shape ({self.n_perturbations},); received {array.shape}")
         return finite("label", array)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How `LinearLatentModel.random` draws what its kinds leave open.
-
-    Args:
-        base: The law of z_base before perturbation: ``graph`` (A of the graph, D = 1), ``isotropic`` (A = 0, D = 1),
-            ``diagonal`` (A = 0, variances log-uniform on [¼, 4]) or ``full`` (correlated by a random correlation
-            matrix, that of d_Z independent Gaussian vectors of length 2 d_Z; A is its triangular factor). All but the
-            first ignore the graph.
-        degree: Expected degree of a random graph.
-        layers: Number of layers of a ``layered`` graph.
-        normalise: Whether to rescale the mechanisms so that each latent has variance one; see
-            `internally_standardised`. Shifts are then in these units.
-        shift: Magnitude of the shifts; signs are random, and magnitudes vary in ±50 % except in ``atomic`` targets.
-        density: Expected fraction of non-zero entries of ``sparse`` targets, at least 1 / d_Z.
-
-    Raises:
-        InputError: If the base is unknown or the density is not in [0, 1].
-    """
-
-    base: str = "graph"
-    degree: float = 2.0
-    layers: int | None = None
-    normalise: bool = False
-    shift: float = 1.5
-    density: float = 0.3
-
-    def __post_init__(self) -> None:
-        choice("base", self.base, _BASES)
-        if at_least("density", self.density, 0.0) > 1:
-            raise InputError(f"density must lie in [0, 1]; received {self.density}")
-
-    @classmethod
-    def of(cls, options: Mapping[str, object]) -> Recipe:
-        """The recipe with these fields; an unknown one is refused with what it may have meant."""
-        known = [part.name for part in fields(cls)]
-        for name in options:
-            if name not in known:
-                raise InputError(f"unknown option {name!r}; {near_misses(name, known)}")
-        return cls(**options)
-
-
-def _factors(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A and D with Σ = L D Lᵀ and L = (I − A)⁻¹ unit lower triangular."""
-    if covariance.shape[0] != covariance.shape[1] or not np.allclose(covariance, covariance.T):
-        raise InputError(f"covariance must be square and symmetric; received shape {covariance.shape}")
-    try:
-        root = linalg.cholesky(covariance, lower=True)
-    except linalg.LinAlgError:
-        lowest = linalg.eigvalsh(covariance)[0]
-        raise InputError(f"covariance must be positive definite; its least eigenvalue is {lowest:.3g}") from None
-    L = root / np.diag(root)
-    inverse = linalg.solve_triangular(L, np.eye(len(L)), lower=True, unit_diagonal=True)
-    return -np.tril(inverse, -1), np.diag(root) ** 2
-
-
-def _graph_base(
-    d: int, graph: str | nx.DiGraph, recipe: Recipe, root: np.random.SeedSequence
-) -> tuple[np.ndarray, np.ndarray]:
-    if isinstance(graph, str):
-        rng = _random.stream(root, "graph")
-        graph = random_dag(graph, d, degree=recipe.degree, layers=recipe.layers, rng=rng)
-    if not nx.get_edge_attributes(graph, "weight"):
-        graph = signed_weights(graph, rng=_random.stream(root, "weights"))
-    A = adjacency_matrix(graph)
-    return A, np.ones(len(A))
-
-
-def _isotropic_base(
-    d: int, graph: object, recipe: Recipe, root: np.random.SeedSequence
-) -> tuple[np.ndarray, np.ndarray]:
-    return np.zeros((d, d)), np.ones(d)
-
-
-def _diagonal_base(
-    d: int, graph: object, recipe: Recipe, root: np.random.SeedSequence
-) -> tuple[np.ndarray, np.ndarray]:
-    return np.zeros((d, d)), 4.0 ** _random.stream(root, "variances").uniform(-1, 1, d)
-
-
-def _full_base(d: int, graph: object, recipe: Recipe, root: np.random.SeedSequence) -> tuple[np.ndarray, np.ndarray]:
-    G = _random.stream(root, "covariance").standard_normal((d, 2 * d))
-    G /= linalg.norm(G, axis=1, keepdims=True)
-    return _factors(G @ G.T)
-
-
-_BASES = {"graph": _graph_base, "isotropic": _isotropic_base, "diagonal": _diagonal_base, "full": _full_base}
-
-
-def _targets(targets: str | np.ndarray, shape: tuple[int, int], recipe: Recipe, rng: np.random.Generator) -> np.ndarray:
-    if isinstance(targets, str):
-        return _TARGETS[choice("targets", targets, _TARGETS)](*shape, recipe, rng)
-    S = matrix("targets", targets)
-    if S.shape != shape:
-        raise InputError(f"targets must have shape (n_latents, n_perturbations) = {shape}; received {S.shape}")
-    return S
-
-
-def _atomic(d: int, K: int, recipe: Recipe, rng: np.random.Generator) -> np.ndarray:
-    S = np.zeros((d, K))
-    S[np.arange(K) % d, np.arange(K)] = recipe.shift * rng.choice([-1.0, 1.0], K)
-    return S
-
-
-def _multi(d: int, K: int, recipe: Recipe, rng: np.random.Generator) -> np.ndarray:
-    S = np.zeros((d, K))
-    for k in range(K):
-        hit = rng.permutation(d)[: rng.integers(1, min(d, 3) + 1)]
-        S[hit, k] = recipe.shift * rng.choice([-1.0, 1.0], len(hit)) * rng.uniform(0.5, 1.5, len(hit))
-    return S
-
-
-def _sparse(d: int, K: int, recipe: Recipe, rng: np.random.Generator) -> np.ndarray:
-    """The largest uniform number of a column gives one target; the ratios of the others to it are uniform again."""
-    uniform = rng.random((d, K))
-    further = np.clip((recipe.density * d - 1) / max(d - 1, 1), 0, 1)
-    hit = uniform >= (1 - further) * uniform.max(axis=0)
-    sizes = recipe.shift * rng.choice([-1.0, 1.0], (d, K)) * rng.uniform(0.5, 1.5, (d, K))
-    return np.where(hit, sizes, 0.0)
-
-
-_TARGETS = {"atomic": _atomic, "multi": _multi, "sparse": _sparse}
-
-
-def random_departures(
-    departures: Sequence[Departure] | Mapping[str, float], targets: np.ndarray, root: np.random.SeedSequence
-) -> tuple[Departure, ...]:
-    """Departures as they are, or random ones by the strength of each kind, each with a stream of its own."""
-    if not isinstance(departures, Mapping):
-        return tuple(departures)
-    return tuple(
-        random_departure(kind, targets, strength=departures[kind], rng=_random.stream(root, "departure", kind))
-        for kind in sorted(departures, key=lambda kind: kind == "do")  # what replaces mechanisms comes last
-    )

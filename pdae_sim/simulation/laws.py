@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Protocol
+from math import lgamma
+from typing import Protocol
 
 import numpy as np
-from scipy import integrate
-from scipy.special import gammaln, xlogy
 
-from pdae_sim._checks import between, choice
-from pdae_sim.simulation._state import from_state, to_state
+from pdae_sim._checks import between
+from pdae_sim.simulation._registry import Registry
 
 _LOG_2PI = np.log(2 * np.pi)
 
@@ -23,10 +22,12 @@ class Law(Protocol):
     A generator is consumed by one per-element call, so that the first draws do not depend on how many are drawn.
     """
 
-    breaks: ClassVar[tuple[str, ...]]
+    @property
+    def breaks(self) -> tuple[str, ...]:
+        """The assumptions of the theory violated: ``gaussian``, but for the Gaussian."""
 
     def sample(self, shape: tuple[int, ...], *, rng: np.random.Generator) -> np.ndarray:
-        """Independent draws."""
+        """Independent draws, in an array of this shape."""
 
     def log_density(self, u: np.ndarray) -> np.ndarray:
         """log p(u), entry by entry; −∞ outside the support."""
@@ -47,9 +48,9 @@ class Law(Protocol):
 class Gaussian:
     """N(0, 1), the law under which every claim is made."""
 
-    breaks: ClassVar[tuple[str, ...]] = ()
-    skewness: ClassVar[float] = 0.0
-    excess_kurtosis: ClassVar[float] = 0.0
+    breaks = ()
+    skewness = 0.0
+    excess_kurtosis = 0.0
 
     def sample(self, shape: tuple[int, ...], *, rng: np.random.Generator) -> np.ndarray:
         return rng.standard_normal(shape)
@@ -70,7 +71,7 @@ class StudentT:
     """
 
     df: float = 5.0
-    breaks: ClassVar[tuple[str, ...]] = ("gaussian",)
+    breaks = ("gaussian",)
 
     def __post_init__(self) -> None:
         between("df", self.df, 2, np.inf)
@@ -80,7 +81,7 @@ class StudentT:
 
     def log_density(self, u: np.ndarray) -> np.ndarray:
         v = self.df
-        constant = gammaln((v + 1) / 2) - gammaln(v / 2) - 0.5 * np.log(np.pi * (v - 2))
+        constant = lgamma((v + 1) / 2) - lgamma(v / 2) - 0.5 * np.log(np.pi * (v - 2))
         return constant - (v + 1) / 2 * np.log1p(np.square(u) / (v - 2))
 
     @property
@@ -101,9 +102,9 @@ class StudentT:
 class Laplace:
     """The double exponential law with scale 1/√2: a peak at zero."""
 
-    breaks: ClassVar[tuple[str, ...]] = ("gaussian",)
-    skewness: ClassVar[float] = 0.0
-    excess_kurtosis: ClassVar[float] = 3.0
+    breaks = ("gaussian",)
+    skewness = 0.0
+    excess_kurtosis = 3.0
 
     def sample(self, shape: tuple[int, ...], *, rng: np.random.Generator) -> np.ndarray:
         return rng.laplace(0.0, np.sqrt(0.5), shape)
@@ -125,7 +126,7 @@ class Skewed:
     """
 
     shape: float = 2.0
-    breaks: ClassVar[tuple[str, ...]] = ("gaussian",)
+    breaks = ("gaussian",)
 
     def __post_init__(self) -> None:
         between("shape", self.shape, 0, np.inf)
@@ -134,10 +135,12 @@ class Skewed:
         return (rng.standard_gamma(self.shape, shape) - self.shape) / np.sqrt(self.shape)
 
     def log_density(self, u: np.ndarray) -> np.ndarray:
+        from scipy.special import xlogy  # loaded on first use, as every part of scipy here: it costs half a second
+
         k, root = self.shape, np.sqrt(self.shape)
         g = k + root * np.asarray(u)
         inside = np.maximum(g, 0.0)
-        return np.where(g >= 0, np.log(root) - gammaln(k) + xlogy(k - 1, inside) - inside, -np.inf)
+        return np.where(g >= 0, np.log(root) - lgamma(k) + xlogy(k - 1, inside) - inside, -np.inf)
 
     @property
     def skewness(self) -> float:
@@ -160,8 +163,8 @@ class Skewed:
             return float(move == 0)
         if k > 1:  # (g + b)^(1 − k) g^(2k − 2) = g^(k − 1) (1 + b / g)^(1 − k): a mean over Gamma(k)
             return 1 / (np.exp(b) * _gamma_mean(lambda g: (1 + b / g) ** (1 - k), k))
-        value, _ = integrate.quad(lambda s: (s ** (1 / q) + b) ** (1 - k) * np.exp(-(s ** (1 / q))), 0, np.inf)
-        return float(np.exp(gammaln(k) - b) * q / value)
+        value = _integral(lambda s: (s ** (1 / q) + b) ** (1 - k) * np.exp(-(s ** (1 / q))), (0.0, np.inf))
+        return float(np.exp(lgamma(k) - b) * q / value)
 
 
 @dataclass(frozen=True)
@@ -173,8 +176,8 @@ class Bimodal:
     """
 
     separation: float = 0.9
-    breaks: ClassVar[tuple[str, ...]] = ("gaussian",)
-    skewness: ClassVar[float] = 0.0
+    breaks = ("gaussian",)
+    skewness = 0.0
 
     def __post_init__(self) -> None:
         between("separation", self.separation, 0, 1)
@@ -211,8 +214,7 @@ def _overlap(law: Law, move: float, points: tuple[float, ...]) -> float:
         log_difference = high + np.log(-np.expm1(low - high))
         return float(np.exp(min(2 * log_difference - here, 600.0)))  # far beyond any ratio that matters
 
-    chi2 = sum(integrate.quad(integrand, low, high, limit=200)[0] for low, high in pairwise(points) if low < high)
-    return float(1 / (1 + chi2))
+    return 1 / (1 + _integral(integrand, points))
 
 
 def _gamma_mean(function: Callable[[float], float], k: float) -> float:
@@ -221,25 +223,22 @@ def _gamma_mean(function: Callable[[float], float], k: float) -> float:
     points = [0.0, max(middle - 4 * width, 0.0), middle, middle + 4 * width, middle + 12 * width + 40]
 
     def integrand(g: float) -> float:
-        return function(g) * np.exp((k - 1) * np.log(g) - g - gammaln(k)) if g > 0 else 0.0
+        return function(g) * np.exp((k - 1) * np.log(g) - g - lgamma(k)) if g > 0 else 0.0
 
-    return float(sum(integrate.quad(integrand, a, b, limit=200)[0] for a, b in pairwise(points) if a < b))
+    return _integral(integrand, points)
 
 
-LAWS = {"gaussian": Gaussian, "student_t": StudentT, "laplace": Laplace, "skewed": Skewed, "bimodal": Bimodal}
+def _integral(integrand: Callable[[float], float], points: Sequence[float]) -> float:
+    """Quadrature between neighbouring points, so that no peak at one of them is missed."""
+    from scipy import integrate
+
+    return float(
+        sum(integrate.quad(integrand, low, high, limit=200)[0] for low, high in pairwise(points) if low < high)
+    )
+
+
+LAWS: Registry[Law] = Registry(
+    "noise",
+    {"gaussian": Gaussian, "student_t": StudentT, "laplace": Laplace, "skewed": Skewed, "bimodal": Bimodal},
+)
 """Noise laws by the name that files use."""
-
-
-def noise_law(noise: str | Law) -> Law:
-    """A law, or the one of a kind of `LAWS` with its default parameters."""
-    return LAWS[choice("noise", noise, LAWS)]() if isinstance(noise, str) else noise
-
-
-def law_state(law: Law) -> dict:
-    """The law as plain values; `law_from_state` is its inverse."""
-    return to_state(law, LAWS)
-
-
-def law_from_state(state: dict) -> Law:
-    """The law that `law_state` described."""
-    return from_state(state, LAWS)

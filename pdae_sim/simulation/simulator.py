@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -11,16 +12,13 @@ from pdae_sim import _random
 from pdae_sim._checks import matrix, whole
 from pdae_sim.data import PerturbationData, Simulation, Truth
 from pdae_sim.errors import InputError
-from pdae_sim.labels import LabelSpace
+from pdae_sim.labels import Condition, LabelSpace
 from pdae_sim.simulation._blocks import blocks, shared_out, within
+from pdae_sim.simulation._oracles import TrueVerdict, true_verdicts
 from pdae_sim.simulation.assumptions import Assumptions
 from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.mixings import Mixing, random_mixing
-from pdae_sim.simulation.observation import Noiseless, Observation, observation_from_state, observation_state
-from pdae_sim.simulation.oracles import TrueVerdict, true_verdicts
-
-Condition = str | Sequence | np.ndarray
-"""A condition string such as ``A:0.5+B``, or a label (K,)."""
+from pdae_sim.simulation.observation import OBSERVATIONS, Noiseless, Observation
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +46,7 @@ class Simulator:
 
     def __post_init__(self) -> None:
         K = self.latent.n_perturbations
-        names = tuple(self.names) or default_names(K)
+        names = tuple(self.names) or LabelSpace.lettered(K).names
         if len(names) != K:
             raise InputError(f"names must name all {K} perturbations; received {len(names)}")
         if self.mixing.n_latents not in (None, self.latent.n_latents):
@@ -58,7 +56,9 @@ class Simulator:
         object.__setattr__(self, "names", LabelSpace(names).names)
 
     @classmethod
-    def random(cls, latent: LinearLatentModel, *, n_observed: int, rng: object = None, **fields: object) -> Simulator:
+    def random(
+        cls, latent: LinearLatentModel, *, n_observed: int, rng: _random.SeedLike = None, **fields: Any
+    ) -> Simulator:
         """A simulator with a random mixing of the given latent model.
 
         Args:
@@ -91,7 +91,7 @@ class Simulator:
         labels: Sequence[Condition] | np.ndarray,
         n: int | Sequence[int],
         *,
-        rng: object = None,
+        rng: _random.SeedLike = None,
         held_out: Sequence[bool] | None = None,
     ) -> Simulation:
         """Samples under each label, with the truth.
@@ -176,7 +176,7 @@ class Simulator:
 
     def _latents_of(self, x: np.ndarray) -> np.ndarray:
         if not isinstance(self.observation, Noiseless):
-            kind = observation_state(self.observation)["kind"]
+            kind = OBSERVATIONS.state(self.observation)["kind"]
             raise InputError(f"x has no closed-form density under observation {kind!r}; use observation 'none'")
         return self.encode(x)
 
@@ -187,11 +187,7 @@ class Simulator:
             train: Training labels; without them diversity is not judged.
         """
         broken = {*self.latent.breaks, *self.mixing.breaks, *self.observation.breaks}
-        return Assumptions.without(*broken, diverse=None if train is None else self._diverse(self.labels(train)))
-
-    def _diverse(self, train: np.ndarray) -> bool:
-        moves = (train - train[0]) @ self.latent.perturbation_matrix.T
-        return int(np.linalg.matrix_rank(moves)) == self.latent.n_latents
+        return Assumptions.without(*broken, diverse=None if train is None else self.latent.diverse(self.labels(train)))
 
     def verdicts(
         self,
@@ -215,33 +211,26 @@ class Simulator:
         rows = [self.space.exact(c) if isinstance(c, str) else self.space.label(c) for c in conditions]
         return np.array(rows, dtype=object).reshape(len(rows), len(self.names))
 
-    def state(self) -> dict:
+    def state(self) -> dict[str, Any]:
         """Every parameter as plain values and arrays; `from_state` rebuilds the same simulator."""
         return {
             "latent": self.latent.state(),
             "mixing": self.mixing.state(),
-            "observation": observation_state(self.observation),
+            "observation": OBSERVATIONS.state(self.observation),
             "names": list(self.names),
         }
 
     @classmethod
-    def from_state(cls, state: dict) -> Simulator:
+    def from_state(cls, state: Mapping[str, Any]) -> Simulator:
         """The simulator that `state` described, for instance `Simulation.read(path).simulator`."""
         if not state:
             raise InputError("the file holds no simulator; only files written by a simulation can be sampled again")
         return cls(
             LinearLatentModel.from_state(state["latent"]),
             Mixing.from_state(state["mixing"]),
-            observation_from_state(state["observation"]),
+            OBSERVATIONS.from_state(state["observation"]),
             tuple(state["names"]),
         )
-
-
-def default_names(n_perturbations: int) -> tuple[str, ...]:
-    """A, B, C, … for up to 26 perturbations, else P0, P1, …"""
-    if n_perturbations <= 26:
-        return tuple(chr(ord("A") + k) for k in range(n_perturbations))
-    return tuple(f"P{k}" for k in range(n_perturbations))
 
 
 def _label_key(label: np.ndarray) -> str:

@@ -10,7 +10,7 @@ from pdae_sim.simulation.config import WorldConfig
 
 
 @dataclass(frozen=True)
-class NamedWorld:
+class _NamedWorld:
     """A configuration and how hard it is.
 
     Args:
@@ -46,12 +46,12 @@ def _plane(**changes: dict) -> dict:
     }
 
 
-WORLDS: dict[str, NamedWorld] = {
-    "two-latents": NamedWorld(
+WORLDS: dict[str, _NamedWorld] = {
+    "two-latents": _NamedWorld(
         "The easiest: two latents, both singles measured, their double between them.",
         _plane(),
     ),
-    "demo": NamedWorld(
+    "demo": _NamedWorld(
         "Easy, with one condition for each verdict: A+B between the measured conditions, three doses of each far "
         "beyond them, and A+C with C never measured.",
         {
@@ -70,7 +70,7 @@ WORLDS: dict[str, NamedWorld] = {
             },
         },
     ),
-    "three-singles": NamedWorld(
+    "three-singles": _NamedWorld(
         "Easy: more perturbations than latents, so that W is determined beyond what the span needs.",
         {
             "latent": {
@@ -83,7 +83,7 @@ WORLDS: dict[str, NamedWorld] = {
             "design": {"train": ["ctrl", "A", "B", "C"], "test": ["A+B", "A+B+C"], "test_cells": 16384},
         },
     ),
-    "one-short": NamedWorld(
+    "one-short": _NamedWorld(
         "Diversity d_Z − 1: the shifts span two of three latent directions, which is just enough; A+B is identified.",
         {
             "latent": {
@@ -96,15 +96,15 @@ WORLDS: dict[str, NamedWorld] = {
             "design": {"train": ["ctrl", "A", "B"], "test": ["A+B"], "test_cells": 16384},
         },
     ),
-    "polynomial": NamedWorld(
+    "polynomial": _NamedWorld(
         "Two latents under a polynomial diffeomorphism of the plane: densities of x are exact, tails are stretched.",
         _plane(mixing={"n_observed": 2, "kind": "henon"}),
     ),
-    "curved": NamedWorld(
+    "curved": _NamedWorld(
         "Two latents on a curved surface in ten dimensions; a tenth of the variance is beyond any affine map.",
         _plane(mixing={"kind": "coupling", "embedding": "curved", "nonlinearity": 0.1, "condition": 4.0}),
     ),
-    "doses": NamedWorld(
+    "doses": _NamedWorld(
         "Four latents and six perturbations in 20 random combinations of two or three at random doses, 1,000 cells "
         "each; five more are held out.",
         {
@@ -120,7 +120,7 @@ WORLDS: dict[str, NamedWorld] = {
             },
         },
     ),
-    "planted": NamedWorld(
+    "planted": _NamedWorld(
         "Six perturbations seen through a design of rank three: three test labels inside the span and three outside, "
         "known by construction.",
         {
@@ -129,7 +129,7 @@ WORLDS: dict[str, NamedWorld] = {
             "design": {"kind": "planted", "n_environments": 8, "rank": 3, "n_in_span": 3, "n_out_of_span": 3},
         },
     ),
-    "ten-latents": NamedWorld(
+    "ten-latents": _NamedWorld(
         "Middling: ten latents of a random graph, 15 singles, 50 observed coordinates; a dozen doubles held out.",
         {
             "latent": {"n_latents": 10, "n_perturbations": 15, "normalise": True, "targets": "multi"},
@@ -137,7 +137,7 @@ WORLDS: dict[str, NamedWorld] = {
             "design": {"kind": "singles_and_doubles", "n_doubles": 12, "n_held_out": 12},
         },
     ),
-    "norman-like": NamedWorld(
+    "norman-like": _NamedWorld(
         "Hard, and large: the shape of the Norman et al. (2019) screen. 105 singles and 131 doubles, of which 26 are "
         "held out; 90,000 cells, some 8,000 of them control and the rest spread unevenly; 1,000 genes in counts that "
         "are normalised and log-transformed. Counts are noise, so that no claim holds exactly.",
@@ -163,18 +163,18 @@ WORLDS: dict[str, NamedWorld] = {
             },
         },
     ),
-    "epistatic": NamedWorld(
+    "epistatic": _NamedWorld(
         "Two latents; A and B together do more, or less, than the sum of each.",
         _plane(latent={"departures": {"epistasis": 0.75}}),
     ),
-    "saturating": NamedWorld(
+    "saturating": _NamedWorld(
         "Two latents; doses saturate, so that two units of A do less than twice one.",
         _plane(
             latent={"departures": {"saturation": 1.0}},
             design={"train": ["ctrl", "A", "B", "A:2"], "test": ["A+B", "A:3"], "test_cells": 16384},
         ),
     ),
-    "hard-interventions": NamedWorld(
+    "hard-interventions": _NamedWorld(
         "Three latents in a chain; perturbations fix their target instead of shifting it, which leaves it no density.",
         _plane(
             latent={
@@ -186,53 +186,53 @@ WORLDS: dict[str, NamedWorld] = {
             }
         ),
     ),
-    "variance-changes": NamedWorld(
+    "variance-changes": _NamedWorld(
         "Two latents; perturbations scale the noise of their target as well as shifting it.",
         _plane(latent={"departures": {"variance": 0.7}}),
     ),
-    "mechanism-changes": NamedWorld(
+    "mechanism-changes": _NamedWorld(
         "Two latents; perturbations cut the effect of the causes of their target as well as shifting it.",
         _plane(latent={"departures": {"mechanism": 1.5}}),
     ),
-    "heavy-tails": NamedWorld(
+    "heavy-tails": _NamedWorld(
         "Two latents with Student's t noise of five degrees of freedom.",
         _plane(latent={"noise": {"kind": "student_t", "df": 5.0}}),
     ),
-    "laplace": NamedWorld("Two latents with Laplace noise.", _plane(latent={"noise": "laplace"})),
-    "skewed": NamedWorld("Two latents with centred gamma noise.", _plane(latent={"noise": "skewed"})),
-    "bimodal": NamedWorld(
+    "laplace": _NamedWorld("Two latents with Laplace noise.", _plane(latent={"noise": "laplace"})),
+    "skewed": _NamedWorld("Two latents with centred gamma noise.", _plane(latent={"noise": "skewed"})),
+    "bimodal": _NamedWorld(
         "Two latents whose noise is a mixture of two Gaussians.",
         _plane(latent={"noise": "bimodal"}),
     ),
-    "folded": NamedWorld(
+    "folded": _NamedWorld(
         "Two latents; the mixing folds the plane, so that two latents give one observation.",
         _plane(mixing={"kind": "folding"}),
     ),
-    "periodic": NamedWorld(
+    "periodic": _NamedWorld(
         "Two latents; one coordinate is observed through a sine.",
         _plane(mixing={"kind": "periodic"}),
     ),
-    "splined": NamedWorld(
+    "splined": _NamedWorld(
         "Two latents under monotone splines, which have one continuous derivative and not two.",
         _plane(mixing={"kind": "spline"}),
     ),
-    "noisy": NamedWorld(
+    "noisy": _NamedWorld(
         "Two latents and additive Gaussian noise at a signal-to-noise ratio of ten.",
         _plane(observation={"kind": "gaussian", "snr": 10.0}),
     ),
-    "heteroscedastic": NamedWorld(
+    "heteroscedastic": _NamedWorld(
         "Two latents and noise that grows with the signal, at a signal-to-noise ratio of ten.",
         _plane(observation={"kind": "heteroscedastic", "snr": 10.0}),
     ),
-    "dropout": NamedWorld(
+    "dropout": _NamedWorld(
         "Two latents; a fifth of the entries reads zero.",
         _plane(observation={"kind": "dropout", "rate": 0.2}),
     ),
-    "counts": NamedWorld(
+    "counts": _NamedWorld(
         "Two latents seen through negative binomial counts of 50 genes, normalised and log-transformed.",
         _plane(mixing={"n_observed": 50}, observation=[{"kind": "negative_binomial"}, {"kind": "log_normalise"}]),
     ),
-    "proteins": NamedWorld(
+    "proteins": _NamedWorld(
         "Two latents seen through eleven log-normal abundances, as centred log-ratios.",
         _plane(mixing={"n_observed": 11}, observation=[{"kind": "log_normal"}, {"kind": "clr"}]),
     ),

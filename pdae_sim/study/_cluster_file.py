@@ -15,9 +15,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pdae_sim._checks import choice, naming
+from pdae_sim._checks import choice, naming, problems
+from pdae_sim._files import read_toml
 from pdae_sim.errors import InputError
-from pdae_sim.simulation._settings import problems, read_toml
 from pdae_sim.study.backends import Backend, Dask, Loky, Slurm
 
 

@@ -10,9 +10,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pdae_sim._checks import naming
+from pdae_sim._checks import naming, problems
 from pdae_sim.errors import InputError
-from pdae_sim.simulation._settings import problems
 from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.simulation.worlds import world
 from pdae_sim.study._measured_table import MeasuredTable

@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pdae_sim._checks import naming, near_misses
+from pdae_sim._files import read_toml
 from pdae_sim.errors import InputError
-from pdae_sim.simulation._settings import read_toml
 from pdae_sim.study import task as work
 from pdae_sim.study._costs import cost
 from pdae_sim.study._scenarios import Scenario, validated

@@ -11,6 +11,8 @@ from scipy import stats
 
 from pdae_sim import strategies
 from pdae_sim.errors import InputError
+from pdae_sim.simulation._mechanisms import Mechanisms, internally_standardised, response_matrix
+from pdae_sim.simulation._random_departures import random_departure
 from pdae_sim.simulation.departures import (
     DEPARTURES,
     Do,
@@ -18,13 +20,9 @@ from pdae_sim.simulation.departures import (
     MechanismChange,
     Saturation,
     VarianceIntervention,
-    departure_from_state,
-    departure_state,
-    random_departure,
 )
 from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.laws import LAWS, Skewed
-from pdae_sim.simulation.mechanisms import Mechanisms, internally_standardised, response_matrix
 
 EPS = np.finfo(float).eps
 
@@ -309,8 +307,8 @@ class TestStates:
     @given(st.data())
     def test_a_state_is_json_and_gives_the_departure_back(self, data):
         departure = data.draw(strategies.departures(2, 3))
-        written = json.dumps(departure_state(departure), default=lambda array: array.tolist())
-        again = departure_from_state(json.loads(written))
+        written = json.dumps(DEPARTURES.state(departure), default=lambda array: array.tolist())
+        again = DEPARTURES.from_state(json.loads(written))
         assert type(again) is type(departure)
         for part in fields(departure):
             assert np.array_equal(getattr(again, part.name), getattr(departure, part.name), equal_nan=True)
@@ -362,9 +360,10 @@ class TestRandom:
             (lambda: Do([[np.inf]]), "values must be finite"),
             (lambda: MechanismChange([[-1.0]]), "rate must be ≥ 0; received -1"),
             (lambda: Epistasis([[[np.nan]]]), "terms must be finite"),
+            (lambda: Epistasis(np.zeros((2, 2))), "terms must have 3 dimensions"),
             (lambda: replace(SMALL, departures=(Do([[1.0]]),)), r"do.values must have shape \(2, 2\) for this model"),
-            (lambda: replace(SMALL, departures=(Epistasis(np.zeros((2, 2))),)), r"epistasis.terms must have shape"),
-            (lambda: departure_from_state({"kind": "undo"}), "unknown kind 'undo'; did you mean 'do'"),
+            (lambda: replace(SMALL, departures=(Epistasis(np.zeros((2, 2, 3))),)), r"epistasis.terms must have shape"),
+            (lambda: DEPARTURES.from_state({"kind": "undo"}), "unknown kind 'undo'; did you mean 'do'"),
         ],
     )
     def test_bad_input(self, make, message):

@@ -20,7 +20,6 @@ from pdae_sim.simulation.designs import (
     all_doubles,
     cell_counts,
     dose_grid,
-    make_design,
     one_factor_at_a_time,
     planted,
     random_doses,
@@ -78,7 +77,7 @@ class TestEveryDesign:
         ],
     )
     def test_chance_is_the_seed(self, kind, settings):
-        first, again, other = (make_design(kind, 4, rng=seed, **settings).labels for seed in (0, 0, 1))
+        first, again, other = (DESIGNS.make(kind, settings, n_perturbations=4, rng=seed).labels for seed in (0, 0, 1))
         assert np.array_equal(first, again)
         assert not np.array_equal(first, other)
 
@@ -252,12 +251,12 @@ class TestMaking:
         }
         for kind in DESIGNS:
             plain = json.loads(json.dumps(given_settings.get(kind, {})))
-            assert make_design(kind, 3, rng=0, **plain).train.shape[1] == 3
+            assert DESIGNS.make(kind, plain, n_perturbations=3, rng=0).train.shape[1] == 3
 
     @pytest.mark.parametrize(
         ("kind", "settings", "message"),
         [
-            ("single", {}, "design kind must be one of singles"),
+            ("single", {}, "design must be one of singles"),
             ("planted", {"n_environments": 3, "rnk": 1}, "planted: unknown setting 'rnk'; did you mean 'rank'"),
             ("planted", {"n_environments": 3}, "planted: the setting rank is required"),
             ("random_doses", {}, "random_doses: the setting n_environments is required"),
@@ -265,7 +264,7 @@ class TestMaking:
     )
     def test_bad_settings_are_refused(self, kind, settings, message):
         with pytest.raises(InputError, match=message):
-            make_design(kind, 3, **settings)
+            DESIGNS.make(kind, settings, n_perturbations=3)
 
 
 class TestCellCounts:

@@ -18,9 +18,6 @@ from pdae_sim.simulation.laws import (
     Laplace,
     Skewed,
     StudentT,
-    law_from_state,
-    law_state,
-    noise_law,
 )
 
 EXAMPLES = (
@@ -154,13 +151,13 @@ class TestSamples:
 class TestStates:
     @given(strategies.noise_laws())
     def test_a_state_is_json_and_gives_the_law_back(self, law):
-        assert law_from_state(json.loads(json.dumps(law_state(law)))) == law
+        assert LAWS.from_state(json.loads(json.dumps(LAWS.state(law)))) == law
 
     def test_every_kind_has_defaults_a_name_and_says_what_it_breaks(self):
         for kind, cls in LAWS.items():
-            assert law_state(noise_law(kind))["kind"] == kind
+            assert LAWS.state(LAWS.of(kind))["kind"] == kind
             assert cls.breaks == (() if kind == "gaussian" else ("gaussian",))
-        assert noise_law(Laplace()) == Laplace()
+        assert LAWS.of(Laplace()) == Laplace()
 
     @pytest.mark.parametrize(
         ("make", "message"),
@@ -170,8 +167,8 @@ class TestStates:
             (lambda: Skewed(0.0), "shape must lie strictly between 0 and inf"),
             (lambda: Bimodal(1.0), "separation must lie strictly between 0 and 1"),
             (lambda: Bimodal("far"), "separation must lie strictly between 0 and 1"),
-            (lambda: noise_law("cauchy"), "noise must be one of gaussian, student_t, .*; received 'cauchy'"),
-            (lambda: law_from_state({"kind": "cauchy"}), "unknown kind 'cauchy'"),
+            (lambda: LAWS.of("cauchy"), "noise must be one of gaussian, student_t, .*; received 'cauchy'"),
+            (lambda: LAWS.from_state({"kind": "cauchy"}), "unknown kind 'cauchy'"),
         ],
     )
     def test_bad_parameters(self, make, message):

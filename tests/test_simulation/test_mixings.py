@@ -1,4 +1,4 @@
-"""The stack of orthonormal maps and elementwise layers: it inverts, its slopes are as stated, its state rebuilds it."""
+"""The stack of orthonormal maps and elementwise layers: it inverts, its Jacobians are right, its state rebuilds it."""
 
 import numpy as np
 import pytest
@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from pdae_sim import strategies
 from pdae_sim.errors import InputError
 from pdae_sim.simulation.mixings import (
-    ACTIVATIONS,
     LinearTanh,
     Mixing,
     Orthonormal,
     SmoothLeaky,
+    condition_numbers,
     random_mixing,
 )
 
@@ -30,7 +30,7 @@ everywhere = pytest.mark.parametrize("far", [1e-3, 1.0, 1e3, 1e6])
 
 class TestMixings:
     @everywhere
-    @pytest.mark.parametrize("activation", list(ACTIVATIONS))
+    @pytest.mark.parametrize("activation", ["tanh", "leaky", "linear"])
     @pytest.mark.parametrize("depth", [0, 1, 3])
     @pytest.mark.parametrize("n_observed", [3, 8])
     def test_every_member_inverts_to_ten_digits(self, activation, depth, n_observed, far):
@@ -47,7 +47,6 @@ class TestMixings:
         bend = LinearTanh(1 / (condition - 1)) if activation == "tanh" else SmoothLeaky(1 / condition)
         lift, turn = random_mixing(3, 6, rng=rng(), activation="tanh", depth=1).layers[::2]
         mixing = Mixing((lift, bend, turn))
-        assert mixing.condition_number == pytest.approx(condition)
         z = far * rng(1).normal(size=(200, 3))
         gap = np.linalg.norm(mixing.inverse(mixing(z)) - z, axis=1)
         assert (gap < 100 * EPS * condition * np.maximum(np.linalg.norm(z, axis=1), 1)).all()
@@ -56,41 +55,42 @@ class TestMixings:
     def test_drawn_mixings_invert(self, mixing, seed):
         z = rng(seed).normal(size=(20, mixing.layers[0].Q.shape[1]))
         gap = np.abs(mixing.inverse(mixing(z)) - z).max()
-        assert gap < 1000 * EPS * mixing.condition_number * (1 + np.abs(z).max())
+        assert gap < 1000 * EPS * condition_numbers(mixing, z).max() * (1 + np.abs(z).max())
 
     @pytest.mark.parametrize(
         "layer", [LinearTanh(0.3), LinearTanh(1e-6), LinearTanh(50.0), SmoothLeaky(0.25), SmoothLeaky(1.0)]
     )
     @given(u=st.floats(-1e8, 1e8))
     def test_layers_invert_and_increase(self, layer, u):
-        x, low = layer.forward(np.array(u)), layer.slopes[0]
+        x, low = layer.forward(np.array(u)), getattr(layer, "slope", None) or layer.linear
         assert abs(layer.inverse(x) - u) <= 50 * EPS * max(abs(u), 1) / low
         assert layer.forward(np.array(u + 1)) > x
 
     @pytest.mark.parametrize("bend", [LinearTanh(), LinearTanh(0.1, 0.4), SmoothLeaky(), SmoothLeaky(0.05)])
-    def test_the_bound_on_the_condition_number_holds(self, bend):
-        """Jacobians by central differences, error some h² + eps / h of their size."""
+    def test_jacobians_by_central_differences(self, bend):
+        """Their error is some h² + eps / h of their size."""
         lift, _, turn, _, last = random_mixing(3, 5, rng=rng(2)).layers
         mixing = Mixing((lift, bend, turn, bend, last))
         z, h = 2 * rng(3).normal(size=(300, 3)), 1e-5
         J = np.stack([(mixing(z + h * e) - mixing(z - h * e)) / (2 * h) for e in np.eye(3)], axis=-1)
-        s = np.linalg.svd(J, compute_uv=False)
-        assert ((s[:, 0] / s[:, -1]) <= mixing.condition_number * (1 + 1e-6)).all()
-        assert (s[:, 0] / s[:, -1]).max() > 1.05
+        assert np.linalg.cond(J).max() > 1.05
         assert np.allclose(mixing.jacobian(z), J, rtol=1e-6, atol=1e-7)
 
-    def test_slopes_reach_their_bounds(self):
-        """The bound is attained: at the origin and far out for tanh, on either side for the leaky rectifier."""
+    def test_slopes_are_those_of_the_formula(self):
+        """The steepest is at the origin and the least far out for tanh; on either side for the leaky rectifier."""
         h = 1e-4
-        for layer, steep, flat in ((LinearTanh(0.3), 0.0, 40.0), (SmoothLeaky(0.25), 1e4, -1e4)):
+        for layer, steep, flat, slopes in (
+            (LinearTanh(0.3), 0.0, 40.0, (0.3, 1.3)),
+            (SmoothLeaky(0.25), 1e4, -1e4, (0.25, 1.0)),
+        ):
             at = [(layer.forward(np.array(u + h)) - layer.forward(np.array(u - h))) / (2 * h) for u in (flat, steep)]
-            assert np.allclose(at, layer.slopes, rtol=1e-6)
+            assert np.allclose(at, slopes, rtol=1e-6)
 
     def test_a_linear_mixing_is_a_scaled_isometry(self):
         mixing = random_mixing(2, 5, rng=rng(), activation="linear", gain=2.0)
         z = rng(1).normal(size=(2, 2))
         assert np.linalg.norm(np.diff(mixing(z), axis=0)) == pytest.approx(2 * np.linalg.norm(np.diff(z, axis=0)))
-        assert mixing.condition_number == 1
+        assert np.allclose(condition_numbers(mixing, z), 1)
 
     @given(st.integers(1, 3).flatmap(strategies.mixings))
     def test_its_state_is_json_and_rebuilds_it_exactly(self, mixing):

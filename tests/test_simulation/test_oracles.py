@@ -10,14 +10,14 @@ from scipy import integrate
 from pdae_sim import strategies
 from pdae_sim.analysis.verdict import judge
 from pdae_sim.errors import InputError
-from pdae_sim.simulation.assumptions import EXTRAPOLATION, Assumptions
+from pdae_sim.simulation._oracles import in_span, overlap
+from pdae_sim.simulation.assumptions import Assumptions
 from pdae_sim.simulation.departures import VarianceIntervention
 from pdae_sim.simulation.designs import planted
 from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.laws import LAWS, Gaussian, Laplace
 from pdae_sim.simulation.mixings import random_mixing
 from pdae_sim.simulation.observation import GaussianNoise
-from pdae_sim.simulation.oracles import in_span, overlap
 from pdae_sim.simulation.simulator import Simulator
 
 LINE = LinearLatentModel([[0.0]], [1.5], [[1.2]])
@@ -232,7 +232,7 @@ class TestAssumptions:
         assumptions = simulator(n_observed=5).assumptions(["ctrl", "A", "B"])
         assert assumptions.broken == ()
         assert assumptions.hold()
-        assert assumptions.hold(*EXTRAPOLATION)
+        assert assumptions.extrapolation
 
     def test_diversity_is_that_of_the_training_labels(self):
         world = simulator()

@@ -73,6 +73,9 @@ class _Always(dict):
     def __missing__(self, name):
         return self._rng
 
+    def within(self, place):
+        return self
+
 
 def kink(config):
     """The greatest jump of the second derivative of f along a line, in units of its greatest size elsewhere."""
@@ -213,7 +216,7 @@ class TestConfiguration:
                 "unknown key 'observation.sclae'; did you mean 'scale'",
             ),
             ({"observation": [{"kind": "log1p"}, {"kind": "clr", "x": 1}]}, "unknown key 'observation.x'"),
-            ({"observation": {"kind": "gausian"}}, "observation kind must be one of"),
+            ({"observation": {"kind": "gausian"}}, "observation must be one of"),
             ({"design": {"kind": "singles", "rank": 2}}, "unknown key 'design.rank'"),
             ({"design": {"kind": "single"}}, "design.kind must be one of given, singles"),
             ({"design": {"cels": 4}}, "unknown key 'design.cels'; did you mean 'cells'"),
@@ -297,7 +300,7 @@ class TestConfiguration:
         [
             (
                 {"latent": {"noise": {"kind": "student_t", "dof": 3}}},
-                "latent: noise: unknown field 'dof'.*did you mean 'df'",
+                "latent: noise: student_t: unknown setting 'dof'; did you mean 'df'",
             ),
             ({"latent": {"noise": {"kind": ["student_t"]}}}, "latent: noise: unknown kind"),
             ({"latent": {"targets": [[1.0, 0.0, 0.0], [0.0, 1.0]]}}, "latent: a setting has the wrong type"),

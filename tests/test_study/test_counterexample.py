@@ -27,7 +27,8 @@ from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.presets import STAGED, shortened
 from pdae_sim.report._palette import NARROW, WIDE
 from pdae_sim.report.counterexample import twins as picture
-from pdae_sim.simulation.counterexample import displaced, second_simulator
+from pdae_sim.simulation.counterexample import _displaced as displaced
+from pdae_sim.simulation.counterexample import second_simulator
 from pdae_sim.simulation.departures import Do, Epistasis, MechanismChange, Saturation, VarianceIntervention
 from pdae_sim.simulation.laws import LAWS
 from pdae_sim.simulation.mixings import Affine, Fold, LinearTanh, Mixing, Orthonormal

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from experiments import declared
+from pdae_sim._files import read_toml
 from pdae_sim.errors import InputError
-from pdae_sim.simulation._settings import read_toml
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.planning import plan_study
 from tests.test_study.test_cli import stage  # noqa: F401

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pdae_sim.analysis.span import SpanCertificate
     from pdae_sim.analysis.verdict import Verdict
     from pdae_sim.data import PerturbationData
-    from pdae_sim.simulation.oracles import TrueVerdict
+    from pdae_sim.simulation import TrueVerdict
 
 _CAVEAT = "Intervals count the cells that Ŵ was fitted to; what a learnt encoder adds to the error is not in them."
 

@@ -1,33 +1,18 @@
 """Designs of experiments: which perturbations are measured, which are held out, how many cells each gets.
 
+| name | what it is |
+|---|---|
+| `Design` | labels to train on, labels held out, and the answer where it is planted |
+| `singles`, `singles_and_doubles`, `all_doubles` | one or two perturbations at a time, some doubles held out |
+| `one_factor_at_a_time`, `dose_grid`, `random_doses` | several doses: one by one, all combinations, random ones |
+| `planted` | a given rank, with test labels inside and outside the span |
+| `DESIGNS` | the kinds by the name that files use |
+| `cell_counts` | cells of each environment |
+
 Doses are dyadic (k / 2^m) unless given, so that exact arithmetic reads them. Row 0 of the training labels is the
 control.
 """
 
-from pdae_sim.simulation.designs.cells import cell_counts
-from pdae_sim.simulation.designs.combinations import (
-    all_doubles,
-    dose_grid,
-    one_factor_at_a_time,
-    random_doses,
-    singles,
-    singles_and_doubles,
-)
-from pdae_sim.simulation.designs.design import Design
-from pdae_sim.simulation.designs.registry import DESIGNS, design_settings, make_design
-from pdae_sim.simulation.designs.spans import planted
+import lazy_loader
 
-__all__ = [
-    "DESIGNS",
-    "Design",
-    "all_doubles",
-    "cell_counts",
-    "design_settings",
-    "dose_grid",
-    "make_design",
-    "one_factor_at_a_time",
-    "planted",
-    "random_doses",
-    "singles",
-    "singles_and_doubles",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

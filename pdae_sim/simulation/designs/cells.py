@@ -6,6 +6,7 @@ import numpy as np
 
 from pdae_sim import _random
 from pdae_sim._checks import at_least, between, whole
+from pdae_sim._random import SeedLike
 from pdae_sim.errors import InputError
 
 
@@ -16,7 +17,7 @@ def cell_counts(
     control_excess: float = 1.0,
     spread: float = 0.0,
     least: int = 1,
-    rng: object = None,
+    rng: SeedLike = None,
 ) -> np.ndarray:
     """Cells per environment, control first: whole numbers that sum to `total`.
 

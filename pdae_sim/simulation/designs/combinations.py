@@ -10,8 +10,10 @@ import numpy as np
 
 from pdae_sim import _random
 from pdae_sim._checks import finite, whole
+from pdae_sim._random import SeedLike
 from pdae_sim.errors import InputError
-from pdae_sim.simulation.designs.design import FINEST, Design, distinct_rows, with_control
+from pdae_sim.simulation.designs._rows import FINEST, distinct_rows, with_control
+from pdae_sim.simulation.designs.design import Design
 
 _MOST_ROWS = 1_000_000
 
@@ -31,7 +33,7 @@ def singles_and_doubles(
     pairs: Sequence[Sequence[int]] | None = None,
     n_doubles: int | None = None,
     n_held_out: int = 0,
-    rng: object = None,
+    rng: SeedLike = None,
 ) -> Design:
     """The control, all singles and some doubles, of which a random few are held out; those are in the span.
 
@@ -55,7 +57,7 @@ def singles_and_doubles(
     return Design(with_control(np.eye(K), doubles[~out]), doubles[out], np.ones(n_held_out, dtype=bool))
 
 
-def all_doubles(n_perturbations: int, *, n_held_out: int = 0, rng: object = None) -> Design:
+def all_doubles(n_perturbations: int, *, n_held_out: int = 0, rng: SeedLike = None) -> Design:
     """The control, all singles and all K (K − 1) / 2 doubles; see `singles_and_doubles`."""
     pairs = list(combinations(range(whole("n_perturbations", n_perturbations)), 2))
     return singles_and_doubles(n_perturbations, pairs=pairs, n_held_out=n_held_out, rng=rng)
@@ -96,7 +98,7 @@ def random_doses(
     low: float = 0.25,
     high: float = 2.0,
     step: float = 0.125,
-    rng: object = None,
+    rng: SeedLike = None,
 ) -> Design:
     """The control and different random combinations, at doses that are random multiples of a power of two.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +9,6 @@ import numpy as np
 from pdae_sim._checks import finite
 from pdae_sim.errors import InputError
 from pdae_sim.labels import LabelSpace
-
-FINEST = 10
-"""Doses are multiples of 2^-FINEST or coarser: at most ten decimals, which exact arithmetic reads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,22 +63,6 @@ class Design:
     def conditions(self, space: LabelSpace) -> list[str]:
         """The rows of `labels` as condition strings of a label space."""
         return [space.condition(label) for label in self.labels]
-
-
-def with_control(*blocks: np.ndarray) -> np.ndarray:
-    """The zero label above blocks of labels."""
-    return np.vstack([np.zeros((1, blocks[0].shape[1])), *blocks])
-
-
-def distinct_rows(draw: Callable[[], np.ndarray], n: int, taken: Sequence[np.ndarray] = ()) -> list[np.ndarray]:
-    """n different rows, none of them taken; the caller knows that there are enough."""
-    seen, rows = {tuple(row) for row in taken}, []
-    while len(rows) < n:
-        row = draw()
-        if tuple(row) not in seen:
-            seen.add(tuple(row))
-            rows.append(row)
-    return rows
 
 
 def _table(name: str, labels: object) -> np.ndarray:

@@ -6,8 +6,10 @@ import numpy as np
 
 from pdae_sim import _random
 from pdae_sim._checks import whole
+from pdae_sim._random import SeedLike
 from pdae_sim.errors import InputError
-from pdae_sim.simulation.designs.design import FINEST, Design, distinct_rows, with_control
+from pdae_sim.simulation.designs._rows import FINEST, distinct_rows, with_control
+from pdae_sim.simulation.designs.design import Design
 
 
 def planted(
@@ -17,7 +19,7 @@ def planted(
     rank: int,
     n_in_span: int = 1,
     n_out_of_span: int = 1,
-    rng: object = None,
+    rng: SeedLike = None,
 ) -> Design:
     """Training labels of exactly a given rank, and test labels whose place inside or outside their span is planted.
 

@@ -1,38 +1,20 @@
-"""Mixings f from latents to noiseless observations, injective ones with an exact inverse on their image."""
+"""Mixings f from latents to noiseless observations, the injective ones with an exact inverse on their image.
 
-from pdae_sim.simulation.mixings.affine import Affine, Orthonormal
-from pdae_sim.simulation.mixings.composition import LAYERS, Mixing
-from pdae_sim.simulation.mixings.coupling import AffineCoupling
-from pdae_sim.simulation.mixings.difficulty import condition_numbers, linear_r2, reference_latents
-from pdae_sim.simulation.mixings.draws import ACTIVATIONS, FAMILIES
-from pdae_sim.simulation.mixings.embeddings import Curved
-from pdae_sim.simulation.mixings.families import EMBEDDINGS, random_mixing
-from pdae_sim.simulation.mixings.folding import Fold, Periodic
-from pdae_sim.simulation.mixings.layer import Layer
-from pdae_sim.simulation.mixings.monotone import LinearTanh, SinhArcsinh, SmoothLeaky
-from pdae_sim.simulation.mixings.polynomial import QuadraticShear
-from pdae_sim.simulation.mixings.splines import Spline
+| name | what it is |
+|---|---|
+| `Mixing` | a composition of layers, with inverse, Jacobian and volume |
+| `random_mixing` | a random member of a family, with a difficulty that is met where it is asked for |
+| `FAMILIES`, `EMBEDDINGS` | what `random_mixing` draws, by name, with the settings of each |
+| `condition_numbers`, `linear_r2` | how ill-conditioned and how far from affine a mixing is |
+| `reference_latents` | the fixed sample of N(0, Σ) over which that is calibrated |
+| `Layer`, `LAYERS` | one map with its inverse, and the kinds by name |
+| `Orthonormal`, `Affine` | scaled isometries; full column rank |
+| `LinearTanh`, `SmoothLeaky`, `SinhArcsinh`, `Spline` | increasing functions of every coordinate |
+| `AffineCoupling`, `QuadraticShear` | some coordinates scale and shift the others |
+| `Curved` | a graph over a linear subspace |
+| `Fold`, `Periodic` | not injective: the controls |
+"""
 
-__all__ = [
-    "ACTIVATIONS",
-    "EMBEDDINGS",
-    "FAMILIES",
-    "LAYERS",
-    "Affine",
-    "AffineCoupling",
-    "Curved",
-    "Fold",
-    "Layer",
-    "LinearTanh",
-    "Mixing",
-    "Orthonormal",
-    "Periodic",
-    "QuadraticShear",
-    "SinhArcsinh",
-    "SmoothLeaky",
-    "Spline",
-    "condition_numbers",
-    "linear_r2",
-    "random_mixing",
-    "reference_latents",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

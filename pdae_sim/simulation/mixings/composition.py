@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from pdae_sim.errors import InputError
-from pdae_sim.simulation._state import from_state, to_state
+from pdae_sim.simulation._registry import Registry
+from pdae_sim.simulation.mixings._layer import Layer
 from pdae_sim.simulation.mixings.affine import Affine, Orthonormal
 from pdae_sim.simulation.mixings.coupling import AffineCoupling
 from pdae_sim.simulation.mixings.embeddings import Curved
 from pdae_sim.simulation.mixings.folding import Fold, Periodic
-from pdae_sim.simulation.mixings.layer import Layer
 from pdae_sim.simulation.mixings.monotone import LinearTanh, SinhArcsinh, SmoothLeaky
 from pdae_sim.simulation.mixings.polynomial import QuadraticShear
 from pdae_sim.simulation.mixings.splines import Spline
 
-LAYERS: dict[str, type[Layer]] = {
-    "orthonormal": Orthonormal,
-    "affine": Affine,
-    "linear_tanh": LinearTanh,
-    "smooth_leaky": SmoothLeaky,
-    "sinh_arcsinh": SinhArcsinh,
-    "coupling": AffineCoupling,
-    "quadratic_shear": QuadraticShear,
-    "spline": Spline,
-    "curved": Curved,
-    "fold": Fold,
-    "periodic": Periodic,
-}
+LAYERS: Registry[Layer] = Registry(
+    "layer",
+    {
+        "orthonormal": Orthonormal,
+        "affine": Affine,
+        "linear_tanh": LinearTanh,
+        "smooth_leaky": SmoothLeaky,
+        "sinh_arcsinh": SinhArcsinh,
+        "coupling": AffineCoupling,
+        "quadratic_shear": QuadraticShear,
+        "spline": Spline,
+        "curved": Curved,
+        "fold": Fold,
+        "periodic": Periodic,
+    },
+)
 """Kinds of layer by the name that files use."""
 
 _BLOCK = 2_000_000  # numbers in a block of Jacobians
@@ -51,11 +54,12 @@ class Mixing:
         object.__setattr__(self, "layers", tuple(self.layers))
         width = None
         for position, layer in enumerate(self.layers):
-            if None not in (width, layer.n_inputs) and width != layer.n_inputs:
+            taken, made = layer.dimensions
+            if None not in (width, taken) and width != taken:
                 raise InputError(
-                    f"layer {position} ({type(layer).__name__}) takes {layer.n_inputs} coordinates and is given {width}"
+                    f"layer {position} ({type(layer).__name__}) takes {taken} coordinates and is given {width}"
                 )
-            width = layer.n_outputs or width
+            width = made or width
 
     def __call__(self, z: np.ndarray) -> np.ndarray:
         """x = f(z): (n, d_Z) to (n, d_X)."""
@@ -77,7 +81,18 @@ class Mixing:
 
     def jacobian(self, z: np.ndarray) -> np.ndarray:
         """The Jacobians ∂f/∂z at z (n, d_Z): (n, d_X, d_Z)."""
-        return _jacobian(self.layers, self._rows("z", z, self.n_latents))
+        z = self._rows("z", z, self.n_latents)
+        tangents = np.tile(np.eye(z.shape[1]), (len(z), 1, 1))
+        for layer in self.layers:
+            z, tangents = layer.forward(z), layer.push(z, tangents)
+        return tangents
+
+    def jacobian_blocks(self, z: np.ndarray) -> Iterator[np.ndarray]:
+        """The Jacobians at the rows of z, block after block, each block of moderate size."""
+        widest = max([z.shape[1], *(layer.dimensions[1] or 0 for layer in self.layers)])
+        rows = max(1, _BLOCK // (widest * z.shape[1]))
+        for start in range(0, len(z), rows):
+            yield self.jacobian(z[start : start + rows])
 
     def log_volume(self, z: np.ndarray) -> np.ndarray:
         """½ log det JᵀJ at z (n, d_Z), (n,): with it log p_X(f(z)) = log p_Z(z) − log_volume(z) on the image.
@@ -88,8 +103,8 @@ class Mixing:
         z = self._rows("z", z, self.n_latents)
         total = np.zeros(len(z))
         for position, layer in enumerate(self.layers):
-            if layer.n_inputs != layer.n_outputs and position + 1 < len(self.layers):
-                return total + _log_volume(self.layers[position:], z)
+            if len(set(layer.dimensions)) == 2 and position + 1 < len(self.layers):
+                return total + _log_volume(Mixing(self.layers[position:]), z)
             total += layer.log_det(z)
             z = layer.forward(z)
         return total
@@ -97,17 +112,12 @@ class Mixing:
     @property
     def n_latents(self) -> int | None:
         """d_Z, None where any dimension will do."""
-        return next((layer.n_inputs for layer in self.layers if layer.n_inputs), None)
+        return next((d for d, _ in (layer.dimensions for layer in self.layers) if d), None)
 
     @property
     def n_observed(self) -> int | None:
         """d_X, None where any dimension will do."""
-        return next((layer.n_outputs for layer in reversed(self.layers) if layer.n_outputs), None)
-
-    @property
-    def condition_number(self) -> float:
-        """A bound, over all z, on the condition number of the Jacobian of f; inf where the layers have none."""
-        return math.prod(high / low if low else math.inf for low, high in (layer.slopes for layer in self.layers))
+        return next((d for _, d in (layer.dimensions for layer in reversed(self.layers)) if d), None)
 
     @property
     def injective(self) -> bool:
@@ -124,14 +134,14 @@ class Mixing:
         """The assumptions on f that do not hold, among ``injective`` and ``smooth``."""
         return tuple(name for name in ("injective", "smooth") if not getattr(self, name))
 
-    def state(self) -> list[dict]:
+    def state(self) -> list[dict[str, Any]]:
         """The layers, first to last, as kinds with their fields; arrays stay arrays."""
-        return [to_state(layer, LAYERS) for layer in self.layers]
+        return [LAYERS.state(layer) for layer in self.layers]
 
     @classmethod
-    def from_state(cls, state: Sequence[Mapping]) -> Mixing:
+    def from_state(cls, state: Sequence[Mapping[str, Any]]) -> Mixing:
         """The mixing that `state` described, with arrays or nested lists of numbers."""
-        return cls(tuple(from_state(entry, LAYERS) for entry in state))
+        return cls(tuple(LAYERS.from_state(entry) for entry in state))
 
     @staticmethod
     def _rows(name: str, values: np.ndarray, width: int | None) -> np.ndarray:
@@ -141,28 +151,9 @@ class Mixing:
         return values
 
 
-def jacobian_blocks(mixing: Mixing, z: np.ndarray) -> Iterator[np.ndarray]:
-    """The Jacobians at the rows of z, block after block, each block of moderate size."""
-    return _jacobians(mixing.layers, z)
-
-
-def _jacobian(layers: Sequence[Layer], z: np.ndarray) -> np.ndarray:
-    tangents = np.broadcast_to(np.eye(z.shape[1]), (len(z), z.shape[1], z.shape[1]))
-    for layer in layers:
-        z, tangents = layer.forward(z), layer.push(z, tangents)
-    return np.array(tangents) if not layers else tangents
-
-
-def _jacobians(layers: Sequence[Layer], z: np.ndarray) -> Iterator[np.ndarray]:
-    widest = max([z.shape[1], *(layer.n_outputs or 0 for layer in layers)])
-    rows = max(1, _BLOCK // (widest * z.shape[1]))
-    for start in range(0, len(z), rows):
-        yield _jacobian(layers, z[start : start + rows])
-
-
-def _log_volume(layers: Sequence[Layer], z: np.ndarray) -> np.ndarray:
+def _log_volume(mixing: Mixing, z: np.ndarray) -> np.ndarray:
     """By the triangular factor of J, which does not square its condition number."""
-    factors = (np.linalg.qr(J, mode="r") for J in _jacobians(layers, z))
+    factors = (np.linalg.qr(J, mode="r") for J in mixing.jacobian_blocks(z))
     diagonals = [np.abs(np.diagonal(R, axis1=1, axis2=2)) for R in factors]
     with np.errstate(divide="ignore"):
         return np.log(np.concatenate([*diagonals, np.ones((0, z.shape[1]))])).sum(axis=1)

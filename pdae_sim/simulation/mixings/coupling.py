@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from pdae_sim.errors import InputError
-from pdae_sim.simulation.mixings.layer import Layer, fits, hold
+from pdae_sim.simulation._fields import fits, hold
+from pdae_sim.simulation.mixings._layer import Layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,6 @@ class AffineCoupling(Layer):
             raise InputError(f"bound must lie in [0, 300); received {self.bound}")
 
     def forward(self, z: np.ndarray) -> np.ndarray:
-        """See `Layer.forward`."""
         x, k = np.array(z, dtype=np.float64), self._k
         a = self._hidden(z)
         x[:, k:] *= np.exp(self._log_scale(a))
@@ -52,7 +51,6 @@ class AffineCoupling(Layer):
         return x
 
     def inverse(self, x: np.ndarray) -> np.ndarray:
-        """See `Layer.inverse`."""
         z, k = np.array(x, dtype=np.float64), self._k
         a = self._hidden(x)
         z[:, k:] -= a @ self.shift.T
@@ -60,7 +58,6 @@ class AffineCoupling(Layer):
         return z
 
     def push(self, z: np.ndarray, tangents: np.ndarray) -> np.ndarray:
-        """See `Layer.push`."""
         k, a = self._k, self._hidden(z)
         s = self._log_scale(a)
         da = (1.0 - a * a)[:, :, None] * np.matmul(self.weights, tangents[:, :k])
@@ -85,23 +82,6 @@ class AffineCoupling(Layer):
         return self.weights.shape[1]
 
     @property
-    def n_inputs(self) -> int:
-        """k + m."""
-        return self._k + len(self.scale)
-
-    n_outputs = n_inputs
-
-    @property
-    def slopes(self) -> tuple[float, float]:
-        """None: the effect of z₁ grows with z₂ (unless the bound is zero, which leaves a shear)."""
-        return shear_slopes(self._steepest_shift) if self.bound == 0 else (0.0, math.inf)
-
-    @property
-    def _steepest_shift(self) -> float:
-        return float(np.linalg.norm(self.shift, 2) * np.linalg.norm(self.weights, 2))
-
-
-def shear_slopes(steepness: float) -> tuple[float, float]:
-    """Bounds on the singular values of [[I, 0], [G, I]] where ‖G‖ ≤ `steepness`: σ and 1/σ, σ − 1/σ = steepness."""
-    high = (steepness + math.hypot(steepness, 2.0)) / 2
-    return 1.0 / high, high
+    def dimensions(self) -> tuple[int, int]:
+        """k + m, twice."""
+        return (self._k + len(self.scale),) * 2

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from pdae_sim.errors import InputError
-from pdae_sim.simulation.mixings.layer import Layer, fits, hold
+from pdae_sim.simulation._fields import fits, hold
+from pdae_sim.simulation.mixings._layer import Layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,17 +43,14 @@ class Curved(Layer):
         fits(self, "heights", (self.Q.shape[1] - d, h))
 
     def forward(self, z: np.ndarray) -> np.ndarray:
-        """See `Layer.forward`."""
         x = np.concatenate([z, self._hidden(z) @ self.heights.T], axis=1) @ self.Q.T
         x += self.bias
         return x
 
     def inverse(self, x: np.ndarray) -> np.ndarray:
-        """See `Layer.inverse`."""
-        return (x - self.bias) @ self.Q[:, : self.n_inputs]
+        return (x - self.bias) @ self.Q[:, : self.weights.shape[1]]
 
     def push(self, z: np.ndarray, tangents: np.ndarray) -> np.ndarray:
-        """See `Layer.push`."""
         bent = np.matmul(self._gradient(z), tangents)
         return np.matmul(self.Q, np.concatenate([tangents, bent], axis=1))
 
@@ -62,12 +59,12 @@ class Curved(Layer):
         return np.log1p(np.linalg.svd(self._gradient(z), compute_uv=False) ** 2).sum(axis=1) / 2
 
     def flat(self) -> Curved:
-        """The same embedding into R^(d + m), with Q = I and no bias: equal up to an isometry."""
+        """An isometric copy in R^(d + m): Q = I and no bias."""
         m = self.Q.shape[1]
         return Curved(np.eye(m), np.zeros(m), self.weights, self.offsets, self.heights)
 
     def scaled(self, factor: float) -> Curved:
-        """The same embedding with φ times a factor."""
+        """A copy with φ times a factor."""
         return Curved(self.Q, self.bias, self.weights, self.offsets, factor * self.heights)
 
     def _hidden(self, z: np.ndarray) -> np.ndarray:
@@ -80,16 +77,6 @@ class Curved(Layer):
         return np.matmul(self.heights * (1.0 - self._hidden(z) ** 2)[:, None, :], self.weights)
 
     @property
-    def n_inputs(self) -> int:
-        """d."""
-        return self.weights.shape[1]
-
-    @property
-    def n_outputs(self) -> int:
-        """d_out."""
-        return len(self.Q)
-
-    @property
-    def slopes(self) -> tuple[float, float]:
-        """1 and √(1 + ‖C‖² ‖B‖²)."""
-        return 1.0, math.hypot(1.0, float(np.linalg.norm(self.heights, 2) * np.linalg.norm(self.weights, 2)))
+    def dimensions(self) -> tuple[int, int]:
+        """d and d_out."""
+        return self.weights.shape[1], len(self.Q)

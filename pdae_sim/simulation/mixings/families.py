@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from pdae_sim._checks import choice, near_misses, whole
+from pdae_sim._random import SeedLike
 from pdae_sim.errors import InputError
-from pdae_sim.simulation.mixings.affine import Orthonormal, orthonormal_columns, stretched
+from pdae_sim.simulation.mixings._calibration import Dials, Targets
+from pdae_sim.simulation.mixings._draws import FAMILIES, Draw, drawn_curve, orthonormal_columns, stretched
+from pdae_sim.simulation.mixings._layer import Layer
+from pdae_sim.simulation.mixings.affine import Orthonormal
 from pdae_sim.simulation.mixings.composition import Mixing
-from pdae_sim.simulation.mixings.difficulty import Dials, Targets
-from pdae_sim.simulation.mixings.draws import FAMILIES, Draw, drawn_curve
 from pdae_sim.simulation.mixings.embeddings import Curved
-from pdae_sim.simulation.mixings.layer import Layer
 
 EMBEDDINGS: dict[str, dict] = {"linear": {}, "curved": {"curvature": 1.0, "width": 32}}
 """Embeddings by name, with their settings."""
@@ -23,7 +24,7 @@ def random_mixing(
     n_latents: int,
     n_observed: int,
     *,
-    rng: object,
+    rng: SeedLike = None,
     kind: str = "stack",
     embedding: str = "linear",
     condition: float | None = None,
@@ -96,7 +97,7 @@ class _Recipe:
         return Mixing(inner if self.end is None else (*inner, self._end(strength)))
 
     def unplaced(self, strength: float, linear: float = 1.0) -> Mixing:
-        """The same up to an isometry of the observed space, which changes no difficulty but costs time."""
+        """The mixing up to an isometry of the observed space, which changes no difficulty but costs time."""
         inner = self._inner(strength, linear)
         return Mixing((*inner, self._end(strength).flat()) if isinstance(self.end, Curved) else inner)
 

@@ -3,51 +3,53 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from pdae_sim._checks import whole
 from pdae_sim.errors import InputError
-from pdae_sim.simulation.mixings.layer import Layer
+from pdae_sim.simulation.mixings._layer import Elementwise
 
 
-class _FirstAxes(Layer):
+class _FirstAxes(Elementwise):
     """A smooth function of each of the first `count` coordinates, the identity on the others."""
 
     injective = False
+    count: int
+
+    @abstractmethod
+    def _value(self, u: np.ndarray) -> np.ndarray:
+        """The function, entry by entry."""
+
+    @abstractmethod
+    def _slope(self, u: np.ndarray) -> np.ndarray:
+        """Its derivative; zero on a crease."""
+
+    @abstractmethod
+    def _other(self, u: np.ndarray) -> np.ndarray:
+        """Another argument with the value of u."""
 
     def forward(self, z: np.ndarray) -> np.ndarray:
-        """See `Layer.forward`."""
-        x = np.array(z, dtype=np.float64)
-        x[:, : self.count] = self._value(z[:, : self.count])
-        return x
+        return self._on_first(self._value, z, z)
 
     def inverse(self, x: np.ndarray) -> np.ndarray:
         """Refused: several latents share an observation; `twin` shows two."""
         raise InputError(f"the layer {type(self).__name__} is not injective, so that a mixing with it has no inverse")
 
-    def push(self, z: np.ndarray, tangents: np.ndarray) -> np.ndarray:
-        """See `Layer.push`."""
-        pushed = np.array(tangents, dtype=np.float64)
-        pushed[:, : self.count] *= self._slope(z[:, : self.count])[:, :, None]
-        return pushed
-
-    def log_det(self, z: np.ndarray) -> np.ndarray:
-        """Σ log |slope|; −inf on the crease, where the slope is zero."""
-        with np.errstate(divide="ignore"):
-            return np.log(np.abs(self._slope(z[:, : self.count]))).sum(axis=1)
+    def derivative(self, z: np.ndarray) -> np.ndarray:
+        return self._on_first(self._slope, z, np.ones_like(z))
 
     def twin(self, z: np.ndarray) -> np.ndarray:
         """Other latents (n, d) with the same image."""
-        other = np.array(z, dtype=np.float64)
-        other[:, : self.count] = self._other(z[:, : self.count])
-        return other
+        return self._on_first(self._other, z, z)
 
-    @property
-    def slopes(self) -> tuple[float, float]:
-        """Zero on the crease, at most one."""
-        return 0.0, 1.0
+    def _on_first(self, function: Callable[[np.ndarray], np.ndarray], z: np.ndarray, others: np.ndarray) -> np.ndarray:
+        result = np.array(others, dtype=np.float64)
+        result[:, : self.count] = function(z[:, : self.count])
+        return result
 
 
 @dataclass(frozen=True)

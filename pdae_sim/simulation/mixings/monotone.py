@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pdae_sim.errors import InputError
-from pdae_sim.simulation.mixings.layer import Elementwise
+from pdae_sim.simulation.mixings._layer import Elementwise
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,6 @@ class LinearTanh(Elementwise):
             raise InputError(f"bend must be a finite number ≥ 0; received {self.bend}")
 
     def forward(self, z: np.ndarray) -> np.ndarray:
-        """See `Layer.forward`."""
         x = np.asarray(np.tanh(z))
         if self.bend != 1.0:
             x *= self.bend
@@ -36,7 +35,6 @@ class LinearTanh(Elementwise):
         return x
 
     def inverse(self, x: np.ndarray) -> np.ndarray:
-        """See `Layer.inverse`."""
         # Concave on the half line and started left of the root, Newton's iterates rise to it and never pass it.
         y = np.abs(x)
         u = y / (self.linear + self.bend)
@@ -51,11 +49,6 @@ class LinearTanh(Elementwise):
     def derivative(self, z: np.ndarray) -> np.ndarray:
         """linear + bend sech² u."""
         return self.linear + self.bend / np.cosh(np.clip(z, -300.0, 300.0)) ** 2
-
-    @property
-    def slopes(self) -> tuple[float, float]:
-        """Approached far out, and attained at zero."""
-        return self.linear, self.linear + self.bend
 
 
 @dataclass(frozen=True)
@@ -76,7 +69,6 @@ class SmoothLeaky(Elementwise):
         return (1 + self.slope) / 2, (1 - self.slope) / 2
 
     def forward(self, z: np.ndarray) -> np.ndarray:
-        """See `Layer.forward`."""
         p, q = self._pq
         x = np.asarray(z * z)
         x += 1.0
@@ -87,7 +79,6 @@ class SmoothLeaky(Elementwise):
         return x
 
     def inverse(self, x: np.ndarray) -> np.ndarray:
-        """See `Layer.inverse`."""
         p, q = self._pq
         y = x + q
         return (p * y - q * np.sqrt(y * y + self.slope)) / self.slope  # p² − q² = slope
@@ -96,11 +87,6 @@ class SmoothLeaky(Elementwise):
         """p + q u / √(u² + 1)."""
         p, q = self._pq
         return p + q * z / np.sqrt(z * z + 1.0)
-
-    @property
-    def slopes(self) -> tuple[float, float]:
-        """Approached far out on either side."""
-        return self.slope, 1.0
 
 
 @dataclass(frozen=True)
@@ -121,12 +107,10 @@ class SinhArcsinh(Elementwise):
             raise InputError(f"skew must be finite; received {self.skew}")
 
     def forward(self, z: np.ndarray) -> np.ndarray:
-        """See `Layer.forward`."""
         x = self._angle(z)
         return np.sinh(x, out=x)
 
     def inverse(self, x: np.ndarray) -> np.ndarray:
-        """See `Layer.inverse`."""
         return np.sinh((np.arcsinh(x) - self.skew) / self.tail)
 
     def derivative(self, z: np.ndarray) -> np.ndarray:
@@ -138,10 +122,3 @@ class SinhArcsinh(Elementwise):
         angle *= self.tail
         angle += self.skew
         return angle
-
-    @property
-    def slopes(self) -> tuple[float, float]:
-        """Bounds from e^(−|skew|) cosh v ≤ cosh(v + skew) ≤ e^|skew| cosh v; one-sided unless tail is 1."""
-        factor = math.exp(abs(self.skew))
-        low = self.tail / factor if self.tail >= 1 else 0.0
-        return low, self.tail * factor if self.tail <= 1 else math.inf

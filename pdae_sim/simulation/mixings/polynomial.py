@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from pdae_sim.errors import InputError
-from pdae_sim.simulation.mixings.layer import Layer, fits, hold
+from pdae_sim.simulation._fields import fits, hold
+from pdae_sim.simulation.mixings._layer import Layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,19 +37,16 @@ class QuadraticShear(Layer):
             raise InputError("coefficients must be symmetric in their last two axes")
 
     def forward(self, z: np.ndarray) -> np.ndarray:
-        """See `Layer.forward`."""
         x = np.array(z, dtype=np.float64)
         x[:, self._k :] += self._quadratic(z)
         return x
 
     def inverse(self, x: np.ndarray) -> np.ndarray:
-        """See `Layer.inverse`."""
         z = np.array(x, dtype=np.float64)
         z[:, self._k :] -= self._quadratic(x)
         return z
 
     def push(self, z: np.ndarray, tangents: np.ndarray) -> np.ndarray:
-        """See `Layer.push`."""
         k = self._k
         gradient = 2.0 * self._rows(z)
         return np.concatenate([tangents[:, :k], tangents[:, k:] + np.matmul(gradient, tangents[:, :k])], axis=1)
@@ -71,13 +68,6 @@ class QuadraticShear(Layer):
         return self.coefficients.shape[1]
 
     @property
-    def n_inputs(self) -> int:
-        """k + m."""
-        return self._k + len(self.coefficients)
-
-    n_outputs = n_inputs
-
-    @property
-    def slopes(self) -> tuple[float, float]:
-        """None: the slope grows with z₁ (unless all coefficients are zero)."""
-        return (0.0, math.inf) if self.coefficients.any() else (1.0, 1.0)
+    def dimensions(self) -> tuple[int, int]:
+        """k + m, twice."""
+        return (self._k + len(self.coefficients),) * 2

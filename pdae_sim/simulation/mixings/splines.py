@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from pdae_sim.errors import InputError
-from pdae_sim.simulation.mixings.layer import Elementwise, fits, hold
+from pdae_sim.simulation._fields import fits, hold
+from pdae_sim.simulation.mixings._layer import Elementwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +36,7 @@ class Spline(Elementwise):
     derivatives: np.ndarray
     bound: float = 4.0
 
-    smooth: ClassVar[bool] = False
+    smooth = False
 
     def __post_init__(self) -> None:
         hold(self, widths=2, heights=2, derivatives=2)
@@ -45,55 +47,40 @@ class Spline(Elementwise):
             raise InputError(f"bound must be positive; received {self.bound}")
 
     def forward(self, z: np.ndarray) -> np.ndarray:
-        """See `Layer.forward`."""
         return self._computed(z, lambda spline, u: spline(u))
 
     def inverse(self, x: np.ndarray) -> np.ndarray:
-        """See `Layer.inverse`."""
         return self._computed(x, lambda spline, v: spline.inv(v))
 
     def derivative(self, z: np.ndarray) -> np.ndarray:
         """The slope of each spline."""
         return np.exp(self._computed(z, lambda spline, u: spline.call_and_ladj(u)[1]))
 
-    def _computed(self, z: np.ndarray, what: Callable) -> np.ndarray:
+    def _computed(self, z: np.ndarray, what: Callable[[Any, Any], Any]) -> np.ndarray:
         torch, spline = self._spline()
         with torch.no_grad():
             return what(spline, torch.tensor(z, dtype=torch.float64)).numpy()
 
-    def _spline(self) -> tuple:
-        torch, transforms = load_zuko()
+    def _spline(self) -> tuple[ModuleType, Any]:
+        torch, transforms = self.load()
         parameters = (torch.tensor(a) for a in (self.widths, self.heights, self.derivatives))
         return torch, transforms.MonotonicRQSTransform(*parameters, bound=self.bound)
 
     @property
-    def n_inputs(self) -> int:
-        """d."""
-        return len(self.widths)
+    def dimensions(self) -> tuple[int, int]:
+        """d, twice."""
+        return (len(self.widths),) * 2
 
-    n_outputs = n_inputs
+    @staticmethod
+    def load() -> tuple[ModuleType, ModuleType]:
+        """The modules torch and zuko.transforms.
 
-    @property
-    def slopes(self) -> tuple[float, float]:
-        """Bounds that hold, not the best: s² · mean(s, d₀, d₁) over the square of s + (d₀ + d₁ − 2 s) w, w ≤ ¼."""
-        _, spline = self._spline()
-        x, y, d = (a.numpy() for a in (spline.horizontal, spline.vertical, spline.derivatives))
-        s = np.diff(y) / np.diff(x)
-        corners = np.stack([s, d[:, :-1], d[:, 1:]])
-        ends = np.stack([s, s / 2 + (d[:, :-1] + d[:, 1:]) / 4])
-        low, high = corners.min(0) * (s / ends.max(0)) ** 2, corners.max(0) * (s / ends.min(0)) ** 2
-        return min(1.0, float(low.min())), max(1.0, float(high.max()))
-
-
-def load_zuko() -> tuple:
-    """The modules torch and zuko.transforms.
-
-    Raises:
-        InputError: If zuko is not installed.
-    """
-    try:
-        import torch
-        from zuko import transforms
-    except ImportError:
-        raise InputError("splines need zuko; install it with pip install 'pdae-sim[flows]'") from None
-    return torch, transforms
+        Raises:
+            InputError: If zuko is not installed.
+        """
+        try:
+            import torch
+            from zuko import transforms
+        except ImportError:
+            raise InputError("splines need zuko; install it with pip install 'pdae-sim[flows]'") from None
+        return torch, transforms

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
 from pdae_sim._checks import at_least, between
+from pdae_sim._random import Streams
 from pdae_sim.errors import InputError
-from pdae_sim.simulation.observation.features import guarded_exp, per_feature, same_width, standardised
+from pdae_sim.simulation.observation._features import guarded_exp, hold_features, in_spreads, same_width
 
-_Streams = Mapping[str, np.random.Generator]
 _LARGEST_COUNT = 2.0**53  # beyond it float64 skips whole numbers
 
 
@@ -43,20 +41,19 @@ class NegativeBinomial:
     spread: np.ndarray
     dispersion: np.ndarray
 
-    random: ClassVar[bool] = True
-    breaks: ClassVar[tuple[str, ...]] = ("noiseless",)
+    random = True
+    breaks = ("noiseless",)
 
     def __post_init__(self) -> None:
         between("depth", self.depth, 0.0, np.inf)
         at_least("depth_spread", self.depth_spread, 0.0)
-        for name in ("baseline", "amplitude", "centre"):
-            object.__setattr__(self, name, per_feature(name, getattr(self, name)))
-        object.__setattr__(self, "spread", per_feature("spread", self.spread, low=0.0, strict=True))
-        object.__setattr__(self, "dispersion", per_feature("dispersion", self.dispersion, low=0.0))
+        hold_features(self, "baseline", "amplitude", "centre")
+        hold_features(self, "spread", low=0.0, strict=True)
+        hold_features(self, "dispersion", low=0.0)
         if (self.dispersion[self.dispersion > 0] < 1e-300).any():
             raise InputError(f"dispersion must be 0 or ≥ 1e-300; received {self.dispersion.min():g}")
 
-    def sample(self, clean: np.ndarray, *, streams: _Streams) -> np.ndarray:
+    def sample(self, clean: np.ndarray, *, streams: Streams) -> np.ndarray:
         """Counts x (n, d_X) given f(z) (n, d_X)."""
         rate = self.proportions(clean)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -93,13 +90,13 @@ class NegativeBinomial:
     def _library_moment(self, k: int) -> float:
         return self.depth**k * np.exp((k * self.depth_spread) ** 2 / 2)
 
-    def _library(self, n: int, streams: _Streams) -> np.ndarray:
+    def _library(self, n: int, streams: Streams) -> np.ndarray:
         size = streams["library"].standard_normal(n)
         size *= self.depth_spread
         size += np.log(self.depth)
         return guarded_exp(size, "the library size")
 
-    def _overdisperse(self, rate: np.ndarray, streams: _Streams) -> None:
+    def _overdisperse(self, rate: np.ndarray, streams: Streams) -> None:
         """Times a gamma variate of mean 1 and variance `dispersion`, in place; genes without dispersion draw too."""
         if not self.dispersion.any():
             return
@@ -132,23 +129,20 @@ class LogNormal:
     sigma: np.ndarray
 
     def __post_init__(self) -> None:
-        for name in ("baseline", "amplitude", "centre"):
-            object.__setattr__(self, name, per_feature(name, getattr(self, name)))
-        object.__setattr__(self, "spread", per_feature("spread", self.spread, low=0.0, strict=True))
-        object.__setattr__(self, "sigma", per_feature("sigma", self.sigma, low=0.0))
+        hold_features(self, "baseline", "amplitude", "centre")
+        hold_features(self, "spread", low=0.0, strict=True)
+        hold_features(self, "sigma", low=0.0)
 
     @property
     def random(self) -> bool:
-        """Whether x is more than a function of f(z)."""
         return bool(self.sigma.any())
 
     @property
     def breaks(self) -> tuple[str, ...]:
-        """Assumptions of the theory that do not hold."""
         lost = ("injective",) if not self.amplitude.all() else ()
         return ("noiseless", *lost) if self.random else lost
 
-    def sample(self, clean: np.ndarray, *, streams: _Streams) -> np.ndarray:
+    def sample(self, clean: np.ndarray, *, streams: Streams) -> np.ndarray:
         """Intensities x (n, d_X) given f(z) (n, d_X)."""
         exponent = streams["log_normal"].standard_normal(clean.shape)
         exponent *= self.sigma
@@ -168,7 +162,7 @@ class LogNormal:
 
 def _log_rate(law: NegativeBinomial | LogNormal, clean: np.ndarray) -> np.ndarray:
     """baseline + amplitude · (f(z) − centre) / spread, a fresh array."""
-    rate = standardised(clean, law.centre, law.spread)
+    rate = in_spreads(clean, law.centre, law.spread)
     same_width(rate, baseline=law.baseline, amplitude=law.amplitude)
     with np.errstate(over="ignore", invalid="ignore"):
         rate *= law.amplitude

@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
-from scipy.special import expit
 
-from pdae_sim._checks import at_least, between, matrix
+from pdae_sim._checks import at_least, between
+from pdae_sim._random import Streams
 from pdae_sim.errors import InputError
-from pdae_sim.simulation.observation.features import per_feature, same_width, standardised
+from pdae_sim.simulation.observation._features import hold_features, in_spreads, same_width
 
-_Streams = Mapping[str, np.random.Generator]
+
+class Noise(ABC):
+    """Laws that are noise unless a parameter switches it off."""
+
+    @property
+    @abstractmethod
+    def random(self) -> bool:
+        """Whether x is more than a function of f(z)."""
+
+    @property
+    def breaks(self) -> tuple[str, ...]:
+        """The assumptions of the theory that do not hold."""
+        return ("noiseless",) if self.random else ()
 
 
 @dataclass(frozen=True)
 class Noiseless:
     """x = f(z)."""
 
-    random: ClassVar[bool] = False
-    breaks: ClassVar[tuple[str, ...]] = ()
+    random = False
+    breaks = ()
 
-    def sample(self, clean: np.ndarray, *, streams: _Streams) -> np.ndarray:
+    def sample(self, clean: np.ndarray, *, streams: Streams) -> np.ndarray:
         """x (n, d_X): the very array given."""
         return clean
 
 
 @dataclass(frozen=True)
-class GaussianNoise:
+class GaussianNoise(Noise):
     """x = f(z) + ε with ε ~ N(0, scale² I), independent of z. It makes z no function of x.
 
     Args:
@@ -41,30 +52,11 @@ class GaussianNoise:
     def __post_init__(self) -> None:
         at_least("scale", self.scale, 0.0)
 
-    @classmethod
-    def from_snr(cls, clean: np.ndarray, snr: float) -> GaussianNoise:
-        """The noise with a given signal-to-noise ratio: total variance of f(z) over total variance of the noise.
-
-        A plain ratio, no decibels: scale² = Σ_g Var f_g(z) / (d_X · snr).
-
-        Args:
-            clean: (m, d_X) a reference sample of f(z).
-            snr: The ratio, > 0.
-        """
-        return cls(noise_scale(clean, snr))
-
     @property
     def random(self) -> bool:
-        """Whether x is more than a function of f(z)."""
         return self.scale > 0
 
-    @property
-    def breaks(self) -> tuple[str, ...]:
-        """Assumptions of the theory that do not hold."""
-        return ("noiseless",) if self.random else ()
-
-    def sample(self, clean: np.ndarray, *, streams: _Streams) -> np.ndarray:
-        """x (n, d_X) given f(z) (n, d_X)."""
+    def sample(self, clean: np.ndarray, *, streams: Streams) -> np.ndarray:
         noise = streams["gaussian"].standard_normal(clean.shape)
         noise *= self.scale
         noise += clean
@@ -80,7 +72,7 @@ class GaussianNoise:
 
 
 @dataclass(frozen=True, eq=False)
-class Heteroscedastic:
+class Heteroscedastic(Noise):
     """x = f(z) + sd(f(z)) ε, ε ~ N(0, I): noise that grows away from the centre.
 
     sd(y) = scale · √(1 + slope² ((y − centre) / spread)²), feature by feature.
@@ -100,21 +92,14 @@ class Heteroscedastic:
     def __post_init__(self) -> None:
         at_least("scale", self.scale, 0.0)
         at_least("slope", self.slope, 0.0)
-        object.__setattr__(self, "centre", per_feature("centre", self.centre))
-        object.__setattr__(self, "spread", per_feature("spread", self.spread, low=0.0, strict=True))
+        hold_features(self, "centre")
+        hold_features(self, "spread", low=0.0, strict=True)
 
     @property
     def random(self) -> bool:
-        """Whether x is more than a function of f(z)."""
         return self.scale > 0
 
-    @property
-    def breaks(self) -> tuple[str, ...]:
-        """Assumptions of the theory that do not hold."""
-        return ("noiseless",) if self.random else ()
-
-    def sample(self, clean: np.ndarray, *, streams: _Streams) -> np.ndarray:
-        """x (n, d_X) given f(z) (n, d_X)."""
+    def sample(self, clean: np.ndarray, *, streams: Streams) -> np.ndarray:
         noise = self.conditional_sd(clean)
         noise *= streams["heteroscedastic"].standard_normal(clean.shape)
         noise += clean
@@ -122,7 +107,7 @@ class Heteroscedastic:
 
     def conditional_sd(self, clean: np.ndarray) -> np.ndarray:
         """sd(f(z)) (n, d_X), the exact standard deviation of x given f(z)."""
-        sd = standardised(clean, self.centre, self.spread)
+        sd = in_spreads(clean, self.centre, self.spread)
         with np.errstate(over="ignore", invalid="ignore"):
             sd *= self.slope
             np.hypot(1.0, sd, out=sd)
@@ -141,7 +126,7 @@ class Heteroscedastic:
 
 
 @dataclass(frozen=True)
-class Dropout:
+class Dropout(Noise):
     """Each entry of f(z) is set to zero with one probability, independently.
 
     Args:
@@ -156,16 +141,9 @@ class Dropout:
 
     @property
     def random(self) -> bool:
-        """Whether x is more than a function of f(z)."""
         return self.rate > 0
 
-    @property
-    def breaks(self) -> tuple[str, ...]:
-        """Assumptions of the theory that do not hold."""
-        return ("noiseless",) if self.random else ()
-
-    def sample(self, clean: np.ndarray, *, streams: _Streams) -> np.ndarray:
-        """x (n, d_X) given f(z) (n, d_X)."""
+    def sample(self, clean: np.ndarray, *, streams: Streams) -> np.ndarray:
         return np.where(streams["dropout"].random(clean.shape) < self.rate, 0.0, clean)
 
     def mean(self, clean: np.ndarray) -> np.ndarray:
@@ -191,20 +169,20 @@ class SignalDropout:
     midpoint: np.ndarray
     steepness: np.ndarray
 
-    random: ClassVar[bool] = True
-    breaks: ClassVar[tuple[str, ...]] = ("noiseless",)
+    random = True
+    breaks = ("noiseless",)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "midpoint", per_feature("midpoint", self.midpoint))
-        object.__setattr__(self, "steepness", per_feature("steepness", self.steepness))
+        hold_features(self, "midpoint", "steepness")
 
-    def sample(self, clean: np.ndarray, *, streams: _Streams) -> np.ndarray:
-        """x (n, d_X) given f(z) (n, d_X)."""
+    def sample(self, clean: np.ndarray, *, streams: Streams) -> np.ndarray:
         return np.where(streams["signal_dropout"].random(clean.shape) < self.probability(clean), 0.0, clean)
 
     def probability(self, clean: np.ndarray) -> np.ndarray:
         """P(zero | f(z)) (n, d_X)."""
         clean = same_width(clean, midpoint=self.midpoint, steepness=self.steepness)
+        from scipy.special import expit  # loaded on first use
+
         with np.errstate(over="ignore"):
             log_odds = self.midpoint - clean
             log_odds *= self.steepness
@@ -218,10 +196,3 @@ class SignalDropout:
         """Var[x | f(z)] = P (1 − P) f(z)², entry by entry."""
         probability = self.probability(clean)
         return probability * (1 - probability) * clean**2
-
-
-def noise_scale(clean: np.ndarray, snr: float) -> float:
-    """The standard deviation of noise alike in all features with a signal-to-noise ratio; see `from_snr`."""
-    between("snr", snr, 0.0, np.inf)
-    clean = matrix("clean", clean)
-    return float(np.sqrt(clean.var(axis=0).sum() / (clean.shape[1] * snr)))

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
 from pdae_sim._checks import between
+from pdae_sim._random import Streams
 from pdae_sim.errors import InputError
-
-_Streams = Mapping[str, np.random.Generator]
 
 
 @dataclass(frozen=True)
 class Log1p:
     """x ↦ log(1 + x), entry by entry; one to one for x > −1."""
 
-    random: ClassVar[bool] = False
-    breaks: ClassVar[tuple[str, ...]] = ()
+    random = False
+    breaks = ()
 
-    def sample(self, clean: np.ndarray, *, streams: _Streams) -> np.ndarray:
-        """The transform (n, d_X) of a table (n, d_X)."""
+    def sample(self, clean: np.ndarray, *, streams: Streams) -> np.ndarray:
         return np.log1p(_above("log1p", clean, -1.0))
 
 
@@ -38,13 +34,13 @@ class LogNormalise:
 
     target: float = 1e4
 
-    random: ClassVar[bool] = False
-    breaks: ClassVar[tuple[str, ...]] = ("injective",)
+    random = False
+    breaks = ("injective",)
 
     def __post_init__(self) -> None:
         between("target", self.target, 0.0, np.inf)
 
-    def sample(self, clean: np.ndarray, *, streams: _Streams) -> np.ndarray:
+    def sample(self, clean: np.ndarray, *, streams: Streams) -> np.ndarray:
         """The transform (n, d_X) of a table (n, d_X) with entries ≥ 0."""
         clean = _above("log_normalise", clean, 0.0, strict=False)
         with np.errstate(over="ignore"):
@@ -71,14 +67,14 @@ class CentredLogRatio:
 
     pseudocount: float = 1.0
 
-    random: ClassVar[bool] = False
-    breaks: ClassVar[tuple[str, ...]] = ("injective",)
+    random = False
+    breaks = ("injective",)
 
     def __post_init__(self) -> None:
         if self.pseudocount != 0:
             between("pseudocount", self.pseudocount, 0.0, np.inf)
 
-    def sample(self, clean: np.ndarray, *, streams: _Streams) -> np.ndarray:
+    def sample(self, clean: np.ndarray, *, streams: Streams) -> np.ndarray:
         """The transform (n, d_X) of a table (n, d_X) with entries > −pseudocount."""
         ratio = _above("clr", clean, -self.pseudocount) + self.pseudocount
         np.log(ratio, out=ratio)

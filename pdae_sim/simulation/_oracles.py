@@ -11,13 +11,12 @@ from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
-from scipy import linalg
 
 from pdae_sim._linalg import echelon
-from pdae_sim.simulation.assumptions import EXTRAPOLATION, Assumptions
+from pdae_sim.simulation._mechanisms import Mechanisms
+from pdae_sim.simulation.assumptions import Assumptions
 from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.laws import Gaussian, Law
-from pdae_sim.simulation.mechanisms import Mechanisms
 from pdae_sim.verdicts import MIN_EFFECTIVE_CELLS, NO_GUARANTEE, in_words
 
 
@@ -63,7 +62,7 @@ def true_verdicts(
         counts: (E,) training cells.
         assumptions: Those of the world.
     """
-    known, guaranteed = in_span(train, test), assumptions.hold(*EXTRAPOLATION)
+    known, guaranteed = in_span(train, test), assumptions.extrapolation
     sources = [latent.mechanisms(row) for row in np.asarray(train, dtype=np.float64)]
     verdicts = []
     for inside, label in zip(known, np.asarray(test, dtype=np.float64), strict=True):
@@ -88,8 +87,13 @@ def in_span(train: np.ndarray, test: np.ndarray) -> list[bool]:
 
 def effective_cells(law: Law, target: Mechanisms, sources: Sequence[Mechanisms], counts: Sequence[int]) -> float | None:
     """Σ_e n_e / (1 + χ²(target ‖ source_e)); None where one of them is not known."""
-    fractions = [overlap(law, target, source) for source in sources]
-    return None if None in fractions else float(np.dot(counts, fractions))
+    cells = 0.0
+    for source, count in zip(sources, counts, strict=True):
+        kept = overlap(law, target, source)
+        if kept is None:
+            return None
+        cells += count * kept
+    return cells
 
 
 def overlap(law: Law, target: Mechanisms, source: Mechanisms) -> float | None:
@@ -110,12 +114,12 @@ def overlap(law: Law, target: Mechanisms, source: Mechanisms) -> float | None:
 
 def _gaussian_overlap(target: Mechanisms, source: Mechanisms) -> float:
     """∫ p²/q = |P| |R|^{−½} |Q|^{−½} exp(½ δᵀ(R + R Q⁻¹ R) δ), P and R the precisions of p and q, Q = 2 P − R."""
-    P, R = linalg.inv(target.covariance), linalg.inv(source.covariance)
+    P, R = np.linalg.inv(target.covariance), np.linalg.inv(source.covariance)
     Q, delta = 2 * P - R, target.mean - source.mean
     if np.linalg.eigvalsh(Q)[0] <= 0:
         return 0.0
     logs = [np.linalg.slogdet(M)[1] for M in (P, R, Q)]
-    exponent = delta @ (R + R @ linalg.solve(Q, R)) @ delta
+    exponent = delta @ (R + R @ np.linalg.solve(Q, R)) @ delta
     return float(np.exp(-(logs[0] - logs[1] / 2 - logs[2] / 2 + exponent / 2)))
 
 

@@ -6,20 +6,21 @@ import numpy as np
 
 from pdae_sim._checks import finite
 from pdae_sim.errors import InputError
+from pdae_sim.simulation._fields import own
 
 LARGEST_EXPONENT = 700.0
 """exp of at most this much in magnitude is a normal float64, with room for a factor of 10⁴."""
 
 
-def per_feature(name: str, value: object, *, low: float = -np.inf, strict: bool = False) -> np.ndarray:
-    """`value` as a read-only float64 scalar () or vector (d_X,), finite and ≥ `low` (> `low` if `strict`)."""
-    array = finite(name, np.array(value, dtype=np.float64))
-    if array.ndim > 1:
-        raise InputError(f"{name} must be one number or one per feature; received shape {array.shape}")
-    if (array <= low if strict else array < low).any():
-        raise InputError(f"{name} must be {'>' if strict else '≥'} {low:g}; received {array.min():g}")
-    array.flags.writeable = False
-    return array
+def hold_features(law: object, *names: str, low: float = -np.inf, strict: bool = False) -> None:
+    """Replace fields by read-only float64 scalars () or vectors (d_X,), finite and ≥ `low` (> `low` if `strict`)."""
+    for name in names:
+        array = finite(name, np.array(getattr(law, name), dtype=np.float64))
+        if array.ndim > 1:
+            raise InputError(f"{name} must be one number or one per feature; received shape {array.shape}")
+        if (array <= low if strict else array < low).any():
+            raise InputError(f"{name} must be {'>' if strict else '≥'} {low:g}; received {array.min():g}")
+        own(law, name, array)
 
 
 def same_width(clean: np.ndarray, **parameters: np.ndarray) -> np.ndarray:
@@ -34,7 +35,7 @@ def same_width(clean: np.ndarray, **parameters: np.ndarray) -> np.ndarray:
     return clean
 
 
-def standardised(clean: np.ndarray, centre: np.ndarray, spread: np.ndarray) -> np.ndarray:
+def in_spreads(clean: np.ndarray, centre: np.ndarray, spread: np.ndarray) -> np.ndarray:
     """(f(z) − centre) / spread, a fresh array."""
     clean = same_width(clean, centre=centre, spread=spread)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from pdae_sim import _random
-from pdae_sim._checks import at_least, choice, fitting, matrix, naming
+from pdae_sim._checks import at_least, between, matrix
 from pdae_sim.errors import InputError
+from pdae_sim.simulation._registry import Registry
+from pdae_sim.simulation.observation._features import guarded_exp
 from pdae_sim.simulation.observation.assays import LogNormal, NegativeBinomial
-from pdae_sim.simulation.observation.chain import Chain, Observation
-from pdae_sim.simulation.observation.features import guarded_exp
-from pdae_sim.simulation.observation.noise import (
-    Dropout,
-    GaussianNoise,
-    Heteroscedastic,
-    Noiseless,
-    SignalDropout,
-    noise_scale,
-)
-from pdae_sim.simulation.observation.transforms import CentredLogRatio, Log1p, LogNormalise
+from pdae_sim.simulation.observation.chain import OBSERVATIONS, Chain, Observation
+from pdae_sim.simulation.observation.noise import GaussianNoise, Heteroscedastic, SignalDropout
 
 
-def random_observation(kind: str, *, clean: np.ndarray, rng: object = None, **settings: object) -> Observation:
+def random_observation(kind: str, *, clean: np.ndarray, rng: _random.SeedLike = None, **settings: Any) -> Observation:
     """A law of one kind with its per-feature parameters taken from, or drawn to suit, a reference sample.
 
     Centre and spread are the means and standard deviations of the reference. Settings by kind, with their defaults:
@@ -52,30 +45,20 @@ def random_observation(kind: str, *, clean: np.ndarray, rng: object = None, **se
         >>> random_observation("gaussian", clean=clean, snr=10.0).scale == 0.5
         True
     """
-    draw = _DRAWN[choice("observation kind", kind, _DRAWN)]
     clean = matrix("clean", clean)
     if len(clean) < 2:
         raise InputError(f"clean must have at least two rows; received {len(clean)}")
-    with naming(f"observation {kind}"):
-        fitting(settings, _settings(draw))
-        return draw(clean, _random.Streams(_random.seed_sequence(rng), "observation"), **settings)
+    streams = _random.Streams(_random.seed_sequence(rng), "observation")
+    return DRAWN.make(kind, settings, clean=clean, streams=streams)
 
 
-def observation_settings(kind: str) -> dict[str, object]:
-    """The settings of a kind with their defaults; `inspect.Parameter.empty` where one must be given."""
-    draw = _DRAWN[choice("observation kind", kind, _DRAWN)]
-    return {name: parameter.default for name, parameter in _settings(draw).items()}
-
-
-def _settings(draw: Callable) -> dict[str, inspect.Parameter]:
-    return {n: p for n, p in inspect.signature(draw).parameters.items() if p.kind is p.KEYWORD_ONLY}
-
-
-def _gaussian(clean, streams, *, scale: float | None = None, snr: float | None = None):
+def _gaussian(clean: np.ndarray, *, scale: float | None = None, snr: float | None = None) -> GaussianNoise:
     return GaussianNoise(_one_scale(clean, scale, snr))
 
 
-def _heteroscedastic(clean, streams, *, scale: float | None = None, snr: float | None = None, slope: float = 1.0):
+def _heteroscedastic(
+    clean: np.ndarray, *, scale: float | None = None, snr: float | None = None, slope: float = 1.0
+) -> Heteroscedastic:
     centre, spread = _centre_and_spread(clean)
     at_least("slope", slope, 0.0)
     with np.errstate(over="ignore"):
@@ -86,18 +69,14 @@ def _heteroscedastic(clean, streams, *, scale: float | None = None, snr: float |
     return Heteroscedastic(scale, slope, centre, spread)
 
 
-def _dropout(clean, streams, *, rate: float):
-    return Dropout(rate)
-
-
-def _signal_dropout(clean, streams, *, midpoint: float = -1.0, steepness: float = 2.0):
+def _signal_dropout(clean: np.ndarray, *, midpoint: float = -1.0, steepness: float = 2.0) -> SignalDropout:
     centre, spread = _centre_and_spread(clean)
     return SignalDropout(centre + midpoint * spread, steepness / spread)
 
 
 def _negative_binomial(
-    clean,
-    streams,
+    clean: np.ndarray,
+    streams: _random.Streams,
     *,
     depth: float | None = None,
     depth_spread: float = 0.3,
@@ -105,52 +84,54 @@ def _negative_binomial(
     baseline_spread: float = 1.5,
     dispersion: float = 0.3,
     dispersion_spread: float = 0.5,
-):
+) -> NegativeBinomial:
     d = clean.shape[1]
     baseline = _around(0.0, baseline_spread, d, streams["baseline"], "baseline_spread")
     log_factor = _around(0.0, dispersion_spread, d, streams["dispersion"], "dispersion_spread")
     centre, spread = _centre_and_spread(clean)
-    depth = 2.0 * d if depth is None else depth
-    dispersion = at_least("dispersion", dispersion, 0.0) * guarded_exp(log_factor, "a gene's dispersion")
-    return NegativeBinomial(depth, depth_spread, baseline, amplitude, centre, spread, dispersion)
+    dispersions = at_least("dispersion", dispersion, 0.0) * guarded_exp(log_factor, "a gene's dispersion")
+    depth = 2.0 * d if depth is None else depth  # two counts a gene
+    return NegativeBinomial(depth, depth_spread, baseline, np.array(amplitude), centre, spread, dispersions)
 
 
 def _log_normal(
-    clean,
-    streams,
+    clean: np.ndarray,
+    streams: _random.Streams,
     *,
     baseline: float = 2.0,
     baseline_spread: float = 1.0,
     amplitude: float = 0.5,
     sigma: float = 0.3,
-):
+) -> LogNormal:
     baselines = _around(baseline, baseline_spread, clean.shape[1], streams["baseline"], "baseline_spread")
-    return LogNormal(baselines, amplitude, *_centre_and_spread(clean), sigma)
+    return LogNormal(baselines, np.array(amplitude), *_centre_and_spread(clean), np.array(sigma))
 
 
-def _chain(clean, streams, *, steps: Sequence[Mapping[str, object]]):
-    made = []
+def _chain(clean: np.ndarray, streams: _random.Streams, *, steps: Sequence[Mapping[str, Any]]) -> Chain:
+    laws: list[Observation] = []
     for i, step in enumerate(steps):
         if "kind" not in step:
             raise InputError(f"step {i} has no kind")
-        made.append(random_observation(clean=clean, rng=streams[f"law.{i}"], **step))
-        clean = made[-1].sample(clean, streams=_random.Streams(_random.seed_sequence(streams[f"reference.{i}"])))
-    return Chain(tuple(made))
+        laws.append(random_observation(clean=clean, rng=streams[f"law.{i}"], **step))
+        clean = laws[-1].sample(clean, streams=_random.Streams(_random.seed_sequence(streams[f"reference.{i}"])))
+    return Chain(tuple(laws))
 
 
-_DRAWN = {
-    "none": lambda clean, streams: Noiseless(),
-    "gaussian": _gaussian,
-    "heteroscedastic": _heteroscedastic,
-    "dropout": _dropout,
-    "signal_dropout": _signal_dropout,
-    "negative_binomial": _negative_binomial,
-    "log_normal": _log_normal,
-    "log1p": lambda clean, streams: Log1p(),
-    "log_normalise": lambda clean, streams, *, target=1e4: LogNormalise(target),
-    "clr": lambda clean, streams, *, pseudocount=1.0: CentredLogRatio(pseudocount),
-    "chain": _chain,
-}
+DRAWN: Registry[Observation] = Registry(
+    "observation",
+    {
+        **OBSERVATIONS,  # laws without parameters of the features are made as they are
+        "gaussian": _gaussian,
+        "heteroscedastic": _heteroscedastic,
+        "signal_dropout": _signal_dropout,
+        "negative_binomial": _negative_binomial,
+        "log_normal": _log_normal,
+        "chain": _chain,
+    },
+    "clean",
+    "streams",
+)
+"""Random laws by kind, with the settings of each."""
 
 
 def _centre_and_spread(clean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -164,7 +145,12 @@ def _around(middle: float, spread: float, d: int, rng: np.random.Generator, name
 
 
 def _one_scale(clean: np.ndarray, scale: float | None, snr: float | None) -> float:
-    if (scale is None) == (snr is None):
-        received = "neither" if scale is None else "both"
-        raise InputError(f"needs exactly one of scale and snr; received {received}")
-    return noise_scale(clean, snr) if scale is None else at_least("scale", scale, 0.0)
+    """The standard deviation of the noise, given or from the signal-to-noise ratio.
+
+    A plain ratio of total variances, no decibels: scale² = Σ_g Var f_g(z) / (d_X · snr).
+    """
+    if scale is not None and snr is None:
+        return at_least("scale", scale, 0.0)
+    if scale is None and snr is not None:
+        return float(np.sqrt(clean.var(axis=0).sum() / (clean.shape[1] * between("snr", snr, 0.0, np.inf))))
+    raise InputError(f"needs exactly one of scale and snr; received {'neither' if scale is None else 'both'}")

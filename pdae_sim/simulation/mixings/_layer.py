@@ -7,14 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from pdae_sim._checks import finite
-from pdae_sim.errors import InputError
-
 
 class Layer(ABC):
     """A differentiable map R^d_in → R^d_out, applied to rows.
 
-    An injective layer has an exact left inverse. `n_inputs` and `n_outputs` are None where any dimension will do.
+    An injective layer has an exact left inverse.
     """
 
     injective: ClassVar[bool] = True
@@ -22,19 +19,9 @@ class Layer(ABC):
     """Whether the map is C²."""
 
     @property
-    def n_inputs(self) -> int | None:
-        """d_in, None where any."""
-        return None
-
-    @property
-    def n_outputs(self) -> int | None:
-        """d_out, None where equal to d_in."""
-        return None
-
-    @property
-    @abstractmethod
-    def slopes(self) -> tuple[float, float]:
-        """Bounds, over all z, on the singular values of the Jacobian; 0 and inf where there are none."""
+    def dimensions(self) -> tuple[int | None, int | None]:
+        """(d_in, d_out), None where any dimension will do."""
+        return None, None
 
     @abstractmethod
     def forward(self, z: np.ndarray) -> np.ndarray:
@@ -61,30 +48,9 @@ class Elementwise(Layer):
         """The slope at every element of z."""
 
     def push(self, z: np.ndarray, tangents: np.ndarray) -> np.ndarray:
-        """See `Layer.push`."""
         return self.derivative(z)[:, :, None] * tangents
 
     def log_det(self, z: np.ndarray) -> np.ndarray:
         """See `Layer.log_det`; −inf where a slope is zero."""
         with np.errstate(divide="ignore"):
             return np.log(np.abs(self.derivative(z))).sum(axis=1)
-
-
-def hold(layer: Layer, **dimensions: int) -> None:
-    """Replace fields of a frozen layer by finite, read-only float64 copies of the given number of dimensions."""
-    for name, ndim in dimensions.items():
-        try:
-            array = np.array(getattr(layer, name), dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{name} must be an array of numbers ({error})") from None
-        finite(name, array)
-        if array.ndim != ndim:
-            raise InputError(f"{name} must have {ndim} dimensions; received shape {array.shape}")
-        array.setflags(write=False)
-        object.__setattr__(layer, name, array)
-
-
-def fits(layer: Layer, name: str, shape: tuple[int, ...]) -> None:
-    """Refuse a field whose shape is not the given one."""
-    if getattr(layer, name).shape != shape:
-        raise InputError(f"{name} must have shape {shape}; received {getattr(layer, name).shape}")

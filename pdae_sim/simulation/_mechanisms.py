@@ -6,19 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import linalg
 
-from pdae_sim._checks import finite
 from pdae_sim.errors import InputError
-from pdae_sim.simulation.graphs import causal_order
+from pdae_sim.simulation._fields import hold
 from pdae_sim.simulation.laws import Law
-
-
-def owned(value: object) -> np.ndarray:
-    """A read-only float64 copy of an array."""
-    array = np.array(value, dtype=np.float64)
-    array.flags.writeable = False
-    return array
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +32,7 @@ class Mechanisms:
     shift: np.ndarray
 
     def __post_init__(self) -> None:
-        for name in ("adjacency", "scale", "shift"):
-            object.__setattr__(self, name, finite(name, owned(getattr(self, name))))
+        hold(self, adjacency=2, scale=1, shift=1)
         d = self.scale.size
         if (self.adjacency.shape, self.scale.shape, self.shift.shape) != ((d, d), (d,), (d,)):
             shapes = f"{self.adjacency.shape}, {self.scale.shape} and {self.shift.shape}"
@@ -103,6 +93,28 @@ class Mechanisms:
         return same_scale and np.array_equal(self.adjacency, other.adjacency)
 
 
+def causal_order(adjacency: np.ndarray) -> np.ndarray:
+    """The latents in an order in which every cause precedes its effects: by the length of the longest path into them.
+
+    Args:
+        adjacency: A (d, d), A[i, j] ≠ 0 when j causes i.
+
+    Raises:
+        InputError: If the graph has a cycle.
+
+    Example:
+        >>> causal_order(np.array([[0.0, 1.0], [0.0, 0.0]])).tolist()
+        [1, 0]
+    """
+    edges, depth = adjacency != 0, np.zeros(len(adjacency), int)
+    for _ in range(len(adjacency)):
+        deeper = np.where(edges, depth + 1, 0).max(axis=1)
+        if (deeper == depth).all():
+            return np.argsort(depth, kind="stable")
+        depth = deeper
+    raise InputError("adjacency must be that of an acyclic graph; set one edge of each cycle to zero")
+
+
 def response_matrix(adjacency: np.ndarray) -> np.ndarray:
     """(I − A)⁻¹ (d, d), by substitution along the causal order: small relative errors however the graph amplifies.
 
@@ -112,12 +124,9 @@ def response_matrix(adjacency: np.ndarray) -> np.ndarray:
     Raises:
         InputError: If the graph has a cycle.
     """
-    order = causal_order(adjacency)
-    square = np.ix_(order, order)
-    identity, response = np.eye(len(order)), np.empty(adjacency.shape)
-    response[square] = linalg.solve_triangular(
-        identity - adjacency[square], identity, lower=True, unit_diagonal=True, check_finite=False
-    )
+    response = np.eye(len(adjacency))
+    for i in causal_order(adjacency):
+        response[i] += adjacency[i] @ response  # the rows of the causes of i are ready
     return response
 
 
@@ -144,6 +153,6 @@ def internally_standardised(adjacency: np.ndarray, noise_variances: np.ndarray) 
     for i in causal_order(A):
         B[i] = A[i] @ B
         B[i, i] = np.sqrt(D[i])
-        s = linalg.norm(B[i])
+        s = np.linalg.norm(B[i])
         A[i], D[i], B[i] = A[i] / s, D[i] / s**2, B[i] / s
     return A, D

@@ -6,19 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import ndtri
-from scipy.stats import ortho_group
 
 from pdae_sim._checks import at_least, between, choice, whole
 from pdae_sim.errors import InputError
-from pdae_sim.simulation.mixings.affine import Orthonormal, orthonormal_columns
+from pdae_sim.simulation.mixings._layer import Layer
+from pdae_sim.simulation.mixings.affine import Affine, Orthonormal
 from pdae_sim.simulation.mixings.coupling import AffineCoupling
 from pdae_sim.simulation.mixings.embeddings import Curved
 from pdae_sim.simulation.mixings.folding import Fold, Periodic
-from pdae_sim.simulation.mixings.layer import Layer
 from pdae_sim.simulation.mixings.monotone import LinearTanh, SinhArcsinh, SmoothLeaky
 from pdae_sim.simulation.mixings.polynomial import QuadraticShear
-from pdae_sim.simulation.mixings.splines import Spline, load_zuko
+from pdae_sim.simulation.mixings.splines import Spline
 
 Layers = tuple[Layer, ...]
 Strengthened = Callable[[float], Layers]
@@ -70,9 +68,6 @@ SHAPES: dict[str, tuple[Callable[[float], Layer], float, float]] = {
 }
 """Elementwise layers by strength, with the default strength and the greatest; strength 0 is linear."""
 
-ACTIVATIONS = {"tanh": LinearTanh, "leaky": SmoothLeaky, "linear": None}
-"""Elementwise layers of a stack."""
-
 
 def _linear(d: int, width: int, rng: np.random.Generator, *, bias: float) -> Draw:
     at_least("bias", bias, 0.0)
@@ -82,7 +77,7 @@ def _linear(d: int, width: int, rng: np.random.Generator, *, bias: float) -> Dra
 def _stack(
     d: int, width: int, rng: np.random.Generator, *, depth: int, activation: str, gain: float, bias: float
 ) -> Draw:
-    choice("activation", activation, ACTIVATIONS)
+    choice("activation", activation, ("tanh", "leaky", "linear"))
     depth = 0 if activation == "linear" else whole("depth", depth, at_least=0)
     at_least("bias", bias, 0.0)
     maps = []
@@ -128,7 +123,7 @@ def _henon(d: int, width: int, rng: np.random.Generator, *, depth: int, bias: fl
 
 
 def _spline(d: int, width: int, rng: np.random.Generator, *, depth: int, bins: int, bound: float, bias: float) -> Draw:
-    load_zuko()
+    Spline.load()
     K, bound = whole("bins", bins, at_least=2), between("bound", bound, 0.0, np.inf)
     turns = _turns(d, whole("depth", depth), rng, bias)
     knots = [tuple(rng.standard_normal((d, m)) for m in (K, K, K - 1)) for _ in turns]
@@ -136,6 +131,8 @@ def _spline(d: int, width: int, rng: np.random.Generator, *, depth: int, bins: i
 
 
 def _folding(d: int, width: int, rng: np.random.Generator, *, folds: int, roundness: float, bias: float) -> Draw:
+    from scipy.special import ndtri
+
     turn = _violated(d, folds, "folds", rng, bias)
     return Draw(lambda share: (turn, Fold(float(ndtri(max(share, 1e-12))), roundness, folds)), 0.3, 0.5)
 
@@ -177,7 +174,31 @@ def drawn_curve(d: int, p: int, rng: np.random.Generator, *, bias: float, curvat
     return Curved(Q, rng.normal(0.0, at_least("bias", bias, 0.0), p), weights, offsets, heights)
 
 
+def stretched(left: np.ndarray, right: np.ndarray, condition: float) -> Affine:
+    """The map U diag(s) Vᵀ with s geometric from √c to 1/√c: its condition number is c (1 in one dimension).
+
+    Args:
+        left: U (d_out, d_in) with orthonormal columns.
+        right: V (d_in, d_in), orthogonal.
+        condition: c ≥ 1.
+    """
+    d = right.shape[1]
+    powers = np.linspace(0.5, -0.5, d) if d > 1 else np.zeros(1)
+    return Affine(left * at_least("condition", condition, 1.0) ** powers @ right.T, np.zeros(len(left)))
+
+
+def orthonormal_columns(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
+    """Columns (rows, columns) drawn uniformly among the orthonormal ones, at a cost of rows · columns².
+
+    The orthogonal factor of a Gaussian matrix, with signs that make the triangular factor's diagonal positive.
+    """
+    Q, R = np.linalg.qr(rng.standard_normal((rows, columns)))
+    return Q * np.copysign(1.0, np.diag(R))
+
+
 def _haar(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
+    from scipy.stats import ortho_group  # loaded on first use: it costs half a second
+
     if rows == 1:
         return np.ones((1, 1))
     return ortho_group.rvs(rows, random_state=rng)[:, :columns]

@@ -1,0 +1,10 @@
+from .cells import cell_counts as cell_counts
+from .combinations import all_doubles as all_doubles
+from .combinations import dose_grid as dose_grid
+from .combinations import one_factor_at_a_time as one_factor_at_a_time
+from .combinations import random_doses as random_doses
+from .combinations import singles as singles
+from .combinations import singles_and_doubles as singles_and_doubles
+from .design import Design as Design
+from .registry import DESIGNS as DESIGNS
+from .spans import planted as planted

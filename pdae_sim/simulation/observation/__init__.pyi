@@ -1,0 +1,14 @@
+from ._drawing import random_observation as random_observation
+from .assays import LogNormal as LogNormal
+from .assays import NegativeBinomial as NegativeBinomial
+from .chain import OBSERVATIONS as OBSERVATIONS
+from .chain import Chain as Chain
+from .chain import Observation as Observation
+from .noise import Dropout as Dropout
+from .noise import GaussianNoise as GaussianNoise
+from .noise import Heteroscedastic as Heteroscedastic
+from .noise import Noiseless as Noiseless
+from .noise import SignalDropout as SignalDropout
+from .transforms import CentredLogRatio as CentredLogRatio
+from .transforms import Log1p as Log1p
+from .transforms import LogNormalise as LogNormalise
