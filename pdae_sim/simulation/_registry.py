@@ -44,7 +44,7 @@ class Registry(dict[str, Callable[..., Part]]):
             InputError: If the kind or a setting is unknown, or a setting is missing.
         """
         known = self.settings(kind)
-        with naming(kind):
+        with naming(f"{self.what} {kind}"):
             fitting(settings, known)
         taken = inspect.signature(self[kind]).parameters
         return self[kind](**{name: value for name, value in supplied.items() if name in taken}, **settings)

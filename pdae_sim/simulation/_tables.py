@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from pdae_sim import _random
-from pdae_sim._checks import choice, naming
+from pdae_sim._checks import choice
 from pdae_sim.errors import InputError
 from pdae_sim.labels import LabelSpace
 from pdae_sim.simulation._mechanisms import internally_standardised
@@ -77,8 +77,7 @@ class LatentConfig(Table):
 
     def law(self) -> Law:
         """The law of the noises."""
-        with naming("noise"):
-            return LAWS.from_state(self.noise)
+        return LAWS.from_state(self.noise)
 
     def model(self, root: np.random.SeedSequence) -> LinearLatentModel:
         """The latent model: given, or drawn."""

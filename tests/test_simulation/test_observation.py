@@ -364,7 +364,7 @@ class TestDrawing:
             ("negative_binomial", {"dispersion_spread": 1e4}, "a gene's dispersion must have a logarithm within"),
             ("negative_binomial", {"baseline_spread": -1.0}, "baseline_spread must be a finite number ≥ 0"),
             ("chain", {"steps": [{"rate": 0.1}]}, "step 0 has no kind"),
-            ("chain", {"steps": [{"kind": "dropout", "rat": 0.1}]}, "observation chain: observation dropout: unknown"),
+            ("chain", {"steps": [{"kind": "dropout", "rat": 0.1}]}, "step 0: observation dropout: unknown"),
         ],
     )
     def test_bad_settings_are_refused(self, kind, settings, message):

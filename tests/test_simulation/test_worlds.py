@@ -300,9 +300,9 @@ class TestConfiguration:
         [
             (
                 {"latent": {"noise": {"kind": "student_t", "dof": 3}}},
-                "latent: noise: student_t: unknown setting 'dof'; did you mean 'df'",
+                "latent: noise student_t: unknown setting 'dof'; did you mean 'df'",
             ),
-            ({"latent": {"noise": {"kind": ["student_t"]}}}, "latent: noise: unknown kind"),
+            ({"latent": {"noise": {"kind": ["student_t"]}}}, "latent: unknown kind"),
             ({"latent": {"targets": [[1.0, 0.0, 0.0], [0.0, 1.0]]}}, "latent: a setting has the wrong type"),
             ({"mixing": {"gain": "x"}}, "mixing: a setting has the wrong type"),
             ({"design": {"kind": "singles_and_doubles", "pairs": 3}}, "design: a setting has the wrong type"),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pdae_sim import _random
-from pdae_sim._checks import at_least, between, matrix
+from pdae_sim._checks import at_least, between, matrix, naming
 from pdae_sim.errors import InputError
 from pdae_sim.simulation._registry import Registry
 from pdae_sim.simulation.observation._features import guarded_exp
@@ -112,7 +112,8 @@ def _chain(clean: np.ndarray, streams: _random.Streams, *, steps: Sequence[Mappi
     for i, step in enumerate(steps):
         if "kind" not in step:
             raise InputError(f"step {i} has no kind")
-        laws.append(random_observation(clean=clean, rng=streams[f"law.{i}"], **step))
+        with naming(f"step {i}"):
+            laws.append(random_observation(clean=clean, rng=streams[f"law.{i}"], **step))
         clean = laws[-1].sample(clean, streams=_random.Streams(_random.seed_sequence(streams[f"reference.{i}"])))
     return Chain(tuple(laws))
 
