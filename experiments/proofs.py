@@ -25,12 +25,10 @@ from theory.claims import CLAIMS
 from theory.engine.record import DEFINITION, Claim, Counterexample, Given, Lemma, Step, Survivor
 from theory.typesetting import latex
 from theory.typesetting.index import INDEX
-from theory.typesetting.prose import LETTER, LOWER, NAME, TEXT, UPPER, Run, letters, runs, with_accents
 from theory.typesetting.readme import module_of
 
 PAGE = Path(__file__).parent / "results" / "proofs.html"
 
-_TAGS = {TEXT: "{}", LETTER: "<i>{}</i>", LOWER: "<sub>{}</sub>", UPPER: "<sup>{}</sup>", NAME: "<em>{}</em>"}
 _SPELLED = {r"\arg\min": r"\operatorname{argmin}", "{aligned}": "{split}", r"\mathbf{1}": "𝟏"}
 """What the converter or browsers do not know, and what they do."""
 _OPERATOR = re.compile(r"\\(log|det|exp|cos|sin|operatorname\{\w+\}) ?(?=\\(?!left|quad|,|\W)|[\w𝔼])")
@@ -41,6 +39,13 @@ _OPENING = re.compile(r"(?!(?:log|det|rank|exp|vol)\b)(?:a(?=\s[^=+<>-])|[a-z]{2
 """An English word at the beginning of a sentence."""
 _ACCENT = re.compile(r'<mo(?: stretchy="false")?>([~^])</mo>')
 _COMBINING = {"\u0303": "tilde", "\u0302": "hat", "\u0304": "bar"}
+_LETTERS = "A-Za-zÀ-ɏΑ-ω"
+_TOKEN = re.compile(
+    rf"`(?P<name>[^`]+)`|(?P<accented>[{_LETTERS}])(?P<accent>[{''.join(_COMBINING)}])|_(?P<lower>\w+)"
+    r"|\^(?:\((?P<group>[^()]*)\)|(?P<upper>\w+))|(?P<quote>')|(?P<minus>(?<![^\s(=,\[])-(?=[^\s\d>]|\d|\s))"
+    rf"|(?P<letter>(?<![{_LETTERS}])[{_LETTERS}](?![{_LETTERS}\u0302-\u0304’]))"
+)
+"""What in a sentence is not plain text: the name of a step, an accent, a script, a minus, a letter of a formula."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ def chapter(claim: Claim) -> Chapter:
         anchor=_anchor(claim),
         statement=say.words(_sentence(claim.statement)),
         formula=display(claim.latex),
-        source=with_accents(claim.source),
+        source=claim.source,
         assumptions=tuple(
             (say.anchor(a.name), _spaced(a.name), say.words(_sentence(a.statement))) for a in claim.assumptions
         ),
@@ -139,13 +144,17 @@ class _Speaker:
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
-        self.letters = letters(claim)
         self.items = {item.name for item in claim.proof}
         self.assumed = {name: a for a in claim.assumptions for name in (*a.implies, a.name)}
         self.used = {other.name: other for other in claim.uses}
 
     def words(self, sentence: str) -> Markup:
-        return Markup("").join(self._run(run) for run in runs(sentence, self.letters))
+        """A sentence, with letters of formulas in italics, scripts raised and lowered, and names as links."""
+        pieces, position = [], 0
+        for token in _TOKEN.finditer(sentence):
+            pieces += [escape(sentence[position : token.start()]), self._styled(token)]
+            position = token.end()
+        return Markup("").join([*pieces, escape(sentence[position:])])
 
     def anchor(self, name: str) -> str:
         return f"{_anchor(self.claim)}-{name.replace('_', '-')}"
@@ -161,15 +170,28 @@ class _Speaker:
         kind = "" if name in self.items else Markup(' class="assumed"')
         return Markup('<a{} href="#{}">{}</a>').format(kind, self.anchor(target), text)
 
-    def _run(self, run: Run) -> Markup:
-        if run.style == NAME and run.text in self.items:
-            return self.link(run.text)
-        text = _spaced(run.text) if run.style == NAME else run.text
-        if run.style == LOWER:
-            text = Markup("<i>{}</i>").format(text) if text.isalpha() and len(text) == 1 else text
-        if run.style in (LETTER, TEXT) and text[-1] in _COMBINING:
-            return inline(rf"\{_COMBINING[text[-1]]}{{{text[:-1]}}}")
-        return Markup(_TAGS[run.style]).format(text)
+    def _styled(self, token: re.Match[str]) -> Markup:
+        kind, text = token.lastgroup, token[token.lastgroup or 0]
+        if kind == "name":
+            return self.link(text) if text in self.items else Markup("<em>{}</em>").format(_spaced(text))
+        if kind == "accent":
+            return inline(rf"\{_COMBINING[text]}{{{token['accented']}}}")
+        if kind in ("minus", "quote"):
+            return Markup("−" if kind == "minus" else "’" if re.match(r"s\b", token.string[token.end() :]) else "′")
+        if kind == "letter":
+            return Markup(text if _is_article(token) else f"<i>{text}</i>")
+        tag, text = ("sub" if kind == "lower" else "sup"), text.replace("-", "−")
+        return Markup(
+            f"<{tag}><i>{text}</i></{tag}>" if len(text) == 1 and text.isalpha() else f"<{tag}>{text}</{tag}>"
+        )
+
+
+def _is_article(letter: re.Match[str]) -> bool:
+    """Whether a or A is the article and not a letter of a formula."""
+    before, after = letter.string[: letter.start()], letter.string[letter.end() :]
+    formula = re.match(r"\s*[=+<>≤≥^|)]|[_(,ᵀ₀-ₜ]|\s[-−]\s", after) or re.search(r"[=+<>/|√·−]\s*$|[({\[]$", before)
+    begins = not before.strip() or before.rstrip().endswith((".", ":"))
+    return not formula and (letter[0] == "a" or (letter[0] == "A" and begins))
 
 
 def _part(item: Step | Lemma, number: int, say: _Speaker) -> Part:

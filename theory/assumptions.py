@@ -4,11 +4,11 @@ from theory.engine.record import Assumption
 
 ADDITIVE = Assumption(
     "additive",
-    "z = z_base + W l_e: shifts add up across elementary perturbations and are linear in the dose",
+    "z = z_base + W lₑ: shifts add up across elementary perturbations and are linear in the dose",
 )
 GAUSSIAN = Assumption("gaussian", "z_base is Gaussian, in every model that is compared")
 SHARED_COVARIANCE = Assumption(
-    "shared_covariance", "z_base has one regular covariance Sigma in all environments, in every model that is compared"
+    "shared_covariance", "z_base has one regular covariance Σ in all environments, in every model that is compared"
 )
 ISOTROPIC = Assumption(
     "isotropic",
@@ -20,16 +20,14 @@ INJECTIVE = Assumption("injective", "f is injective and measurable with measurab
 DIVERSE = Assumption("diverse", "rank(W L) = d_Z: the training shifts span the latent space")
 EQUIVALENT = Assumption(
     "equivalent",
-    "a rival (f~, W~) with the same d_Z has the same law of x at every training label, the reference l_0 included",
+    "a rival (f̃, W̃) with the same d_Z has the same law of x at every training label, the reference l₀ included",
 )
-IN_SPAN = Assumption(
-    "in_span", "Delta_t = L alpha for some alpha: the test shift is in the span of the training shifts"
-)
-OUTSIDE_SPAN = Assumption("outside_span", "Delta_t is not in span(L)")
+IN_SPAN = Assumption("in_span", "Δₜ = L α for some α: the test shift is in the span of the training shifts")
+OUTSIDE_SPAN = Assumption("outside_span", "Δₜ is not in span(L)")
 UNRESTRICTED = Assumption(
     "unrestricted",
-    "the model class contains every matrix W, and f(. - a) with every f, for every vector a",
+    "the model class contains every matrix W, and f(. − a) with every f, for every vector a",
 )
 
-PAPER = "von Kuegelgen et al. (2025), arXiv:2504.18522"
+PAPER = "von Kügelgen et al. (2025), arXiv:2504.18522"
 OURS = "this project"

@@ -15,7 +15,7 @@ K = _dimension("K")
 M = _dimension("M")
 
 W = MatrixSymbol("W", d, K)
-W_rival = MatrixSymbol("W~", d, K)
+W_rival = MatrixSymbol("Wtilde", d, K)
 L = MatrixSymbol("L", K, M)
 
 l_0 = MatrixSymbol("l_0", K, 1)
@@ -26,4 +26,4 @@ Delta_t = MatrixSymbol("Delta_t", K, 1)
 alpha = MatrixSymbol("alpha", M, 1)
 
 z = MatrixSymbol("z", d, 1)
-z_base = MatrixSymbol("z_base", d, 1)
+z_base = MatrixSymbol(r"z_{\mathrm{base}}", d, 1)

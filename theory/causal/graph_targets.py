@@ -30,7 +30,7 @@ EACH = Assumption("each", "each latent is shifted by one of the perturbations, s
 SHIMIZU = "the one assignment as in Shimizu et al. (2006), Journal of Machine Learning Research 7"
 
 A, A_scaled, N, S, S_inverse, W_inverse, Scale, Scale_inverse, W = (
-    MatrixSymbol(name, d, d) for name in ("A", "A~", "N", "S", "S^-1", "W^-1", "Lambda", "Lambda^-1", "W")
+    MatrixSymbol(name, d, d) for name in ("A", "Atilde", "N", "S", "S^{-1}", "W^{-1}", "Lambda", r"\Lambda^{-1}", "W")
 )
 
 
@@ -65,13 +65,13 @@ def read_adjacency(W: list[list[Number | Expr]]) -> ImmutableMatrix:
 def _proof() -> tuple[Step | Lemma, ...]:
     reduced = Lemma(
         "reduced_form",
-        "W = N S with N = (I - A)^-1",
+        "W = N S with N = (I − A)⁻¹",
         "section 1: A is nilpotent, and the mechanisms have one solution",
         (LINEAR.name, ACYCLIC.name, SHIFT.name),
     )
     inverse = Step(
         "inverse",
-        "S^-1 (I - A) W = I: W^-1 is I - A with its rows scaled",
+        "S⁻¹ (I − A) W = I: W⁻¹ is I − A with its rows scaled",
         S_inverse * (Identity(d) - A) * W,
         Identity(d),
         (
@@ -90,7 +90,7 @@ def _read(size: int) -> Step:
     chosen = [(i, j) for i in range(1, size) for j in range(i + 1)]
     return Step(
         f"read_off_d{size}",
-        f"for {size} latents with free weights and shifts, -(W^-1)_ij / (W^-1)_ii = A_ij for i > j",
+        f"for {size} latents with free weights and shifts, −(W⁻¹)ᵢⱼ / (W⁻¹)ᵢᵢ = Aᵢⱼ for i > j",
         Matrix([-read[i, j] / read[i, i] for i, j in chosen if i != j]),
         Matrix([weights[i, j] for i, j in chosen if i != j]),
         tuple(Given(("inverse", ATOMIC.name, EACH.name), read[i, j], own[i, j]) for i, j in chosen),
@@ -109,7 +109,7 @@ def _assignment(size: int) -> Step:
         product *= entry
     return Step(
         f"one_assignment_d{size}",
-        f"for {size} latents in causal order, of all assignments of rows to columns one avoids the zeros of W^-1",
+        f"for {size} latents in causal order, of all assignments of rows to columns one avoids the zeros of W⁻¹",
         Permanent(ImmutableMatrix(entries)),
         product,
     )
@@ -118,7 +118,7 @@ def _assignment(size: int) -> Step:
 def _rescaled() -> tuple[Step, ...]:
     scaled = Step(
         "rescaled",
-        "latents Lambda z have adjacency Lambda A Lambda^-1, with the same zeros: (I - A~) Lambda W = Lambda S",
+        "latents Λ z have adjacency Λ A Λ⁻¹, with the same zeros: (I − Ã) Λ W = Λ S",
         (Identity(d) - A_scaled) * Scale * W,
         Scale * S,
         (
@@ -164,7 +164,7 @@ def _check() -> tuple[Measurement, ...]:
 
 
 def _free_mixing(size: Rational) -> Case:
-    """The twins of 1.1: A has the edge 1 -> 2 of weight `size`, the other none; S = I, variances 1, order known."""
+    """The twins of 1.1: A has the edge 1 → 2 of weight `size`, the other none; S = I, variances 1, order known."""
     edge, none = Matrix([[0, 0], [size, 0]]), Matrix.zeros(2)
     carry, targets = twins(edge, none), Matrix.eye(2).tolist()
     same_W = carry * perturbation_matrix(none, targets) - perturbation_matrix(edge, targets)
@@ -173,7 +173,7 @@ def _free_mixing(size: Rational) -> Case:
 
 
 def _turned(size: Rational, others: int) -> tuple[Matrix, Matrix, list[Expr], Matrix]:
-    """1 -> 2 of weight `size`, and 2 -> 1 with the same Σ, with `others` latents besides; noises of variance 1."""
+    """1 → 2 of weight `size`, and 2 → 1 with the same Σ, with `others` latents besides; noises of variance 1."""
     dimension = 2 + others
     forward, backward = Matrix.zeros(dimension), Matrix.zeros(dimension)
     forward[1, 0], backward[0, 1] = size, size / (1 + size**2)
@@ -183,7 +183,7 @@ def _turned(size: Rational, others: int) -> tuple[Matrix, Matrix, list[Expr], Ma
 
 
 def _several(size: Rational) -> Case:
-    """S = I for the edge 1 -> 2; the edge turned round has the same Σ, and the same W with a target on both latents."""
+    """S = I for the edge 1 → 2; the edge turned round has the same Σ, and the same W with a target on both latents."""
     forward, backward, _, same = _turned(size, others=0)
     W = perturbation_matrix(forward, Matrix.eye(2).tolist())
     targets = (Matrix.eye(2) - backward) * W
@@ -211,7 +211,7 @@ def _exchanged(size: Rational) -> Case:
 
 
 def _strengthened(size: Rational) -> Case:
-    """Perturbation 1 also adds `size` to the edge 1 -> 2 of weight 1: means show the edge under the perturbation."""
+    """Perturbation 1 also adds `size` to the edge 1 → 2 of weight 1: means show the edge under the perturbation."""
     read = read_adjacency([[1, 0], [1 + size, 1]])
     return Case(premises=(), gap=read - Matrix([[0, 0], [1, 0]]))
 
@@ -227,7 +227,7 @@ def _curved(size: Rational) -> Case:
 CLAIM = Claim(
     name="graph_targets",
     number="1.2",
-    statement="with latents known up to scale and one atomic target for each, A = I - diag(W^-1)^-1 W^-1",
+    statement="with latents known up to scale and one atomic target for each, A = I − diag(W⁻¹)⁻¹ W⁻¹",
     latex=r"W^{-1} = S^{-1}(I - A),\qquad A = I - \mathrm{diag}(W^{-1})^{-1} W^{-1}",
     assumptions=(LINEAR, ACYCLIC, SHIFT, COORDINATES, ATOMIC, EACH),
     source=OURS + "; " + SHIMIZU,
@@ -238,7 +238,7 @@ CLAIM = Claim(
         Counterexample(COORDINATES.name, "the twins of 1.1, with S = I and the order known", _free_mixing),
         Counterexample(ATOMIC.name, "with several targets an edge can be turned round", _several),
         Counterexample(EACH.name, "an edge between latents without target can be turned round", _untouched),
-        Counterexample(ACYCLIC.name, "in a cycle the rows of I - A can be exchanged", _exchanged),
+        Counterexample(ACYCLIC.name, "in a cycle the rows of I − A can be exchanged", _exchanged),
         Counterexample(SHIFT.name, "a perturbation that changes the strength of an edge", _strengthened),
         Counterexample(LINEAR.name, "a curved mechanism", _curved),
     ),

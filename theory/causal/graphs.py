@@ -43,16 +43,16 @@ from theory.engine.record import (
 from theory.identifiability.span import Number, exact
 from theory.symbols import K, d
 
-FREE_MIXING = Assumption("free_mixing", "the model class contains f o T with every f, for every invertible linear T")
+FREE_MIXING = Assumption("free_mixing", "the model class contains f ∘ T with every f, for every invertible linear T")
 
 A, A_rival, N, N_rival = (MatrixSymbol(name, d, d) for name in ("A", "A'", "N", "N'"))
 S, label = MatrixSymbol("S", d, K), MatrixSymbol("l", K, 1)
 u, z, z_rival = (MatrixSymbol(name, d, 1) for name in ("u", "z", "z'"))
-mixed, mixed_rival = (MatrixSymbol(name, d, 1) for name in ("f^-1(x)", "f^-1(x')"))
+mixed, mixed_rival = (MatrixSymbol(name, d, 1) for name in ("f^{-1}(x)", "f^{-1}(x')"))
 
 INVERSES = Lemma(
     "inverses",
-    "I - A and I - A' have inverses N = I + A + … + A^(d-1) and N'",
+    "I − A and I − A′ have inverses N = I + A + … + A^(d−1) and N′",
     "the adjacency of an acyclic graph is nilpotent, see section 1",
     (ACYCLIC.name,),
 )
@@ -65,7 +65,7 @@ _solved = (INVERSES.name, *_mechanisms)
 def _proof() -> tuple[Step | Lemma, ...]:
     rival = Step(
         "mechanisms_undone",
-        "(I - A') z' = u + S l at every label: the rival's own mechanisms",
+        "(I − A′) z′ = u + S l at every label: the rival’s own mechanisms",
         (Identity(d) - A_rival) * z_rival,
         _drive,
         (
@@ -75,7 +75,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
     )
     same = Step(
         "same_sample",
-        "with f' = f o N (I - A'), f^-1(x') = N (I - A') z' = N (u + S l) = f^-1(x): the same x for the same noises",
+        "with f′ = f ∘ N (I − A′), f⁻¹(x′) = N (I − A′) z′ = N (u + S l) = f⁻¹(x): the same x for the same noises",
         mixed_rival,
         mixed,
         (
@@ -94,7 +94,7 @@ def _same_law(size: int) -> Step:
     carry = total_effects(forward) * (Matrix.eye(size) - backward)
     return Step(
         f"opposite_orders_d{size}",
-        f"for {size} latents with free weights, every edge turned round: T Sigma' T' = Sigma and T W' = W",
+        f"for {size} latents with free weights, every edge turned round: T Σ′ Tᵀ = Σ and T W′ = W",
         Matrix.hstack(carry * covariance(backward, variances) * carry.T, carry * total_effects(backward)),
         Matrix.hstack(covariance(forward, variances), total_effects(forward)),
     )
@@ -175,13 +175,13 @@ def _check() -> tuple[Measurement, ...]:
 
 
 def _known_mixing(size: Rational) -> Case:
-    """f is the identity, the model has the edge 1 -> 2 of weight `size`: no edge has another covariance."""
+    """f is the identity, the model has the edge 1 → 2 of weight `size`: no edge has another covariance."""
     edge, none = [[0, 0], [size, 0]], [[0, 0], [0, 0]]
     return Case(premises=(), gap=covariance(edge, [1, 1]) - covariance(none, [1, 1]))
 
 
 def _cut(size: Rational) -> Case:
-    """An intervention weakens the edge 1 -> 2 of weight 1 by `size`. The rival has no edge, so nothing to weaken.
+    """An intervention weakens the edge 1 → 2 of weight 1 by `size`. The rival has no edge, so nothing to weaken.
 
     They agree without the intervention; under it z_2 has variance 1 + (1 - size)², and the rival's 2 still.
     """
@@ -212,7 +212,7 @@ def _curved(size: Rational) -> Case:
 CLAIM = Claim(
     name="graphs",
     number="1.1",
-    statement="for every acyclic A', (A', D, S) with f' = f o (I - A)^-1 (I - A') has the law of x at every label",
+    statement="for every acyclic A′, (A′, D, S) with f′ = f ∘ (I − A)⁻¹ (I − A′) has the law of x at every label",
     latex=r"f' = f\circ(I-A)^{-1}(I-A') \Rightarrow"
     r" f'\big((I-A')^{-1}(u + Sl)\big) = f\big((I-A)^{-1}(u + Sl)\big)\ \forall l",
     assumptions=(LINEAR, ACYCLIC, SHIFT, FREE_MIXING),
@@ -225,5 +225,5 @@ CLAIM = Claim(
         Counterexample(SHIFT.name, "an intervention that cuts an edge tells it", _cut),
         Counterexample(ACYCLIC.name, "a cycle of gain 1 is not among the rivals", _feedback),
     ),
-    survivors=(Survivor(LINEAR.name, "curved mechanisms with additive noise go into f' as well", _curved),),
+    survivors=(Survivor(LINEAR.name, "curved mechanisms with additive noise go into f′ as well", _curved),),
 )

@@ -33,7 +33,7 @@ from theory.symbols import K, W, d, z
 LINEAR = Assumption("linear", "each latent is a linear function of its parents plus noise")
 ACYCLIC = Assumption("acyclic", "A is the weighted adjacency of a directed acyclic graph")
 SHIFT = Assumption("shift", "an intervention adds S l to the mechanisms and changes neither A nor the law of u")
-GAUSSIAN_NOISE = Assumption("gaussian_noise", "u ~ N(0, D) with D diagonal and positive")
+GAUSSIAN_NOISE = Assumption("gaussian_noise", "u ∼ N(0, D) with D diagonal and positive")
 
 
 def perturbation_matrix(A: Sequence[Sequence[Number | Expr]], S: Sequence[Sequence[Number | Expr]]) -> ImmutableMatrix:
@@ -121,18 +121,18 @@ def _neumann(A: Matrix) -> ImmutableMatrix:
 
 A, N, D, F, Sigma = (MatrixSymbol(name, d, d) for name in ("A", "N", "D", "F", "Sigma"))
 S, label = MatrixSymbol("S", d, K), MatrixSymbol("l", K, 1)
-u, z_base = MatrixSymbol("u", d, 1), MatrixSymbol("z_base", d, 1)
+u, z_base = MatrixSymbol("u", d, 1), MatrixSymbol(r"z_{\mathrm{base}}", d, 1)
 
 NILPOTENT = Lemma(
     "nilpotent",
-    "A^d = 0, so N = I + A + … + A^(d-1) is the inverse of I - A on either side",
+    "A^d = 0, so N = I + A + … + A^(d−1) is the inverse of I − A on either side",
     "a walk of d steps in a graph with d nodes visits one twice, so A^d = 0; the sum telescopes; for d = 2, 3, 4 with"
     " free symbols the steps `telescopes_d` compute it",
     (ACYCLIC.name, "telescopes_d2", "telescopes_d3", "telescopes_d4"),
 )
 MOMENTS = Lemma(
     "moments",
-    "E u = 0 and E (B u)(B u)' = B D B'; a linear image of a Gaussian is Gaussian",
+    "𝔼 u = 0 and 𝔼 (B u)(B u)ᵀ = B D Bᵀ; a linear image of a Gaussian is Gaussian",
     "linearity of expectation; characteristic function of a linear image",
     (GAUSSIAN_NOISE.name,),
 )
@@ -147,17 +147,17 @@ _solved = Given(("unique", "reduced_form"), z, N * (u + S * label))
 def _proof() -> tuple[Step | Lemma, ...]:
     reduced = Step(
         "reduced_form",
-        "N (z - A z) = N (u + S l) by the structural equations",
+        "N (z − A z) = N (u + S l) by the structural equations",
         N * (z - A * z),
         N * (u + S * label),
         (_mechanisms,),
     )
     unique = Step(
-        "unique", "N (z - A z) = z, so z = N (u + S l) and nothing else", N * (z - A * z), z, (_left_inverse,)
+        "unique", "N (z − A z) = z, so z = N (u + S l) and nothing else", N * (z - A * z), z, (_left_inverse,)
     )
     base = Step(
         "additive_shift",
-        "z - W l = N u with W = N S: the base latent does not depend on the label",
+        "z − W l = N u with W = N S: the base latent does not depend on the label",
         z - W * label,
         N * u,
         (_solved, _perturbation),
@@ -177,7 +177,7 @@ def _telescopes(size: int) -> Step:
     adjacency = _triangular(size)
     return Step(
         f"telescopes_d{size}",
-        f"(I - A) (I + … + A^{size - 1}) = I for every A of a DAG on {size} nodes in causal order",
+        f"(I − A) (I + … + Â{size - 1}) = I for every A of a DAG on {size} nodes in causal order",
         MatMul(ImmutableMatrix(eye(size) - adjacency), ImmutableMatrix(_neumann(adjacency)), evaluate=False),
         eye(size),
     )
@@ -189,10 +189,10 @@ def _triangular(size: int) -> ImmutableMatrix:
 
 
 def _laws() -> tuple[Step | Lemma, ...]:
-    mean, second = MatrixSymbol("E z", d, 1), MatrixSymbol("Cov z", d, d)
+    mean, second = MatrixSymbol(r"\mathbb{E}[z]", d, 1), MatrixSymbol(r"\operatorname{Cov}(z)", d, d)
     expectation = Step(
         "mean",
-        "E z = W l",
+        "𝔼 z = W l",
         mean,
         W * label,
         (
@@ -202,7 +202,7 @@ def _laws() -> tuple[Step | Lemma, ...]:
     )
     spread = Step(
         "covariance",
-        "Cov z = N D N', whatever the label",
+        "Cov z = N D Nᵀ, whatever the label",
         second,
         N * D * N.T,
         (
@@ -218,14 +218,14 @@ def _whitening(covariance_of_z: Given) -> tuple[Step, ...]:
     regular = Given((GAUSSIAN_NOISE.name,), F * D * F.T, Identity(d))
     white = Step(
         "whitening",
-        "R = F (I - A) with F = D^-1/2 gives R Sigma R' = I",
+        "R = F (I − A) with F = D^(−1/2) gives R Σ Rᵀ = I",
         root * Sigma * root.T,
         Identity(d),
         (covariance_of_z, _right_inverse, regular),
     )
     lost = Step(
         "structure_not_identified",
-        "R W = D^-1/2 S: A with targets S has the same isotropic form as A = 0 with targets D^-1/2 S",
+        "R W = D^(−1/2) S: A with targets S has the same isotropic form as A = 0 with targets D^(−1/2) S",
         root * W,
         F * S,
         (_perturbation, _right_inverse),
@@ -248,9 +248,7 @@ def _paths() -> tuple[Step, ...]:
     )
     return (
         Step("explicit_mean_d3", "free symbols: forward substitution gives W l + N u", Matrix(solved), closed),
-        Step(
-            "explicit_covariance_d3", "free symbols: and the covariance Sigma", cross, covariance(adjacency, variances)
-        ),
+        Step("explicit_covariance_d3", "free symbols: and the covariance Σ", cross, covariance(adjacency, variances)),
     )
 
 
@@ -293,13 +291,13 @@ def _square(size: Rational) -> Case:
 
 
 def _cut(size: Rational) -> Case:
-    """An intervention that weakens the edge 1 -> 2 by `size`, and cuts it at 1: the covariance changes."""
+    """An intervention that weakens the edge 1 → 2 by `size`, and cuts it at 1: the covariance changes."""
     before, after = ([[0, 0], [weight, 0]] for weight in (Integer(1), 1 - size))
     return Case(premises=(), gap=covariance(after, [1, 1]) - covariance(before, [1, 1]))
 
 
 def _coin(size: Rational) -> Case:
-    """u = sqrt(1 - size²) g + size s with g Gaussian and s = ±1 has variance 1 and fourth cumulant -2 size⁴, not 0."""
+    """u = √(1 - size²) g + size s with g Gaussian and s = ±1 has variance 1 and fourth cumulant -2 size⁴, not 0."""
     variance = (1 - size**2) + size**2
     fourth_moment = 3 * (1 - size**2) ** 2 + 6 * (1 - size**2) * size**2 + size**4
     return Case(premises=(variance - 1,), gap=fourth_moment - 3 * variance**2)
@@ -308,7 +306,7 @@ def _coin(size: Rational) -> Case:
 CLAIM = Claim(
     name="latent_causal",
     number="1",
-    statement="z = A z + u + S l is the additive-shift model with W = (I - A)^-1 S, Sigma = (I - A)^-1 D (I - A)^-T",
+    statement="z = A z + u + S l is the additive-shift model with W = (I − A)⁻¹ S, Σ = (I − A)⁻¹ D (I − A)⁻ᵀ",
     latex=r"z = Az + u + Sl \ \Rightarrow\ z \sim N(Wl, \Sigma),\quad W = (I-A)^{-1}S,"
     r"\ \Sigma = (I-A)^{-1} D (I-A)^{-\top}",
     assumptions=(LINEAR, ACYCLIC, SHIFT, GAUSSIAN_NOISE),

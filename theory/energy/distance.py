@@ -28,15 +28,15 @@ from sympy import (
 from theory.engine.instances import EPS, World, worlds
 from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
 
-SZEKELY = "Szekely and Rizzo (2013), Journal of Statistical Planning and Inference 143, proposition 1"
+SZEKELY = "Székely and Rizzo (2013), Journal of Statistical Planning and Inference 143, proposition 1"
 
-EXPONENT = Assumption("exponent", "0 < beta < 2")
-MOMENT = Assumption("moment", "E |X|^beta is finite under every law that is compared")
+EXPONENT = Assumption("exponent", "0 < β < 2")
+MOMENT = Assumption("moment", "𝔼 |X|ᵝ is finite under every law that is compared")
 
 n, m = symbols("n m", integer=True, positive=True)
 s, r, gamma_ = symbols("s r gamma", positive=True)
-p, q, mu, a, ones = (MatrixSymbol(name, n, 1) for name in ("p", "q", "mu", "a", "1"))
-D, V, distance = MatrixSymbol("D", n, n), MatrixSymbol("V", n, m), MatrixSymbol("ED", 1, 1)
+p, q, mu, a, ones = (MatrixSymbol(name, n, 1) for name in ("p", "q", "mu", "a", r"\mathbf{1}"))
+D, V, distance = MatrixSymbol("D", n, n), MatrixSymbol("V", n, m), MatrixSymbol(r"\mathrm{ED}", 1, 1)
 
 
 def energy_distance(points: np.ndarray, p: np.ndarray, q: np.ndarray, beta: float = 1.0) -> float:
@@ -61,28 +61,26 @@ def _subordination() -> tuple[Step | Lemma, ...]:
     tail = r * exp(-r * s) * s**-gamma_
     by_parts = Step(
         "by_parts",
-        "d/ds (-(1 - exp(-r s)) s^-gamma / gamma) is the integrand less r exp(-r s) s^-gamma / gamma",
+        "d/ds (−(1 − exp(−r s)) s⁻ᵞ / γ) is the integrand less r exp(−r s) s⁻ᵞ / γ",
         diff(-(1 - exp(-r * s)) * s**-gamma_ / gamma_, s),
         (1 - exp(-r * s)) * s ** (-1 - gamma_) - tail / gamma_,
     )
     boundary = Lemma(
         "boundary",
-        "(1 - exp(-r s)) s^-gamma vanishes at 0 and at infinity, so I = J / gamma for the two integrals over s > 0",
-        "1 - exp(-r s) is at most min(1, r s), and 0 < gamma = beta/2 < 1",
+        "(1 − exp(−r s)) s⁻ᵞ vanishes at 0 and at infinity, so I = J / γ for the two integrals over s > 0",
+        "1 − exp(−r s) is at most min(1, r s), and 0 < γ = β/2 < 1",
         (EXPONENT.name, by_parts.name),
     )
     substituted = Step(
         "substituted",
-        "with t = r s the integrand of J is r^gamma exp(-t) t^-gamma",
+        "with t = r s the integrand of J is rᵞ exp(−t) t⁻ᵞ",
         tail.subs(s, t / r) / r,
         r**gamma_ * exp(-t) * t**-gamma_,
     )
-    euler = Lemma(
-        "euler", "the integral of exp(-t) t^-gamma over t > 0 is Gamma(1 - gamma)", "definition", (EXPONENT.name,)
-    )
+    euler = Lemma("euler", "the integral of exp(−t) t⁻ᵞ over t > 0 is Γ(1 − γ)", "definition", (EXPONENT.name,))
     total = Step(
         "subordination",
-        "I = r^gamma Gamma(1 - gamma) / gamma: with r = |u|^2, |u|^beta is a mixture of the 1 - exp(-s |u|^2)",
+        "I = rᵞ Γ(1 − γ) / γ: with r = |u|², |u|ᵝ is a mixture of the 1 − exp(−s |u|²)",
         whole,
         r**gamma_ * gamma(1 - gamma_) / gamma_,
         (
@@ -97,21 +95,21 @@ def _frequencies() -> tuple[Step | Lemma, ...]:
     x, y = symbols("x y", real=True)
     gaussian = Lemma(
         "gaussian_average",
-        "exp(-s |u|^2) = E cos(omega'u) with omega ~ N(0, 2 s I)",
+        "exp(−s |u|²) = 𝔼 cos(ωᵀu) with ω ∼ N(0, 2 s I)",
         "characteristic function of the normal law",
     )
     kernel = Step(
         "kernel",
-        "Re (e^ix - 1) conj(e^iy - 1) = (1 - cos x) + (1 - cos y) - (1 - cos(x - y))",
+        "Re (e^(ix) − 1) conj(e^(iy) − 1) = (1 − cos x) + (1 − cos y) − (1 − cos(x − y))",
         (cos(x) - 1) * (cos(y) - 1) + sin(x) * sin(y),
         (1 - cos(x)) + (1 - cos(y)) - (1 - cos(x - y)),
     )
     features = Lemma(
         "features",
-        "D = a 1' + 1 a' - V V' with D_ij = |x_i - x_j|^beta, a_i = |x_i|^beta, and V' mu = phi_P - phi_Q over the"
+        "D = a 𝟏ᵀ + 𝟏 aᵀ − V Vᵀ with Dᵢⱼ = |xᵢ − xⱼ|ᵝ, aᵢ = |xᵢ|ᵝ, and Vᵀ μ = φ_P − φ_Q over the"
         " frequencies, weighted by a positive density",
-        "`kernel` with x = omega'x_i, y = omega'x_j, integrated over omega and s; |e^ix - 1|^2 = 2 (1 - cos x) is"
-        " integrable by `subordination`, so V V' exists; the constants 1 cancel as mu has mass 0",
+        "`kernel` with x = ωᵀxᵢ, y = ωᵀxⱼ, integrated over ω and s; |e^(ix) − 1|² = 2 (1 − cos x) is"
+        " integrable by `subordination`, so V Vᵀ exists; the constants 1 cancel as μ has mass 0",
         (EXPONENT.name, "subordination", gaussian.name, kernel.name, "mass"),
     )
     return gaussian, kernel, features
@@ -121,14 +119,14 @@ def _squares() -> tuple[Step | Lemma, ...]:
     difference = Given((DEFINITION,), p, q + mu)
     mass = Step(
         "mass",
-        "1'p = 1 + 1'mu with mu = p - q; as 1'p = 1 too, mu has mass 0",
+        "𝟏ᵀp = 1 + 𝟏ᵀμ with μ = p − q; as 𝟏ᵀp = 1 too, μ has mass 0",
         ones.T * p,
         Identity(1) + ones.T * mu,
         (difference, Given((DEFINITION,), ones.T * q, Identity(1))),
     )
     form = Step(
         "quadratic_form",
-        "ED = 2 p'Dq - p'Dp - q'Dq = -mu'D mu",
+        "ED = 2 pᵀDq − pᵀDp − qᵀDq = −μᵀD μ",
         distance,
         -mu.T * D * mu,
         (
@@ -140,7 +138,7 @@ def _squares() -> tuple[Step | Lemma, ...]:
     no_mass = Given((mass.name, DEFINITION), ones.T * mu, ZeroMatrix(1, 1))
     squares = Step(
         "squares",
-        "ED = |V'mu|^2, a weighted integral of |phi_P - phi_Q|^2: not negative",
+        "ED = |Vᵀμ|², a weighted integral of |φ_P − φ_Q|²: not negative",
         distance,
         mu.T * V * V.T * mu,
         (form.cited(), Given(("features",), D, a * ones.T + ones * a.T - V * V.T), no_mass),
@@ -148,7 +146,7 @@ def _squares() -> tuple[Step | Lemma, ...]:
     definite = Lemma(
         "definite",
         "ED = 0 only if P = Q",
-        "phi_P - phi_Q is continuous and the weight positive, so it vanishes everywhere; characteristic functions"
+        "φ_P − φ_Q is continuous and the weight positive, so it vanishes everywhere; characteristic functions"
         " determine laws (Billingsley, Probability and Measure, theorem 26.2)",
         (squares.name, EXPONENT.name),
     )
@@ -159,13 +157,13 @@ def _cramer() -> tuple[Step | Lemma, ...]:
     F, G, cross, own, other = symbols("F G c_XY c_XX c_YY", real=True)
     layers = Lemma(
         "layers",
-        "for d = beta = 1, E|X - Y| is the integral over t of P(X <= t < Y) + P(Y <= t < X)",
-        "|x - y| is the length of the interval between x and y; Fubini",
+        "for d = β = 1, 𝔼|X − Y| is the integral over t of P(X ≤ t < Y) + P(Y ≤ t < X)",
+        "|x − y| is the length of the interval between x and y; Fubini",
         (MOMENT.name,),
     )
     cramer = Step(
         "cramer",
-        "for d = beta = 1 the integrand of ED is 2 (F - G)^2, F and G the distribution functions",
+        "for d = β = 1 the integrand of ED is 2 (F − G)², F and G the distribution functions",
         2 * cross - own - other,
         2 * (F - G) ** 2,
         tuple(
@@ -258,7 +256,7 @@ _subordinated = _subordination()
 CLAIM = Claim(
     name="energy",
     number="3.1",
-    statement="ED(P, Q) >= 0, and ED(P, Q) = 0 if and only if P = Q",
+    statement="ED(P, Q) ≥ 0, and ED(P, Q) = 0 if and only if P = Q",
     latex=r"2E\|X-Y\|^\beta - E\|X-X'\|^\beta - E\|Y-Y'\|^\beta"
     r" = c \int \frac{|\varphi_P(\omega) - \varphi_Q(\omega)|^2}{\|\omega\|^{d+\beta}} d\omega",
     assumptions=(EXPONENT, MOMENT),
@@ -267,7 +265,7 @@ CLAIM = Claim(
     conclusions=("definite", "cramer", "score_gap"),
     check=_check,
     counterexamples=(
-        Counterexample(EXPONENT.name, "at beta = 2 coins of equal mean and different spread", _means_only),
-        Counterexample(MOMENT.name, "a tail t^-1/2: the distance depends on where it is cut", no_mean),
+        Counterexample(EXPONENT.name, "at β = 2 coins of equal mean and different spread", _means_only),
+        Counterexample(MOMENT.name, "a tail t^(−1/2): the distance depends on where it is cut", no_mean),
     ),
 )

@@ -15,8 +15,8 @@ from theory.engine.instances import EPS, World, worlds
 from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
 from theory.identifiability.span import Number, rational
 
-GAUSSIAN_LAWS = Assumption("gaussian_laws", "X ~ N(m_1, v_1) and Y ~ N(m_2, v_2), with positive variances")
-INDEPENDENT_PAIR = Assumption("independent_pair", "X and Y are independent, and so are X, X' and Y, Y'")
+GAUSSIAN_LAWS = Assumption("gaussian_laws", "X ∼ N(m₁, v₁) and Y ∼ N(m₂, v₂), with positive variances")
+INDEPENDENT_PAIR = Assumption("independent_pair", "X and Y are independent, and so are X, X′ and Y, Y′")
 
 
 def mean_absolute(mean: Expr, variance: Expr) -> Expr:
@@ -122,24 +122,24 @@ primitive = -v * density + mean / 2 * erf((x - mean) / sqrt(2 * v))
 
 
 def _line() -> tuple[Step | Lemma, ...]:
-    upper, lower, total = symbols("E[Z+] E[Z-] E|Z|", real=True)
+    upper, lower, total = symbols(r"\mathbb{E}[Z_{+}] \mathbb{E}[Z_{-}] \mathbb{E}\lvert{Z}\rvert", real=True)
     part = v * density.subs(x, 0) + mean / 2 * (1 + erf(mean / sqrt(2 * v)))
     antiderivative = Step(
         "antiderivative",
-        "x n(x) is the derivative of -v n(x) + (m/2) erf((x - m) / sqrt(2v)), n the density of N(m, v)",
+        "x n(x) is the derivative of −v n(x) + (m/2) erf((x − m) / √(2v)), n the density of N(m, v)",
         diff(primitive, x),
         x * density,
     )
     positive = Step(
         "positive_part",
-        "E max(Z, 0) = v n(0) + (m/2) (1 + erf(m / sqrt(2v)))",
+        "𝔼 max(Z, 0) = v n(0) + (m/2) (1 + erf(m / √(2v)))",
         upper,
         part,
         (Given((GAUSSIAN_LAWS.name, antiderivative.name), upper, mean / 2 - primitive.subs(x, 0)),),
     )
     absolute = Step(
         "absolute",
-        "E|Z| = sqrt(2v/pi) exp(-m^2 / 2v) + m erf(m / sqrt(2v))",
+        "𝔼|Z| = √(2v/π) exp(−m² / 2v) + m erf(m / √(2v))",
         total,
         mean_absolute(mean, v),
         (
@@ -152,17 +152,19 @@ def _line() -> tuple[Step | Lemma, ...]:
 
 
 def _distances() -> tuple[Step | Lemma, ...]:
-    cross, own, other = symbols("E|X-Y| E|X-X'| E|Y-Y'|", real=True)
+    cross, own, other = symbols(
+        r"\mathbb{E}\lvert{X-Y}\rvert \mathbb{E}\lvert{X-X'}\rvert \mathbb{E}\lvert{Y-Y'}\rvert", real=True
+    )
     differences = Lemma(
         "differences",
-        "X - Y ~ N(m_1 - m_2, v_1 + v_2), X - X' ~ N(0, 2 v_1), Y - Y' ~ N(0, 2 v_2)",
+        "X − Y ∼ N(m₁ − m₂, v₁ + v₂), X − X′ ∼ N(0, 2 v₁), Y − Y′ ∼ N(0, 2 v₂)",
         "sums of independent normal variables",
         (GAUSSIAN_LAWS.name, INDEPENDENT_PAIR.name),
     )
     rests_on = ("absolute", differences.name)
     distance = Step(
         "distance",
-        "ED = 2 E|X - Y| - 2 sqrt(v_1/pi) - 2 sqrt(v_2/pi), with delta = m_1 - m_2",
+        "ED = 2 𝔼|X − Y| − 2 √(v₁/π) − 2 √(v₂/π), with δ = m₁ − m₂",
         2 * cross - own - other,
         2 * mean_absolute(delta, v_1 + v_2) - 2 * sqrt(v_1 / pi) - 2 * sqrt(v_2 / pi),
         (
@@ -171,18 +173,18 @@ def _distances() -> tuple[Step | Lemma, ...]:
             Given(rests_on, other, mean_absolute(Integer(0), 2 * v_2)),
         ),
     )
-    value = Symbol("ED", real=True)
+    value = Symbol(r"\mathrm{ED}", real=True)
     formula = Given((distance.name, DEFINITION), value, energy_distance_line((delta, v), (Integer(0), v)))
     equal = Step(
         "equal_variances",
-        "for v_1 = v_2 = v, ED = 4 sqrt(v/pi) (exp(-delta^2 / 4v) - 1) + 2 delta erf(delta / (2 sqrt v))",
+        "for v₁ = v₂ = v, ED = 4 √(v/π) (exp(−δ² / 4v) − 1) + 2 δ erf(δ / (2 √v))",
         value,
         4 * sqrt(v / pi) * (exp(-(delta**2) / (4 * v)) - 1) + 2 * delta * erf(delta / (2 * sqrt(v))),
         (formula,),
     )
     small = Step(
         "small_shifts",
-        "its second derivative at delta = 0 is 2 / sqrt(pi v): a small shift costs delta^2 / sqrt(pi v)",
+        "its second derivative at δ = 0 is 2 / √(π v): a small shift costs δ² / √(π v)",
         Subs(Derivative(equal.right, (delta, 2)), delta, 0),
         2 / sqrt(pi * v),
     )
@@ -193,14 +195,14 @@ def _dimensions() -> tuple[Step | Lemma, ...]:
     wide = 1 + 2 * s * v
     square = Step(
         "square",
-        "-s x^2 - (x - m)^2 / 2v = -(1 + 2sv) (x - m / (1 + 2sv))^2 / 2v - s m^2 / (1 + 2sv)",
+        "−s x² − (x − m)² / 2v = −(1 + 2sv) (x − m / (1 + 2sv))² / 2v − s m² / (1 + 2sv)",
         -s * x**2 - (x - mean) ** 2 / (2 * v),
         -wide * (x - mean / wide) ** 2 / (2 * v) - s * mean**2 / wide,
     )
     transform = Lemma(
         "transform",
-        "E exp(-s |Z|^2) is the product over principal axes of (1 + 2 s l_i)^(-1/2) exp(-s m_i^2 / (1 + 2 s l_i)), and"
-        " E|Z|^beta its mixture by 3.1",
+        "𝔼 exp(−s |Z|²) is the product over principal axes of (1 + 2 s lᵢ)^(−1/2) exp(−s mᵢ² / (1 + 2 s lᵢ)), and"
+        " 𝔼|Z|ᵝ its mixture by 3.1",
         "by `square` each axis is a Gaussian integral of variance v / (1 + 2sv); axes are independent",
         (GAUSSIAN_LAWS.name, square.name),
     )
@@ -261,7 +263,7 @@ def _coupled(size: Rational) -> Case:
 CLAIM = Claim(
     name="energy_gaussian",
     number="3.4",
-    statement="ED = 2 A(m_1 - m_2, v_1 + v_2) - A(0, 2 v_1) - A(0, 2 v_2) on the line, A(m, v) = E|N(m, v)|",
+    statement="ED = 2 A(m₁ − m₂, v₁ + v₂) − A(0, 2 v₁) − A(0, 2 v₂) on the line, A(m, v) = 𝔼|N(m, v)|",
     latex=r"A(m, v) = E|N(m, v)| = \sqrt{2v/\pi}\, e^{-m^2/2v} + m\,\mathrm{erf}(m/\sqrt{2v})",
     assumptions=(GAUSSIAN_LAWS, INDEPENDENT_PAIR),
     source=SZEKELY + "; the formula by direct integration",

@@ -12,20 +12,20 @@ from theory.engine.instances import EPS, World, worlds
 from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
 from theory.symbols import d
 
-SIMILARITY = Assumption("similarity", "the map is x -> c Q x + t with Q'Q = I and c > 0")
+SIMILARITY = Assumption("similarity", "the map is x → c Q x + t with QᵀQ = I and c > 0")
 COMMON_MAP = Assumption("common_map", "both laws are carried by the same map")
 
 scale, r, beta = symbols("c r beta", positive=True)
-D_mapped, distance_mapped = MatrixSymbol("D_c", n, n), MatrixSymbol("ED_c", 1, 1)
+D_mapped, distance_mapped = MatrixSymbol("D_c", n, n), MatrixSymbol(r"\mathrm{ED}_{c}", 1, 1)
 
 
 def _maps() -> tuple[Step | Lemma, ...]:
-    x, y, image_x, image_y, t = (MatrixSymbol(name, d, 1) for name in ("x", "y", "phi(x)", "phi(y)", "t"))
+    x, y, image_x, image_y, t = (MatrixSymbol(name, d, 1) for name in ("x", "y", r"{\phi(x)}", r"{\phi(y)}", "t"))
     Q = MatrixSymbol("Q", d, d)
     mapped = (SIMILARITY.name, COMMON_MAP.name)
     lengths = Step(
         "lengths",
-        "|phi(x) - phi(y)|^2 = c^2 |x - y|^2",
+        "|φ(x) − φ(y)|² = c² |x − y|²",
         (image_x - image_y).T * (image_x - image_y),
         scale**2 * (x - y).T * (x - y),
         (
@@ -34,12 +34,10 @@ def _maps() -> tuple[Step | Lemma, ...]:
             Given((SIMILARITY.name,), Q.T * Q, Identity(d)),
         ),
     )
-    powers = Step(
-        "powers", "(c^2 r^2)^(beta/2) = c^beta r^beta", (scale**2 * r**2) ** (beta / 2), scale**beta * r**beta
-    )
+    powers = Step("powers", "(c² r²)^(β/2) = cᵝ rᵝ", (scale**2 * r**2) ** (beta / 2), scale**beta * r**beta)
     scaled = Step(
         "scaled",
-        "ED(phi(P), phi(Q)) = c^beta ED(P, Q)",
+        "ED(φ(P), φ(Q)) = cᵝ ED(P, Q)",
         distance_mapped,
         scale**beta * (2 * p.T * D * q - p.T * D * p - q.T * D * q),
         (
@@ -54,7 +52,7 @@ def _only_similarities() -> tuple[Step | Lemma, ...]:
     cross, own, other, u = *symbols("c_XY c_XX c_YY"), symbols("u", positive=True)
     masses = Step(
         "point_masses",
-        "ED(delta_x, delta_y) = 2 |x - y|^beta",
+        "ED(δₓ, δ_y) = 2 |x − y|ᵝ",
         2 * cross - own - other,
         2 * u**beta,
         (
@@ -64,7 +62,7 @@ def _only_similarities() -> tuple[Step | Lemma, ...]:
     )
     rigid = Lemma(
         "rigid",
-        "a map under which every energy distance is multiplied by c^beta is x -> c Q x + t with Q'Q = I",
+        "a map under which every energy distance is multiplied by cᵝ is x → c Q x + t with QᵀQ = I",
         "by `point_masses` it multiplies all distances by c; isometries of Euclidean space are affine and orthogonal"
         " (polarisation)",
         (masses.name,),
@@ -73,7 +71,7 @@ def _only_similarities() -> tuple[Step | Lemma, ...]:
 
 
 def measure_map(world: World, H: np.ndarray, factor: float, beta: float = 1.0) -> Measurement:
-    """The energy distance of two laws carried by x -> H x + u against `factor` times what it was."""
+    """The energy distance of two laws carried by x → H x + u against `factor` times what it was."""
     points, p, q = laws(world)
     moved = energy_distance(points @ H.T + world.u, p, q, beta)
     size = 1 + np.abs(points).max() * np.abs(H).sum() + np.abs(world.u).max()
@@ -104,7 +102,7 @@ def _one_sided(size: Rational) -> Case:
 CLAIM = Claim(
     name="energy_maps",
     number="3.2",
-    statement="ED(phi(P), phi(Q)) = c^beta ED(P, Q) for all P, Q exactly if phi(x) = c Q x + t, Q orthogonal",
+    statement="ED(φ(P), φ(Q)) = cᵝ ED(P, Q) for all P, Q exactly if φ(x) = c Q x + t, Q orthogonal",
     latex=r"\mathrm{ED}(\varphi_*P, \varphi_*Q) = c^\beta\,\mathrm{ED}(P, Q)\ \forall P, Q"
     r"\iff \varphi(x) = cQx + t,\ Q^\top Q = I",
     assumptions=(SIMILARITY, COMMON_MAP),

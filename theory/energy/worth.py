@@ -19,12 +19,15 @@ INDEPENDENT = Assumption("independent", "the cells are independent of each other
 
 
 def _worth() -> tuple[Step, ...]:
-    cross, within, apart, itself = symbols("E|X_i-Y| V E|X_i-X_j| E|X_i-X_i|", real=True)
-    other, spread, spread_Q, wrong = symbols("V' m m_Q ED", real=True)
+    cross, within, apart, itself = symbols(
+        r"\mathbb{E}\lvert{X_{i}-Y}\rvert V \mathbb{E}\lvert{X_{i}-X_{j}}\rvert \mathbb{E}\lvert{X_{i}-X_{i}}\rvert",
+        real=True,
+    )
+    other, spread, spread_Q, wrong = symbols(r"V' m m_Q \mathrm{ED}", real=True)
     k = Symbol("k", integer=True, positive=True)
     pairs = Step(
         "within_sample",
-        "of the n^2 pairs within the sample n are a cell with itself: their mean distance is (1 - 1/n) m",
+        "of the n² pairs within the sample n are a cell with itself: their mean distance is (1 − 1/n) m",
         within,
         spread - spread / n,
         (
@@ -36,21 +39,21 @@ def _worth() -> tuple[Step, ...]:
     same = Given((IDENTICAL.name,), cross, spread)
     worth = Step(
         "worth",
-        "E ED(P_n, P) = 2 m - (1 - 1/n) m - m = m / n",
+        "𝔼 ED(Pₙ, P) = 2 m − (1 − 1/n) m − m = m / n",
         2 * cross - within - spread,
         spread / n,
         (pairs.cited(), same),
     )
     two = Step(
         "two_samples",
-        "E ED(P_n, P_k') = m (1/n + 1/k) for two samples of P",
+        "𝔼 ED(Pₙ, P′ₖ) = m (1/n + 1/k) for two samples of P",
         2 * cross - within - other,
         spread / n + spread / k,
         (pairs.cited(), pairs.cited({within: other, n: k}), same),
     )
     off = Step(
         "wrong_law",
-        "n cells of another law Q are at E ED(Q_n, P) = ED(Q, P) + m_Q / n",
+        "n cells of another law Q are at 𝔼 ED(Qₙ, P) = ED(Q, P) + m_Q / n",
         2 * cross - within - spread,
         wrong + spread_Q / n,
         (
@@ -93,7 +96,7 @@ def _drift(size: Rational) -> Case:
 CLAIM = Claim(
     name="energy_worth",
     number="3.3",
-    statement="n independent cells of P are at expected energy distance E|X - X'|^beta / n from P",
+    statement="n independent cells of P are at expected energy distance 𝔼|X − X′|ᵝ / n from P",
     latex=r"E\,\mathrm{ED}(\hat P_n, P) = \frac{E\|X - X'\|^\beta}{n},\qquad"
     r" n_{\mathrm{eff}} = \frac{E\|X - X'\|^\beta}{\mathrm{ED}}",
     assumptions=(IDENTICAL, INDEPENDENT),

@@ -2,7 +2,7 @@
 
 The proof asks nothing of f but that it is injective: it compares the two models at almost every latent through the
 density ratios of the environments, which an injective f transports, and takes differences where the paper takes
-derivatives (2.2a). Claim 2.3 is the case Σ = Σ~ = I.
+derivatives (2.2a). Claim 2.3 is the case Σ = Σ̃ = I.
 
 Tried against it: variances that change with the perturbation. They break it although the mean shifts span the latent
 space, because diversity of means is not diversity of density ratios: see `one_quadratic`.
@@ -30,14 +30,14 @@ from theory.engine.record import DEFINITION, Case, Claim, Counterexample, Given,
 from theory.identifiability import density_ratio, rivals
 from theory.symbols import Delta_e, L, M, W, W_rival, d, l_0, l_e, z
 
-h, h_1, h_0 = (MatrixSymbol(name, d, 1) for name in ("h(z)", "h(z_1)", "h(z_0)"))
+h, h_1, h_0 = (MatrixSymbol(name, d, 1) for name in ("h(z)", "h(z_{1})", "h(z_{0})"))
 z_1, z_0 = (MatrixSymbol(name, d, 1) for name in ("z_1", "z_0"))
-rise, run = MatrixSymbol("h(z_1) - h(z_0)", d, 1), MatrixSymbol("z_1 - z_0", d, 1)
-H, P, P_rival, Sigma = (MatrixSymbol(name, d, d) for name in ("H", "P", "P~", "Sigma"))
+rise, run = MatrixSymbol(r"\left(h(z_{1}) - h(z_{0})\right)", d, 1), MatrixSymbol(r"\left(z_{1} - z_{0}\right)", d, 1)
+H, P, P_rival, Sigma = (MatrixSymbol(name, d, d) for name in ("H", "P", "Ptilde", "Sigma"))
 k = MatrixSymbol("k", d, 1)
-b, b_rival, c, r = (MatrixSymbol(name, M, 1) for name in ("b", "b~", "c", "r"))
-E, E_inverse, Y = (MatrixSymbol(name, d, d) for name in ("E", "E^-1", "Y"))
-right_inverse = MatrixSymbol("(W L)^+", M, d)
+b, b_rival, c, r = (MatrixSymbol(name, M, 1) for name in ("b", "btilde", "c", "r"))
+E, E_inverse, Y = (MatrixSymbol(name, d, d) for name in ("E", "E^{-1}", "Y"))
+right_inverse = MatrixSymbol("(W L)^{+}", M, d)
 
 slopes, slopes_rival = L.T * W.T * P, L.T * W_rival.T * P_rival
 N = Sigma * right_inverse.T * slopes_rival
@@ -45,20 +45,20 @@ N = Sigma * right_inverse.T * slopes_rival
 
 TRANSPORT = Lemma(
     "transport",
-    "for almost every z, the log density ratios r of x at f(z) = f~(h(z)), h = f~^-1 o f, are those of z and of h(z)",
+    "for almost every z, the log density ratios r of x at f(z) = f̃(h(z)), h = f̃⁻¹ ∘ f, are those of z and of h(z)",
     "push-forward of measures by an injective map (Radon-Nikodym); latents of both models have a density, so the"
     " exceptional set has Lebesgue measure zero",
     (NOISELESS.name, INJECTIVE.name, EQUIVALENT.name),
 )
 POINTS = Lemma(
     "points",
-    "a set of full measure contains z_0, …, z_d whose differences E = [z_1 - z_0 … z_d - z_0] have an inverse",
+    "a set of full measure contains z₀, …, z_d whose differences E = [z₁ − z₀ … z_d − z₀] have an inverse",
     "the (d + 1)-tuples with det E = 0 are a null set, being the zeros of a polynomial that is not zero",
 )
 SQUARE = Lemma("square", "for square matrices N H = I implies H N = I", "rank-nullity")
 MEANS = Lemma(
     "means",
-    "E[h(z)] at label l_e is the rival's latent mean W~ l_e, and the model's is W l_e",
+    "𝔼[h(z)] at label lₑ is the rival’s latent mean W̃ lₑ, and the model’s is W lₑ",
     "h carries the latent law of the model to that of the rival at every training label; expectation is linear",
     (ADDITIVE.name, NOISELESS.name, INJECTIVE.name, EQUIVALENT.name),
 )
@@ -70,7 +70,7 @@ _differences = (Given((DEFINITION,), rise, h_1 - h_0), Given((DEFINITION,), run,
 
 EQUAL_RATIOS = Step(
     "equal_ratios",
-    "(P~ W~ L)' h(z) = (P W L)' z + c: claim 2.1 for either model, stacked over the training labels",
+    "(P̃ W̃ L)ᵀ h(z) = (P W L)ᵀ z + c: claim 2.1 for either model, stacked over the training labels",
     slopes_rival * h,
     slopes * z + c,
     (
@@ -81,7 +81,7 @@ EQUAL_RATIOS = Step(
 )
 INCREMENTS = Step(
     "increments",
-    "the constant c cancels between two points: (P~ W~ L)' (h(z_1) - h(z_0)) = (P W L)' (z_1 - z_0)",
+    "the constant c cancels between two points: (P̃ W̃ L)ᵀ (h(z₁) − h(z₀)) = (P W L)ᵀ (z₁ − z₀)",
     slopes_rival * rise,
     slopes * run,
     (*_differences, EQUAL_RATIOS.cited({h: h_1, z: z_1}), EQUAL_RATIOS.cited({h: h_0, z: z_0})),
@@ -99,22 +99,22 @@ def _linear_part() -> tuple[Step | Lemma, ...]:
     define_H = Given((DEFINITION,), H, Y * E_inverse)
     inverse = Step(
         "inverse",
-        "N = Sigma (W L)^+' (P~ W~ L)' and H = Y E^-1, Y the increments of h on E, satisfy N H = I, so rank(W~ L) = d",
+        "N = Σ (W L)⁺ᵀ (P̃ W̃ L)ᵀ and H = Y E⁻¹, Y the increments of h on E, satisfy N H = I, so rank(W̃ L) = d",
         N * H,
         Identity(d),
         (define_H, stacked, spread, _diverse, _regular),
     )
     affine = Step(
         "affine",
-        "N h(z) = z + Sigma (W L)^+' c, so H N h(z) = H z + k with k = H Sigma (W L)^+' c",
+        "N h(z) = z + Σ (W L)⁺ᵀ c, so H N h(z) = H z + k with k = H Σ (W L)⁺ᵀ c",
         H * N * h,
         H * z + k,
         (EQUAL_RATIOS.cited(), _diverse, _regular, Given((DEFINITION,), k, H * Sigma * right_inverse.T * c)),
     )
-    slope = Step("slope", "(P~ W~ L)' H = (P W L)'", slopes_rival * H, slopes, (define_H, stacked, spread))
+    slope = Step("slope", "(P̃ W̃ L)ᵀ H = (P W L)ᵀ", slopes_rival * H, slopes, (define_H, stacked, spread))
     constant_jacobian = Step(
         "constant_jacobian",
-        "h(z_1) - h(z_0) = H (z_1 - z_0) for all pairs: the Jacobian of h is the constant H",
+        "h(z₁) − h(z₀) = H (z₁ − z₀) for all pairs: the Jacobian of h is the constant H",
         rise,
         H * run,
         (*_differences, _affine_at(h_1, z_1), _affine_at(h_0, z_0)),
@@ -130,7 +130,7 @@ def _transformation(slope: Step) -> tuple[Step, ...]:
     )
     shifts = Step(
         "shifts",
-        "W~ Delta_e = H W Delta_e for every training label, i.e. W~ L = H W L",
+        "W̃ Δₑ = H W Δₑ for every training label, i.e. W̃ L = H W L",
         W_rival * Delta_e,
         H * W * Delta_e,
         (*means, Given((DEFINITION,), Delta_e, l_e - l_0)),
@@ -138,21 +138,21 @@ def _transformation(slope: Step) -> tuple[Step, ...]:
     stacked = shifts.cited({Delta_e: L})
     one_way = Step(
         "one_way",
-        "H' P~ (W~ L) (W L)^+ = H' P~ H, by `shifts`",
+        "Hᵀ P̃ (W̃ L) (W L)⁺ = Hᵀ P̃ H, by `shifts`",
         H.T * P_rival.T * W_rival * L * right_inverse,
         H.T * P_rival * H,
         (stacked, _diverse, Given((DEFINITION,), P_rival.T, P_rival)),
     )
     precision = Step(
         "precision",
-        "H' P~ H = P, i.e. Sigma~ = H Sigma H': the same product is P (W L) (W L)^+ = P by `slope`",
+        "Hᵀ P̃ H = P, i.e. Σ̃ = H Σ Hᵀ: the same product is P (W L) (W L)⁺ = P by `slope`",
         H.T * P_rival * H,
         P,
         (one_way.reversed(), slope.cited(), _diverse, Given((DEFINITION,), P.T, P)),
     )
     gram = Step(
         "gram",
-        "(W~ L)' P~ (W~ L) = (W L)' P (W L): in the metric of its own base law the Gram matrix is the same",
+        "(W̃ L)ᵀ P̃ (W̃ L) = (W L)ᵀ P (W L): in the metric of its own base law the Gram matrix is the same",
         slopes_rival * W_rival * L,
         slopes * W * L,
         (slope.reversed(), Given((shifts.name,), H * W * L, W_rival * L)),
@@ -183,8 +183,8 @@ def recovered(
     """The map h as a cubic polynomial, found from the density ratios of x, and a bound on the rounding in it.
 
     The ratios come from the model with covariance `Sigma` through its mixing; the rival explains them by
-    (P~ W~ L)ᵀ h(z) + b~, which is linear in the unknown h. Rounding of the two least squares:
-    c·eps·cond(features)·cond(P~ W~ L)·size, c = 8 n operations.
+    (P̃ W̃ L)ᵀ h(z) + b̃, which is linear in the unknown h. Rounding of the two least squares:
+    c·eps·cond(features)·cond(P̃ W̃ L)·size, c = 8 n operations.
 
     Returns:
         Coefficients (monomials, d_Z), the constant and the linear ones first, and the bound.
@@ -208,7 +208,7 @@ def cubic(points: np.ndarray) -> np.ndarray:
 
 
 def rival_matrix(world: World, H: np.ndarray) -> np.ndarray:
-    """A matrix W~ of an equivalent rival: H W plus something that vanishes on the training shifts."""
+    """A matrix W̃ of an equivalent rival: H W plus something that vanishes on the training shifts."""
     unseen = np.eye(len(world.labels[0])) - world.shifts @ np.linalg.pinv(world.shifts)
     return H @ world.W + np.outer(world.u, unseen[0])
 
@@ -234,8 +234,8 @@ def _of(world: World, H: np.ndarray) -> tuple[Measurement, ...]:
 def without(assumption: Assumption, statement: str, rival: Callable[[Rational], rivals.Rival]) -> Counterexample:
     """A rival as a counterexample to identifiability.
 
-    What `Rival.identified` measures refutes 2.2 as well as 2.3: either h is not affine, or f~ = f, hence h(z) = z, and
-    W~ L is not W L, or there is no H at all because W~ L = 0 and W L is not.
+    What `Rival.identified` measures refutes 2.2 as well as 2.3: either h is not affine, or f̃ = f, hence h(z) = z, and
+    W̃ L is not W L, or there is no H at all because W̃ L = 0 and W L is not.
     """
 
     def build(size: Rational) -> Case:
@@ -251,9 +251,9 @@ def one_quadratic(size: Rational) -> Case:
     d_Z = K = 2, labels 0, e_1, e_2; at label e_j the latent has precision P_j = diag(1 + j·size, 1) and mean
     P_j⁻¹ j (1, 1), so that log p_j / p_0 = j s(z) + const with s(z) = -size z_1² / 2 + z_1 + z_2. The two means are
     independent (first premise), so W = [m_1 m_2] is diverse. Yet (z_1, s) are coordinates of the plane, and with F_s
-    the distribution function of z_1 given s, the diffeomorphism h: (z_1, s) -> (F_s⁻¹(1 - F_s(z_1)), s) preserves the
-    control and s, hence every law; it fits with f~ = f o h⁻¹ and W~ = W. An affine h that reverses z_1 would be a
-    reflection t -> 2 a - t on the line s = 0, where -log density q has its only stationary point at t = 0, so a = 0
+    the distribution function of z_1 given s, the diffeomorphism h: (z_1, s) → (F_s⁻¹(1 - F_s(z_1)), s) preserves the
+    control and s, hence every law; it fits with f̃ = f ∘ h⁻¹ and W̃ = W. An affine h that reverses z_1 would be a
+    reflection t → 2 a - t on the line s = 0, where -log density q has its only stationary point at t = 0, so a = 0
     and q would be even. The gap is q(1) - q(-1).
     """
     point = z1, z2 = symbols("z1 z2", real=True)
@@ -282,7 +282,7 @@ def one_quadratic(size: Rational) -> Case:
 CLAIM = Claim(
     name="affine",
     number="2.2",
-    statement="equivalent models have f~^-1 o f (z) = H z + k with H invertible, W~ L = H W L and Sigma~ = H Sigma H'",
+    statement="equivalent models have f̃⁻¹ ∘ f (z) = H z + k with H invertible, W̃ L = H W L and Σ̃ = H Σ Hᵀ",
     latex=r"\tilde f^{-1}\circ f(z) = Hz + k,\quad \det H \ne 0,\quad \tilde W L = H W L,"
     r"\quad \tilde\Sigma = H\Sigma H^\top",
     assumptions=(ADDITIVE, GAUSSIAN, SHARED_COVARIANCE, NOISELESS, INJECTIVE, DIVERSE, EQUIVALENT),

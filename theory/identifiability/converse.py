@@ -67,30 +67,30 @@ u, v, m = MatrixSymbol("u", d, 1), MatrixSymbol("v", K, 1), MatrixSymbol("m", d,
 W_second = MatrixSymbol("W'", d, K)
 offset = MatrixSymbol("a", d, 1)
 selection = MatrixSymbol("j_e", M, 1)
-pseudo_inverse = MatrixSymbol("L^+", M, K)
+pseudo_inverse = MatrixSymbol("L^{+}", M, K)
 beta = Symbol("beta", nonzero=True)
 
 PENROSE = Lemma(
     "penrose",
-    "L has an L^+ with L L^+ L = L and L L^+ symmetric",
+    "L has an L⁺ with L L⁺ L = L and L L⁺ symmetric",
     "existence of the Moore-Penrose inverse",
 )
 NONZERO = Lemma(
     "nonzero",
-    "outside the span v is not zero, so beta = v' v is not",
-    "by `in_span_if_zero`, v = 0 would put Delta_t in the span",
+    "outside the span v is not zero, so β = vᵀ v is not",
+    "by `in_span_if_zero`, v = 0 would put Δₜ in the span",
     (OUTSIDE_SPAN.name, "in_span_if_zero"),
 )
 READ_BACK = Lemma(
     "read_back",
-    "the law of x determines that of f^-1(x), so different laws of f^-1(x) are different laws of x",
+    "the law of x determines that of f⁻¹(x), so different laws of f⁻¹(x) are different laws of x",
     "f is injective and x = f(z) without noise",
     (NOISELESS.name, INJECTIVE.name),
 )
 TRANSLATES = Lemma(
     "translates",
-    "a law on R^d and its translate by a non-zero vector differ",
-    "characteristic functions: phi(t) (exp(i t'a) - 1) = 0 near t = 0, where phi is not zero, forces a = 0",
+    "a law on ℝ^d and its translate by a non-zero vector differ",
+    "characteristic functions: φ(t) (exp(i tᵀa) − 1) = 0 near t = 0, where φ is not zero, forces a = 0",
 )
 
 _penrose = Given((PENROSE.name,), L * pseudo_inverse * L, L)
@@ -102,16 +102,14 @@ _second = (
 )
 _penrose_rules = (_projected, _penrose, _symmetric)
 
-ANNIHILATES = Step(
-    "annihilates", "v = (I - L L^+) Delta_t satisfies v' L = 0", v.T * L, ZeroMatrix(1, M), _penrose_rules
-)
-SEES = Step("sees_the_test", "v' Delta_t = v' v", v.T * Delta_t, v.T * v, _penrose_rules)
+ANNIHILATES = Step("annihilates", "v = (I − L L⁺) Δₜ satisfies vᵀ L = 0", v.T * L, ZeroMatrix(1, M), _penrose_rules)
+SEES = Step("sees_the_test", "vᵀ Δₜ = vᵀ v", v.T * Delta_t, v.T * v, _penrose_rules)
 
 
 def _witness() -> tuple[Step | Lemma, ...]:
     in_span = Step(
         "in_span_if_zero",
-        "Delta_t = v + L (L^+ Delta_t)",
+        "Δₜ = v + L (L⁺ Δₜ)",
         Delta_t,
         v + L * pseudo_inverse * Delta_t,
         (_projected,),
@@ -123,14 +121,14 @@ def _second_law() -> tuple[Step | Lemma, ...]:
     at_e, at_t = _latents("e", l_e), _latents("t", l_t)
     training = Step(
         "training_labels",
-        "z' - u v' l_0 = z at every training label l_0 + L j_e, so f'(z') = f(z) sample by sample",
+        "z′ − u vᵀ l₀ = z at every training label l₀ + L jₑ, so f′(z′) = f(z) sample by sample",
         at_e.rival - offset,
         at_e.own,
         (*at_e.given, *_second, Given((DEFINITION,), l_e, l_0 + L * selection), ANNIHILATES.cited()),
     )
     test = Step(
         "test_label",
-        "z' - u v' l_0 = z + u v' Delta_t at the test label",
+        "z′ − u vᵀ l₀ = z + u vᵀ Δₜ at the test label",
         at_t.rival - offset,
         at_t.own + u * v.T * Delta_t,
         (*at_t.given, *_second, Given((DEFINITION,), l_t, l_0 + Delta_t)),
@@ -139,18 +137,18 @@ def _second_law() -> tuple[Step | Lemma, ...]:
 
 
 def _displacement(own: MatrixSymbol) -> tuple[Step | Lemma, ...]:
-    back, back_rival = MatrixSymbol("f^-1(x)", d, 1), MatrixSymbol("f^-1(x')", d, 1)
+    back, back_rival = MatrixSymbol("f^{-1}(x)", d, 1), MatrixSymbol("f^{-1}(x')", d, 1)
     rests_on = (READ_BACK.name, TRANSLATES.name, "test_label")
     moves = Step(
         "law_moves",
-        "f^-1(x) at the test label is translated by u v' Delta_t, so the law of x changes whenever this is not zero",
+        "f⁻¹(x) at the test label is translated by u vᵀ Δₜ, so the law of x changes whenever this is not zero",
         back_rival - back,
         u * v.T * Delta_t,
         (Given(rests_on, back_rival, own + u * v.T * Delta_t), Given(rests_on, back, own)),
     )
     anywhere = Step(
         "any_displacement",
-        "u = m / (v' v) displaces the latent mean by m, any vector",
+        "u = m / (vᵀ v) displaces the latent mean by m, any vector",
         u * v.T * Delta_t,
         m,
         (
@@ -192,13 +190,13 @@ def _explicit() -> tuple[Step, ...]:
     return (
         Step(
             "explicit_training",
-            "free symbols: W' l_e - u v' l_0 = W l_e at all three training labels",
+            "free symbols: W′ lₑ − u vᵀ l₀ = W lₑ at all three training labels",
             moved * labels - offsets,
             effects * labels,
         ),
         Step(
             "explicit_test",
-            "free symbols: v' Delta_t is the determinant of the two training shifts and the test shift",
+            "free symbols: vᵀ Δₜ is the determinant of the two training shifts and the test shift",
             moved * (reference + target) - direction * (witness.T * reference)[0],
             effects * (reference + target) + direction * Matrix.hstack(*shifts).det(),
         ),
@@ -279,7 +277,7 @@ def _epistatic(size: Rational) -> Case:
 CLAIM = Claim(
     name="converse",
     number="2.6",
-    statement="outside span(L), W' = W + u v' and f'(z) = f(z - u v' l_0) fit as well and move the test latent mean",
+    statement="outside span(L), W′ = W + u vᵀ and f′(z) = f(z − u vᵀ l₀) fit as well and move the test latent mean",
     latex=r"v^\top L = 0,\ v^\top\Delta_t \ne 0:\quad W' = W + uv^\top,\ f'(z) = f(z - u v^\top l_0)"
     r"\ \Rightarrow\ P'(x \mid l_e) = P(x \mid l_e)\ \forall e,"
     r"\ f^{-1}(x') \sim f^{-1}(x) + u\,(v^\top \Delta_t)\ \text{at}\ l_t",
@@ -289,7 +287,7 @@ CLAIM = Claim(
     conclusions=("training_labels", "law_moves", "any_displacement", "explicit_training", "explicit_test"),
     check=_check,
     counterexamples=(
-        Counterexample(OUTSIDE_SPAN.name, "inside the span every v with v' L = 0 has v' Delta_t = 0", _inside),
+        Counterexample(OUTSIDE_SPAN.name, "inside the span every v with vᵀ L = 0 has vᵀ Δₜ = 0", _inside),
         Counterexample(
             UNRESTRICTED.name, "a known relation between columns of W can exclude the second model", _restricted
         ),

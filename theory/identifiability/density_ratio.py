@@ -27,7 +27,9 @@ def log_density(point: Matrix, mean: Matrix, covariance: Matrix) -> Expr:
 
 
 half = Rational(1, 2)
-ratio, log_p_e, log_p_0 = (MatrixSymbol(name, 1, 1) for name in ("log p_e/p_0", "log p_e", "log p_0"))
+ratio, log_p_e, log_p_0 = (
+    MatrixSymbol(name, 1, 1) for name in (r"\log \frac{p_{e}}{p_{0}}", r"\log p_{e}", r"\log p_{0}")
+)
 kappa, kappa_e, kappa_0 = (MatrixSymbol(name, 1, 1) for name in ("kappa", "kappa_e", "kappa_0"))
 P, P_e, P_0 = (MatrixSymbol(name, d, d) for name in ("P", "P_e", "P_0"))
 m_e, m_0 = (MatrixSymbol(name, d, 1) for name in ("m_e", "m_0"))
@@ -45,7 +47,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
     notation = (Given((DEFINITION,), ratio, log_p_e - log_p_0), Given((DEFINITION,), P.T, P))
     cancellation = Step(
         "quadratic_terms_cancel",
-        "log p_e - log p_0 = (m_e - m_0)' P z + (m_0' P m_0 - m_e' P m_e) / 2, with P the inverse of Sigma",
+        "log pₑ − log p₀ = (mₑ − m₀)ᵀ P z + (m₀ᵀ P m₀ − mₑᵀ P mₑ) / 2, with P the inverse of Σ",
         ratio,
         (m_e - m_0).T * P * z + half * (m_0.T * P * m_0 - m_e.T * P * m_e),
         (*gaussian, *shared, *notation),
@@ -53,7 +55,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
     additive = tuple(Given((ADDITIVE.name,), mean, W * label) for mean, label in ((m_e, l_e), (m_0, l_0)))
     slope = Step(
         "slope_and_constant",
-        "the slope is (W Delta_e)' P; the constant depends on the two labels and not on z",
+        "the slope is (W Δₑ)ᵀ P; the constant depends on the two labels and not on z",
         ratio,
         (W * Delta_e).T * P * z + half * ((W * l_0).T * P * (W * l_0) - (W * l_e).T * P * (W * l_e)),
         (cancellation.cited(), *additive, Given((DEFINITION,), Delta_e, l_e - l_0)),
@@ -143,7 +145,7 @@ def _epistasis(size: Rational) -> Case:
 CLAIM = Claim(
     name="density_ratio",
     number="2.1",
-    statement="log p_e(z) - log p_0(z) = (W Delta_e)' Sigma^-1 z + const_e",
+    statement="log pₑ(z) − log p₀(z) = (W Δₑ)ᵀ Σ⁻¹ z + constₑ",
     latex=r"\log p_e(z) - \log p_0(z) = (W\Delta_e)^\top \Sigma^{-1} z"
     r" + \tfrac12 (Wl_0)^\top\Sigma^{-1}Wl_0 - \tfrac12 (Wl_e)^\top\Sigma^{-1}Wl_e",
     assumptions=(GAUSSIAN, SHARED_COVARIANCE, ADDITIVE),
@@ -153,9 +155,9 @@ CLAIM = Claim(
     check=_check,
     counterexamples=(
         Counterexample(
-            SHARED_COVARIANCE.name, "a variance that grows under the perturbation leaves z1^2", _unequal_covariances
+            SHARED_COVARIANCE.name, "a variance that grows under the perturbation leaves z₁²", _unequal_covariances
         ),
-        Counterexample(GAUSSIAN.name, "a base law exp(-t^2/2 - t^4/4) leaves a cubic and a square", _quartic_base),
+        Counterexample(GAUSSIAN.name, "a base law exp(−t²/2 − t⁴/4) leaves a cubic and a square", _quartic_base),
         Counterexample(ADDITIVE.name, "an interaction of two perturbations is missing in the slope", _epistasis),
     ),
 )

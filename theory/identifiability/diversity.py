@@ -4,13 +4,13 @@ The seen directions are read off the density ratios, as in 2.3. On each line alo
 continuous injection of the line that preserves N(0, 1), so t or -t; and the sign cannot change from line to line. That
 is the uniqueness of the last coordinate of a triangular (Knothe-Rosenblatt) transport; for triangular generators as a
 whole it is in Xi and Bloem-Reddy (2023), who study rivals as maps that preserve the latent law. On the way the Gram
-matrix (W L)' (W L) comes out as the covariance of the log density ratios, with no diversity at all.
+matrix (W L)ᵀ (W L) comes out as the covariance of the log density ratios, with no diversity at all.
 
 Tried against it. (i) h = (a, sign(a) t) and h that swaps two pieces of a line preserve everything: continuity is needed
 along the lines and across them; differentiability is not. (ii) Two diffeomorphisms onto *different* images may push to
 the same laws, with an h that jumps: one image is an assumption, and equal laws imply no more than equal closures.
-(iii) A rival with a smaller rank(W~ L): excluded by the Gram matrix. (iv) d_Z = 1 without any shift: true, h = ±z + c.
-(v) Σ and Σ~ free: whitening both models reduces to this claim, so d_Z - 1 suffices for 2.2 too, with h affine. (vi) Two
+(iii) A rival with a smaller rank(W̃ L): excluded by the Gram matrix. (iv) d_Z = 1 without any shift: true, h = ±z + c.
+(v) Σ and Σ̃ free: whitening both models reduces to this claim, so d_Z - 1 suffices for 2.2 too, with h affine. (vi) Two
 directions left out: false, which is claim 2.8b.
 """
 
@@ -29,15 +29,17 @@ from theory.identifiability.affine import MEANS, TRANSPORT, b, b_rival, c, h, r
 from theory.symbols import L, M, W, W_rival, d, l_0, l_e, z
 
 NEARLY_DIVERSE = Assumption(
-    "nearly_diverse", "rank(W L) >= d_Z - 1: the training shifts leave out one latent direction at most"
+    "nearly_diverse", "rank(W L) ≥ d_Z − 1: the training shifts leave out one latent direction at most"
 )
-CONTINUOUS = Assumption("continuous", "f and f~ are continuous, and open as maps onto their images")
-ONE_IMAGE = Assumption("one_image", "f and f~ have the same image")
+CONTINUOUS = Assumption("continuous", "f and f̃ are continuous, and open as maps onto their images")
+ONE_IMAGE = Assumption("one_image", "f and f̃ have the same image")
 
 zeta, chi, g, a = (MatrixSymbol(name, d, 1) for name in ("zeta", "chi", "g", "a"))
-mean, mean_rival, k = (MatrixSymbol(name, d, 1) for name in ("E z", "E h(z)", "k"))
-spread, spread_rival, U = (MatrixSymbol(name, d, d) for name in ("Cov z", "Cov h(z)", "U"))
-ratio_covariance = MatrixSymbol("Cov r", M, M)
+mean, mean_rival, k = (MatrixSymbol(name, d, 1) for name in (r"\mathbb{E}[z]", r"\mathbb{E}[h(z)]", "k"))
+spread, spread_rival, U = (
+    MatrixSymbol(name, d, d) for name in (r"\operatorname{Cov}(z)", r"\operatorname{Cov}(h(z))", "U")
+)
+ratio_covariance = MatrixSymbol(r"\operatorname{Cov}(r)", M, M)
 n, S = MatrixSymbol("n", d, 1), MatrixSymbol("S", M, d)
 phi, sign = MatrixSymbol("phi", 1, 1), MatrixSymbol("s", 1, 1)
 
@@ -45,7 +47,7 @@ _ratio = (TRANSPORT.name, density_ratio.CLAIM.name, ISOTROPIC.name)
 
 EQUAL_RATIOS = Step(
     "equal_ratios",
-    "(W~ L)' h(z) = (W L)' z + c: claim 2.1 for either model, stacked over the training labels",
+    "(W̃ L)ᵀ h(z) = (W L)ᵀ z + c: claim 2.1 for either model, stacked over the training labels",
     L.T * W_rival.T * h,
     L.T * W.T * z + c,
     (
@@ -56,13 +58,13 @@ EQUAL_RATIOS = Step(
 )
 COVARIANCES = Lemma(
     "covariances",
-    "at l_0 the covariance of the log density ratios r is (W L)' Cov(z) W L, and (W~ L)' Cov(h(z)) W~ L as well",
-    "by `equal_ratios` r is an affine function of z and one of h(z); Cov(B y + b) = B Cov(y) B'",
+    "at l₀ the covariance of the log density ratios r is (W L)ᵀ Cov(z) W L, and (W̃ L)ᵀ Cov(h(z)) W̃ L as well",
+    "by `equal_ratios` r is an affine function of z and one of h(z); Cov(B y + b) = B Cov(y) Bᵀ",
     (EQUAL_RATIOS.name,),
 )
 OWN_COVARIANCE = Step(
     "own_covariance",
-    "Cov r = (W L)' (W L)",
+    "Cov r = (W L)ᵀ (W L)",
     ratio_covariance,
     L.T * W.T * W * L,
     (
@@ -72,7 +74,7 @@ OWN_COVARIANCE = Step(
 )
 GRAM = Step(
     "gram",
-    "(W L)' (W L) = (W~ L)' (W~ L), whatever the rank",
+    "(W L)ᵀ (W L) = (W̃ L)ᵀ (W̃ L), whatever the rank",
     L.T * W.T * W * L,
     L.T * W_rival.T * W_rival * L,
     (
@@ -86,39 +88,39 @@ GRAM_PROOF = (TRANSPORT, EQUAL_RATIOS, MEANS, COVARIANCES, OWN_COVARIANCE, GRAM)
 
 FACTOR = Lemma(
     "factor",
-    "W~ L = U W L for an orthogonal U",
+    "W̃ L = U W L for an orthogonal U",
     "matrices of one shape with equal Gram matrices (Horn and Johnson, Matrix Analysis, theorem 7.3.11)",
     (GRAM.name,),
 )
 BASIS = Lemma(
     "basis",
-    "there are a unit vector n and S with W L S = I - n n'",
+    "there are a unit vector n and S with W L S = I − n nᵀ",
     "the column space of W L contains the complement of a line, and with it the image of the projection onto that",
     (NEARLY_DIVERSE.name,),
 )
 SLICES = Lemma(
     "slices",
-    "g ~ N(0, I) at l_0, and for almost every a the map t -> phi(a + t n) carries N(0, 1) to N(0, 1)",
-    "U is orthogonal; zeta and g are N(0, I) with the same part a off n by `slice`; conditional laws are unique",
+    "g ∼ N(0, I) at l₀, and for almost every a the map t → φ(a + t n) carries N(0, 1) to N(0, 1)",
+    "U is orthogonal; ζ and g are N(0, I) with the same part a off n by `slice`; conditional laws are unique",
     (GAUSSIAN.name, ISOTROPIC.name, MEANS.name, FACTOR.name, "slice"),
 )
 MONOTONE = Lemma(
     "monotone",
-    "t -> phi(a + t n) is strictly monotone for every a",
-    "h = f~^-1 o f is a homeomorphism of R^d, so `slice` holds everywhere and g is injective on each line, where only"
-    " phi varies; a continuous injection of the line is monotone",
+    "t → φ(a + t n) is strictly monotone for every a",
+    "h = f̃⁻¹ ∘ f is a homeomorphism of ℝ^d, so `slice` holds everywhere and g is injective on each line, where only"
+    " φ varies; a continuous injection of the line is monotone",
     (INJECTIVE.name, CONTINUOUS.name, ONE_IMAGE.name, "slice"),
 )
 ONE_SIGN = Lemma(
     "one_sign",
-    "phi(zeta) = s n' zeta with s = 1 for all zeta, or s = -1 for all",
-    "phi(a + n) is continuous in a and, by `increasing` and `decreasing`, 1 or -1 on a dense set; R^(d-1) is connected",
+    "φ(ζ) = s nᵀ ζ with s = 1 for all ζ, or s = −1 for all",
+    "φ(a + n) is continuous in a and, by `increasing` and `decreasing`, 1 or −1 on a dense set; ℝ^(d−1) is connected",
     (CONTINUOUS.name, ONE_IMAGE.name, "increasing", "decreasing"),
 )
 
 
 def normal_cdf(point: Expr) -> Expr:
-    """P(N(0, 1) <= point)."""
+    """P(N(0, 1) ≤ point)."""
     return (1 + erf(point / sqrt(2))) / 2
 
 
@@ -130,7 +132,7 @@ def normal_quantile(probability: Expr) -> Expr:
 def _centred() -> tuple[Step, ...]:
     constant = Step(
         "constant",
-        "c = (W~ L)' W~ l_0 - (W L)' W l_0: the means of `equal_ratios` at l_0",
+        "c = (W̃ L)ᵀ W̃ l₀ − (W L)ᵀ W l₀: the means of `equal_ratios` at l₀",
         c,
         L.T * W_rival.T * W_rival * l_0 - L.T * W.T * W * l_0,
         (
@@ -141,7 +143,7 @@ def _centred() -> tuple[Step, ...]:
     )
     centred = Step(
         "centred",
-        "(W~ L)' chi = (W L)' zeta with chi = h(z) - W~ l_0 and zeta = z - W l_0",
+        "(W̃ L)ᵀ χ = (W L)ᵀ ζ with χ = h(z) − W̃ l₀ and ζ = z − W l₀",
         L.T * W_rival.T * chi,
         L.T * W.T * zeta,
         (
@@ -158,21 +160,21 @@ def _slice(centred: Step) -> tuple[Step | Lemma, ...]:
     complete = Given((BASIS.name,), W * L * S, Identity(d) - n * n.T)
     seen = Step(
         "seen",
-        "(W L)' g = (W L)' zeta with g = U' chi",
+        "(W L)ᵀ g = (W L)ᵀ ζ with g = Uᵀ χ",
         L.T * W.T * g,
         L.T * W.T * zeta,
         (Given((DEFINITION,), g, U.T * chi), Given((FACTOR.name,), U * W * L, W_rival * L), centred.cited()),
     )
     projected = Step(
         "projected",
-        "S' (W L)' g = a, the part of zeta off n",
+        "Sᵀ (W L)ᵀ g = a, the part of ζ off n",
         S.T * L.T * W.T * g,
         a,
         (seen.cited(), complete, Given((DEFINITION,), a, zeta - n * n.T * zeta)),
     )
     line = Step(
         "slice",
-        "g = a + n phi with phi = n' g: lines along n are mapped to themselves",
+        "g = a + n φ with φ = nᵀ g: lines along n are mapped to themselves",
         g,
         a + n * phi,
         (projected.reversed(), complete, Given((DEFINITION,), phi, n.T * g)),
@@ -187,14 +189,14 @@ def _lines() -> tuple[Step | Lemma, ...]:
     rests_on = (SLICES.name, MONOTONE.name)
     increasing = Step(
         "increasing",
-        "if phi increases on a line, P(phi <= phi(t)) = P(t' <= t), so phi(t) = t",
+        "if φ increases on a line, P(φ ≤ φ(t)) = P(t′ ≤ t), so φ(t) = t",
         image,
         t,
         (quantile, Given(rests_on, probability, normal_cdf(t))),
     )
     decreasing = Step(
         "decreasing",
-        "if it decreases, P(phi <= phi(t)) = P(t' >= t), so phi(t) = -t",
+        "if it decreases, P(φ ≤ φ(t)) = P(t′ ≥ t), so φ(t) = −t",
         image,
         -t,
         (quantile, Given(rests_on, probability, 1 - normal_cdf(t))),
@@ -206,7 +208,7 @@ def _conclusion(line: Step) -> tuple[Step, ...]:
     T = Identity(d) - n * n.T + n * sign * n.T
     reflection = Step(
         "reflection",
-        "g = T zeta with T = I - n n' + s n n'",
+        "g = T ζ with T = I − n nᵀ + s n nᵀ",
         g,
         zeta - n * n.T * zeta + n * sign * n.T * zeta,
         (
@@ -230,7 +232,7 @@ def _conclusion(line: Step) -> tuple[Step, ...]:
     )
     orthogonal = Step(
         "orthogonal",
-        "Q' Q = I",
+        "Qᵀ Q = I",
         (U * T).T * (U * T),
         Identity(d),
         (
@@ -242,7 +244,7 @@ def _conclusion(line: Step) -> tuple[Step, ...]:
     at_labels = tuple(Given((MEANS.name, affine.name), W_rival * at, U * T * W * at + k) for at in (l_e, l_0))
     shifts = Step(
         "shifts",
-        "W~ (l_e - l_0) = Q W (l_e - l_0) for every training label",
+        "W̃ (lₑ − l₀) = Q W (lₑ − l₀) for every training label",
         W_rival * l_e - W_rival * l_0,
         U * T * W * l_e - U * T * W * l_0,
         at_labels,
@@ -265,7 +267,7 @@ def blinded(world: World, n_unseen: int) -> World:
 def measure(world: World) -> Measurement:
     """How well determined v = 0 is among cubic vector fields that preserve the law of z at every training label.
 
-    A smooth family of maps from the identity on that preserves N(m_e, I) starts along a v with div v = v' (z - m_e),
+    A smooth family of maps from the identity on that preserves N(m_e, I) starts along a v with div v = vᵀ (z - m_e),
     which is linear in v. If no two rivals that are near each other differ, v = 0 must be the only solution: the n
     equations are of full rank as far as rounding can tell, 8 n eps cond < 1.
     """
@@ -275,7 +277,7 @@ def measure(world: World) -> Measurement:
 
 
 def _preserves(points: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """div v - v' (z - mean) at every point, one column per coefficient of v."""
+    """div v - vᵀ (z - mean) at every point, one column per coefficient of v."""
     powers = _powers(points.shape[1])
     values = _monomials(points, powers)
     parts = [
@@ -308,7 +310,7 @@ def _without(assumption: Assumption, statement: str, rival: Callable[[Rational],
 
 
 def _flipped(size: Integer) -> Case:
-    """h(a, t) = (a, t) for a >= 0 and (a, (1 - 2 size) t) for a < 0, at labels 0 and 1 with W = e_1."""
+    """h(a, t) = (a, t) for a ≥ 0 and (a, (1 - 2 size) t) for a < 0, at labels 0 and 1 with W = e_1."""
     seen, t = symbols("a t", real=True)
     signs = {True: Integer(1), False: 1 - 2 * size}
     exponents = [
@@ -321,7 +323,7 @@ def _reopened(size: Rational) -> Case:
     """x = exp(a) at the angle 2π Φ(t), for the rival at 2π (Φ(t) + size/4), with W = e_1.
 
     Both angles are uniform and independent of exp(a), and the images lack different half-lines. The rival sees t as
-    h(t) = Φ^-1(Φ(t) - size/4) while that exists, hence around 0; it is not affine there.
+    h(t) = Φ⁻¹(Φ(t) - size/4) while that exists, hence around 0; it is not affine there.
     """
     t = Symbol("t", real=True)
     density, angle = exp(-(t**2) / 2) / sqrt(2 * pi), 2 * pi * normal_cdf(t)
@@ -336,7 +338,7 @@ def _reopened(size: Rational) -> Case:
 CLAIM = Claim(
     name="diversity",
     number="2.8",
-    statement="for homeomorphisms onto one image rank(W L) = d_Z - 1 suffices for 2.3: h(z) = Q z + c, W~ L = Q W L",
+    statement="for homeomorphisms onto one image rank(W L) = d_Z − 1 suffices for 2.3: h(z) = Q z + c, W̃ L = Q W L",
     latex=r"\operatorname{rank}(WL) \ge d_Z - 1,\ f, \tilde f\ \text{homeomorphisms onto one image}"
     r"\ \Rightarrow\ \tilde f^{-1}\circ f(z) = Qz + c,\ Q^\top Q = I,\ \tilde W L = Q W L",
     assumptions=(
@@ -357,7 +359,7 @@ CLAIM = Claim(
     counterexamples=(
         _without(ADDITIVE, "a dose response that is linear at the training doses only hides another W", rivals.curved),
         _without(GAUSSIAN, "h may wave with the period of the doses", rivals.wavy),
-        _without(ISOTROPIC, "h may stretch the latent space, with f and Sigma", rivals.stretched),
+        _without(ISOTROPIC, "h may stretch the latent space, with f and Σ", rivals.stretched),
         _without(NOISELESS, "a coin flip hides the shift", rivals.noisy),
         _without(INJECTIVE, "f may have the period of the doses, and W is not seen", rivals.folded),
         Counterexample(CONTINUOUS.name, "the sign of the unseen coordinate may depend on the seen one", _flipped),

@@ -1,7 +1,7 @@
 """Claim 2.8b: with two latent directions left out, a turn of their plane by a varying angle is never seen.
 
 The angle may be any smooth function of the seen coordinates and of the radius in the plane. So claim 2.8 is tight for
-every d_Z >= 2: at rank(W L) = d_Z - 2 there are smooth rivals f~ = f o h^-1 with the same W, the same laws at every
+every d_Z ≥ 2: at rank(W L) = d_Z - 2 there are smooth rivals f̃ = f ∘ h⁻¹ with the same W, the same laws at every
 training label, and h not even affine. They predict the same at every label inside the span (2.4 survives), but the
 coordinates of single cells in that plane, and distances between cells, mean nothing.
 """
@@ -30,7 +30,7 @@ from theory.engine.instances import EPS, World, log_densities, worlds
 from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
 from theory.symbols import L, M, W, d, l_0, z
 
-UNSEEN_PLANE = Assumption("unseen_plane", "rank(W L) <= d_Z - 2: there are two directions along which no shift goes")
+UNSEEN_PLANE = Assumption("unseen_plane", "rank(W L) ≤ d_Z − 2: there are two directions along which no shift goes")
 
 F, T = MatrixSymbol("F", d, 2), MatrixSymbol("T(z)", 2, 2)
 zeta, h = MatrixSymbol("zeta", d, 1), MatrixSymbol("h(z)", d, 1)
@@ -45,7 +45,7 @@ VOLUME = Lemma(
 )
 SAME_LAW = Lemma(
     "same_law",
-    "h carries N(W l_e, I) to itself for every training label, so f o h^-1 with W is a rival of every f",
+    "h carries N(W lₑ, I) to itself for every training label, so f ∘ h⁻¹ with W is a rival of every f",
     "change of variables: equal exponents at z and h(z), determinant 1",
     (VOLUME.name, "same_exponent"),
 )
@@ -73,11 +73,11 @@ def _volume(size: int) -> Step:
 
 
 def _proof() -> tuple[Step | Lemma, ...]:
-    m, exponent, exponent_rival = MatrixSymbol("m_e", d, 1), *(MatrixSymbol(name, 1, 1) for name in ("q_e", "q_e(h)"))
+    m, exponent, exponent_rival = MatrixSymbol("m_e", d, 1), *(MatrixSymbol(name, 1, 1) for name in ("q_e", "q_{e}(h)"))
     density = (GAUSSIAN.name, ISOTROPIC.name)
     same_exponent = Step(
         "same_exponent",
-        "|h(z) - W l_e|^2 = |z - W l_e|^2 with h = z - F F' zeta + F T F' zeta, zeta = z - W l_0, F' W L = 0",
+        "|h(z) − W lₑ|² = |z − W lₑ|² with h = z − F Fᵀ ζ + F T Fᵀ ζ, ζ = z − W l₀, Fᵀ W L = 0",
         exponent_rival,
         exponent,
         (
@@ -100,7 +100,7 @@ def _not_affine() -> Step:
 
     return Step(
         "not_affine",
-        "d_Z = 2 and the angle pi |z|^2: (1, 0) is turned by pi and (2, 0) by 4 pi, so h is not affine",
+        "d_Z = 2 and the angle π |z|²: (1, 0) is turned by π and (2, 0) by 4 π, so h is not affine",
         MatAdd(*(MatMul(c, image(r), evaluate=False) for r, c in ((2, 1), (1, -2), (0, 1))), evaluate=False),
         Matrix([4, 0]),
     )
@@ -131,13 +131,13 @@ def measure(world: World, n_unseen: int = 2) -> tuple[Measurement, ...]:
 
 
 def _turned(zeta: np.ndarray, F: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    """F (T - I) F' zeta, rows are samples."""
+    """F (T - I) Fᵀ zeta, rows are samples."""
     y, c, s = zeta @ F, np.cos(angle), np.sin(angle)
     return np.column_stack([c * y[:, 0] - s * y[:, 1] - y[:, 0], s * y[:, 0] + c * y[:, 1] - y[:, 1]]) @ F.T
 
 
 def _jacobians(zeta: np.ndarray, F: np.ndarray, angle: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    """I + F (T - I) F' + F T' F' zeta gradient', one (d_Z, d_Z) per sample."""
+    """I + F (T - I) F' + F Tᵀ Fᵀ zeta gradient', one (d_Z, d_Z) per sample."""
     y, c, s = zeta @ F, np.cos(angle), np.sin(angle)
     T = np.moveaxis(np.array([[c, -s], [s, c]]), -1, 0)
     rate = np.column_stack([-s * y[:, 0] - c * y[:, 1], c * y[:, 0] - s * y[:, 1]]) @ F.T
@@ -152,7 +152,7 @@ _POINT = Matrix([pi / 2, 1, 0])
 
 
 def _exponent_gap(mean: list[Expr], precision: Matrix) -> Expr:
-    """The exponent of N(mean, precision^-1) at h(z) less that at z, for a z with a right angle: h turns e_2 to e_3."""
+    """The exponent of N(mean, precision⁻¹) at h(z) less that at z, for a z with a right angle: h turns e_2 to e_3."""
     centre = Matrix(mean)
     before, after = _POINT - centre, turned_map(3, _POINT[0], _POINT) - centre
     return (after.T * precision * after - before.T * precision * before)[0]
@@ -191,7 +191,7 @@ def _one_line(size: Rational) -> Case:
 CLAIM = Claim(
     name="diversity_tight",
     number="2.8b",
-    statement="rank(W L) <= d_Z - 2: turning two unseen coordinates by a varying angle keeps all training laws",
+    statement="rank(W L) ≤ d_Z − 2: turning two unseen coordinates by a varying angle keeps all training laws",
     latex=r"F^\top WL = 0,\ F^\top F = I_2:\quad h(z) = z + F\,(T_{\theta(z)} - I)\,F^\top (z - Wl_0)"
     r"\ \Rightarrow\ h_\# N(Wl_e, I) = N(Wl_e, I)\ \forall e",
     assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, UNSEEN_PLANE),

@@ -34,8 +34,8 @@ Q, k = MatrixSymbol("Q", d, d), MatrixSymbol("k", d, 1)
 
 PUSH_FORWARD = Lemma(
     "push_forward",
-    "under z -> Q z + k with Q orthogonal a density p becomes p(Q' (. - k)), and f~(Q z + k) = f(z) for almost every z",
-    "change of variables with |det Q| = 1; h = f~^-1 o f by 2.3, and laws with a density do not see null sets",
+    "under z → Q z + k with Q orthogonal a density p becomes p(Qᵀ (. − k)), and f̃(Q z + k) = f(z) for almost every z",
+    "change of variables with |det Q| = 1; h = f̃⁻¹ ∘ f by 2.3, and laws with a density do not see null sets",
     (NOISELESS.name, INJECTIVE.name, orthogonal.CLAIM.name),
 )
 
@@ -47,14 +47,14 @@ def _proof() -> tuple[Step | Lemma, ...]:
     in_span, test = Given((IN_SPAN.name,), Delta_t, L * alpha), Given((DEFINITION,), l_t, l_0 + Delta_t)
     shift = Step(
         "shift",
-        "W~ Delta_t = W~ L alpha = Q W L alpha = Q W Delta_t",
+        "W̃ Δₜ = W̃ L α = Q W L α = Q W Δₜ",
         W_rival * Delta_t,
         Q * W * Delta_t,
         (in_span, rotated),
     )
     mean = Step(
         "mean",
-        "W~ l_t = Q W l_t + k: the rival's latent mean at the test label is the image of the model's",
+        "W̃ lₜ = Q W lₜ + k: the rival’s latent mean at the test label is the image of the model’s",
         W_rival * l_t,
         Q * W * l_t + k,
         (test, reference, shift.cited()),
@@ -63,18 +63,18 @@ def _proof() -> tuple[Step | Lemma, ...]:
 
 
 def _same_density(mean: Step, known: tuple[str, ...]) -> Step:
-    """The exponents of N(W~ l_t, I) and of N(W l_t, I), at corresponding points."""
+    """The exponents of N(W̃ l_t, I) and of N(W l_t, I), at corresponding points."""
     m, m_rival, exponent, exponent_rival = (
         MatrixSymbol("m_t", d, 1),
-        MatrixSymbol("m~_t", d, 1),
+        MatrixSymbol("mtilde_t", d, 1),
         MatrixSymbol("q_t", 1, 1),
-        MatrixSymbol("q~_t", 1, 1),
+        MatrixSymbol("qtilde_t", 1, 1),
     )
     density = (GAUSSIAN.name, ISOTROPIC.name, PUSH_FORWARD.name)
     deviation, deviation_rival = z - m, Q * z + k - m_rival
     return Step(
         "same_density",
-        "|Q z + k - W~ l_t|^2 = |z - W l_t|^2: the test laws of the latents correspond, hence those of x are equal",
+        "|Q z + k − W̃ lₜ|² = |z − W lₜ|²: the test laws of the latents correspond, hence those of x are equal",
         exponent_rival,
         exponent,
         (
@@ -90,7 +90,7 @@ def _same_density(mean: Step, known: tuple[str, ...]) -> Step:
 def measure(world: World, W_rival: np.ndarray, test: np.ndarray) -> tuple[Measurement, ...]:
     """Compare the test densities of the model and of a rival at the same x, and both with the seen densities.
 
-    `law`: log p(x) at the test label in the rival z~ = Q z + k, k = W~ l_0 - Q W l_0, against the model, where the
+    `law`: log p(x) at the test label in the rival z̃ = Q z + k, k = W̃ l_0 - Q W l_0, against the model, where the
     Jacobian of f cancels. `combination`: log p_t - log p_0 - Σ_e α_e (log p_e - log p_0) is a constant, with the α of
     least squares; this uses no rival. Rounding: c·eps·cond(L)·(squared size of the latents), c = 8 (d_Z + K) M.
     """
@@ -139,7 +139,7 @@ def _second_model(size: Rational) -> Case:
 CLAIM = Claim(
     name="extrapolation",
     number="2.4",
-    statement="if Delta_t is in span(L), every equivalent model has the same law of x at the test label",
+    statement="if Δₜ is in span(L), every equivalent model has the same law of x at the test label",
     latex=r"\Delta_t = L\alpha \ \Rightarrow\ \tilde W\Delta_t = Q W\Delta_t"
     r"\ \text{and}\ \tilde P(x \mid l_t) = P(x \mid l_t)",
     assumptions=(*orthogonal.ASSUMPTIONS, IN_SPAN),

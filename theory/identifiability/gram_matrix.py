@@ -2,7 +2,7 @@
 
 The Gram matrix G = (W L)ᵀ (W L) is the covariance, under the control, of the log density ratios of the environments,
 and these are functions of the observed laws. So 2.5 needs less than 2.3, under which it was stated: no diversity, no
-equal number of latents (below W~ has d~ rows), no smoothness. Half its diagonal are Kullback-Leibler divergences. In
+equal number of latents (below W̃ has d̃ rows), no smoothness. Half its diagonal are Kullback-Leibler divergences. In
 the language of experiments, a Gaussian shift experiment is determined up to equivalence by this covariance.
 
 With an unknown Σ read everything with Σ⁻¹ between: (W L)ᵀ Σ⁻¹ (W L) is what 2.2 leaves (its step `gram`); the plain
@@ -33,40 +33,49 @@ from theory.identifiability.converse import second_model
 from theory.identifiability.orthogonal import rival_matrix
 from theory.symbols import Delta_e, Delta_t, K, L, M, W, alpha, d, l_0, l_e, z_base
 
-ROTATABLE = Assumption("rotatable", "with (f, W) the model class contains (f o Q', Q W) for every orthogonal Q")
+ROTATABLE = Assumption("rotatable", "with (f, W) the model class contains (f ∘ Qᵀ, Q W) for every orthogonal Q")
 
 half = Rational(1, 2)
-d_rival = Symbol("d~", integer=True, positive=True)
-W_rival = MatrixSymbol("W~", d_rival, K)
-y, y_rival = MatrixSymbol("z - W l_0", d, 1), MatrixSymbol("z~ - W~ l_0", d_rival, 1)
+d_rival = Symbol("dtilde", integer=True, positive=True)
+W_rival = MatrixSymbol("Wtilde", d_rival, K)
+y, y_rival = (
+    MatrixSymbol(r"\left(z - W l_{0}\right)", d, 1),
+    MatrixSymbol(r"\left(\tilde{z} - \tilde{W} l_{0}\right)", d_rival, 1),
+)
 rho_e, rho_f, C, mean_ratio = (
-    MatrixSymbol(name, 1, 1) for name in ("r_e - E_0 r_e", "r_f - E_0 r_f", "Cov_0(r_e, r_f)", "E_0 r_e")
+    MatrixSymbol(name, 1, 1)
+    for name in (
+        r"\left(r_{e} - \mathbb{E}_{0} r_{e}\right)",
+        r"\left(r_{f} - \mathbb{E}_{0} r_{f}\right)",
+        r"\operatorname{Cov}_{0}(r_{e}, r_{f})",
+        r"\mathbb{E}_{0} r_{e}",
+    )
 )
 Delta_f, Delta_s, beta = MatrixSymbol("Delta_f", K, 1), MatrixSymbol("Delta_s", K, 1), MatrixSymbol("beta", M, 1)
-pseudo_inverse = MatrixSymbol("(W L)^+", M, d)
+pseudo_inverse = MatrixSymbol("(W L)^{+}", M, d)
 Q, W_rotated = MatrixSymbol("Q", d, d), MatrixSymbol("W'", d, K)
 
 COMMON = Lemma(
     "common",
-    "under l_0 the log density ratios r_1, …, r_M of x have one joint law, that of the ratios of z in either model",
+    "under l₀ the log density ratios r₁, …, r_M of x have one joint law, that of the ratios of z in either model",
     "the ratios are functions of the laws of x, and an injective f transports them from z to x almost surely",
     (NOISELESS.name, INJECTIVE.name, EQUIVALENT.name),
 )
 MOMENTS = Lemma(
     "moments",
-    "under l_0 the latent z - W l_0 = z_base has mean 0 and second moments I, in either model",
+    "under l₀ the latent z − W l₀ = z_base has mean 0 and second moments I, in either model",
     "a label adds a constant; covariance I",
     (ADDITIVE.name, ISOTROPIC.name),
 )
 PENROSE = Lemma(
     "penrose",
-    "B = W L has a B^+ with B B^+ B = B and B B^+ symmetric",
+    "B = W L has a B⁺ with B B⁺ B = B and B B⁺ symmetric",
     "existence of the Moore-Penrose inverse",
 )
 ROTATION = Lemma(
     "rotation",
-    "V W L = W~ L with V = W~ L (W L)^+, and for d~ = d some orthogonal Q extends V: W~ L = Q W L",
-    "E' E = 0 implies E = 0, by the trace; V is isometric on the range of W L by `partial_isometry`, and the orthogonal"
+    "V W L = W̃ L with V = W̃ L (W L)⁺, and for d̃ = d some orthogonal Q extends V: W̃ L = Q W L",
+    "Eᵀ E = 0 implies E = 0, by the trace; V is isometric on the range of W L by `partial_isometry`, and the orthogonal"
     " complements of the two ranges have equal dimension; under diversity there is none, and Q = V is the only one",
     ("difference", "partial_isometry"),
 )
@@ -80,7 +89,7 @@ def _identified() -> tuple[Step | Lemma, ...]:
     define = Given((DEFINITION,), C, rho_e * rho_f)
     covariance = Step(
         "covariance",
-        "Cov_0(r_e, r_f) = (W Delta_e)' (W Delta_f): by claim 2.1 the centred ratios are (W Delta)' (z - W l_0)",
+        "Cov₀(rₑ, r_f) = (W Δₑ)ᵀ (W Δ_f): by claim 2.1 the centred ratios are (W Δ)ᵀ (z − W l₀)",
         C,
         Delta_e.T * W.T * W * Delta_f,
         (
@@ -93,7 +102,7 @@ def _identified() -> tuple[Step | Lemma, ...]:
     in_rival = (COMMON.name, *_ratio)
     covariance_rival = Step(
         "covariance_rival",
-        "Cov_0(r_e, r_f) = (W~ Delta_e)' (W~ Delta_f): the same law of the ratios, in the rival with d~ latents",
+        "Cov₀(rₑ, r_f) = (W̃ Δₑ)ᵀ (W̃ Δ_f): the same law of the ratios, in the rival with d̃ latents",
         C,
         Delta_e.T * W_rival.T * W_rival * Delta_f,
         (
@@ -105,7 +114,7 @@ def _identified() -> tuple[Step | Lemma, ...]:
     )
     same = Step(
         "gram",
-        "(W~ Delta_e)' (W~ Delta_f) = (W Delta_e)' (W Delta_f) for training shifts, i.e. (W~ L)' (W~ L) = (W L)' (W L)",
+        "(W̃ Δₑ)ᵀ (W̃ Δ_f) = (W Δₑ)ᵀ (W Δ_f) for training shifts, i.e. (W̃ L)ᵀ (W̃ L) = (W L)ᵀ (W L)",
         Delta_e.T * W_rival.T * W_rival * Delta_f,
         Delta_e.T * W.T * W * Delta_f,
         (covariance_rival.reversed(), covariance.cited()),
@@ -116,7 +125,7 @@ def _identified() -> tuple[Step | Lemma, ...]:
 def _divergence() -> Step:
     return Step(
         "divergence",
-        "-E_0 r_e = |W Delta_e|^2 / 2: half a squared effect size is the divergence KL(P_0, P_e) of the laws of x",
+        "−𝔼₀ rₑ = |W Δₑ|² / 2: half a squared effect size is the divergence KL(P₀, Pₑ) of the laws of x",
         -mean_ratio,
         half * (W * Delta_e).T * (W * Delta_e),
         (
@@ -133,7 +142,7 @@ def _divergence() -> Step:
 def _in_span() -> tuple[Step, Step]:
     inner = Step(
         "inner",
-        "(W~ Delta_s)' (W~ Delta_t) = beta' G alpha, G = (W L)' (W L): sizes (s = t) and angles of shifts in the span",
+        "(W̃ Δₛ)ᵀ (W̃ Δₜ) = βᵀ G α, G = (W L)ᵀ (W L): sizes (s = t) and angles of shifts in the span",
         Delta_s.T * W_rival.T * W_rival * Delta_t,
         beta.T * gram * alpha,
         (Given((IN_SPAN.name,), Delta_t, L * alpha), Given((IN_SPAN.name,), Delta_s, L * beta), _same_gram),
@@ -141,7 +150,7 @@ def _in_span() -> tuple[Step, Step]:
     apart, difference = Delta_s - Delta_t, beta - alpha
     distance = Step(
         "distance",
-        "|W~ (Delta_s - Delta_t)|^2 = (beta - alpha)' G (beta - alpha): Mahalanobis distances, as Sigma = I",
+        "|W̃ (Δₛ − Δₜ)|² = (β − α)ᵀ G (β − α): Mahalanobis distances, as Σ = I",
         (W_rival * apart).T * (W_rival * apart),
         difference.T * gram * difference,
         (
@@ -160,17 +169,17 @@ def _complete() -> tuple[Step | Lemma, ...]:
     symmetric = Given((PENROSE.name,), pseudo_inverse.T * B.T, B * pseudo_inverse)
     partial = Step(
         "partial_isometry",
-        "V' V = (W L) (W L)^+, the projection onto the range of W L, for V = W~ L (W L)^+",
+        "Vᵀ V = (W L) (W L)⁺, the projection onto the range of W L, for V = W̃ L (W L)⁺",
         V.T * V,
         B * pseudo_inverse,
         (_same_gram, symmetric, penrose),
     )
-    across = Step("across", "(V W L)' (W~ L) = (W L)' (W L)", (V * B).T * W_rival * L, gram, (_same_gram, penrose))
-    along = Step("along", "(V W L)' (V W L) = (W L)' (W L)", B.T * V.T * V * B, gram, (partial.cited(), penrose))
+    across = Step("across", "(V W L)ᵀ (W̃ L) = (W L)ᵀ (W L)", (V * B).T * W_rival * L, gram, (_same_gram, penrose))
+    along = Step("along", "(V W L)ᵀ (V W L) = (W L)ᵀ (W L)", B.T * V.T * V * B, gram, (partial.cited(), penrose))
     gap = V * B - W_rival * L
     difference = Step(
         "difference",
-        "(V W L - W~ L)' (V W L - W~ L) = G - G - G + G = 0",
+        "(V W L − W̃ L)ᵀ (V W L − W̃ L) = G − G − G + G = 0",
         gap.T * gap,
         ZeroMatrix(M, M),
         (along.cited(), across.cited(), _same_gram),
@@ -181,14 +190,14 @@ def _complete() -> tuple[Step | Lemma, ...]:
 def _rotated() -> tuple[Step, Step]:
     fit = Step(
         "rotated_latents",
-        "Q' (Q z_base + W' l_e) = z_base + W l_e for W' = Q W: f o Q' and W' give the same x, sample by sample",
+        "Qᵀ (Q z_base + W′ lₑ) = z_base + W lₑ for W′ = Q W: f ∘ Qᵀ and W′ give the same x, sample by sample",
         Q.T * (Q * z_base + W_rotated * l_e),
         z_base + W * l_e,
         (Given((ROTATABLE.name,), W_rotated, Q * W), Given((DEFINITION,), Q.T * Q, Identity(d))),
     )
     law = Step(
         "rotated_law",
-        "Cov(Q z_base) = I: so (f o Q', Q W) is an equivalent model, and entries of W are not identified",
+        "Cov(Q z_base) = I: so (f ∘ Qᵀ, Q W) is an equivalent model, and entries of W are not identified",
         (Q * z_base) * (Q * z_base).T,
         Identity(d),
         (Given((MOMENTS.name,), z_base * z_base.T, Identity(d)), Given((DEFINITION,), Q * Q.T, Identity(d))),
@@ -199,7 +208,7 @@ def _rotated() -> tuple[Step, Step]:
 def measure(world: World, W_rival: np.ndarray) -> tuple[Measurement, ...]:
     """Gram matrix, sizes and distances from the laws of x, integrated exactly, against those of a rival.
 
-    Moments under the control come from the 2 d_Z points W l_0 ± sqrt(d_Z) e_i, which integrate cubics exactly; the
+    Moments under the control come from the 2 d_Z points W l_0 ± √(d_Z) e_i, which integrate cubics exactly; the
     ratios are no higher than linear. Rounding: c·eps·(size of the log densities)·(size of the ratios), c = 8 d_Z M.
     """
     ratios, size = _ratios_at_cubature_points(world)
@@ -226,7 +235,7 @@ def _ratios_at_cubature_points(world: World) -> tuple[np.ndarray, float]:
 
 
 def measure_rotation(world: World, W_rival: np.ndarray) -> Measurement:
-    """Orthogonal Procrustes carries W L to W~ L. Rounding: c·eps·‖W L‖·‖W~ L‖, c = 8 d_Z M."""
+    """Orthogonal Procrustes carries W L to W̃ L. Rounding: c·eps·‖W L‖·‖W̃ L‖, c = 8 d_Z M."""
     B, B_rival = world.W @ world.shifts, W_rival @ world.shifts
     R, _ = orthogonal_procrustes(B.T, B_rival.T)
     bound = float(8 * B.size * EPS * (1 + np.linalg.norm(B)) * (1 + np.linalg.norm(B_rival)))
@@ -253,7 +262,7 @@ def undiverse(world: World) -> World:
 
 
 def _wavy(size: Rational) -> Case:
-    """The rival of 2.3 whose h(z) = (z + a sin 2πz) / σ waves: W = 1 and W~ = 1/σ, so the gap is σ² - 1."""
+    """The rival of 2.3 whose h(z) = (z + a sin 2πz) / σ waves: W = 1 and W̃ = 1/σ, so the gap is σ² - 1."""
     a = size / (4 * pi)
     variance = 1 + 4 * pi * a * exp(-2 * pi**2) + a**2 * (1 - exp(-8 * pi**2)) / 2
     return Case(premises=rivals.wavy(size).premises, gap=variance - 1)
@@ -280,7 +289,7 @@ def _atomic(size: Rational) -> Case:
 CLAIM = Claim(
     name="gram_matrix",
     number="2.5",
-    statement="the Gram matrix (W L)' (W L), hence sizes, angles and distances in the span, is identified; W up to Q W",
+    statement="the Gram matrix (W L)ᵀ (W L), hence sizes, angles and distances in the span, is identified; W up to Q W",
     latex=r"(\tilde W L)^\top \tilde W L = (WL)^\top WL = \operatorname{Cov}_0\bigl(\log\tfrac{dP_e}{dP_0}\bigr)_e,"
     r"\quad \tilde W L = QWL",
     assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, NOISELESS, INJECTIVE, EQUIVALENT, IN_SPAN, ROTATABLE),
@@ -293,7 +302,7 @@ CLAIM = Claim(
             ADDITIVE, "a dose response that is linear at the training doses only hides another size", rivals.curved
         ),
         Counterexample(GAUSSIAN.name, "h may wave with the period of the doses, and rescale them", _wavy),
-        without(ISOTROPIC, "with Sigma unknown, h may stretch the latent space and W with it", rivals.stretched),
+        without(ISOTROPIC, "with Σ unknown, h may stretch the latent space and W with it", rivals.stretched),
         without(NOISELESS, "a coin flip hides the shift", rivals.noisy),
         without(INJECTIVE, "f may have the period of the doses, and W is not seen", rivals.folded),
         without(EQUIVALENT, "a model with other training laws has other sizes", rivals.different),

@@ -17,20 +17,27 @@ from theory.identifiability.affine import P, Sigma, b, b_rival, c, h, r, right_i
 from theory.symbols import L, M, W, d, z
 
 DIFFEOMORPHISM = Assumption(
-    "diffeomorphism", "f and f~ are diffeomorphisms onto one and the same image, so h = f~^-1 o f is one of R^d"
+    "diffeomorphism", "f and f̃ are diffeomorphisms onto one and the same image, so h = f̃⁻¹ ∘ f is one of ℝ^d"
 )
 
-J, J_1, J_0, T = (MatrixSymbol(name, d, d) for name in ("J", "J(z_1)", "J(z_0)", "J(z_0) N J(z_1)"))
+J, J_1, J_0, T = (MatrixSymbol(name, d, d) for name in ("J", "J(z_{1})", "J(z_{0})", "J(z_{0}) N J(z_{1})"))
 ratio_x, log_x_e, log_x_0, log_z_e, log_z_0, volume = (
     MatrixSymbol(name, 1, 1)
-    for name in ("log p_e/p_0 (x)", "log p_e(x)", "log p_0(x)", "log p_e(z)", "log p_0(z)", "log vol J_f(z)")
+    for name in (
+        r"\log \frac{p_{e}}{p_{0}} (x)",
+        r"\log p_{e}(x)",
+        r"\log p_{0}(x)",
+        r"\log p_{e}(z)",
+        r"\log p_{0}(z)",
+        r"\log \operatorname{vol} J_{f}(z)",
+    )
 )
-derivative = MatrixSymbol("dr/dz", M, d)
+derivative = MatrixSymbol(r"\mathrm{d}r/\mathrm{d}z", M, d)
 N = Sigma * right_inverse.T * slopes_rival
 
 CHANGE = Lemma(
     "change_of_variables",
-    "log p_e(x) = log p_e(z) - log vol J_f(z) at x = f(z), vol J = sqrt(det J' J), with the same f in all environments",
+    "log pₑ(x) = log pₑ(z) − log vol J_f(z) at x = f(z), vol J = √(det Jᵀ J), with the same f in all environments",
     "area formula; densities of x are taken on the image of f",
     (NOISELESS.name, DIFFEOMORPHISM.name),
 )
@@ -46,7 +53,7 @@ BOTH_SIDES = Lemma("both_sides", "for square matrices N J = I implies J N = I", 
 def _determinants() -> tuple[Lemma, Step, Step]:
     cancel = Step(
         "determinants_cancel",
-        "log p_e(x) - log p_0(x) = log p_e(z) - log p_0(z): the volume factor of f cancels",
+        "log pₑ(x) − log p₀(x) = log pₑ(z) − log p₀(z): the volume factor of f cancels",
         ratio_x,
         log_z_e - log_z_0,
         (
@@ -58,7 +65,7 @@ def _determinants() -> tuple[Lemma, Step, Step]:
     in_own, in_rival = (cancel.name, density_ratio.CLAIM.name), (cancel.name, density_ratio.CLAIM.name, EQUIVALENT.name)
     equal = Step(
         "equal_ratios",
-        "(P~ W~ L)' h(z) = (P W L)' z + c at every z: the ratios r of x by claim 2.1 in either model",
+        "(P̃ W̃ L)ᵀ h(z) = (P W L)ᵀ z + c at every z: the ratios r of x by claim 2.1 in either model",
         slopes_rival * h,
         slopes * z + c,
         (
@@ -76,7 +83,7 @@ def chain_step(size: int) -> Step:
     image = Matrix([Function(f"h{i + 1}")(*point) for i in range(size)])
     return Step(
         f"chain_d{size}",
-        f"the derivative of a' h(z) is a' J(z) for d_Z = {size}",
+        f"the derivative of aᵀ h(z) is aᵀ J(z) for d_Z = {size}",
         Matrix([[Derivative((row * image)[0], z) for z in point]]),
         row * image.jacobian(point),
     )
@@ -86,14 +93,14 @@ def _constancy() -> tuple[Step | Lemma, ...]:
     from_ratios = (CHAIN.name, "equal_ratios")
     gradients = Step(
         "gradients",
-        "(P~ W~ L)' J(z) = (P W L)': both are the derivative of the log ratios",
+        "(P̃ W̃ L)ᵀ J(z) = (P W L)ᵀ: both are the derivative of the log ratios",
         slopes_rival * J,
         slopes,
         (Given(from_ratios, slopes_rival * J, derivative), Given(from_ratios, slopes, derivative)),
     )
     regular = Step(
         "regular",
-        "N = Sigma (W L)^+' (P~ W~ L)' satisfies N J(z) = I: the Jacobian is invertible at every z",
+        "N = Σ (W L)⁺ᵀ (P̃ W̃ L)ᵀ satisfies N J(z) = I: the Jacobian is invertible at every z",
         N * J,
         Identity(d),
         (
@@ -103,17 +110,17 @@ def _constancy() -> tuple[Step | Lemma, ...]:
         ),
     )
     define = Given((DEFINITION,), T, J_0 * N * J_1)
-    right = Step("from_the_right", "J(z_0) (N J(z_1)) = J(z_0)", T, J_0, (define, regular.cited({J: J_1})))
+    right = Step("from_the_right", "J(z₀) (N J(z₁)) = J(z₀)", T, J_0, (define, regular.cited({J: J_1})))
     left = Step(
         "from_the_left",
-        "(J(z_0) N) J(z_1) = J(z_1)",
+        "(J(z₀) N) J(z₁) = J(z₁)",
         T,
         J_1,
         (define, Given((regular.name, BOTH_SIDES.name), J_0 * N, Identity(d))),
     )
     constant = Step(
         "constant",
-        "J(z_1) = J(z_0) for any two points: h is affine",
+        "J(z₁) = J(z₀) for any two points: h is affine",
         J_1,
         J_0,
         (left.reversed(), right.cited()),
@@ -126,10 +133,10 @@ def _proof() -> tuple[Step | Lemma, ...]:
 
 
 def measure(world: World, W_rival: np.ndarray, H: np.ndarray) -> tuple[Measurement, ...]:
-    """Compare the densities of x, volume factors included, in the model and in the rival f~(H z + k) = f(z).
+    """Compare the densities of x, volume factors included, in the model and in the rival f̃(H z + k) = f(z).
 
     `densities`: log p_e(x) in both; `ratios`: those of x, taken in the rival, against those of z, taken in the model.
-    Rounding: c·eps·cond(Σ~)·(squared size of the latents in the metric of Σ~), c = 32 d_Z².
+    Rounding: c·eps·cond(Σ̃)·(squared size of the latents in the metric of Σ̃), c = 32 d_Z².
     """
     point = world.z_base
     image = point @ H.T + W_rival @ world.labels[0] - H @ world.W @ world.labels[0]
@@ -146,7 +153,7 @@ def measure(world: World, W_rival: np.ndarray, H: np.ndarray) -> tuple[Measureme
 
 
 def _log_volumes(world: World, points: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    """log |det| of the Jacobian of z~ -> f(inner z~ + const) where it passes through f(z), for rows z of `points`."""
+    """log |det| of the Jacobian of z̃ → f(inner z̃ + const) where it passes through f(z), for rows z of `points`."""
     jacobians = np.cosh(points @ world.R.T)[:, :, None] * (world.R @ inner)
     return np.linalg.slogdet(jacobians)[1]
 
@@ -162,7 +169,7 @@ def _of(world: World, H: np.ndarray) -> tuple[Measurement, ...]:
 def _winding(size: Rational) -> Case:
     """f(z) = (cos 2πz, sin 2πz) winds the line around a circle: smooth, with an invertible Jacobian, not injective.
 
-    d_Z = K = 1 with labels 0 and 1. W = 1 and W~ = 1 - size agree for whole sizes, although h(z) = z has Jacobian 1.
+    d_Z = K = 1 with labels 0 and 1. W = 1 and W̃ = 1 - size agree for whole sizes, although h(z) = z has Jacobian 1.
     """
     t, W, W_rival = Symbol("t", real=True), Rational(1), 1 - size
 
@@ -175,7 +182,7 @@ def _winding(size: Rational) -> Case:
 CLAIM = Claim(
     name="jacobian",
     number="2.2a",
-    statement="density ratios of x are those of z; for equivalent models (P~ W~ L)' J_h(z) = (P W L)', J_h constant",
+    statement="density ratios of x are those of z; for equivalent models (P̃ W̃ L)ᵀ Jₕ(z) = (P W L)ᵀ, Jₕ constant",
     latex=r"\frac{p_e(x)}{p_0(x)} = \frac{p_e(z)}{p_0(z)},\quad"
     r" (\tilde\Sigma^{-1}\tilde W L)^\top J_h(z) = (\Sigma^{-1} W L)^\top,\quad J_h(z) = J_h(z')",
     assumptions=(ADDITIVE, GAUSSIAN, SHARED_COVARIANCE, NOISELESS, DIFFEOMORPHISM, DIVERSE, EQUIVALENT),

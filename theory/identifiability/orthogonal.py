@@ -1,6 +1,6 @@
 """Claim 2.3: with an isotropic Gaussian base, equivalent models differ by a rotation and a shift of the latent space.
 
-This is claim 2.2 with Σ = Σ~ = I, which leaves of the invertible H an orthogonal one. Like 2.2 it asks nothing of f but
+This is claim 2.2 with Σ = Σ̃ = I, which leaves of the invertible H an orthogonal one. Like 2.2 it asks nothing of f but
 that it is injective.
 """
 
@@ -16,13 +16,16 @@ from theory.symbols import L, W, W_rival, d
 
 ASSUMPTIONS = (ADDITIVE, GAUSSIAN, ISOTROPIC, NOISELESS, INJECTIVE, DIVERSE, EQUIVALENT)
 
-rise_other, run_other = MatrixSymbol("h(z_3) - h(z_2)", d, 1), MatrixSymbol("z_3 - z_2", d, 1)
+rise_other, run_other = (
+    MatrixSymbol(r"\left(h(z_{3}) - h(z_{2})\right)", d, 1),
+    MatrixSymbol(r"\left(z_{3} - z_{2}\right)", d, 1),
+)
 
 _affine = (affine.CLAIM.name,)
 
 ORTHOGONAL = Step(
     "orthogonal",
-    "H' H = H' P~ H = P = I, with the precisions P = P~ = I; H is square, so H H' = I too",
+    "Hᵀ H = Hᵀ P̃ H = P = I, with the precisions P = P̃ = I; H is square, so H Hᵀ = I too",
     H.T * H,
     Identity(d),
     (
@@ -33,14 +36,14 @@ ORTHOGONAL = Step(
 )
 ISOMETRY = Step(
     "isometry",
-    "(h(z_1) - h(z_0))' (h(z_3) - h(z_2)) = (z_1 - z_0)' (z_3 - z_2): h keeps distances and angles",
+    "(h(z₁) − h(z₀))ᵀ (h(z₃) − h(z₂)) = (z₁ − z₀)ᵀ (z₃ − z₂): h keeps distances and angles",
     rise.T * rise_other,
     run.T * run_other,
     (Given(_affine, rise, H * run), Given(_affine, rise_other, H * run_other), ORTHOGONAL.cited()),
 )
 SHIFTS = Step(
     "shifts",
-    "H' W~ L = W L, i.e. W~ L = Q W L with Q = H",
+    "Hᵀ W̃ L = W L, i.e. W̃ L = Q W L with Q = H",
     H.T * W_rival * L,
     W * L,
     (Given(_affine, W_rival * L, H * W * L), ORTHOGONAL.cited()),
@@ -60,7 +63,7 @@ def measure(world: World, W_rival: np.ndarray) -> tuple[Measurement, ...]:
 
 
 def rival_matrix(world: World) -> np.ndarray:
-    """A matrix W~ of an equivalent rival: Q W plus something that vanishes on the training shifts."""
+    """A matrix W̃ of an equivalent rival: Q W plus something that vanishes on the training shifts."""
     return affine.rival_matrix(world, world.Q)
 
 
@@ -71,7 +74,7 @@ def _check() -> tuple[Measurement, ...]:
 CLAIM = Claim(
     name="orthogonal",
     number="2.3",
-    statement="equivalent models have f~^-1 o f (z) = Q z + c with Q orthogonal, and W~ L = Q W L",
+    statement="equivalent models have f̃⁻¹ ∘ f (z) = Q z + c with Q orthogonal, and W̃ L = Q W L",
     latex=r"\tilde f^{-1}\circ f(z) = Qz + c,\quad Q^\top Q = QQ^\top = I,\quad \tilde W L = Q W L",
     assumptions=ASSUMPTIONS,
     source=PAPER,
@@ -81,7 +84,7 @@ CLAIM = Claim(
     counterexamples=(
         without(ADDITIVE, "a dose response that is linear at the training doses only hides another W", rivals.curved),
         without(GAUSSIAN, "h may wave with the period of the doses", rivals.wavy),
-        without(ISOTROPIC, "h may stretch the latent space, with f and Sigma", rivals.stretched),
+        without(ISOTROPIC, "h may stretch the latent space, with f and Σ", rivals.stretched),
         without(NOISELESS, "a coin flip hides the shift", rivals.noisy),
         without(INJECTIVE, "f may have the period of the doses, and W is not seen", rivals.folded),
         without(DIVERSE, "h may turn two unseen coordinates by a varying angle", rivals.turned),

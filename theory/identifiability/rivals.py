@@ -37,7 +37,7 @@ class Rival:
 
     Attributes:
         premises: residuals that vanish because the rival is admissible and agrees at every training label.
-        identified: the violation of h(z) = Q z + c, Q orthogonal, W~ L = Q W L; zero if there is none.
+        identified: the violation of h(z) = Q z + c, Q orthogonal, W̃ L = Q W L; zero if there is none.
         extrapolated: the violation of equal laws at a test label inside the span; zero if there is none.
     """
 
@@ -47,7 +47,7 @@ class Rival:
 
 
 def stretched(size: Rational) -> Rival:
-    """Not isotropic: W~ = R, Σ~ = R Rᵀ, f~ = R⁻¹ with R = diag(1 + size, 1). In the span it predicts the same."""
+    """Not isotropic: W̃ = R, Σ̃ = R Rᵀ, f̃ = R⁻¹ with R = diag(1 + size, 1). In the span it predicts the same."""
     R, test = Matrix([[1 + size, 0], [0, 1]]), Matrix([1, 1])
     return Rival(
         premises=(R.inv() * R - Matrix.eye(2), R.inv() * (R * R.T) * R.inv().T - Matrix.eye(2)),
@@ -59,7 +59,7 @@ def stretched(size: Rational) -> Rival:
 def wavy(size: Rational) -> Rival:
     """Not Gaussian: h(z) = (z + a sin 2πz) / σ commutes with shifts by whole doses and not by half a dose.
 
-    d_Z = K = 1 with labels 0 and 1; f~ = h⁻¹, W~ = 1/σ, and the rival's base law is that of h(z_base), with mean 0 (as
+    d_Z = K = 1 with labels 0 and 1; f̃ = h⁻¹, W̃ = 1/σ, and the rival's base law is that of h(z_base), with mean 0 (as
     h is odd) and variance 1. At dose 1/2 the two models are different increasing maps of z_base, hence different laws.
     All residuals are multiplied by σ.
     """
@@ -76,7 +76,7 @@ def wavy(size: Rational) -> Rival:
 def turned(size: Rational) -> Rival:
     """Not diverse, rank(W L) = d_Z - 2: turn two coordinates by an angle that depends on the third.
 
-    d_Z = 3, K = 1, W = e_1, labels 0 and 1, f~ = h⁻¹. Every Gaussian with mean on the first axis is preserved, so the
+    d_Z = 3, K = 1, W = e_1, labels 0 and 1, f̃ = h⁻¹. Every Gaussian with mean on the first axis is preserved, so the
     rival also predicts dose 3 correctly.
     """
     z1, z2, z3 = z = symbols("z1:4", real=True)
@@ -91,7 +91,7 @@ def turned(size: Rational) -> Rival:
 
 
 def folded(size: Integer) -> Rival:
-    """Not injective: f(z) = cos 2πz does not see whole doses, so W = 1 and W~ = 1 - size agree for a whole size.
+    """Not injective: f(z) = cos 2πz does not see whole doses, so W = 1 and W̃ = 1 - size agree for a whole size.
 
     d_Z = K = 1 with labels 0 and 1. At dose 1/2 the means of x are exp(-2π²) cos πW, hence differ.
     """
@@ -104,7 +104,7 @@ def folded(size: Integer) -> Rival:
 
 
 def noisy(size: Rational) -> Rival:
-    """Not noiseless: with a fair coin ε, f(z, ε) = z or size - z with W = size, against z + size ε with W~ = 0.
+    """Not noiseless: with a fair coin ε, f(z, ε) = z or size - z with W = size, against z + size ε with W̃ = 0.
 
     d_Z = K = 1 with labels 0 and 1, where both have the law (N(0, 1) + N(size, 1)) / 2; either f is a diffeomorphism
     for each ε. The laws are compared through their moment generating functions.
@@ -125,7 +125,7 @@ def noisy(size: Rational) -> Rival:
 def curved(size: Rational) -> Rival:
     """Not additive: the dose enters as (1 + size) l - size l², which is l at the training doses 0 and 1.
 
-    d_Z = K = 1, W = 1 and W~ = 1 + size; the test dose is 2.
+    d_Z = K = 1, W = 1 and W̃ = 1 + size; the test dose is 2.
     """
     dose = Symbol("l", real=True)
     mean = (1 + size) * dose - size * dose**2
@@ -137,7 +137,7 @@ def curved(size: Rational) -> Rival:
 
 
 def different(size: Rational) -> Rival:
-    """Not equivalent: W~ = (1 + size) W, a model that is told apart by its training laws; test dose 2."""
+    """Not equivalent: W̃ = (1 + size) W, a model that is told apart by its training laws; test dose 2."""
     return Rival(premises=(), identified=(1 + size) ** 2 - 1, extrapolated=2 * (1 + size) - 2)
 
 

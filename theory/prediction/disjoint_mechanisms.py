@@ -34,16 +34,18 @@ from theory.symbols import d
 
 DISJOINT = Assumption(
     "disjoint",
-    "p(z) is a product of positive mechanisms p_j(z_j | causes); A replaces some of them and B others, and either"
+    "p(z) is a product of positive mechanisms pⱼ(zⱼ | causes); A replaces some of them and B others, and either"
     " leaves the rest",
 )
 COMBINED = Assumption("combined", "the double replaces what A and B replace, by the same mechanisms")
 
-y_0, y_a, y_b, y_ab = (MatrixSymbol(f"log factors {name}", d, 1) for name in ("0", "A", "B", "AB"))
-a, b, ones = (MatrixSymbol(name, d, 1) for name in ("a", "b", "1"))
+y_0, y_a, y_b, y_ab = (MatrixSymbol(rf"(\log p_{{j}}^{{{name}}})_{{j}}", d, 1) for name in ("0", "A", "B", "AB"))
+a, b, ones = (MatrixSymbol(name, d, 1) for name in ("a", "b", r"\mathbf{1}"))
 D_A, D_B = (MatrixSymbol(name, d, d) for name in ("D_A", "D_B"))
-log_0, log_a, log_b, log_ab = (MatrixSymbol(f"log p_{name}(z)", 1, 1) for name in ("0", "A", "B", "AB"))
-ratio_a, ratio_b, ratio_ab = (MatrixSymbol(f"log p_{name}/p_0 (x)", 1, 1) for name in ("A", "B", "AB"))
+log_0, log_a, log_b, log_ab = (MatrixSymbol(rf"\log p_{{{name}}}(z)", 1, 1) for name in ("0", "A", "B", "AB"))
+ratio_a, ratio_b, ratio_ab = (
+    MatrixSymbol(rf"\log \frac{{p_{{{name}}}}}{{p_{{0}}}} (x)", 1, 1) for name in ("A", "B", "AB")
+)
 
 
 def _proof() -> tuple[Step | Lemma, ...]:
@@ -53,7 +55,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
     }
     both = Step(
         "both_replaced",
-        "the double has the factors of A with those of B put in: y_0 + D_A (a - y_0) + D_B (b - y_0), D selections",
+        "the double has the factors of A with those of B put in: y₀ + D_A (a − y₀) + D_B (b − y₀), D selections",
         y_ab,
         y_0 + D_A * (a - y_0) + D_B * (b - y_0),
         (
@@ -65,7 +67,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
     factors = ((log_ab, y_ab), (log_a, y_a), (log_b, y_b), (log_0, y_0))
     latent = Step(
         "latent",
-        "log p_AB = log p_A + log p_B - log p_0 at every z",
+        "log p_AB = log p_A + log p_B − log p₀ at every z",
         log_ab,
         log_a + log_b - log_0,
         (
@@ -76,7 +78,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
     )
     observed = Step(
         "observed",
-        "log dP_AB/dP_0 = log dP_A/dP_0 + log dP_B/dP_0 at x = f(z): the product formula with constant 1",
+        "log dP_AB/dP₀ = log dP_A/dP₀ + log dP_B/dP₀ at x = f(z): the product formula with constant 1",
         ratio_ab,
         ratio_a + ratio_b,
         (
@@ -170,7 +172,7 @@ def _unordered(size: Rational) -> Case:
 CLAIM = Claim(
     name="disjoint_mechanisms",
     number="2.7c",
-    statement="if A and B replace different mechanisms, in whatever way, dP_AB dP_0 = dP_A dP_B",
+    statement="if A and B replace different mechanisms, in whatever way, dP_AB dP₀ = dP_A dP_B",
     latex=r"p(z) = \prod_j p_j(z_j \mid z_{\mathrm{pa}(j)}),\ S_A \cap S_B = \emptyset"
     r"\ \Rightarrow\ \frac{dP_{AB}}{dP_0} = \frac{dP_A}{dP_0}\,\frac{dP_B}{dP_0}",
     assumptions=(DISJOINT, COMBINED, NOISELESS, INJECTIVE),

@@ -46,7 +46,7 @@ from theory.symbols import d
 AFFINE_MIXING = Assumption("affine_mixing", "x = F z + a, without noise")
 DISPLACED = Assumption(
     "displaced",
-    "the predicted law is the test law displaced in the latents by e, independent of the cells, e ~ N(0, g I)",
+    "the predicted law is the test law displaced in the latents by e, independent of the cells, e ∼ N(0, g I)",
 )
 
 F = MatrixSymbol("F", Symbol("d_X", integer=True, positive=True), d)
@@ -92,26 +92,26 @@ def displaced_distance(length: float | np.ndarray, n_latents: int) -> float | np
 
 SCALED = Lemma(
     "scaled",
-    "E|X^ - X|^beta = (1 + g/2)^(beta/2) m, m = E|X - X'|^beta",
+    "𝔼|X̂ − X|ᵝ = (1 + g/2)^(β/2) m, m = 𝔼|X − X′|ᵝ",
     "by `covariance` both differences are Gaussian with mean 0, the first in law (1 + g/2)^(1/2) times the second",
     (GAUSSIAN.name, AFFINE_MIXING.name, DISPLACED.name, "covariance"),
 )
 WITHIN = Lemma(
     "within",
-    "two cells of one prediction are as far apart as two of the test law: E|X^ - X^'|^beta = m",
+    "two cells of one prediction are as far apart as two of the test law: 𝔼|X̂ − X̂′|ᵝ = m",
     "given e, the displacement F e cancels in the difference",
     (AFFINE_MIXING.name, DISPLACED.name),
 )
 ROUND = Lemma(
     "round",
-    "for F'F = I the energy distance of a displacement e is c |e|^2 to leading order, with expectation c d_Z g",
+    "for FᵀF = I the energy distance of a displacement e is c |e|² to leading order, with expectation c d_Z g",
     "the law is invariant under rotations, so its second derivative is a multiple of I",
     ("leading",),
 )
 FOLDED = Lemma(
     "folded_mean",
-    "for d_Z = d_X = 1, F = 1: E|X - X' + delta| = 2 exp(-delta^2/4)/sqrt(pi) + delta erf(delta/2)",
-    "its second derivative is twice the density of N(0, 2) at delta, `curvature_d1`; it is even and grows like |delta|",
+    "for d_Z = d_X = 1, F = 1: 𝔼|X − X′ + δ| = 2 exp(−δ²/4)/√(π) + δ erf(δ/2)",
+    "its second derivative is twice the density of N(0, 2) at δ, `curvature_d1`; it is even and grows like |δ|",
     ("curvature_d1",),
 )
 
@@ -123,7 +123,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
     )
     covariance = Step(
         "covariance",
-        "Cov(X^ - X) = (2 + g) F F', where Cov(X - X') = 2 F F'",
+        "Cov(X̂ − X) = (2 + g) F Fᵀ, where Cov(X − X′) = 2 F Fᵀ",
         moved * moved.T,
         (2 + gain) * F * F.T,
         (
@@ -136,11 +136,14 @@ def _proof() -> tuple[Step | Lemma, ...]:
 
 
 def _distance() -> tuple[Step | Lemma, ...]:
-    cross, within, slope, coefficient = symbols("E|X^-X| E|X^-X^'| dED/dg c", positive=True)
-    length, n = symbols("|e| d_Z", positive=True)
+    cross, within, slope, coefficient = symbols(
+        r"\mathbb{E}\lvert{\hat{X}-X}\rvert \mathbb{E}\lvert{\hat{X}-\hat{X}'}\rvert \mathrm{ED}^{\prime} c",
+        positive=True,
+    )
+    length, n = symbols(r"\lvert{e}\rvert d_Z", positive=True)
     expected = Step(
         "expected",
-        "E ED = 2 m ((1 + g/2)^(beta/2) - 1)",
+        "𝔼 ED = 2 m ((1 + g/2)^(β/2) − 1)",
         2 * cross - within - m,
         2 * m * ((1 + gain / 2) ** (beta / 2) - 1),
         (
@@ -150,14 +153,14 @@ def _distance() -> tuple[Step | Lemma, ...]:
     )
     leading = Step(
         "leading",
-        "the slope of E ED at g = 0 is beta m / 2, so m / E ED = 2 / (beta g) to leading order",
+        "the slope of 𝔼 ED at g = 0 is β m / 2, so m / 𝔼 ED = 2 / (β g) to leading order",
         slope,
         beta * m / 2,
         (Given((expected.name, DEFINITION), slope, diff(expected.right, gain).subs(gain, 0)),),
     )
     isometry = Step(
         "isometry",
-        "for an isometry m / ED = 2 d_Z / (beta |e|^2) to leading order, |e|^2/g being chi^2 with d_Z degrees",
+        "for an isometry m / ED = 2 d_Z / (β |e|²) to leading order, |e|²/g being χ² with d_Z degrees",
         m / (coefficient * length**2),
         2 * n / (beta * length**2),
         (Given((ROUND.name, "leading"), coefficient, beta * m / (2 * n)),),
@@ -169,13 +172,13 @@ def _one_dimension() -> tuple[Step | Lemma, ...]:
     folded, coefficient = mean_absolute(delta, Integer(2)), Symbol("c", positive=True)
     curvature = Step(
         "curvature_d1",
-        "the second derivative of 2 exp(-delta^2/4)/sqrt(pi) + delta erf(delta/2) is twice the density of N(0, 2)",
+        "the second derivative of 2 exp(−δ²/4)/√(π) + δ erf(δ/2) is twice the density of N(0, 2)",
         Derivative(folded, (delta, 2)),
         2 * exp(-(delta**2) / 4) / sqrt(4 * pi),
     )
     worth = Step(
         "worth_d1",
-        "ED = 2 (E|X - X' + delta| - m) is delta^2/sqrt(pi) to leading order and m = 2/sqrt(pi), so m/ED = 2/delta^2",
+        "ED = 2 (𝔼|X − X′ + δ| − m) is δ²/√(π) to leading order and m = 2/√(π), so m/ED = 2/δ²",
         m / (coefficient * delta**2),
         2 / delta**2,
         (
@@ -233,7 +236,7 @@ def _wider(size: Rational) -> Case:
 
 
 def _lognormal(size: Rational) -> Case:
-    """x = (exp(σ z) - 1)/σ with σ = size, and its limit x = z: E (exp(A) - exp(B))^+ of independent Gaussians A, B."""
+    """x = (exp(σ z) - 1)/σ with σ = size, and its limit x = z: E (exp(A) - exp(B))⁺ of independent Gaussians A, B."""
     s, g = Symbol("sigma", positive=True), Integer(1)
     width = sqrt(2 + g)
     above = exp(s**2 * (1 + g) / 2) * _cdf(s * (1 + g) / width) - exp(s**2 / 2) * _cdf(-s / width)
@@ -256,7 +259,7 @@ def _overdispersed(size: Rational) -> Case:
 CLAIM = Claim(
     name="efficiency",
     number="2.10c",
-    statement="displaced by N(0, g I) a prediction has E ED = 2 m ((1 + g/2)^(beta/2) - 1), m = E|X - X'|^beta",
+    statement="displaced by N(0, g I) a prediction has 𝔼 ED = 2 m ((1 + g/2)^(β/2) − 1), m = 𝔼|X − X′|ᵝ",
     latex=r"E\,\mathrm{ED} = 2\,E\|X - X'\|^\beta\big((1 + g/2)^{\beta/2} - 1\big),\qquad"
     r" \frac{E\|X - X'\|^\beta}{E\,\mathrm{ED}} = \frac{2}{\beta g} + O(1)",
     assumptions=(GAUSSIAN, ISOTROPIC, AFFINE_MIXING, DISPLACED),

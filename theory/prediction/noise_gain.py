@@ -41,20 +41,20 @@ from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexa
 from theory.identifiability.span import Number, Row, exact, least_gain, noise_gain, rational, solve_span
 from theory.symbols import K, M, d
 
-SEEN = Assumption("seen", "the latents of n_e independent cells of every training environment are seen")
+SEEN = Assumption("seen", "the latents of nₑ independent cells of every training environment are seen")
 WEIGHTED = Assumption("weighted", "the weights are those of generalised least squares, w* = N X G x")
 ORIGIN = Assumption("origin", "the mean of z_base is not known, as it cannot be where f is not")
 
-alpha, ones, xi = (MatrixSymbol(name, M, 1) for name in ("alpha", "1", "xi"))
-xi_0, nu = MatrixSymbol("xi_0", 1, 1), MatrixSymbol("1/n_0", 1, 1)
-variances = MatrixSymbol("diag(1/n_e)", M, M)
+alpha, ones, xi = (MatrixSymbol(name, M, 1) for name in ("alpha", r"\mathbf{1}", "xi"))
+xi_0, nu = MatrixSymbol("xi_0", 1, 1), MatrixSymbol(r"\frac{1}{n_{0}}", 1, 1)
+variances = MatrixSymbol(r"\operatorname{diag}(\frac{1}{n_{e}})", M, M)
 
 N, V = (MatrixSymbol(name, M + 1, M + 1) for name in ("N", "V"))
 X, G = MatrixSymbol("X", M + 1, K + 1), MatrixSymbol("G", K + 1, K + 1)
 x, score = MatrixSymbol("x", K + 1, 1), MatrixSymbol("s", K + 1, 1)
-w, w_best, error = (MatrixSymbol(name, M + 1, 1) for name in ("w", "w*", "e"))
-means, noise = (MatrixSymbol(name, d, M + 1) for name in ("z_bar", "Xi"))
-Theta = MatrixSymbol("[W mu]", d, K + 1)
+w, w_best, error = (MatrixSymbol(name, M + 1, 1) for name in ("w", "w^{*}", "e"))
+means, noise = (MatrixSymbol(name, d, M + 1) for name in (r"\bar{z}", "Xi"))
+Theta = MatrixSymbol(r"{[W \mu]}", d, K + 1)
 
 
 def least_squares_weights(labels: Sequence[Row], counts: Sequence[Number], test: Row) -> tuple[Rational, ...]:
@@ -86,14 +86,14 @@ def least_squares_weights(labels: Sequence[Row], counts: Sequence[Number], test:
 
 MOMENTS = Lemma(
     "moments",
-    "the errors of the environments' means are uncorrelated, with mean 0 and variance 1/n_e per latent coordinate",
-    "variance of a mean of n_e independent cells with covariance I",
+    "the errors of the environments’ means are uncorrelated, with mean 0 and variance 1/nₑ per latent coordinate",
+    "variance of a mean of nₑ independent cells with covariance I",
     (SEEN.name, ISOTROPIC.name),
 )
 NORMAL = Lemma(
     "normal",
-    "X' N X has a symmetric generalised inverse G with X' N X G x = x",
-    "x = (l_t, 1) is in the row space of X, i.e. l_t = sum w_e l_e with sum w_e = 1, and N is positive definite",
+    "Xᵀ N X has a symmetric generalised inverse G with Xᵀ N X G x = x",
+    "x = (lₜ, 1) is in the row space of X, i.e. lₜ = ∑ wₑ lₑ with ∑ wₑ = 1, and N is positive definite",
     (IN_SPAN.name,),
 )
 
@@ -112,14 +112,14 @@ def _gains() -> tuple[Step, ...]:
     return (
         Step(
             "gain_of_mean",
-            "sum alpha_e z_e + (1 - sum alpha_e) z_0 has variance sum alpha_e^2/n_e + (1 - sum alpha_e)^2/n_0",
+            "∑ αₑ zₑ + (1 − ∑ αₑ) z₀ has variance ∑ αₑ²/nₑ + (1 − ∑ αₑ)²/n₀",
             of_mean * of_mean.T,
             alpha.T * variances * alpha + (Identity(1) - ones.T * alpha) * nu * (Identity(1) - alpha.T * ones),
             spread,
         ),
         Step(
             "gain_of_shift",
-            "the shift sum alpha_e (z_e - z_0) has variance sum alpha_e^2/n_e + (sum alpha_e)^2/n_0",
+            "the shift ∑ αₑ (zₑ − z₀) has variance ∑ αₑ²/nₑ + (∑ αₑ)²/n₀",
             of_shift * of_shift.T,
             alpha.T * variances * alpha + ones.T * alpha * nu * alpha.T * ones,
             spread,
@@ -132,24 +132,24 @@ def _gauss_markov() -> tuple[Step | Lemma, ...]:
     weights = Given((DEFINITION,), X.T * w, x)
     unbiased = Step(
         "unbiased",
-        "weights with X' w = x predict W l_t + mu, up to noise",
+        "weights with Xᵀ w = x predict W lₜ + μ, up to noise",
         means * w,
         Theta * x + noise * w,
         (Given((ADDITIVE.name, SEEN.name), means, Theta * X.T + noise), weights),
     )
-    feasible = Step("feasible", "X' w* = x", X.T * w_best, x, (best, _normal))
-    stationary = Step("stationary", "V w* = X G x, V = diag(1/n_e)", V * w_best, X * G * x, (best, _inverse))
-    cross = Step("cross", "w' V w* = x' G x", w.T * V * w_best, x.T * G * x, (stationary.cited(), weights))
+    feasible = Step("feasible", "Xᵀ w* = x", X.T * w_best, x, (best, _normal))
+    stationary = Step("stationary", "V w* = X G x, V = diag(1/nₑ)", V * w_best, X * G * x, (best, _inverse))
+    cross = Step("cross", "wᵀ V w* = xᵀ G x", w.T * V * w_best, x.T * G * x, (stationary.cited(), weights))
     least = Step(
         "least",
-        "the gain of w* is x' G x",
+        "the gain of w* is xᵀ G x",
         w_best.T * V * w_best,
         x.T * G * x,
         (stationary.cited(), feasible.cited()),
     )
     excess = Step(
         "gauss_markov",
-        "w' V w - x' G x = (w - w*)' V (w - w*), which is positive unless w = w*",
+        "wᵀ V w − xᵀ G x = (w − w*)ᵀ V (w − w*), which is positive unless w = w*",
         w.T * V * w - x.T * G * x,
         (w - w_best).T * V * (w - w_best),
         (
@@ -165,7 +165,7 @@ def _doses() -> Step:
     shortest, quietest = solve_span([[1], [2]], [3], [0]).coefficients, least_gain([[1], [2]], [3], [0])
     return Step(
         "least_norm_is_louder",
-        "doses 1 and 2 measured, 3 wanted: the alpha of least norm has gain 61/25, the quietest 7/3",
+        "doses 1 and 2 measured, 3 wanted: the α of least norm has gain 61/25, the quietest 7/3",
         Add(noise_gain(shortest), -noise_gain(quietest), evaluate=False),
         Rational(8, 75),
     )
@@ -175,7 +175,7 @@ def measure(world: World, tilt: float = 0.0) -> tuple[Measurement, ...]:
     """The gain of cell weights against the formula, and of weights by least squares against planted ones.
 
     The linear predictor is spelt out cell by cell, each of variance 1. The least gain is |y|² for the y of least norm
-    with X' N^½ y = x, by LAPACK, against x' (X' N X)⁺ x times 1 + `tilt`. Rounding: c·eps·cond(X' N^½)²·(1 + gain),
+    with Xᵀ N^½ y = x, by LAPACK, against x' (Xᵀ N X)⁺ x times 1 + `tilt`. Rounding: c·eps·cond(Xᵀ N^½)²·(1 + gain),
     c = 64 (M + 1)².
     """
     labels, counts, alpha = _halved(world)
@@ -239,7 +239,7 @@ def _least_norm(size: Rational) -> Case:
 GAIN = Claim(
     name="noise_gain",
     number="2.10",
-    statement="the predicted test mean has variance sum alpha_e^2/n_e + (1 - sum alpha_e)^2/n_0, least for GLS weights",
+    statement="the predicted test mean has variance ∑ αₑ²/nₑ + (1 − ∑ αₑ)²/n₀, least for GLS weights",
     latex=r"\operatorname{Var} = \Big(\sum_e \tfrac{\alpha_e^2}{n_e} + \tfrac{(1 - \sum_e\alpha_e)^2}{n_0}\Big) I"
     r" \ \ge\ x^\top (X^\top N X)^{-} x\, I,\quad x = (l_t, 1),\ X_e = (l_e, 1)",
     assumptions=(ADDITIVE, ISOTROPIC, IN_SPAN, SEEN, WEIGHTED),
@@ -252,31 +252,31 @@ GAIN = Claim(
         Counterexample(ISOTROPIC.name, "a narrower base is quieter", _spread),
         Counterexample(IN_SPAN.name, "a part outside the span is missed by all weights", _unseen_part),
         Counterexample(SEEN.name, "a batch effect shared with the control cancels", _batch),
-        Counterexample(WEIGHTED.name, "the alpha of least norm is louder than need be", _least_norm),
+        Counterexample(WEIGHTED.name, "the α of least norm is louder than need be", _least_norm),
     ),
 )
 
 SCORE = Lemma(
     "score",
-    "the score of a row theta of [W mu] is s = X' N (z_bar - X theta), z_bar the means of that coordinate",
+    "the score of a row θ of [W μ] is s = Xᵀ N (z̄ − X θ), z̄ the means of that coordinate",
     "differentiate the Gaussian log density, of which the means are sufficient; two environments with free symbols in"
     " the step `explicit_score`",
     (GAUSSIAN.name, ISOTROPIC.name, SEEN.name, ADDITIVE.name, ORIGIN.name, "explicit_score"),
 )
 ESTIMATOR = Lemma(
     "estimator",
-    "E (T - theta' x) s = x for every unbiased estimator T of theta' x",
-    "differentiate E T = theta' x under the integral, which an exponential family permits",
+    "𝔼 (T − θᵀ x) s = x for every unbiased estimator T of θᵀ x",
+    "differentiate 𝔼 T = θᵀ x under the integral, which an exponential family permits",
     (SCORE.name,),
 )
 
 
 def _cramer_rao() -> tuple[Step | Lemma, ...]:
-    information, deviation = MatrixSymbol("J", K + 1, K + 1), MatrixSymbol("T - theta' x", 1, 1)
-    variance = MatrixSymbol("Var T", 1, 1)
+    information, deviation = MatrixSymbol("J", K + 1, K + 1), MatrixSymbol(r"(T - \theta \cdot x)", 1, 1)
+    variance = MatrixSymbol(r"\operatorname{Var}(T)", 1, 1)
     informed = Step(
         "information",
-        "E s s' = X' N X",
+        "𝔼 s sᵀ = Xᵀ N X",
         information,
         X.T * N * X,
         (
@@ -288,7 +288,7 @@ def _cramer_rao() -> tuple[Step | Lemma, ...]:
     )
     bound = Step(
         "cramer_rao",
-        "E (T - theta' x - x' G s)^2 = Var T - x' G x, so Var T >= x' G x, the least gain of 2.10",
+        "𝔼 (T − θᵀ x − xᵀ G s)² = Var T − xᵀ G x, so Var T ≥ xᵀ G x, the least gain of 2.10",
         (deviation - x.T * G * score) * (deviation - x.T * G * score).T,
         variance - x.T * G * x,
         (
@@ -312,7 +312,7 @@ def _explicit_score() -> Step:
     )
     return Step(
         "explicit_score",
-        "K = 1, two environments with sums of squares q_e: the gradient of the log likelihood",
+        "K = 1, two environments with sums of squares qₑ: the gradient of the log likelihood",
         Matrix([diff(log_likelihood, entry) for entry in theta]),
         table.T * diag(*sizes) * (Matrix(seen) - fitted),
     )
@@ -352,11 +352,11 @@ def _median(size: Integer) -> Case:
 EFFICIENT = Claim(
     name="efficient",
     number="2.10b",
-    statement="no unbiased estimator that sees z has a smaller variance than GLS: Cramer-Rao is the least noise gain",
-    latex=r"\operatorname{Var} T \ \ge\ x^\top (X^\top N X)^{-} x\quad\text{for unbiased } T"
+    statement="no unbiased estimator that sees z has a smaller variance than GLS: Cramér–Rao is the least noise gain",
+    latex=r"\operatorname{Var}(T) \ \ge\ x^\top (X^\top N X)^{-} x\quad\text{for unbiased } T"
     r"\text{ of a coordinate of } W l_t + \mu",
     assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, IN_SPAN, SEEN, ORIGIN),
-    source=OURS + "; the bound is that of Cramer and Rao",
+    source=OURS + "; the bound is that of Cramér and Rao",
     proof=_cramer_rao(),
     conclusions=("cramer_rao",),
     check=_check_bound,

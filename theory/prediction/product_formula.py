@@ -49,20 +49,20 @@ from theory.identifiability.density_ratio import log_density
 from theory.symbols import Delta_e, Delta_t, K, L, M, W, alpha, d, l_0, l_e, z
 
 half = Rational(1, 2)
-y = MatrixSymbol("z - W l_0", d, 1)
+y = MatrixSymbol(r"\left(z - W l_{0}\right)", d, 1)
 ratio, ratio_t, ratio_a, ratio_b, ratio_ab = (
-    MatrixSymbol(f"log p_{name}/p_0", 1, 1) for name in ("e", "t", "A", "B", "AB")
+    MatrixSymbol(rf"\log \frac{{p_{{{name}}}}}{{p_{{0}}}}", 1, 1) for name in ("e", "t", "A", "B", "AB")
 )
 Delta_A, Delta_B, Delta_AB = (MatrixSymbol(f"Delta_{name}", K, 1) for name in ("A", "B", "AB"))
-r, g = MatrixSymbol("r", M, 1), MatrixSymbol("diag G", M, 1)
+r, g = MatrixSymbol("r", M, 1), MatrixSymbol(r"\operatorname{diag}(G)", M, 1)
 labels, ones, kappa, logs, w = (
     MatrixSymbol("Lambda", K, M),
-    *(MatrixSymbol(name, M, 1) for name in ("1", "kappa", "log p", "w")),
+    *(MatrixSymbol(name, M, 1) for name in (r"\mathbf{1}", "kappa", r"(\log p_{e})_{e}", "w")),
 )
 
 TRANSPORT = Lemma(
     "transport",
-    "dP_e/dP_0 at x = f(z) is p_e(z)/p_0(z) for almost every z",
+    "dPₑ/dP₀ at x = f(z) is pₑ(z)/p₀(z) for almost every z",
     "push-forward of measures by an injective map (Radon-Nikodym); no derivative of f enters",
     (NOISELESS.name, INJECTIVE.name),
 )
@@ -71,7 +71,7 @@ _of_x = (TRANSPORT.name, density_ratio.CLAIM.name)
 
 CENTRED = Step(
     "centred",
-    "log p_e/p_0 = (W Delta_e)' P (z - W l_0) - (W Delta_e)' P (W Delta_e) / 2: claim 2.1 around the control's mean",
+    "log pₑ/p₀ = (W Δₑ)ᵀ P (z − W l₀) − (W Δₑ)ᵀ P (W Δₑ) / 2: claim 2.1 around the control’s mean",
     ratio,
     Delta_e.T * W.T * P * y - half * Delta_e.T * W.T * P * W * Delta_e,
     (
@@ -94,7 +94,7 @@ def _at(name: MatrixSymbol, shift: MatrixSymbol) -> Given:
 def _proof() -> tuple[Step | Lemma, ...]:
     product = Step(
         "product",
-        "log p_t/p_0 = alpha' r + (alpha' diag(G) - alpha' G alpha) / 2, G = (W L)' P (W L): the rest is free of z",
+        "log pₜ/p₀ = αᵀ r + (αᵀ diag(G) − αᵀ G α) / 2, G = (W L)ᵀ P (W L): the rest is free of z",
         ratio_t,
         alpha.T * r + half * alpha.T * g - half * alpha.T * slopes * W * L * alpha,
         (
@@ -105,7 +105,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
     )
     double = Step(
         "double",
-        "log p_AB/p_0 = log p_A/p_0 + log p_B/p_0 - (W Delta_A)' P (W Delta_B): alpha = (1, 1), the constant is -G_AB",
+        "log p_AB/p₀ = log p_A/p₀ + log p_B/p₀ − (W Δ_A)ᵀ P (W Δ_B): α = (1, 1), the constant is −G_AB",
         ratio_ab,
         ratio_a + ratio_b - (W * Delta_A).T * P * (W * Delta_B),
         (
@@ -121,8 +121,8 @@ def _testable() -> Step:
     density = (TRANSPORT.name, GAUSSIAN.name, SHARED_COVARIANCE.name, ADDITIVE.name)
     return Step(
         "testable",
-        "sum_e w_e log p_e = -w' kappa, free of z, if sum_e w_e = 0 and sum_e w_e l_e = 0, for instance w_t = 1,"
-        " w_e = -alpha_e, w_0 = sum_e alpha_e - 1; the measure that densities are taken against drops out as well",
+        "∑ₑ wₑ log pₑ = −wᵀ κ, free of z, if ∑ₑ wₑ = 0 and ∑ₑ wₑ lₑ = 0, for instance wₜ = 1,"
+        " wₑ = −αₑ, w₀ = ∑ₑ αₑ − 1; the measure that densities are taken against drops out as well",
         w.T * logs,
         -w.T * kappa,
         (
@@ -164,7 +164,7 @@ def tilting_step(n_environments: int) -> Step:
     formula = constant * prod(ratio**power for ratio, power in zip(rho, a, strict=True))
     return Step(
         f"tilting_m{M}",
-        f"p_t / sum_e pi_e p_e = c prod_e rho_e^alpha_e / (pi_0 + sum_e pi_e rho_e), rho_e = p_e/p_0, for M = {M}",
+        f"pₜ / ∑ₑ πₑ pₑ = c ∏ₑ ρₑ^(αₑ) / (π₀ + ∑ₑ πₑ ρₑ), ρₑ = pₑ/p₀, for M = {M}",
         p_t / (share * p_0 + sum(q * density for q, density in zip(pi, p, strict=True))),
         formula / (share + sum(q * ratio for q, ratio in zip(pi, rho, strict=True))),
         (
@@ -305,7 +305,7 @@ BEYOND = (
 CLAIM = Claim(
     name="product_formula",
     number="2.7",
-    statement="if Delta_t = L alpha, dP_t/dP_0 is prod_e (dP_e/dP_0)^alpha_e up to a constant known from G",
+    statement="if Δₜ = L α, dPₜ/dP₀ is ∏ₑ (dPₑ/dP₀)^(αₑ) up to a constant known from G",
     latex=r"\frac{dP_t}{dP_0} = e^{c}\prod_e\Bigl(\frac{dP_e}{dP_0}\Bigr)^{\alpha_e},"
     r"\quad c = \tfrac12\Bigl(\sum_e\alpha_e G_{ee} - \alpha^\top G\alpha\Bigr)",
     assumptions=(ADDITIVE, GAUSSIAN, SHARED_COVARIANCE, NOISELESS, INJECTIVE, IN_SPAN),
@@ -315,7 +315,7 @@ CLAIM = Claim(
     check=_check,
     counterexamples=(
         Counterexample(ADDITIVE.name, "an interaction of two perturbations leaves a slope", _epistasis),
-        Counterexample(GAUSSIAN.name, "a base law exp(-t^2/2 - t^4/4) leaves a square", _quartic_base),
+        Counterexample(GAUSSIAN.name, "a base law exp(−t²/2 − t⁴/4) leaves a square", _quartic_base),
         Counterexample(
             SHARED_COVARIANCE.name, "a variance that grows with the dose leaves a square", _growing_variance
         ),

@@ -39,38 +39,38 @@ from theory.engine.record import DEFINITION, Case, Claim, Counterexample, Given,
 from theory.symbols import W, d, l_e, l_t, z
 
 half = Rational(1, 2)
-log_t, log_e, kappa = (MatrixSymbol(name, 1, 1) for name in ("log p_t", "log p_e", "kappa"))
+log_t, log_e, kappa = (MatrixSymbol(name, 1, 1) for name in (r"\log p_{t}", r"\log p_{e}", "kappa"))
 m_t, m_e = (MatrixSymbol(name, d, 1) for name in ("m_t", "m_e"))
 
 UNIT_MASS = Lemma(
     "unit_mass",
-    "exp(-|z - m|^2/2 - kappa) has integral 1 for every m, so E_e w^2 = exp(|W (l_t - l_e)|^2)",
+    "exp(−|z − m|²/2 − κ) has integral 1 for every m, so 𝔼ₑ w² = exp(|W (lₜ − lₑ)|²)",
     "translation of the Gaussian integral; for d_Z = 1 by the antiderivative in the step `explicit_d1`",
     ("second_moment", "explicit_d1"),
 )
 KISH = Lemma(
     "kish",
-    "the worth of n_e cells x is n_e / E_e w^2, w the density ratio of the latents",
-    "E_e w = 1; x and z determine each other, so the density ratio of x at f(z) is that of z",
+    "the worth of nₑ cells x is nₑ / 𝔼ₑ w², w the density ratio of the latents",
+    "𝔼ₑ w = 1; x and z determine each other, so the density ratio of x at f(z) is that of z",
     (NOISELESS.name, INJECTIVE.name),
 )
 INTEGRATED = Lemma(
     "integrated",
-    "r = lambda^2/omega_a + (1 - lambda)^2/omega_b - D with D >= 0 constant, for 1/omega_a the integral of p_t^2/a,"
-    " 1/omega_b that of p_t^2/b and r that of p_t^2/(a + b)",
-    "`convexity` times p_t^2, integrated: D is the integral of the square, which is not negative",
+    "r = λ²/ωₐ + (1 − λ)²/ω_b − D with D ≥ 0 constant, for 1/ωₐ the integral of pₜ²/a,"
+    " 1/ω_b that of pₜ²/b and r that of pₜ²/(a + b)",
+    "`convexity` times pₜ², integrated: D is the integral of the square, which is not negative",
     ("convexity",),
 )
 ALL = Lemma(
     "all_environments",
-    "for any number of environments the pooled worth is at least the sum of n_e exp(-delta_e^2)",
+    "for any number of environments the pooled worth is at least the sum of nₑ exp(−δₑ²)",
     "induction: `superadditive` holds for any two positive densities, so for an environment and those pooled before it",
     ("superadditive", "pooled"),
 )
 EQUALITY = Lemma(
     "equality",
-    "the sum is attained only if all environments have one law of x, i.e. one W l_e",
-    "D = 0 forces lambda b = (1 - lambda) a wherever p_t > 0, i.e. everywhere, so a and b are multiples of one density;"
+    "the sum is attained only if all environments have one law of x, i.e. one W lₑ",
+    "D = 0 forces λ b = (1 − λ) a wherever pₜ > 0, i.e. everywhere, so a and b are multiples of one density;"
     " by `one_law` they then do attain it",
     (GAUSSIAN.name, "convexity", "one_law"),
 )
@@ -81,7 +81,7 @@ def _fraction() -> tuple[Step | Lemma, ...]:
     centre, apart = z - 2 * W * l_t + W * l_e, W * l_t - W * l_e
     second_moment = Step(
         "second_moment",
-        "2 log p_t - log p_e = -|z - W (2 l_t - l_e)|^2/2 - kappa + |W (l_t - l_e)|^2",
+        "2 log pₜ − log pₑ = −|z − W (2 lₜ − lₑ)|²/2 − κ + |W (lₜ − lₑ)|²",
         2 * log_t - log_e,
         -half * centre.T * centre - kappa + apart.T * apart,
         (
@@ -91,10 +91,10 @@ def _fraction() -> tuple[Step | Lemma, ...]:
             Given((ADDITIVE.name,), m_e, W * l_e),
         ),
     )
-    worth, n, fraction, moment, squared = symbols("omega_e n_e F_e E_w2 delta_e^2", positive=True)
+    worth, n, fraction, moment, squared = symbols(r"omega_e n_e F_e \mathbb{E}_{e}w^{2} \delta_{e}^{2}", positive=True)
     alone = Step(
         "one_environment",
-        "one environment is worth n_e exp(-delta_e^2)",
+        "one environment is worth nₑ exp(−δₑ²)",
         worth,
         n * exp(-squared),
         (
@@ -111,7 +111,7 @@ def _explicit() -> Step:
     antiderivative = exp((a - b) ** 2) * erf((t - 2 * a + b) / sqrt(2)) / 2
     return Step(
         "explicit_d1",
-        "d_Z = 1: p_t^2/p_e has the antiderivative exp((a - b)^2) Phi(t - 2 a + b), up to a constant",
+        "d_Z = 1: pₜ²/pₑ has the antiderivative exp((a − b)²) Φ(t − 2 a + b), up to a constant",
         diff(antiderivative, t),
         _normal(t - a) ** 2 / _normal(t - b),
     )
@@ -124,18 +124,18 @@ def _normal(t: Expr) -> Expr:
 def _pooled() -> tuple[Step | Lemma, ...]:
     a, b, share, slack, pooled = symbols("a b lambda D r", positive=True)
     worth_a, worth_b, n_a, n_b, squared_a, squared_b, p = symbols(
-        "omega_a omega_b n_a n_b delta_a^2 delta_b^2 p", positive=True
+        r"omega_a omega_b n_a n_b \delta_{a}^{2} \delta_{b}^{2} p", positive=True
     )
     best = worth_a / (worth_a + worth_b)
     convexity = Step(
         "convexity",
-        "1/(a + b) = lambda^2/a + (1 - lambda)^2/b - (lambda b - (1 - lambda) a)^2/(a b (a + b)), Cauchy-Schwarz",
+        "1/(a + b) = λ²/a + (1 − λ)²/b − (λ b − (1 − λ) a)²/(a b (a + b)), Cauchy-Schwarz",
         1 / (a + b),
         share**2 / a + (1 - share) ** 2 / b - (share * b - (1 - share) * a) ** 2 / (a * b * (a + b)),
     )
     superadditive = Step(
         "superadditive",
-        "at lambda = omega_a/(omega_a + omega_b): r = 1/(omega_a + omega_b) - D, so 1/r >= omega_a + omega_b",
+        "at λ = ωₐ/(ωₐ + ω_b): r = 1/(ωₐ + ω_b) − D, so 1/r ≥ ωₐ + ω_b",
         pooled,
         1 / (worth_a + worth_b) - slack,
         (
@@ -145,7 +145,7 @@ def _pooled() -> tuple[Step | Lemma, ...]:
     )
     two = Step(
         "pooled",
-        "two environments: r = 1/(n_a exp(-delta_a^2) + n_b exp(-delta_b^2)) - D",
+        "two environments: r = 1/(nₐ exp(−δₐ²) + n_b exp(−δ_b²)) − D",
         pooled,
         1 / (n_a * exp(-squared_a) + n_b * exp(-squared_b)) - slack,
         (
@@ -156,7 +156,7 @@ def _pooled() -> tuple[Step | Lemma, ...]:
     )
     one_law = Step(
         "one_law",
-        "with one law p the best lambda is n_a/(n_a + n_b), and the square in D vanishes",
+        "with one law p the best λ is nₐ/(nₐ + n_b), and the square in D vanishes",
         share * b,
         (1 - share) * a,
         (
@@ -204,7 +204,7 @@ def measure(world: World, excess: float = 0.0, reach: float = 2.0) -> tuple[Meas
 
     W is scaled so that the farthest environment is at distance `reach`. Rounding: the exponents are a difference of
     squares up to (reach + 9)², each exact to a few eps, and a sum has as many terms as the grid; 64 eps of either. The
-    trapezoidal rule errs by exp(-2π y/spacing), with y >= π/(2 reach) the height of the nearest zero of the mixture.
+    trapezoidal rule errs by exp(-2π y/spacing), with y ≥ π/(2 reach) the height of the nearest zero of the mixture.
     """
     means, test = world.labels @ world.W.T, world.W @ world.inside
     scale = reach / np.linalg.norm(means - test, axis=1).max()
@@ -270,7 +270,7 @@ def _even(size: Rational) -> Case:
 CLAIM = Claim(
     name="support",
     number="2.9",
-    statement="by importance sampling n_e cells of e are worth n_e exp(-|W (l_t - l_e)|^2) at l_t; pooled, no less than"
+    statement="by importance sampling nₑ cells of e are worth nₑ exp(−|W (lₜ − lₑ)|²) at lₜ; pooled, no less than"
     " their sum",
     latex=r"\frac{(E_e w)^2}{E_e w^2} = e^{-\delta_e^2},\ \delta_e^2 = \|W(l_t - l_e)\|^2;\qquad"
     r" \Big(\int \frac{p_t^2}{\sum_e n_e p_e}\Big)^{-1} \ge \sum_e n_e e^{-\delta_e^2},"

@@ -87,13 +87,13 @@ def exact_verdict(
 
 
 selection = MatrixSymbol("j_e", M, 1)
-distance, distance_rival = (MatrixSymbol(name, 1, 1) for name in ("delta_e^2", "delta~_e^2"))
+distance, distance_rival = (MatrixSymbol(name, 1, 1) for name in (r"\delta_{e}^{2}", r"\tilde{\delta}_{e}^{2}"))
 _at_e = Given((DEFINITION,), l_e, l_0 + L * selection)
 _at_t = Given((DEFINITION,), l_t, l_0 + Delta_t)
 
 DIFFERENCE = Step(
     "difference",
-    "l_t - l_e = L (alpha - j_e), j_e a unit vector, or zero for the reference",
+    "lₜ − lₑ = L (α − jₑ), jₑ a unit vector, or zero for the reference",
     l_t - l_e,
     L * alpha - L * selection,
     (_at_t, _at_e, Given((IN_SPAN.name,), Delta_t, L * alpha)),
@@ -105,7 +105,7 @@ def _inside_proof() -> tuple[Step | Lemma, ...]:
     own, rival = (apart.T * L.T * matrix.T * matrix * L * apart for matrix in (W, W_rival))
     same_distance = Step(
         "same_distance",
-        "|W~ (l_t - l_e)|^2 = |W (l_t - l_e)|^2: a function of the Gram matrix",
+        "|W̃ (lₜ − lₑ)|² = |W (lₜ − lₑ)|²: a function of the Gram matrix",
         distance,
         distance_rival,
         (
@@ -118,9 +118,9 @@ def _inside_proof() -> tuple[Step | Lemma, ...]:
 
 
 def measure(world: World, W_rival: np.ndarray, test: np.ndarray) -> Measurement:
-    """log p_t/p_e at latents of the test label less that at latents of e is δ_e²; it must be |W~ (l_t - l_e)|².
+    """log p_t/p_e at latents of the test label less that at latents of e is δ_e²; it must be |W̃ (l_t - l_e)|².
 
-    The log densities are scipy's, at the model's latents read back through its mixing; W~ is a rival's. Rounding:
+    The log densities are scipy's, at the model's latents read back through its mixing; W̃ is a rival's. Rounding:
     c·eps·size of the log densities, c = 8 (d_Z + K) M.
     """
     target, base = world.W @ test, world.unmix(world.mix(world.z_base))
@@ -143,7 +143,7 @@ def _check_inside() -> tuple[Measurement, ...]:
 
 
 def _gram(assumption: Assumption, statement: str, rival: Callable[[Rational], rivals.Rival]) -> Counterexample:
-    """A rival with another Gram matrix: `identified` is W~² - W² in one latent, hence (l_t - l_e)² times it apart."""
+    """A rival with another Gram matrix: `identified` is W̃² - W² in one latent, hence (l_t - l_e)² times it apart."""
 
     def build(size: Rational) -> Case:
         model = rival(size)
@@ -153,7 +153,7 @@ def _gram(assumption: Assumption, statement: str, rival: Callable[[Rational], ri
 
 
 def _wavy(size: Rational) -> Case:
-    """`rivals.wavy` has W~ = 1/σ, σ² the variance of t + a sin 2πt under N(0, 1)."""
+    """`rivals.wavy` has W̃ = 1/σ, σ² the variance of t + a sin 2πt under N(0, 1)."""
     a = size / (4 * pi)
     variance = 1 + 4 * pi * a * exp(-2 * pi**2) + a**2 * (1 - exp(-8 * pi**2)) / 2
     return Case(premises=rivals.wavy(size).premises, gap=1 / variance - 1)
@@ -171,7 +171,7 @@ def _second_model(size: Rational) -> Case:
 INSIDE = Claim(
     name="support_inside",
     number="2.9b",
-    statement="inside the span |W (l_t - l_e)| is the same in every equivalent model, with no diversity",
+    statement="inside the span |W (lₜ − lₑ)| is the same in every equivalent model, with no diversity",
     latex=r"\Delta_t = L\alpha \ \Rightarrow\ \|\tilde W(l_t - l_e)\| = \|W(l_t - l_e)\|\ \forall e",
     assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, NOISELESS, INJECTIVE, EQUIVALENT, IN_SPAN),
     source=OURS,
@@ -196,8 +196,8 @@ W_second, beta = MatrixSymbol("W'", d, K), Symbol("beta", nonzero=True)
 
 WITNESS = Lemma(
     "witness",
-    "there is v with v' L = 0 and beta = v' Delta_t not zero",
-    "the Fredholm alternative; v is the part of Delta_t orthogonal to the span",
+    "there is v with vᵀ L = 0 and β = vᵀ Δₜ not zero",
+    "the Fredholm alternative; v is the part of Δₜ orthogonal to the span",
     (OUTSIDE_SPAN.name,),
 )
 
@@ -211,14 +211,14 @@ def _outside_proof() -> tuple[Step | Lemma, ...]:
     z_e, z_second, mean_t, mean_e = (MatrixSymbol(name, d, 1) for name in ("z_e", "z'_e", "m'_t", "m'_e"))
     exclusive = Step(
         "exclusive",
-        "v' (Delta_t - L alpha) = beta for every alpha: a label with a witness has no coefficients",
+        "vᵀ (Δₜ − L α) = β for every α: a label with a witness has no coefficients",
         v.T * Delta_t - v.T * L * alpha,
         beta * Identity(1),
         (blind, sees),
     )
     agrees = Step(
         "agrees",
-        "z' - u v' l_0 = z at every training label, so W' = W + u v' with f'(z) = f(z - u v' l_0) is equivalent",
+        "z′ − u vᵀ l₀ = z at every training label, so W′ = W + u vᵀ with f′(z) = f(z − u vᵀ l₀) is equivalent",
         z_second - offset,
         z_e,
         (
@@ -232,7 +232,7 @@ def _outside_proof() -> tuple[Step | Lemma, ...]:
     )
     anywhere = Step(
         "anywhere",
-        "with u = (m - W (l_t - l_e))/beta the test mean lies at m from that of e, any vector: delta_e is any number",
+        "with u = (m − W (lₜ − lₑ))/β the test mean lies at m from that of e, any vector: δₑ is any number",
         mean_t - mean_e,
         m,
         (
@@ -301,7 +301,7 @@ def _interaction(size: Rational) -> Case:
 OUTSIDE = Claim(
     name="support_outside",
     number="2.9c",
-    statement="outside the span there are equivalent models with any W' (l_t - l_e): support has no meaning there",
+    statement="outside the span there are equivalent models with any W′ (lₜ − lₑ): support has no meaning there",
     latex=r"\Delta_t \notin \operatorname{span}(L):\ \forall m\ \exists W'\ \text{equivalent}:\ W'(l_t - l_e) = m",
     assumptions=(ADDITIVE, UNRESTRICTED, OUTSIDE_SPAN),
     source=OURS,

@@ -17,7 +17,7 @@ from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexa
 OPTIMAL = Assumption(
     "optimal", "the logits minimise the population cross-entropy over a class that holds the true ones"
 )
-COMMON_SUPPORT = Assumption("common_support", "the laws of x under the training labels have positive densities p_e")
+COMMON_SUPPORT = Assumption("common_support", "the laws of x under the training labels have positive densities pₑ")
 
 BOOK = "Bishop (2006), Pattern Recognition and Machine Learning, section 4.3.4"
 
@@ -40,14 +40,14 @@ def _slopes(size: int) -> tuple[Step, Step]:
     normalised = (Given((DEFINITION,), posterior[-1], adds_up),)
     gradient = Step(
         f"gradient_{size}",
-        f"for {size} environments the slope in the logits is softmax(a) - q",
+        f"for {size} environments the slope in the logits is softmax(a) − q",
         Matrix([diff(loss, a) for a in logits]),
         softmax - Matrix(posterior),
         normalised,
     )
     curvature = Step(
         f"hessian_{size}",
-        f"for {size} environments the Hessian in the logits is diag(s) - s s' with s = softmax(a)",
+        f"for {size} environments the Hessian in the logits is diag(s) − s sᵀ with s = softmax(a)",
         hessian(loss, logits),
         Matrix(size, size, lambda i, j: softmax[i] * (int(i == j) - softmax[j])),
         normalised,
@@ -59,7 +59,7 @@ def _convexity() -> tuple[Step | Lemma, ...]:
     centred = weighted - root * root.T * weighted
     variance = Step(
         "variance",
-        "v' (diag(s) - s s') v = |y|^2 - (t'y)^2 = |y - t t'y|^2 with t_e = sqrt(s_e), y_e = t_e v_e: positive unless v"
+        "vᵀ (diag(s) − s sᵀ) v = |y|² − (tᵀy)² = |y − t tᵀy|² with tₑ = √(sₑ), yₑ = tₑ vₑ: positive unless v"
         " is constant, for any number of environments",
         weighted.T * weighted - weighted.T * root * root.T * weighted,
         centred.T * centred,
@@ -67,7 +67,7 @@ def _convexity() -> tuple[Step | Lemma, ...]:
     )
     unique = Lemma(
         "posterior",
-        "at almost every x the minimising logits are a_e = log q_e + c(x), q the posterior of the environments",
+        "at almost every x the minimising logits are aₑ = log qₑ + c(x), q the posterior of the environments",
         "the slope vanishes there, and convexity leaves no other minimum but for constants; a loss that is least at"
         " every x is least on average, and a class that holds these logits can do no better",
         (OPTIMAL.name, COMMON_SUPPORT.name, variance.name, "gradient_2", "gradient_3", "hessian_2", "hessian_3"),
@@ -80,7 +80,7 @@ def _bayes() -> Step:
     q_e, q_0, pi_e, pi_0, p_e, p_0, p = symbols("q_e q_0 pi_e pi_0 p_e p_0 p", positive=True)
     return Step(
         "log_ratio",
-        "a_e - a_0 = log p_e(x) - log p_0(x) + log pi_e - log pi_0, pi the shares of the environments",
+        "aₑ − a₀ = log pₑ(x) − log p₀(x) + log πₑ − log π₀, π the shares of the environments",
         a_e - a_0,
         log(p_e) - log(p_0) + log(pi_e) - log(pi_0),
         (
@@ -142,7 +142,7 @@ def _half_seen(size: Rational) -> Case:
 CLAIM = Claim(
     name="classifier",
     number="3.7",
-    statement="the logits that minimise the cross-entropy between environments are log p_e / p_0 + log pi_e / pi_0",
+    statement="the logits that minimise the cross-entropy between environments are log pₑ / p₀ + log πₑ / π₀",
     latex=r"a_e(x) - a_0(x) = \log\frac{p_e(x)}{p_0(x)} + \log\frac{\pi_e}{\pi_0}",
     assumptions=(OPTIMAL, COMMON_SUPPORT),
     source=BOOK,

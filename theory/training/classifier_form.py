@@ -25,22 +25,22 @@ from theory.training import classifier
 from theory.training.classifier import COMMON_SUPPORT, OPTIMAL
 
 NORMAL = replace(GAUSSIAN, implies=(COMMON_SUPPORT.name,))
-WHITE = Assumption("white", "the base latents g(x_e) - H W l_e of the learned encoder have covariance I")
+WHITE = Assumption("white", "the base latents g(xₑ) − H W lₑ of the learned encoder have covariance I")
 SAME_COORDINATES = (NOISELESS.name, INJECTIVE.name)
 
-g, k, z_1, z_0, g_1, g_0 = (MatrixSymbol(x, d, 1) for x in ("g(z)", "k", "z_1", "z_0", "g(z_1)", "g(z_0)"))
+g, k, z_1, z_0, g_1, g_0 = (MatrixSymbol(x, d, 1) for x in ("g(z)", "k", "z_1", "z_0", "g(z_{1})", "g(z_{0})"))
 H, points, images, points_inverse, Cov, Sigma = (
-    MatrixSymbol(name, d, d) for name in ("H", "E", "Y", "E^-1", "C", "Sigma")
+    MatrixSymbol(name, d, d) for name in ("H", "E", "Y", "E^{-1}", "C", "Sigma")
 )
 b, c, r, kappa, rho = (MatrixSymbol(name, M, 1) for name in ("b", "c", "r", "kappa", "rho"))
-rise, run = MatrixSymbol("g(z_1) - g(z_0)", d, 1), MatrixSymbol("z_1 - z_0", d, 1)
-right_inverse = MatrixSymbol("(W L)^+", M, d)
+rise, run = MatrixSymbol(r"\left(g(z_{1}) - g(z_{0})\right)", d, 1), MatrixSymbol(r"\left(z_{1} - z_{0}\right)", d, 1)
+right_inverse = MatrixSymbol("(W L)^{+}", M, d)
 
 _diverse = Given((DIVERSE.name,), W * L * right_inverse, Identity(d))
 
 SPREAD = Lemma(
     "spread",
-    "almost every choice of z_0, …, z_d gives differences E = [z_1 - z_0 … z_d - z_0] with an inverse",
+    "almost every choice of z₀, …, z_d gives differences E = [z₁ − z₀ … z_d − z₀] with an inverse",
     "det E is a polynomial that is not zero",
     (NORMAL.name,),
 )
@@ -48,7 +48,7 @@ SQUARE = Lemma("square", "for square matrices N H = I implies H N = I", "rank-nu
 
 LOGITS = Step(
     "equal_logits",
-    "(W~ L)' g(z) = (W L)' z + c, where g(z) is short for g(f(z))",
+    "(W̃ L)ᵀ g(z) = (W L)ᵀ z + c, where g(z) is short for g(f(z))",
     L.T * W_rival.T * g,
     L.T * W.T * z + c,
     (
@@ -59,7 +59,7 @@ LOGITS = Step(
 )
 INCREMENTS = Step(
     "increments",
-    "(W~ L)' (g(z_1) - g(z_0)) = (W L)' (z_1 - z_0)",
+    "(W̃ L)ᵀ (g(z₁) − g(z₀)) = (W L)ᵀ (z₁ − z₀)",
     L.T * W_rival.T * rise,
     L.T * W.T * run,
     (
@@ -80,7 +80,7 @@ def _linear() -> tuple[Step | Lemma, ...]:
     N = right_inverse.T * L.T * W_rival.T
     inverse = Step(
         "inverse",
-        "N = (W L)^+' (W~ L)' and H = Y E^-1 satisfy N H = I, Y the increments of g over E",
+        "N = (W L)⁺ᵀ (W̃ L)ᵀ and H = Y E⁻¹ satisfy N H = I, Y the increments of g over E",
         N * H,
         Identity(d),
         (define_H, stacked, spread, _diverse),
@@ -94,7 +94,7 @@ def _linear() -> tuple[Step | Lemma, ...]:
     )
     contragredient = Step(
         "contragredient",
-        "(W~ L)' H = (W L)', i.e. W~ L = H^-T W L: g and W~ turn against each other",
+        "(W̃ L)ᵀ H = (W L)ᵀ, i.e. W̃ L = H⁻ᵀ W L: g and W̃ turn against each other",
         L.T * W_rival.T * H,
         L.T * W.T,
         (define_H, stacked, spread),
@@ -105,7 +105,7 @@ def _linear() -> tuple[Step | Lemma, ...]:
 def _white(contragredient: Step) -> tuple[Step, ...]:
     orthogonal = Step(
         "orthogonal",
-        "H H' = H Sigma H' is the covariance of the learned base latents: I",
+        "H Hᵀ = H Σ Hᵀ is the covariance of the learned base latents: I",
         H * H.T,
         Identity(d),
         (
@@ -115,14 +115,14 @@ def _white(contragredient: Step) -> tuple[Step, ...]:
     )
     one_way = Step(
         "one_way",
-        "H H' W~ L = H W L",
+        "H Hᵀ W̃ L = H W L",
         H * H.T * W_rival * L,
         H * W * L,
         (contragredient.cited(),),
     )
     shifts = Step(
         "shifts",
-        "W~ L = H W L: the learned shifts are those of the learned latents, turned",
+        "W̃ L = H W L: the learned shifts are those of the learned latents, turned",
         H * W * L,
         W_rival * L,
         (one_way.reversed(), orthogonal.cited()),
@@ -189,7 +189,7 @@ def _without(assumption: Assumption, statement: str, rival: Callable[[Rational],
 CLAIM = Claim(
     name="classifier_form",
     number="3.8",
-    statement="best logits (W~ Delta_e)' g(x) + b_e have g = H f^-1 + k, W~ L = H^-T W L, and H orthogonal if white",
+    statement="best logits (W̃ Δₑ)ᵀ g(x) + bₑ have g = H f⁻¹ + k, W̃ L = H⁻ᵀ W L, and H orthogonal if white",
     latex=r"g = Hf^{-1} + k,\quad \hat W L = H^{-\top} W L,\quad \mathrm{Cov}(g(x_e)) = I \Rightarrow HH^\top = I",
     assumptions=(OPTIMAL, ADDITIVE, NORMAL, ISOTROPIC, NOISELESS, INJECTIVE, DIVERSE, WHITE),
     source=OURS,
@@ -199,12 +199,12 @@ CLAIM = Claim(
     counterexamples=(
         _without(OPTIMAL, "logits of another model", rivals.different),
         _without(ADDITIVE, "a dose response that is linear at the training doses only", rivals.curved),
-        Counterexample(NORMAL.name, "a base law exp(-t^2/2 - t^4/4) makes g a cubic", _quartic),
-        _without(ISOTROPIC, "the latents may be stretched, with f and Sigma", rivals.stretched),
+        Counterexample(NORMAL.name, "a base law exp(−t²/2 − t⁴/4) makes g a cubic", _quartic),
+        _without(ISOTROPIC, "the latents may be stretched, with f and Σ", rivals.stretched),
         _without(NOISELESS, "a coin flip hides the shift", rivals.noisy),
         _without(INJECTIVE, "f may have the period of the doses", rivals.folded),
         _without(DIVERSE, "two unseen coordinates may turn by a varying angle", rivals.turned),
-        Counterexample(WHITE.name, "g stretched and W~ shrunk have the same logits, intercepts included", _stretched),
+        Counterexample(WHITE.name, "g stretched and W̃ shrunk have the same logits, intercepts included", _stretched),
     ),
     uses=(classifier.CLAIM, density_ratio.CLAIM),
 )

@@ -55,35 +55,37 @@ REALISABLE = Assumption(
 )
 CROSS = Assumption("cross", "every environment is simulated from the cells of all environments, itself included")
 DISTINCT = Assumption("distinct", "no cell is compared with its own reconstruction")
-PRIOR = Assumption("prior", "the loss has a prior term: pooled base latents g(x_e) - W~ l_e against N(0, I)")
+PRIOR = Assumption("prior", "the loss has a prior term: pooled base latents g(xₑ) − W̃ lₑ against N(0, I)")
 RECONSTRUCTION = Assumption("reconstruction", "the loss has a reconstruction term")
-UNPENALISED = Assumption("unpenalised", "the loss has no penalty on W~")
+UNPENALISED = Assumption("unpenalised", "the loss has no penalty on W̃")
 
 
 N_e = Symbol("M+1", integer=True, positive=True)
 half = Rational(1, 2)
 T, F, G = (MatrixSymbol(name, n, n) for name in ("T_h", "F", "G"))
-B, omega, ones = MatrixSymbol("B", n, N_e), MatrixSymbol("omega", N_e, 1), MatrixSymbol("1", N_e, 1)
-base_law, normal, law, simulated = (MatrixSymbol(name, n, 1) for name in ("b", "gamma", "p_h", "p^_h"))
+B, omega, ones = MatrixSymbol("B", n, N_e), MatrixSymbol("omega", N_e, 1), MatrixSymbol(r"\mathbf{1}", N_e, 1)
+base_law, normal, law, simulated = (MatrixSymbol(name, n, 1) for name in ("b", "gamma", "p_h", "phat_h"))
 
 SOURCE = Step(
     "source_drops_out",
-    "g(x_e) + W~ (l_h - l_e) = (g(x_e) - W~ l_e) + W~ l_h: of its source a shifted cell keeps the base latent only",
-    MatrixSymbol("g(x_e)", d, 1) + W_rival * (MatrixSymbol("l_h", K, 1) - MatrixSymbol("l_e", K, 1)),
+    "g(xₑ) + W̃ (lₕ − lₑ) = (g(xₑ) − W̃ lₑ) + W̃ lₕ: of its source a shifted cell keeps the base latent only",
+    MatrixSymbol("g(x_{e})", d, 1) + W_rival * (MatrixSymbol("l_h", K, 1) - MatrixSymbol("l_e", K, 1)),
     MatrixSymbol("b_e", d, 1) + W_rival * MatrixSymbol("l_h", K, 1),
     (
         Given(
-            (DEFINITION,), MatrixSymbol("g(x_e)", d, 1), MatrixSymbol("b_e", d, 1) + W_rival * MatrixSymbol("l_e", K, 1)
+            (DEFINITION,),
+            MatrixSymbol("g(x_{e})", d, 1),
+            MatrixSymbol("b_e", d, 1) + W_rival * MatrixSymbol("l_e", K, 1),
         ),
     ),
 )
 
 
 def _terms() -> tuple[Step | Lemma, ...]:
-    cross, spreads, owns, gaps, scores = (MatrixSymbol(name, N_e, 1) for name in ("c", "s", "m", "ED", "S"))
+    cross, spreads, owns, gaps, scores = (MatrixSymbol(name, N_e, 1) for name in ("c", "s", "m", r"\mathrm{ED}", "S"))
     of_one = Step(
         "score",
-        "the term of target h is ED(P_h, P^_h) / 2 + E|x_h - x_h'|^beta / 2, the latter no matter of the model",
+        "the term of target h is ED(Pₕ, P̂ₕ) / 2 + 𝔼|xₕ − x′ₕ|ᵝ / 2, the latter no matter of the model",
         scores,
         half * gaps + half * owns,
         (
@@ -91,8 +93,11 @@ def _terms() -> tuple[Step | Lemma, ...]:
             Given((DEFINITION,), cross, half * gaps + half * spreads + half * owns),
         ),
     )
-    loss, penalty, prior, decoded, floor = (MatrixSymbol(name, 1, 1) for name in ("loss", "|W~|", "ED_0", "R", "m_0"))
-    weights = symbols("w_pert w_prior w_rec", positive=True)
+    loss, penalty, prior, decoded, floor = (
+        MatrixSymbol(name, 1, 1)
+        for name in (r"\mathrm{loss}", r"\lvert{\tilde{W}}\rvert", r"\mathrm{ED}_{0}", "R", "m_0")
+    )
+    weights = symbols(r"w_{\mathrm{pert}} w_{\mathrm{prior}} w_{\mathrm{rec}}", positive=True)
     excess = Step(
         "excess",
         "the loss is a weighted sum of the ED of every target, the ED of the prior and the reconstruction, plus a"
@@ -129,18 +134,18 @@ def _weighted(weights: tuple[Symbol, ...], *terms: MatrixSymbol) -> MatrixSymbol
 
 def _attained() -> tuple[Step, ...]:
     """At a model that generates the cells, with an encoder that inverts its decoder, the compared laws are equal."""
-    encoded, latent = MatrixSymbol("g(x_e)", d, 1), MatrixSymbol("z_e", d, 1)
+    encoded, latent = MatrixSymbol("g(x_{e})", d, 1), MatrixSymbol("z_e", d, 1)
     label = MatrixSymbol("l_e", K, 1)
     recovered = Step(
         "base_recovered",
-        "where g inverts the decoder of an equivalent model, g(x_e) - W~ l_e = z_base: its base law is N(0, I)",
+        "where g inverts the decoder of an equivalent model, g(xₑ) − W̃ lₑ = z_base: its base law is N(0, I)",
         encoded - W_rival * label,
         z_base,
         (Given((REALISABLE.name,), encoded, latent), Given((DEFINITION,), latent, z_base + W_rival * label)),
     )
     attained = Step(
         "attained",
-        "and every target is matched: T_h B omega = T_h gamma = p_h",
+        "and every target is matched: Tₕ B ω = Tₕ γ = pₕ",
         T * B * omega,
         law,
         (
@@ -155,7 +160,7 @@ def _attained() -> tuple[Step, ...]:
 def _minimisers() -> tuple[Step, ...]:
     mixed = Step(
         "simulated",
-        "the cells simulated under h have the law T_h b, b the pooled base law: all sources count through b alone",
+        "the cells simulated under h have the law Tₕ b, b the pooled base law: all sources count through b alone",
         simulated,
         T * base_law,
         (
@@ -165,7 +170,7 @@ def _minimisers() -> tuple[Step, ...]:
     )
     equivalent = Step(
         "equivalent",
-        "T_h gamma = p_h: a minimiser (f^, W~) with base N(0, I) has the law of x at every training label",
+        "Tₕ γ = pₕ: a minimiser (f̂, W̃) with base N(0, I) has the law of x at every training label",
         T * normal,
         law,
         (
@@ -352,7 +357,7 @@ def _penalty(size: Rational) -> Case:
 CLAIM = Claim(
     name="loss",
     number="3.5",
-    statement="the minimisers are exactly the models with the law of x at every training label and g the inverse of f^",
+    statement="the minimisers are exactly the models with the law of x at every training label and g the inverse of f̂",
     latex=r"(g, \hat f, \hat W) \in \arg\min \iff \hat f_*N(\hat W l_h, I) = P_h\ \forall h,"
     r"\ g(x_e) - \hat W l_e \sim N(0, I) \text{ pooled},\ \hat f \circ g = \mathrm{id}",
     assumptions=(EXPONENT, MOMENT, REALISABLE, CROSS, DISTINCT, PRIOR, RECONSTRUCTION, UNPENALISED),
@@ -361,14 +366,14 @@ CLAIM = Claim(
     conclusions=("equivalent", "encoder"),
     check=_check,
     counterexamples=(
-        Counterexample(EXPONENT.name, "at beta = 2 the prior sees means only", means_only),
-        Counterexample(MOMENT.name, "with a tail t^-1/2 the loss of the truth depends on where it is cut", no_mean),
+        Counterexample(EXPONENT.name, "at β = 2 the prior sees means only", means_only),
+        Counterexample(MOMENT.name, "with a tail t^(−1/2) the loss of the truth depends on where it is cut", no_mean),
         Counterexample(REALISABLE.name, "a class without the shift", unattainable),
-        Counterexample(CROSS.name, "the shift cancels, and with a pooled prior W~ = 0 passes", transported),
+        Counterexample(CROSS.name, "the shift cancels, and with a pooled prior W̃ = 0 passes", transported),
         Counterexample(DISTINCT.name, "own pairs reward whatever spreads the simulated cells", _own_pairs),
         Counterexample(PRIOR.name, "a map that commutes with the doses passes; it is not even affine", _wavy),
         Counterexample(RECONSTRUCTION.name, "an encoder that turns the latents is not undone", _turned),
-        Counterexample(UNPENALISED.name, "a penalty shrinks W~ at every weight", _penalty),
+        Counterexample(UNPENALISED.name, "a penalty shrinks W̃ at every weight", _penalty),
     ),
     uses=(energy.CLAIM,),
 )

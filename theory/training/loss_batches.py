@@ -28,15 +28,15 @@ BY_PAIR = Assumption(
 )
 
 E, b = (Symbol(name, integer=True, positive=True) for name in ("E", "b"))
-sources, law, pooled = MatrixSymbol("P^", n, E), MatrixSymbol("p_h", n, 1), MatrixSymbol("p^_h", n, 1)
+sources, law, pooled = MatrixSymbol("Phat", n, E), MatrixSymbol("p_h", n, 1), MatrixSymbol("phat_h", n, 1)
 weights, crosses, spreads = MatrixSymbol("omega", E, 1), MatrixSymbol("c", E, 1), MatrixSymbol("S", E, E)
-cross, spread = MatrixSymbol("cross", 1, 1), MatrixSymbol("spread", 1, 1)
+cross, spread = MatrixSymbol(r"\mathrm{cross}", 1, 1), MatrixSymbol(r"\mathrm{spread}", 1, 1)
 
 
 def _proof() -> tuple[Step, ...]:
     unbiased = Step(
         "unbiased",
-        "the mean of the batch loss of target h is p_h'D p^_h - p^_h'D p^_h / 2, p^_h the pooled simulated law",
+        "the mean of the batch loss of target h is pₕᵀD p̂ₕ − p̂ₕᵀD p̂ₕ / 2, p̂ₕ the pooled simulated law",
         cross - half * spread,
         law.T * D * pooled - half * pooled.T * D * pooled,
         (
@@ -52,20 +52,20 @@ def _proof() -> tuple[Step, ...]:
 
 def _alike() -> tuple[Step, Step]:
     """All distinct pairs alike: of E b - 1 partners of a cell b - 1 are of its own environment."""
-    own, other = symbols("k_own k_other", positive=True)
+    own, other = symbols(r"k_{\mathrm{own}} k_{\mathrm{other}}", positive=True)
     shares = Step(
         "shares",
-        "b (b - 1) + (E - 1) b^2 = b (E b - 1) distinct pairs: own sources weigh (b - 1)/(E b - 1), others b/(E b - 1)",
+        "b (b − 1) + (E − 1) b² = b (E b − 1) distinct pairs: own sources weigh (b − 1)/(E b − 1), others b/(E b − 1)",
         b * (b - 1) + (E - 1) * b**2,
         b * (E * b - 1),
     )
-    truth, s_own, s = symbols("m s_own s", positive=True)
+    truth, s_own, s = symbols(r"m s_{\mathrm{own}} s", positive=True)
     alike = (own * (truth + s_own) + (E - 1) * other * (truth + s) - (s_own + (E - 1) * s) / E) / 2
     by_pair = ((truth + s_own) / E + (E - 1) * (truth + s) / E - (s_own + (E - 1) * s) / E) / 2
     tilt = Step(
         "tilt",
-        "to first order, where E|X - Y| = (s_P + s_Q)/2 + ED/2 and ED is of second order, all pairs alike add"
-        " (E - 1)(s - s_own) / (2 E (E b - 1)), s the spread of the cells simulated from other sources",
+        "to first order, where 𝔼|X − Y| = (s_P + s_Q)/2 + ED/2 and ED is of second order, all pairs alike add"
+        " (E − 1)(s − s_own) / (2 E (E b − 1)), s the spread of the cells simulated from other sources",
         alike - by_pair,
         (E - 1) * (s - s_own) / (2 * E * (E * b - 1)),
         (

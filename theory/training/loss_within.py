@@ -32,18 +32,18 @@ BY_ENVIRONMENT = Assumption(
     "by_environment", "the prior term compares the base latents of each environment with N(0, I)"
 )
 
-base_e, law_e, simulated = (MatrixSymbol(name, n, 1) for name in ("b_e", "p_e", "p^_e"))
-shift, unshift = MatrixSymbol("U_e", n, n), MatrixSymbol("U_e^-1", n, n)
+base_e, law_e, simulated = (MatrixSymbol(name, n, 1) for name in ("b_e", "p_e", "phat_e"))
+shift, unshift = MatrixSymbol("U_e", n, n), MatrixSymbol("U_{e}^{-1}", n, n)
 
 VANISHING = Lemma(
     "vanishing",
-    "at a minimum the prior's ED of every environment and every ED(P_e, P^_e) are zero",
+    "at a minimum the prior’s ED of every environment and every ED(Pₑ, P̂ₑ) are zero",
     "none is negative (3.1), and at the generating model all are zero",
     (energy.CLAIM.name, REALISABLE.name),
 )
 OWN_SOURCE = Step(
     "own_source",
-    "T_e b_e = F G p_e: an environment simulated from its own cells does not depend on W~, as the shift cancels",
+    "Tₑ bₑ = F G pₑ: an environment simulated from its own cells does not depend on W̃, as the shift cancels",
     T * base_e,
     simulated,
     (
@@ -55,7 +55,7 @@ OWN_SOURCE = Step(
 )
 EQUIVALENT = Step(
     "equivalent",
-    "T_e gamma = T_e b_e = p_e: the prior by environment carries W~ into the law of the model at every label",
+    "Tₑ γ = Tₑ bₑ = pₑ: the prior by environment carries W̃ into the law of the model at every label",
     T * normal,
     law_e,
     (
@@ -93,10 +93,10 @@ CLAIM = Claim(
     conclusions=("equivalent",),
     check=_check,
     counterexamples=(
-        Counterexample(EXPONENT.name, "at beta = 2 the prior sees means only", means_only),
-        Counterexample(MOMENT.name, "with a tail t^-1/2 the loss of the truth depends on where it is cut", no_mean),
+        Counterexample(EXPONENT.name, "at β = 2 the prior sees means only", means_only),
+        Counterexample(MOMENT.name, "with a tail t^(−1/2) the loss of the truth depends on where it is cut", no_mean),
         Counterexample(REALISABLE.name, "a class without the shift", unattainable),
-        Counterexample(BY_ENVIRONMENT.name, "with a pooled prior W~ = 0 passes", transported),
+        Counterexample(BY_ENVIRONMENT.name, "with a pooled prior W̃ = 0 passes", transported),
     ),
     uses=(energy.CLAIM,),
 )

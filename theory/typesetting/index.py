@@ -36,7 +36,7 @@ INDEX: dict[str, Entry] = {
     "graphs": Entry(
         (f"{_THEORY}test_graphs.py",),
         _declared("graphs"),
-        "Stronger than first stated: the rival has the same noises and the same targets, not only the same W and Sigma"
+        "Stronger than first stated: the rival has the same noises and the same targets, not only the same W and Σ"
         " after whitening, so knowing the targets, the causal order or the noise variances does not help.",
     ),
     "graph_targets": Entry(
@@ -89,13 +89,13 @@ INDEX: dict[str, Entry] = {
             *_benchmarks("accuracy", "engine"),
         ),
         "Less is needed than 2.3, under which it was stated: no diversity, no smoothness, no equal number of latents."
-        " The entries of W are not identified, not even their signs; with Sigma unknown only the Gram matrix in the"
-        " metric Sigma^-1 is.",
+        " The entries of W are not identified, not even their signs; with Σ unknown only the Gram matrix in the"
+        " metric Σ⁻¹ is.",
     ),
     "converse": Entry(
         (f"{_STUDY}test_counterexample.py", f"{_ANALYSIS}test_span.py", f"{_THEORY}test_oracles.py"),
         (_EXTRAPOLATION,),
-        "For a reference l_0 other than zero the second mixing must move along, f'(z) = f(z - u v' l_0); and that the"
+        "For a reference l₀ other than zero the second mixing must move along, f′(z) = f(z − u vᵀ l₀); and that the"
         " law of x moves, not only the latent mean, needs f injective.",
     ),
     "product_formula": Entry(
@@ -130,7 +130,7 @@ INDEX: dict[str, Entry] = {
         (f"{_THEORY}test_diversity.py",),
         (_DIVERSITY, *_declared("dimension_scaling")),
         "Differentiability is not needed, but continuity and one common image are: with different images h may jump."
-        " d_Z - 1 suffices for 2.2 as well.",
+        " d_Z − 1 suffices for 2.2 as well.",
     ),
     "diversity_tight": Entry(
         (f"{_THEORY}test_diversity.py",),
@@ -173,7 +173,7 @@ INDEX: dict[str, Entry] = {
         (f"{_THEORY}test_noise_gain.py",),
         _declared("design"),
         "Added: the lower bound for every unbiased estimator. It supposes the origin of the latents unknown, as it is"
-        " where f is; were E z_base = 0 known, A + B would have 2/n and not 3/n.",
+        " where f is; were 𝔼 z_base = 0 known, A + B would have 2/n and not 3/n.",
     ),
     "efficiency": Entry(
         (f"{_THEORY}test_noise_gain.py",),
@@ -194,12 +194,12 @@ INDEX: dict[str, Entry] = {
         (f"{_ESTIMATION}test_losses.py", f"{_THEORY}test_loss.py"),
         (*_declared("presets"), *_benchmarks("step")),
         "The loss as published is not least at the equivalent models: pairs of a cell with its own reconstruction and a"
-        " penalty on W~ each tilt it at the truth. Without the prior term the rivals are not even affine.",
+        " penalty on W̃ each tilt it at the truth. Without the prior term the rivals are not even affine.",
     ),
     "loss_within": Entry(
         (f"{_ESTIMATION}test_losses.py", f"{_THEORY}test_loss.py"),
         (),
-        "Pairs within environments suffice if the prior is taken by environment; pooled it lets W~ = 0 pass.",
+        "Pairs within environments suffice if the prior is taken by environment; pooled it lets W̃ = 0 pass.",
     ),
     "classifier": Entry(
         (f"{_ESTIMATION}test_losses.py", f"{_THEORY}test_classifier.py"), (_SAMPLE_SIZE, *_declared("presets"))
@@ -207,7 +207,7 @@ INDEX: dict[str, Entry] = {
     "classifier_form": Entry(
         (f"{_ESTIMATION}test_losses.py", f"{_THEORY}test_classifier.py"),
         (_SAMPLE_SIZE, *_declared("presets")),
-        "The classifier leaves g and W~ free to turn against each other, even with the intercepts that a Gaussian base"
+        "The classifier leaves g and W̃ free to turn against each other, even with the intercepts that a Gaussian base"
         " has; base latents of covariance I make the two agree.",
     ),
     "loss_batches": Entry(

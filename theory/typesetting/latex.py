@@ -1,37 +1,28 @@
-"""The formulas of the records as LaTeX: what a step shows, by which equations, and by how much a claim fails."""
+"""The formulas of the records as LaTeX: what a step shows, by which equations, and by how much a claim fails.
 
-from sympy import Add, Expr, Symbol
+Symbols are named as sympy's printer reads them (`Wtilde`, `Delta_e`), or by LaTeX where a name has braces.
+"""
+
+from sympy import Add, Expr
 from sympy.matrices import MatrixBase
-from sympy.matrices.expressions import MatrixExpr, MatrixSymbol
+from sympy.matrices.expressions import MatrixExpr
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.precedence import PRECEDENCE
 
 from theory.engine.record import Formula, Given, Step
-from theory.typesetting.notation import is_composite, is_raised, is_sum, notation
 
 LONG = 260
 """Characters of LaTeX beyond which a sum is broken into lines."""
 
 
 class _Printer(LatexPrinter):
-    """sympy's printer with the symbols of the records, upright transposes and the identity as I."""
+    """sympy's printer with upright transposes, the identity as I, and what is subtracted last."""
 
-    def _print_Symbol(self, expr, style="plain"):  # noqa: N802, the name by which sympy finds it
-        return notation(expr.name)
-
-    def _print_MatrixSymbol(self, expr, style="plain"):  # noqa: N802
-        return notation(expr.name)
-
-    def _print_Identity(self, expr):  # noqa: N802
+    def _print_Identity(self, expr):  # noqa: N802, the name by which sympy finds it
         return "1" if expr.shape == (1, 1) else "I"
 
-    def _print_ZeroMatrix(self, expr):  # noqa: N802
-        return "0"
-
     def _print_Transpose(self, expr):  # noqa: N802
-        inner = self._print(expr.arg)
-        atomic = isinstance(expr.arg, MatrixSymbol) and not is_composite(expr.arg.name) and not is_raised(expr.arg.name)
-        return rf"{inner}^{{\top}}" if atomic else rf"\left({inner}\right)^{{\top}}"
+        return super()._print_Transpose(expr).removesuffix("^{T}") + r"^{\top}"
 
     def _print_MatAdd(self, expr):  # noqa: N802
         """The identity first, then products before single letters, and what is subtracted last."""
@@ -45,8 +36,6 @@ class _Printer(LatexPrinter):
         coefficient, factors = expr.as_coeff_matrices()
         sign, size = ("-", -coefficient) if coefficient.could_extract_minus_sign() else ("", coefficient)
         scalar = [self.parenthesize(size, PRECEDENCE["Mul"]) if size.is_Add else self._print(size)] * (size != 1)
-        if not scalar and len(factors) == 1 and not is_sum(getattr(factors[0], "name", " - ")):
-            return sign + self._print(factors[0])
         return sign + " ".join([*scalar, *(self.parenthesize(factor, PRECEDENCE["Mul"]) for factor in factors)])
 
     def _print_erfinv(self, expr, exp=None):
@@ -59,21 +48,7 @@ class _Printer(LatexPrinter):
         at = ", ".join(f"{self._print(old)} = {self._print(new)}" for old, new in zip(*expr.args[1:], strict=True))
         return rf"\left. {self._print(expr.expr)} \right|_{{{at}}}"
 
-    def parenthesize(self, item, level, is_neg=False, strict=False):
-        """Brackets around names that are sums or products, besides what sympy brackets."""
-        if isinstance(item, Symbol | MatrixSymbol):
-            bracketed = (is_composite(item.name) and level > _SUM) or (
-                isinstance(item, MatrixSymbol) and is_raised(item.name) and level >= _POWER
-            )
-            return rf"\left({notation(item.name)}\right)" if bracketed else notation(item.name)
-        return super().parenthesize(item, level, is_neg, strict)
 
-    def _needs_mul_brackets(self, expr, first=False, last=False):
-        composite = isinstance(expr, Symbol) and is_composite(expr.name)
-        return composite or super()._needs_mul_brackets(expr, first, last)
-
-
-_SUM, _POWER = PRECEDENCE["Add"], PRECEDENCE["Pow"]
 _SETTINGS = {"mat_delim": "[", "mat_str": "matrix", "fold_short_frac": False, "inv_trig_style": "power"}
 
 
@@ -83,7 +58,7 @@ def formula(expression: Formula) -> str:
     Example:
         >>> from theory.symbols import L, W_rival
         >>> formula(L.T * W_rival.T)
-        'L^{\\\\top} \\\\tilde{W}^{\\\\top}'
+        'L^{\\top} \\tilde{W}^{\\top}'
     """
     return _Printer(_SETTINGS).doprint(expression)
 

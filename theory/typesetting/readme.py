@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from theory.engine.record import Claim, Lemma
 from theory.typesetting.index import INDEX, Entry
-from theory.typesetting.prose import letters, plain, with_accents
 
 HEAD = """\
 # The claims
@@ -45,9 +44,9 @@ def _statements(claims: Sequence[Claim]) -> str:
         (
             claim.number,
             f"`{claim.name}`",
-            plain(claim.statement, letters(claim)),
+            claim.statement,
             ", ".join(a.name.replace("_", " ") for a in claim.assumptions),
-            with_accents(claim.source),
+            claim.source,
         )
         for claim in claims
     ]
@@ -78,11 +77,7 @@ def _count(number: int, noun: str) -> str:
 
 def _corrections(claims: Sequence[Claim]) -> str:
     corrected: list[tuple[Claim, Entry]] = [(claim, INDEX[claim.name]) for claim in claims]
-    lines = [
-        f"- **{claim.number}** {plain(entry.corrected, letters(claim))}"
-        for claim, entry in corrected
-        if entry.corrected
-    ]
+    lines = [f"- **{claim.number}** {entry.corrected}" for claim, entry in corrected if entry.corrected]
     kept = ", ".join(claim.number for claim, entry in corrected if not entry.corrected)
     head = "## What is corrected or added\n\nRelative to the claims as they were first stated; how, is told in the"
     return "\n".join([f"{head} chapters' docstrings.\n", *lines, f"\nAs first stated: {kept}.\n"])
@@ -93,7 +88,7 @@ def _assumptions(claims: Sequence[Claim]) -> str:
     rows = [
         (
             name.replace("_", " "),
-            plain(a.statement, letters(claim)),
+            a.statement,
             ", ".join(other.number for other in claims if a in other.assumptions),
         )
         for name, (a, claim) in sorted(named.items())
