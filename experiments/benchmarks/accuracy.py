@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.benchmarks._table import machine, options, print_table
-from experiments.studies.intervals import median
+from experiments.studies.intervals import in_words, median
 from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.running import run_study
@@ -122,7 +122,7 @@ def print_identification(rows: pd.DataFrame, estimators: tuple[str, ...], title:
             ratio = (values(rows, "gram_error", name) / values(rows, "gram_error", "oracle")).dropna()
             if len(ratio):
                 others = (values(rows, metric, name) for metric in ("affine_r2", "orthogonality_defect"))
-                yield name, *(median(column.tolist()) for column in (ratio, *others))
+                yield name, *(in_words(median(column.tolist())) for column in (ratio, *others))
 
     columns = ("estimator", "Gram error / oracle's", "affine R²", "orthogonality defect")
     print_table(dict.fromkeys(columns, ""), lines(), title=title)
@@ -136,7 +136,7 @@ def print_predictions(rows: pd.DataFrame) -> None:
         for name in dict.fromkeys(rows.estimator):
             cells = [values(rows, metric, name, condition) for metric, condition in asked]
             if all(len(cell) for cell in cells):
-                yield name, *(median(cell.tolist()) for cell in cells)
+                yield name, *(in_words(median(cell.tolist())) for cell in cells)
 
     words = {"n_eff": "worth in cells", "energy_distance": "energy distance"}
     heads = ("estimator", *(f"{condition}, {words[metric]}" for metric, condition in asked))

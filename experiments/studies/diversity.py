@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.studies.drawing import legend_below, line, panels
-from experiments.studies.intervals import Estimate, curve, medians
+from experiments.studies.intervals import UNKNOWN, curve, in_words, medians
 from experiments.studies.predictions import Part, sentences
 from experiments.studies.representation import QUICK
 from pdae_sim import _random
@@ -19,6 +19,7 @@ from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.presets import DIRECT, REPRESENT
 from pdae_sim.estimation.tilting import Tilting
+from pdae_sim.intervals import Estimate
 from pdae_sim.report._palette import MUTED, PREDICTED, TRUE, WIDE, in_house_style
 from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.simulation.simulator import Simulator
@@ -218,7 +219,7 @@ def _blind(rows: list[dict]) -> Part:
 def _one_short(rows: list[dict]) -> Part:
     seen = {m: p for m, p in _r2(rows).items() if m == N_LATENTS - 1}
     expected = f"at rank 2 the energy prior adds to the two shifted directions (affine R² above {LEAST:.2f})"
-    return _part(expected, seen, all((p.interval.low if p.interval else p.value) > LEAST for p in seen.values()))
+    return _part(expected, seen, all((p.value if p.interval == UNKNOWN else p.low) > LEAST for p in seen.values()))
 
 
 def _prior(rows: list[dict]) -> Part:
@@ -226,7 +227,7 @@ def _prior(rows: list[dict]) -> Part:
     expected = "at rank 2 a prior on two moments recovers less than the energy prior"
     if energy is None or moments is None:
         return Part(expected, None, "it was not measured")
-    evidence = f"median affine R² {moments} against {energy}"
+    evidence = f"median affine R² {in_words(moments)} against {in_words(energy)}"
     return Part(expected, moments.value < energy.value, evidence)
 
 
@@ -239,10 +240,10 @@ def _full(rows: list[dict]) -> Part:
 def _part(expected: str, seen: Mapping[int, Estimate], met: bool, what: str = "affine R²") -> Part:
     if not seen:
         return Part(expected, None, "it was not measured")
-    return Part(expected, met, f"median {what} {_by_shifts(seen)}")
+    return Part(expected, met, f"median {what} {_by_shifts({m: in_words(p) for m, p in seen.items()})}")
 
 
-def _by_shifts(seen: Mapping[int, object]) -> str:
+def _by_shifts(seen: Mapping[int, str]) -> str:
     return ", ".join(f"{p} at {_count(m)}" for m, p in seen.items())
 
 
@@ -343,4 +344,6 @@ def summary(rows: list[dict]) -> list[tuple]:
         *(curve(distance, estimator="energy", condition=label) for label in (DOSE, DOUBLE)),
     ]
     shifts = sorted({m for column in columns for m in column})
-    return [(m, min(m, N_LATENTS), *(str(column[m]) if m in column else None for column in columns)) for m in shifts]
+    return [
+        (m, min(m, N_LATENTS), *(in_words(column[m]) if m in column else None for column in columns)) for m in shifts
+    ]

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.studies.intervals import Estimate
+from experiments.studies.intervals import UNKNOWN
+from pdae_sim.intervals import Estimate
 from pdae_sim.report._palette import blank, is_compact
 
 
@@ -29,7 +30,7 @@ def line(
     x = list(points)
     look = {"linewidth": 1.3, "marker": "o", "markersize": 3.2} | style
     axes.plot(x, [lift(p.value) for p in points.values()], color=colour, label=label, **look)
-    bounded = {at: p.interval for at, p in points.items() if p.interval is not None}
+    bounded = {at: p.interval for at, p in points.items() if p.interval != UNKNOWN}
     if bounded:
         low, high = zip(*((lift(low), lift(high)) for low, high in bounded.values()), strict=True)
         axes.fill_between(list(bounded), low, high, color=colour, alpha=0.16, linewidth=0)

@@ -6,9 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.studies.drawing import legend_below, line, panels
-from experiments.studies.intervals import Estimate, curve, medians
+from experiments.studies.intervals import UNKNOWN, curve, in_words, medians
 from experiments.studies.predictions import Part, sentences
 from pdae_sim.estimation.baselines import BASELINES
+from pdae_sim.intervals import Estimate
 from pdae_sim.report._palette import ENVIRONMENTS, MUTED, PREDICTED, WIDE, in_house_style
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.spec import Study
@@ -147,8 +148,8 @@ def _line(points: dict[tuple, Estimate], place: str, distance: float) -> tuple:
     return *(_said(at.get(name)) for name in (*LEARNT, best)), best, at["ceiling"].value if "ceiling" in at else None
 
 
-def _said(interval: Estimate | None) -> str | None:
-    return None if interval is None else str(interval)
+def _said(estimate: Estimate | None) -> str | None:
+    return None if estimate is None else in_words(estimate)
 
 
 def _distance(rows: list[dict]) -> dict[tuple, Estimate]:
@@ -182,5 +183,5 @@ _LOOKS = {
 def _draw(panel: Axes, name: str, points: dict[float, Estimate]) -> None:
     look = _LOOKS.get(name) or {"colour": ENVIRONMENTS[list(BASELINES).index(name)], "linewidth": 1.1}
     if name not in LEARNT:
-        points = {at: Estimate(p.value) for at, p in points.items()}
+        points = {at: Estimate(p.value, UNKNOWN) for at, p in points.items()}
     line(panel, points, name, floor=_FLOOR, **look)

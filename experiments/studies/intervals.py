@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-from pdae_sim.intervals import Interval
+from pdae_sim.intervals import Estimate, Interval
 from pdae_sim.report.page import format_value
 
 RESAMPLES = 1000
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its 95 % interval, None where there are too few worlds for one."""
-
-    value: float
-    interval: Interval | None = None
-
-    def __str__(self) -> str:
-        value = format_value(self.value, 2)
-        if self.interval is None:
-            return value
-        low, high = (format_value(end, 2) for end in self.interval)
-        return f"{value} ({low} to {high})"
+UNKNOWN = Interval(-math.inf, math.inf)
+"""What too few worlds leave open."""
 
 
 def median(values: Sequence[float], *, level: float = 0.95) -> Estimate:
@@ -43,7 +31,7 @@ def median(values: Sequence[float], *, level: float = 0.95) -> Estimate:
     x = np.sort(np.asarray(values, dtype=np.float64))
     middle = float(x[(len(x) - 1) // 2]) if np.isinf(x).any() else float(np.median(x))
     k = int(stats.binom.ppf((1 - level) / 2, len(x), 0.5))
-    return Estimate(middle, Interval(float(x[k - 1]), float(x[-k])) if k else None)
+    return Estimate(middle, Interval(float(x[k - 1]), float(x[-k])) if k else UNKNOWN)
 
 
 def slope(x: Sequence[float], worlds: np.ndarray, *, seed: int = 0) -> Estimate:
@@ -58,8 +46,14 @@ def slope(x: Sequence[float], worlds: np.ndarray, *, seed: int = 0) -> Estimate:
     slopes = [_log_slope(x, worlds[rows]) for rows in picks]
     value, known = _log_slope(x, worlds), [s for s in slopes if math.isfinite(s)]
     if len(worlds) < 2 or len(known) < RESAMPLES / 2:
-        return Estimate(value)
+        return Estimate(value, UNKNOWN)
     return Estimate(value, Interval(*np.quantile(known, [0.025, 0.975]).tolist()))
+
+
+def in_words(estimate: Estimate) -> str:
+    """The value, with its interval in brackets where there is one."""
+    value, *ends = (format_value(number, 2) for number in (estimate.value, *estimate.interval))
+    return value if estimate.interval == UNKNOWN else f"{value} ({' to '.join(ends)})"
 
 
 def grouped(rows: Sequence[Mapping], metric: str, *keys: str) -> dict[tuple, list[float]]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from scipy.special import logsumexp
 
 from experiments.studies.drawing import legend_below, line, panels
-from experiments.studies.intervals import median, slope
+from experiments.studies.intervals import in_words, median, slope
 from experiments.studies.predictions import Part, sentences
 from pdae_sim.labels import LabelSpace
 from pdae_sim.report._palette import MUTED, PREDICTED, TRUE, WIDE, in_house_style
@@ -112,8 +112,8 @@ def _rate(expected: str, worlds: dict[int, list[float]], rate: float) -> Part:
     if not math.isfinite(estimate.value):
         return Part(expected, None, "a median is not positive and finite, so that there is no slope")
     near, sizes = abs(estimate.value - rate) <= TOLERANCE, list(worlds)
-    evidence = f"the slope in log-log is {estimate} from {min(sizes):,} to {max(sizes):,} cells"
-    if not near and estimate.interval is not None and rate in estimate.interval:
+    evidence = f"the slope in log-log is {in_words(estimate)} from {min(sizes):,} to {max(sizes):,} cells"
+    if not near and rate in estimate.interval:
         return Part(expected, None, f"{evidence}, too wide an interval to tell")
     return Part(expected, near, evidence)
 
@@ -218,7 +218,7 @@ def summary(rows: list[dict]) -> list[tuple]:
 
 
 def _said(worlds: dict[int, list[float]], n: int) -> str | None:
-    return str(median(worlds[n])) if n in worlds else None
+    return in_words(median(worlds[n])) if n in worlds else None
 
 
 def worlds_of(
