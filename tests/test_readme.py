@@ -74,7 +74,7 @@ def test_the_example_is_short_and_the_picture_is_there():
 
 
 def test_every_command_shown_exists():
-    known = {command.name for command in app.registered_commands}
+    known = {command.name for command in (*app.registered_commands, *app.registered_groups)}
     assert set(re.findall(r"pdae-sim (\w+)", TEXT)) <= known
 
 

@@ -17,8 +17,8 @@ from experiments.studies.predictions import Part, sentences
 from pdae_sim.labels import LabelSpace
 from pdae_sim.report._palette import MUTED, PREDICTED, TRUE, WIDE, in_house_style
 from pdae_sim.simulation.worlds import WORLDS
+from pdae_sim.study._estimators import charted
 from pdae_sim.study.declaration import Declaration
-from pdae_sim.study.estimators import charted
 from pdae_sim.study.spec import Study
 
 CELLS = (250, 500, 1000, 2000, 4000, 8000, 16_000)

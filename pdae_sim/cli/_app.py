@@ -9,11 +9,27 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
-from pdae_sim.cli._commands import additivity, dataset, demo, design, doctor, evaluate, identify, model, span, twins
+from pdae_sim.cli._commands import (
+    additivity,
+    dataset,
+    demo,
+    design,
+    doctor,
+    evaluate,
+    identify,
+    model,
+    span,
+    study,
+    twins,
+)
 from pdae_sim.errors import InputError, TrainingError
+
+if TYPE_CHECKING:
+    from pdae_sim.study.registry import StudyRegistry
 
 FINE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 _INTERRUPTED = "interrupted; the same command goes on from what was saved, or starts again"
@@ -35,6 +51,7 @@ for function in (
     doctor.doctor,
 ):
     app.command()(function)
+app.add_typer(study.study_app, name="study")
 
 
 @app.callback()
@@ -42,10 +59,17 @@ def _describe() -> None:
     """Simulate, fit and judge perturbation models with additive latent shifts and unknown nonlinear mixing."""
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
+def run(
+    arguments: Sequence[str] | None = None,
+    *,
+    command: typer.Typer = app,
+    name: str = "pdae-sim",
+    studies: StudyRegistry | None = None,
+) -> int:
     """Run a command and return its exit status; bad input is one line on stderr and status 2."""
+    words = None if arguments is None else list(arguments)
     try:
-        status = app(args=None if arguments is None else list(arguments), standalone_mode=False, prog_name="pdae-sim")
+        status = command(args=words, standalone_mode=False, prog_name=name, obj=studies)
         if status == INTERRUPTED:
             return _complain(_INTERRUPTED, INTERRUPTED)
         return status if isinstance(status, int) else FINE
@@ -58,7 +82,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not hasattr(error, "format_message"):  # not one of typer's usage errors
             raise
-        return _complain(f"{error.format_message()} Try 'pdae-sim --help'.".removeprefix(" "), BAD_INPUT)
+        return _complain(f"{error.format_message()} Try '{name} --help'.".removeprefix(" "), BAD_INPUT)
 
 
 def _complain(message: str, status: int) -> int:

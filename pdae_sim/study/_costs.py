@@ -10,9 +10,9 @@ from functools import lru_cache
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.training import Phase
 from pdae_sim.simulation.config import WorldConfig
+from pdae_sim.study._estimators import kind_of, settings_of
 from pdae_sim.study._measured_table import read_described
-from pdae_sim.study.estimators import kind_of, settings_of
-from pdae_sim.study.evaluation import METRICS
+from pdae_sim.study.evaluation import PREDICTION_METRICS
 from pdae_sim.study.spec import Cost, seeds_of
 
 _BASE_MIB, _BASE_SECONDS = 330.0, 0.3
@@ -53,7 +53,7 @@ def cost(task: Mapping, folder: str = ".") -> Cost:
 
 
 def _judging_seconds(task: Mapping, n_test: Iterable[int]) -> float:
-    metrics, n_test = set(task["metrics"]) & set(METRICS), list(n_test)
+    metrics, n_test = set(task["metrics"]) & set(PREDICTION_METRICS), list(n_test)
     if not metrics:
         return 0.0
     each = [_JUDGED_SECONDS + _PAIR_SECONDS * (max(n / 2, 2000) + n / 2) ** 2 for n in n_test]

@@ -1,26 +1,24 @@
 """Back ends: tasks in this process, in worker processes (loky), on a Dask cluster, in Slurm jobs.
 
-Each is a pool that takes batches and gives futures back; `drive` keeps every pool busy in the same way, with batches
-that grow until they take a moment, so that empty tasks cost little and long ones are shared out one by one.
+Each opens a pool that takes batches of tasks; every pool is kept busy in the same way, with batches that grow until
+they take a moment, so that empty tasks cost little and long ones are shared out one by one.
 """
 
 from __future__ import annotations
 
 import importlib
 import logging
-import os
 import signal
 import time
 import warnings
-from collections import deque
-from collections.abc import Callable, Collection, Hashable, Iterator
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
-from itertools import islice
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pdae_sim._checks import whole
 from pdae_sim.errors import InputError
+from pdae_sim.study._driving import Batch, Call, first_line
 from pdae_sim.study._execute import THREAD_VARIABLES, ExecutionResult
 
 if TYPE_CHECKING:
@@ -29,32 +27,23 @@ if TYPE_CHECKING:
     from distributed import Client, LocalCluster
     from submitit import Executor, Job
 
-log = logging.getLogger(__name__)
-
-BATCH_SECONDS = 0.5
-MAX_BATCH = 64
-MAX_DEATHS = 5
-"""Workers lost in a row, without a task done in between, after which the run gives up."""
-
-Key = TypeVar("Key")
-Handle = TypeVar("Handle", bound=Hashable)
-Batch = list[dict]
-Call = Callable[[Batch], list[ExecutionResult]]
+_log = logging.getLogger(__name__)
+_Handle = TypeVar("_Handle", bound=Hashable)
 
 
-class WorkerPool(Protocol[Handle]):
-    """Workers that take batches; a `Handle` stands for a batch under way."""
+class WorkerPool(Protocol[_Handle]):
+    """Workers that take batches; a handle stands for a batch under way."""
 
     slots: int
     """Batches to keep under way."""
 
-    def submit(self, call: Call, batch: Batch) -> Handle:
+    def submit(self, call: Call, batch: Batch) -> _Handle:
         """Begin a batch."""
 
-    def wait(self, handles: Collection[Handle]) -> Collection[Handle]:
+    def wait(self, handles: Collection[_Handle]) -> Collection[_Handle]:
         """Block until some batches are done, and give those."""
 
-    def result(self, handle: Handle) -> list[ExecutionResult]:
+    def result(self, handle: _Handle) -> list[ExecutionResult]:
         """Results of a batch that is done; raises if its worker died."""
 
     def close(self, *, cancel: bool) -> None:
@@ -66,68 +55,6 @@ class Backend(Protocol):
 
     def open(self, threads: int) -> WorkerPool:
         """Start the workers, each to compute with so many threads."""
-
-
-def drive(
-    pool: WorkerPool, call: Call, tasks: Iterator[tuple[Key, dict]]
-) -> Iterator[tuple[Key, ExecutionResult | Exception]]:
-    """Execute tasks by key, as they complete; tasks are taken only when there is room for them.
-
-    Where a worker dies, everything under way is suspected and run again one by one; the one that is alone when its
-    worker dies again gets the exception.
-    """
-    flying: dict[Hashable, list[tuple[Key, dict]]] = {}
-    suspects: deque[tuple[Key, dict]] = deque()
-    size, deaths, more = 1, 0, True
-    while more or flying or suspects:
-        alone = bool(suspects) and not flying
-        if alone:
-            _submit(pool, call, [suspects.popleft()], flying)
-        while more and not suspects and not alone and len(flying) < pool.slots:
-            batch = list(islice(tasks, size))
-            more = bool(batch)
-            if batch:
-                _submit(pool, call, batch, flying)
-        for handle in pool.wait(flying) if flying else ():
-            batch = flying.pop(handle)
-            try:
-                results = pool.result(handle)
-            except Exception as error:
-                deaths += 1
-                _give_up(deaths, error)
-                if alone:
-                    yield batch[0][0], error
-                else:
-                    suspects.extend(batch)
-                continue
-            deaths = 0
-            size = _grown(size, results)
-            yield from zip((key for key, _ in batch), results, strict=True)
-
-
-def _submit(pool: WorkerPool, call: Call, batch: list, flying: dict) -> None:
-    flying[pool.submit(call, [task for _, task in batch])] = batch
-
-
-def _grown(size: int, results: list[ExecutionResult]) -> int:
-    """The size at which a batch takes `BATCH_SECONDS`, but at most double."""
-    each = sum(result.seconds for result in results) / len(results)
-    return max(1, min(2 * size, MAX_BATCH, int(BATCH_SECONDS / max(each, 1e-4))))
-
-
-def _give_up(deaths: int, error: Exception) -> None:
-    log.warning("a worker died: %s", _line(error))
-    if deaths >= MAX_DEATHS:
-        raise InputError(f"{deaths} workers died one after another ({_line(error)}); run with one worker to see why")
-
-
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -252,7 +179,7 @@ class Dask:
         return distributed.LocalCluster(**settings)
 
     def _started(self) -> LocalCluster:
-        from pdae_sim.study.estimators import imported
+        from pdae_sim.study._estimators import imported
 
         _needed(self.cluster.partition(":")[0].partition(".")[0], "dask")
         cls = imported(self.cluster)
@@ -292,7 +219,7 @@ class _DaskPool:
         try:
             self._client.restart_workers(workers, raise_for_error=False)
         except (ValueError, OSError, RuntimeError) as error:
-            log.warning("a task that was given up may still compute: %s", _line(error))
+            _log.warning("a task that was given up may still compute: %s", first_line(error))
 
     def close(self, *, cancel: bool) -> None:
         if cancel and self._flying:
@@ -325,7 +252,7 @@ class Slurm:
             executor = submitit.AutoExecutor(folder=self.folder, cluster=self.executor)
             executor.update_parameters(**{"cpus_per_task": threads, **dict(self.parameters)})
         except (RuntimeError, ValueError, TypeError, NameError) as error:
-            raise InputError(f"slurm: {_line(error)}") from None
+            raise InputError(f"slurm: {first_line(error)}") from None
         return _SlurmPool(executor, self.jobs)
 
 

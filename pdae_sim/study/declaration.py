@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pdae_sim._checks import naming, near_misses
 from pdae_sim._files import read_toml
 from pdae_sim.errors import InputError
-from pdae_sim.study import task as work
 from pdae_sim.study._costs import cost
+from pdae_sim.study._estimators import ALWAYS, check_estimator, settings_of
 from pdae_sim.study._scenarios import Scenario, validated
-from pdae_sim.study.estimators import ALWAYS, check_estimator, settings_of
-from pdae_sim.study.identification import METRICS as IDENTIFICATION
+from pdae_sim.study._task import EVALUATION, METRICS, perform_world
+from pdae_sim.study.identification import IDENTIFICATION_METRICS
 from pdae_sim.study.spec import Study
 
 
@@ -96,13 +96,13 @@ class Declaration(BaseModel):
     def check(self) -> None:
         """Refuse unknown names of estimators, settings, metrics, worlds and conditions, and what is declared twice."""
         for metric in self.metrics:
-            if metric not in work.METRICS:
-                raise InputError(f"metrics: unknown metric {metric!r}; {near_misses(metric, work.METRICS)}")
+            if metric not in METRICS:
+                raise InputError(f"metrics: unknown metric {metric!r}; {near_misses(metric, METRICS)}")
         for estimator in self.fitted:
             check_estimator(estimator["name"], estimator["kind"], settings_of(estimator))
         for key in self.evaluation:
-            if key not in work.EVALUATION:
-                raise InputError(f"evaluation: unknown key {key!r}; {near_misses(key, work.EVALUATION)}")
+            if key not in EVALUATION:
+                raise InputError(f"evaluation: unknown key {key!r}; {near_misses(key, EVALUATION)}")
         _once("estimators", [e["name"] for e in self.fitted])
         _once("metrics", self.metrics)
         _once("seeds", self.all_seeds)
@@ -134,7 +134,7 @@ class Declaration(BaseModel):
             self.claim,
             self.prediction,
             [task for scenario in self.worlds for task in self._tasks(scenario)],
-            partial(work.perform_world, folder=folder),
+            partial(perform_world, folder=folder),
             cost=partial(cost, folder=folder),
             timeout=self.timeout,
         )
@@ -142,7 +142,7 @@ class Declaration(BaseModel):
     def _check_table(self, scenario: Scenario) -> None:
         """Refuse a table that cannot be read, and what needs a truth that it does not have."""
         for metric in self.metrics:
-            if metric in IDENTIFICATION:
+            if metric in IDENTIFICATION_METRICS:
                 raise InputError(f"metrics: {metric!r} needs a truth, which a table has not; remove it, or the table")
         for estimator in self.fitted:
             if "extra_latents" in estimator and "n_latents" not in estimator:

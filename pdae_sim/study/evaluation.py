@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 MIN_CELLS = 8
 """Fewer cells of a held-out condition than this cannot be split and judged by."""
 
-METRICS = ("energy_distance", "n_eff", "mmd", "mean_difference", "mean_r2")
+PREDICTION_METRICS = ("energy_distance", "n_eff", "mmd", "mean_difference", "mean_r2")
 """What a prediction is judged by."""
 
 _MMD_ROWS = 4000
@@ -44,7 +44,7 @@ def evaluate(
     data: PerturbationData,
     *,
     n_samples: int | None = None,
-    metrics: Collection[str] = METRICS,
+    metrics: Collection[str] = PREDICTION_METRICS,
     rng: object = 0,
 ) -> list[dict]:
     """Judge estimators on the held-out conditions of `data`.
@@ -56,7 +56,7 @@ def evaluate(
         estimators: Fitted estimators by name.
         data: Data with held-out conditions.
         n_samples: Draws from each predicted law; the size of the reference half, at least 2,000, when absent.
-        metrics: Which of `METRICS` to measure.
+        metrics: Which of `PREDICTION_METRICS` to measure.
         rng: Seed or generator.
 
     Returns:
@@ -115,7 +115,9 @@ def halves(data: PerturbationData, root: np.random.SeedSequence) -> tuple[Pertur
     return data.rows(np.concatenate(first)), data.rows(np.concatenate(second))
 
 
-def measure(draw: Callable[[], np.ndarray], truth: np.ndarray, metrics: Collection[str] = METRICS) -> list[dict]:
+def measure(
+    draw: Callable[[], np.ndarray], truth: np.ndarray, metrics: Collection[str] = PREDICTION_METRICS
+) -> list[dict]:
     """One row per metric for the draws of a predicted law against a reference sample; a failure is a row too."""
     try:
         predicted = draw()

@@ -28,9 +28,9 @@ from pdae_sim.data import PerturbationData, Simulation, Truth
 from pdae_sim.errors import InputError
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.simulation.simulator import Simulator
-from pdae_sim.study.baseline_encoders import Nulls, mean_matrix, permuted_environments, random_encoder
+from pdae_sim.study._baseline_encoders import Nulls, mean_matrix, permuted_environments, random_encoder
 
-METRICS = ("affine_r2", "orthogonal_r2", "orthogonality_defect", "gram_error")
+IDENTIFICATION_METRICS = ("affine_r2", "orthogonal_r2", "orthogonality_defect", "gram_error")
 """What learnt latents and Ŵ are judged by; the defect is the largest |σ − 1| of the affine map's singular values."""
 
 _REDRAWS = 200
@@ -230,7 +230,7 @@ def identification_rows(
             raise InputError(f"{metric} needs as many latents as the truth has")
         return aligned()[metric]
 
-    return [_row(metric, found) for metric in METRICS if metric in metrics]
+    return [_row(metric, found) for metric in IDENTIFICATION_METRICS if metric in metrics]
 
 
 def oracle_rows(simulation: Simulation, metrics: Collection[str], *, rng: object = 0) -> list[dict]:
@@ -239,7 +239,7 @@ def oracle_rows(simulation: Simulation, metrics: Collection[str], *, rng: object
     def found(metric: str) -> tuple:
         return _oracle_gram_error(simulation, rng) if metric == "gram_error" else (_AT_BEST[metric],)
 
-    return [{"estimator": "oracle", **_row(metric, found)} for metric in METRICS if metric in metrics]
+    return [{"estimator": "oracle", **_row(metric, found)} for metric in IDENTIFICATION_METRICS if metric in metrics]
 
 
 _AT_BEST = {"affine_r2": 1.0, "orthogonal_r2": 1.0, "orthogonality_defect": 0.0}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from pdae_sim._checks import whole
+from pdae_sim.study._driving import cores
 from pdae_sim.study._stopwatch import in_words
 from pdae_sim.study.spec import Cost, Study
 from pdae_sim.study.store import Store
@@ -47,14 +48,14 @@ class StudyPlan:
         return asdict(self)
 
 
-def plan_study(study: Study, store: Store | None = None, *, workers: int = 1) -> StudyPlan:
+def plan_study(study: Study, store: Store | None = None, *, workers: int | None = 1) -> StudyPlan:
     """Tasks, wall time and memory.
 
     Times are those of finished tasks where the store has some, else of the study's cost model. With both, the model
     says how tasks compare and the finished ones how fast this machine is. Workers are taken to share the sum evenly,
     and not to be done before the longest task is.
     """
-    whole("workers", workers)
+    workers = cores() if workers is None else whole("workers", workers)
     measured = {} if store is None else _measured(study, store)
     left = [i for i, key in enumerate(study.ids) if key not in measured]
     costs, how = _costs(study, measured, left)

@@ -12,13 +12,14 @@ from types import MappingProxyType
 
 from pdae_sim._checks import whole
 from pdae_sim.errors import InputError
+from pdae_sim.study._driving import Call, cores, drive
 from pdae_sim.study._execute import died, execute_all, execute_in_worker, in_main_thread, threads_limited
 from pdae_sim.study._stopwatch import in_words
-from pdae_sim.study.backends import Backend, Call, Loky, Serial, WorkerPool, cores, drive
+from pdae_sim.study.backends import Backend, Loky, Serial, WorkerPool
 from pdae_sim.study.spec import Study
 from pdae_sim.study.store import Store, Tally, has_failed
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _HEARTBEAT_SECONDS = 5.0
 
@@ -27,7 +28,7 @@ def run_study(
     study: Study,
     store: Store,
     *,
-    workers: int = 1,
+    workers: int | None = 1,
     backend: Backend | None = None,
     shard: tuple[int, int] | None = None,
     retry: bool = False,
@@ -39,7 +40,7 @@ def run_study(
     Args:
         study: The study.
         store: Where finished tasks go; tasks that have a result there are not run again.
-        workers: Worker processes on this machine; one computes in this process.
+        workers: Worker processes on this machine; one computes in this process, None takes one for each core.
         backend: Where to compute instead, for example a Dask cluster.
         shard: (i, n) runs the i-th of n parts, i from 1.
         retry: Run again tasks that ended in failure rows.
@@ -50,7 +51,8 @@ def run_study(
     Raises:
         InputError: If another runner is at work in the folder, or it holds another study or other files.
     """
-    backend = backend or (Serial() if whole("workers", workers) == 1 else Loky(workers))
+    workers = cores() if workers is None else whole("workers", workers)
+    backend = backend or (Serial() if workers == 1 else Loky(workers))
     if isinstance(backend, Serial) and study.timeout is not None and not in_main_thread():
         backend = Loky(1)  # no signal stops a task here, but one can let a worker go
     threads = _fitting_threads(whole("threads", threads), workers)
@@ -58,7 +60,7 @@ def run_study(
     with store.locked():
         store.prepare(study, files)
         todo = _todo(study, store, shard, retry)
-        log.info("%s: %d tasks, %d to run", study.name, len(study.tasks), len(todo))
+        _log.info("%s: %d tasks, %d to run", study.name, len(study.tasks), len(todo))
         if todo:
             here = isinstance(backend, Serial)
             execute = execute_all if here else execute_in_worker
@@ -73,7 +75,7 @@ def _fitting_threads(threads: int, workers: int) -> int:
     """Cap threads so that workers × threads ≤ cores."""
     fits = max(1, min(threads, cores() // workers))
     if fits < threads:
-        log.warning("%d workers with %d threads are more than %d cores; using %d", workers, threads, cores(), fits)
+        _log.warning("%d workers with %d threads are more than %d cores; using %d", workers, threads, cores(), fits)
     return fits
 
 
@@ -141,7 +143,7 @@ class _Progress:
         if left and not failed and now - self.logged < _HEARTBEAT_SECONDS:
             return
         self.logged = now
-        log.info(
+        _log.info(
             "%s: %d/%d done, %d with failures, about %s left",
             self.name,
             self.completed,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from pdae_sim._files import replacing, sweep, whole_file, write_text
 from pdae_sim.errors import InputError
 from pdae_sim.study._execute import ExecutionResult
-from pdae_sim.study._lock import in_use, locked
-from pdae_sim.study.spec import Perform, Study
+from pdae_sim.study._lock import FolderInUseError, in_use, locked
+from pdae_sim.study.spec import Study
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -125,11 +125,11 @@ class Store:
         except ValueError as error:
             raise InputError(f"{self.about}: is damaged ({error}); run the study again") from None
 
-    def study(self, perform: Perform) -> Study:
-        """The study that is here, as it was declared; it can be followed and shown without its files."""
+    def study(self) -> Study:
+        """The study that is here, as it was declared: to be followed and shown, not to be run."""
         about = self.read_about()
         tasks = [{key: value for key, value in task.items() if key != "task_id"} for task in about["tasks"]]
-        return Study(**{key: about[key] for key in _SAID}, tasks=tasks, perform=perform)
+        return Study(**{key: about[key] for key in _SAID}, tasks=tasks, perform=_not_to_be_run)
 
     def finished_ids(self) -> set[str]:
         """Ids of all tasks with a result. A file that a crash of the machine left empty is none."""
@@ -172,6 +172,14 @@ class Store:
             _write_rows(self.provenance, _provenance(records), first=("task_id", "attempts"))
         return rows
 
+    def collect_if_free(self, study: str, ids: Sequence[str]) -> list[dict]:
+        """Rows of finished tasks, collected too unless a runner is at work: it collects them itself when it ends."""
+        try:
+            with locked(self.directory, wait=0.0):
+                return self.collect(study, ids)
+        except FolderInUseError:
+            return self.rows(study, ids)
+
     def tally(self, ids: Sequence[str]) -> Tally:
         """How far a study with tasks of these ids is."""
         records = list(self._records(ids))
@@ -181,6 +189,10 @@ class Store:
         there = self.finished_ids()
         records = (self.record(key) for key in ids if key in there)
         return (record for record in records if record is not None)
+
+
+def _not_to_be_run(task: dict) -> list[dict]:
+    raise InputError("a study read from its folder cannot be run; run its declaration")
 
 
 def has_failed(record: Mapping) -> bool:

@@ -15,7 +15,7 @@ from pdae_sim.estimation.adversarial import COURSE as ADVERSARIAL
 from pdae_sim.estimation.adversarial import AdversarialAutoencoder
 from pdae_sim.estimation.conditional import COURSE, ConditionalGenerator
 from pdae_sim.estimation.networks import Architecture
-from pdae_sim.study.estimators import Fit, check_estimator, fit_estimator
+from pdae_sim.study._estimators import Fit, check_estimator, fit_estimator
 
 SMALL = Architecture(width=16, depth=2, n_noise=3)
 BRIEF = {"steps": 12, "cells": 16}

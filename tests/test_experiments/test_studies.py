@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 from markupsafe import escape
 
-from experiments import __main__ as command_line
-from experiments.index import found, index_page, read_rows
-from experiments.page import study_page
+from experiments.__main__ import REGISTRY, main
 from experiments.studies import STUDIES, diversity, extrapolation, sample_size
 from experiments.studies.intervals import UNKNOWN, median
 from pdae_sim import _files as files
@@ -22,6 +19,8 @@ from pdae_sim.analysis.identifiability.alignment import align
 from pdae_sim.errors import InputError
 from pdae_sim.report._palette import NARROW, WIDE
 from pdae_sim.report.page import render
+from pdae_sim.report.study_index import read_rows, study_index
+from pdae_sim.report.study_page import study_page
 from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.verdicts import NOT_IDENTIFIED, SUPPORTED
 
@@ -162,7 +161,7 @@ def test_the_figure_has_its_panels_wide_and_narrow(name):
 def test_the_page_says_everything_a_reader_needs(name):
     module, rows = STUDIES[name], [{**r, "task_id": "t"} for r in PLANTED[name]()]
     study = module.study()
-    html = render(study_page(study, module, rows))
+    html = render(study_page(study, rows, module=module, registry=REGISTRY))
     assert len(html) < 400_000
     for text in (study.question, study.claim, study.prediction, module.CAPTION, module.findings(rows)[0]):
         assert str(escape(text)) in html
@@ -179,7 +178,7 @@ def stored(folder, names=tuple(STUDIES)) -> None:
 
 def test_the_index_lists_what_is_there_in_the_order_of_the_studies(tmp_path):
     stored(tmp_path, ("sample_size", "extrapolation"))
-    html = index_page(tmp_path)
+    html = study_index(tmp_path, REGISTRY)
     places = [html.index(f'<h2><a href="{name}.html">') for name in ("extrapolation", "sample_size")]
     assert places == sorted(places)
     for module in (extrapolation, sample_size):
@@ -194,9 +193,9 @@ def test_the_index_lists_folders_of_runs_and_leaves_out_what_has_no_page(tmp_pat
     (tmp_path / "run 1").mkdir()
     files.write_table(tmp_path / "run 1" / "results.parquet", rows)
     with pytest.raises(InputError, match="no study with a page"):
-        index_page(tmp_path)
+        study_index(tmp_path, REGISTRY)
     (tmp_path / "run 1" / "report.html").write_text("a page")
-    assert [entry.link for entry in found(tmp_path)] == ["run%201/report.html"]
+    assert '<h2><a href="run%201/report.html">' in study_index(tmp_path, REGISTRY)
 
 
 def test_tables_on_disk_say_what_the_rows_said(tmp_path):
@@ -278,10 +277,9 @@ SMOKED = [pytest.param(name, marks=[pytest.mark.slow] * (name != "diversity")) f
 
 
 @pytest.mark.parametrize("name", SMOKED)
-def test_a_smoke_run_by_its_command_has_every_row_and_a_page(name, tmp_path, monkeypatch, capsys):
+def test_a_smoke_run_by_its_command_has_every_row_and_a_page(name, tmp_path, capsys):
     words = ["run", name, "--smoke", "--workers", "1", "--out", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", ["experiments", *words])
-    assert command_line.main() == 0
+    assert main(words) == 0
     assert "0 with failures" in capsys.readouterr().out
     module, rows = STUDIES[name], read_rows(tmp_path / "results.parquet")
     assert {r["status"] for r in rows} == {"ok"}

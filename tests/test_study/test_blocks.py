@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 
 from pdae_sim.estimation.baselines import Control
+from pdae_sim.study import _estimators as estimators
 from pdae_sim.study import datasets as scenes
-from pdae_sim.study import estimators
 from pdae_sim.study._costs import cost
+from pdae_sim.study._estimators import Kind
 from pdae_sim.study._execute import execute
 from pdae_sim.study._stopwatch import part, recorded
 from pdae_sim.study.datasets import Simulated
 from pdae_sim.study.declaration import Declaration
-from pdae_sim.study.estimators import Kind
 from pdae_sim.study.running import run_study
 from pdae_sim.study.store import Store
 from tests.test_study import toys
@@ -146,7 +146,7 @@ class TestBlocks:
         assert len(one.blocks[-1]) == 2
 
     def test_a_judgement_that_fails_is_a_row_and_the_others_go_on(self, monkeypatch):
-        from pdae_sim.study import task as work
+        from pdae_sim.study import _task as work
 
         judged, whole = work.evaluate, performed(declared("additive"))
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import sys
 
 import pytest
 
-from experiments import __main__ as cli
+from experiments.__main__ import main
+from experiments.studies import STUDIES
 from pdae_sim.errors import InputError
-from pdae_sim.study._cluster_file import read_cluster
 from pdae_sim.study.backends import Dask, Loky, Slurm
+from pdae_sim.study.cluster_file import read_cluster
 from pdae_sim.study.merging import merge_stores
 from pdae_sim.study.running import run_study
 from pdae_sim.study.store import Store
@@ -19,15 +19,11 @@ from tests.test_study.test_declaration import TOML
 
 
 @pytest.fixture
-def stage(monkeypatch, capsys):
-    """Calls the command line and gives status, stdout and stderr."""
+def stage(capsys):
+    """Calls the command line of the project's studies and gives status, stdout and stderr."""
 
     def call(*words):
-        monkeypatch.setattr(sys, "argv", ["experiments", *map(str, words)])
-        try:
-            status = cli.main()
-        except SystemExit as ended:
-            status = ended.code
+        status = main([str(word) for word in words])
         return status, *capsys.readouterr()
 
     return call
@@ -80,12 +76,12 @@ class TestRefusals:
             ),
             (("run", "extrapolation", "--out", "x", "--set", "seeds"), "expected key=value"),
             (("run", "extrapolation", "--out", "x", "--shard", "3/2"), "expected i/n with 1 ≤ i ≤ n"),
-            (("run", "extrapolation", "--out", "x", "--workers", "0"), "expected a whole number ≥ 1"),
+            (("run", "extrapolation", "--out", "x", "--workers", "0"), "greater than or equal to 1"),
             (("run", "nothing.toml", "--out", "x"), "nothing.toml: cannot be read"),
             (("status", "nowhere"), "nowhere: holds no study"),
             (("report", "nowhere"), "nowhere: holds no study"),
             (("merge", "nowhere", "--out", "x"), "nowhere: holds no study"),
-            (("dance",), "invalid choice: 'dance'"),
+            (("dance",), "No such command 'dance'"),
         ],
     )
     def test_are_one_line_and_status_2(self, words, message, stage, tmp_path, monkeypatch):
@@ -105,14 +101,14 @@ class TestRefusals:
         def interrupted(_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(cli, "list_studies", interrupted)
+        monkeypatch.setattr("pdae_sim.study.registry.StudyRegistry.questions", interrupted)
         status, _, err = stage("list")
         assert status == 130
-        assert "finished tasks are kept" in err
+        assert "goes on from what was saved" in err
 
 
 def test_every_study_has_a_plan_for_its_smoke_size(stage):
-    for name in cli.STUDIES:
+    for name in STUDIES:
         status, out, _ = stage("plan", name, "--smoke")
         assert status == 0
         assert " to run" in out

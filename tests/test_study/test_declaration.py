@@ -10,12 +10,12 @@ import pytest
 
 from pdae_sim.errors import InputError
 from pdae_sim.study import spec
+from pdae_sim.study._task import perform_world
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.planning import plan_study
 from pdae_sim.study.running import run_study
 from pdae_sim.study.spec import Cost, Study, task_id, task_root
 from pdae_sim.study.store import COLUMNS, Store
-from pdae_sim.study.task import perform_world
 from tests.test_study import toys
 
 TABLE = {

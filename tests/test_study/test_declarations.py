@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from experiments import declared
+from experiments.__main__ import DECLARATIONS, REGISTRY
 from pdae_sim._files import read_toml
 from pdae_sim.errors import InputError
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.planning import plan_study
 from tests.test_study.test_cli import stage  # noqa: F401
 
-FILES = declared.files()
+FILES = REGISTRY.declarations()
 LARGE = ("norman_like",)
 """Planned, and not run."""
 MEASURED = Path(__file__).parents[3] / "shared" / "data" / "sachs2005_flow_cytometry.csv"
@@ -69,7 +70,7 @@ def test_states_question_claim_and_prediction_and_can_be_planned(name):
 @pytest.mark.parametrize("name", [name for name in FILES if name not in LARGE])
 def test_a_small_task_of_it_has_rows_of_everything_declared(name):
     table = small(read_toml(here(name)))
-    declaration = Declaration.parse({**table, "folder": str(declared.FOLDER)})
+    declaration = Declaration.parse({**table, "folder": str(DECLARATIONS)})
     study = declaration.study()
     rows = study.perform(dict(study.tasks[0]))
     assert {row["status"] for row in rows} == {"ok"}
@@ -115,7 +116,7 @@ class TestCommandLine:
             '[[worlds]]\nbase = "two-latents"\nset = {"design.cells" = 40, "design.test_cells" = 40}\n'
         )
         (tmp_path / "tiny.toml").write_text(text)
-        monkeypatch.setattr(declared, "FOLDER", tmp_path)
+        monkeypatch.setattr("experiments.__main__.REGISTRY", replace(REGISTRY, folder=tmp_path))
         status, out, _ = stage("run", "tiny", "--out", tmp_path / "run", "--workers", 1)
         assert (status, out.splitlines()[-1]) == (0, "1 of 1 tasks finished, 0 with failures")
         html = (tmp_path / "run" / "report.html").read_text()

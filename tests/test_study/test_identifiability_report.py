@@ -15,7 +15,7 @@ from pdae_sim.analysis.identifiability.nested_maps import MAP_CLASSES
 from pdae_sim.cli._app import run
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.presets import STAGED, shortened
-from pdae_sim.study.baseline_encoders import mean_matrix, permuted_environments, random_encoder
+from pdae_sim.study._baseline_encoders import mean_matrix, permuted_environments, random_encoder
 from pdae_sim.study.identification import identify
 
 

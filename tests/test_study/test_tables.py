@@ -11,9 +11,9 @@ import pytest
 
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
+from pdae_sim.study._estimators import Fit, latents
 from pdae_sim.study._measured_table import MeasuredTable
 from pdae_sim.study.declaration import Declaration
-from pdae_sim.study.estimators import Fit, latents
 from pdae_sim.study.planning import plan_study
 from pdae_sim.study.running import run_study
 from pdae_sim.study.store import COLUMNS, Store

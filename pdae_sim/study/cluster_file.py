@@ -1,4 +1,4 @@
-"""The file behind `--cluster`: which back end, and with what; refused in one line where it is wrong.
+"""TOML files that name a cluster: which back end, and with what settings.
 
 .. code-block:: toml
 
@@ -24,19 +24,22 @@ from pdae_sim.study.backends import Backend, Dask, Loky, Slurm
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def made(self, directory: Path) -> Backend:
+        """The back end, for a store in `directory`."""
+        raise NotImplementedError
 
-class LokyConfig(_Table):
+
+class _LokyConfig(_Table):
     """Worker processes on this machine."""
 
     backend: Literal["loky"]
     workers: int = Field(2, ge=1)
 
     def made(self, directory: Path) -> Backend:
-        """The back end."""
         return Loky(self.workers)
 
 
-class DaskConfig(_Table):
+class _DaskConfig(_Table):
     """A Dask cluster; see `Dask`."""
 
     backend: Literal["dask"]
@@ -46,7 +49,6 @@ class DaskConfig(_Table):
     workers: int = Field(2, ge=1)
 
     def made(self, directory: Path) -> Backend:
-        """The back end."""
         if self.address is not None and (self.cluster is not None or self.arguments):
             raise InputError("address: give an address, or cluster and arguments, not both")
         cluster = self.cluster or "local"
@@ -57,8 +59,8 @@ class DaskConfig(_Table):
         return Dask(self.address, cluster, tuple(self.arguments.items()), self.workers)
 
 
-class SlurmConfig(_Table):
-    """Slurm jobs; see `Slurm`."""
+class _SlurmConfig(_Table):
+    """Slurm jobs; see `Slurm`. Scripts and logs go into the store unless a folder is given."""
 
     backend: Literal["slurm"]
     folder: str | None = None
@@ -67,12 +69,11 @@ class SlurmConfig(_Table):
     parameters: dict[str, object] = {}
 
     def made(self, directory: Path) -> Backend:
-        """The back end; scripts and logs go into the store unless a folder is given."""
         return Slurm(self.folder or str(directory / "slurm"), self.jobs, self.executor, tuple(self.parameters.items()))
 
 
 _LIKELY = "dask_jobqueue:SLURMCluster"
-CONFIGS: dict[str, type[_Table]] = {"loky": LokyConfig, "dask": DaskConfig, "slurm": SlurmConfig}
+_CONFIGS: dict[str, type[_Table]] = {"loky": _LokyConfig, "dask": _DaskConfig, "slurm": _SlurmConfig}
 
 
 def read_cluster(path: str | Path, directory: str | Path) -> Backend:
@@ -83,7 +84,7 @@ def read_cluster(path: str | Path, directory: str | Path) -> Backend:
     """
     with naming(path):
         table = read_toml(Path(path))
-        config = CONFIGS[choice("backend", table.get("backend", "(none)"), CONFIGS)]
+        config = _CONFIGS[choice("backend", table.get("backend", "(none)"), _CONFIGS)]
         try:
             return config.model_validate(table).made(Path(directory))
         except ValidationError as error:

@@ -10,18 +10,16 @@ from dataclasses import dataclass, field
 from pdae_sim import _random
 from pdae_sim.errors import InputError
 from pdae_sim.protocols import Estimator
+from pdae_sim.study._estimators import Fit, fit_all, representation_of, settings_of
 from pdae_sim.study._stopwatch import part
 from pdae_sim.study.datasets import Scene, scene_of
-from pdae_sim.study.estimators import Fit, fit_all, representation_of, settings_of
-from pdae_sim.study.evaluation import METRICS as PREDICTION
-from pdae_sim.study.evaluation import evaluate
-from pdae_sim.study.identification import METRICS as IDENTIFICATION
-from pdae_sim.study.identification import identification_rows, oracle_rows
+from pdae_sim.study.evaluation import PREDICTION_METRICS, evaluate
+from pdae_sim.study.identification import IDENTIFICATION_METRICS, identification_rows, oracle_rows
 from pdae_sim.study.spec import seeds_of
 
 log = logging.getLogger(__name__)
 
-METRICS = (*PREDICTION, *IDENTIFICATION)
+METRICS = (*PREDICTION_METRICS, *IDENTIFICATION_METRICS)
 """What a declared study can measure."""
 
 EVALUATION = {"n_samples": None, "n_fresh": 2000}
@@ -115,7 +113,7 @@ def _judged(replicate: Replicate | dict) -> list[dict]:
 
 
 def _predictions(replicate: Replicate) -> list[dict]:
-    metrics, scene = set(replicate.task["metrics"]) & set(PREDICTION), replicate.scene
+    metrics, scene = set(replicate.task["metrics"]) & set(PREDICTION_METRICS), replicate.scene
     if not metrics or not scene.data.held_out.any():
         return []
     n_samples = _evaluation(replicate.task)["n_samples"]
@@ -124,7 +122,7 @@ def _predictions(replicate: Replicate) -> list[dict]:
 
 
 def _identifications(replicate: Replicate) -> list[dict]:
-    metrics, scene = set(replicate.task["metrics"]) & set(IDENTIFICATION), replicate.scene
+    metrics, scene = set(replicate.task["metrics"]) & set(IDENTIFICATION_METRICS), replicate.scene
     if not metrics:
         return []
     with part("judge", "oracle"):

@@ -1,0 +1,118 @@
+"""An index page over the studies in a folder: name, question, verdict, a small figure, a link."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote
+
+import jinja2
+import pandas as pd
+from matplotlib.figure import Figure
+
+from pdae_sim import __version__
+from pdae_sim.errors import InputError
+from pdae_sim.report._palette import house_style
+from pdae_sim.report.study_page import study_verdict
+from pdae_sim.study.registry import StudyModule, StudyRegistry
+from pdae_sim.study.spec import Study
+from pdae_sim.study.store import Store
+
+_DENSITY = 90
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A study with results, as the template shows it; `link` leads to its page, `thumbnail` is PNG in base64."""
+
+    name: str
+    question: str
+    claim: str
+    verdict: str
+    link: str
+    thumbnail: str
+
+
+def study_index(directory: Path, registry: StudyRegistry | None = None) -> str:
+    """The index of a folder as one self-contained HTML document.
+
+    Args:
+        directory: Holds folders of runs (``report.html`` beside ``results.parquet``), or ``NAME.html`` beside
+            ``NAME.parquet`` of studies that the registry knows, or both.
+        registry: Studies in Python, which come first and in its order.
+
+    Raises:
+        InputError: If no study with a page and results is there.
+    """
+    registry = registry or StudyRegistry()
+    entries = _entries(directory, registry)
+    if not entries:
+        hint = f"run one with `{registry.command} run NAME --out {directory / 'NAME'}`"
+        raise InputError(f"{directory}: holds no study with a page; {hint}")
+    return _template().render(entries=entries, version=__version__, command=registry.command)
+
+
+def _entries(directory: Path, registry: StudyRegistry) -> list[_Entry]:
+    modules = registry.modules()
+    places = [(path.with_suffix(".html"), path) for path in sorted(directory.glob("*.parquet"))]
+    places += [(path.with_name("report.html"), path) for path in sorted(directory.glob("*/results.parquet"))]
+    entries = []
+    for page, table in places:
+        name = _name(table) if page.is_file() else None
+        module = modules.get(name or "")
+        study = _study(table, module)
+        if name is not None and study is not None:
+            entries.append(_entry(study, module, os.path.relpath(page, directory), read_rows(table)))
+    order = {name: position for position, name in enumerate(modules)}
+    return sorted(entries, key=lambda entry: order.get(entry.name, len(order)))
+
+
+def read_rows(table: Path) -> list[dict]:
+    """The rows of a collected table, absent values as None."""
+    frame = pd.read_parquet(table)
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")
+
+
+def _name(table: Path) -> str | None:
+    """The study of a table of results; None where it is another table."""
+    try:
+        names = pd.read_parquet(table, columns=["study"])["study"].unique()
+    except (ValueError, KeyError):
+        return None
+    return str(names[0]) if len(names) == 1 else None
+
+
+def _study(table: Path, module: StudyModule | None) -> Study | None:
+    """The study of a table: its module's, else that of the run in the same folder."""
+    if module is not None:
+        return module.study()
+    store = Store(table.parent)
+    return store.study() if store.about.is_file() else None
+
+
+def _entry(study: Study, module: StudyModule | None, link: str, rows: list[dict]) -> _Entry:
+    verdict, figure = study_verdict(rows, module)
+    return _Entry(study.name, study.question, study.claim, verdict, quote(Path(link).as_posix()), _thumbnail(figure))
+
+
+def _thumbnail(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    with house_style():
+        figure.savefig(buffer, format="png", dpi=_DENSITY, metadata={"Software": None})
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pdae_sim.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("study_index.html.jinja")
