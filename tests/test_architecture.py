@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "estimation": RECORDS,
     "analysis": RECORDS,
     "strategies": GROUND | {"labels", "data", "simulation"},
+    "testing": {"strategies"},
     "study": RECORDS | MIDDLE,
     "report": RECORDS | MIDDLE | {"study"},
     "cli": RECORDS | MIDDLE | {"study", "report"},

@@ -44,7 +44,7 @@ class TestRoundTrip:
         space, label = pair
         assert tuple(space.exact(space.condition(label))) == label
 
-    @pytest.mark.parametrize("kind", strategies.KINDS)
+    @pytest.mark.parametrize("kind", strategies.NUMBER_KINDS)
     @given(data=st.data())
     def test_every_kind_of_number_gives_the_same_vector(self, kind, data):
         label = data.draw(strategies.labels(2, kind=kind))
@@ -120,7 +120,7 @@ class TestControl:
     def test_doses_that_sum_to_zero_are_not_control(self):
         assert SPACE.condition([1, -1]) == "A+B:-1"
 
-    @given(st.sampled_from(strategies.KINDS).flatmap(lambda kind: strategies.labels(2, kind=kind)))
+    @given(st.sampled_from(strategies.NUMBER_KINDS).flatmap(lambda kind: strategies.labels(2, kind=kind)))
     def test_control_is_the_zero_label_and_nothing_else(self, label):
         assert (SPACE.condition(label) == "ctrl") == (not any(label))
 

@@ -1,42 +1,20 @@
 """Hypothesis strategies for labels, worlds and data: they construct, shrink to the simple case and plant the answer.
 
+| name | what it draws |
+|---|---|
+| `label_spaces`, `conditions`, `spellings` | label spaces, and the strings that spell their labels |
+| `doses`, `labels`, `NUMBER_KINDS` | doses and labels of one kind of number |
+| `span_problems`, `SpanProblem` | training labels and a test label with a planted certificate or witness |
+| `designs`, `designs_of_doubles`, `planted_designs` | designs of experiments |
+| `orthogonal_matrices`, `covariances`, `adjacency_matrices` | matrices |
+| `noise_laws`, `departures`, `latent_models` | latent models and their parts |
+| `mixings`, `family_mixings`, `simulators` | mixings and whole simulators |
+| `perturbation_data` | small datasets |
+
 Property tests of a user's own estimator or reader start here. Needs the extra ``testing``; nothing else in the library
-imports this package.
+but `pdae_sim.testing` imports this package.
 """
 
-from pdae_sim.strategies.designs import designs, designs_of_doubles, planted_designs
-from pdae_sim.strategies.labels import KINDS, conditions, doses, label_spaces, labels, spellings
-from pdae_sim.strategies.models import (
-    adjacency_matrices,
-    covariances,
-    departures,
-    latent_models,
-    noise_laws,
-    orthogonal_matrices,
-)
-from pdae_sim.strategies.span import SpanProblem, span_problems
-from pdae_sim.strategies.worlds import family_mixings, mixings, perturbation_data, simulators
+import lazy_loader
 
-__all__ = [
-    "KINDS",
-    "SpanProblem",
-    "adjacency_matrices",
-    "conditions",
-    "covariances",
-    "departures",
-    "designs",
-    "designs_of_doubles",
-    "doses",
-    "family_mixings",
-    "label_spaces",
-    "labels",
-    "latent_models",
-    "mixings",
-    "noise_laws",
-    "orthogonal_matrices",
-    "perturbation_data",
-    "planted_designs",
-    "simulators",
-    "span_problems",
-    "spellings",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

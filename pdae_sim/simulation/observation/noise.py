@@ -13,7 +13,7 @@ from pdae_sim.errors import InputError
 from pdae_sim.simulation.observation._features import hold_features, in_spreads, same_width
 
 
-class Noise(ABC):
+class _Noise(ABC):
     """Laws that are noise unless a parameter switches it off."""
 
     @property
@@ -40,7 +40,7 @@ class Noiseless:
 
 
 @dataclass(frozen=True)
-class GaussianNoise(Noise):
+class GaussianNoise(_Noise):
     """x = f(z) + ε with ε ~ N(0, scale² I), independent of z. It makes z no function of x.
 
     Args:
@@ -72,7 +72,7 @@ class GaussianNoise(Noise):
 
 
 @dataclass(frozen=True, eq=False)
-class Heteroscedastic(Noise):
+class Heteroscedastic(_Noise):
     """x = f(z) + sd(f(z)) ε, ε ~ N(0, I): noise that grows away from the centre.
 
     sd(y) = scale · √(1 + slope² ((y − centre) / spread)²), feature by feature.
@@ -126,7 +126,7 @@ class Heteroscedastic(Noise):
 
 
 @dataclass(frozen=True)
-class Dropout(Noise):
+class Dropout(_Noise):
     """Each entry of f(z) is set to zero with one probability, independently.
 
     Args:

@@ -8,8 +8,7 @@ from fractions import Fraction
 
 from hypothesis import strategies as st
 
-from pdae_sim._checks import choice
-from pdae_sim.strategies.labels import KINDS, UNITS, quotient
+from pdae_sim.strategies._numbers import UNITS, quotient
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def span_problems(
     Args:
         max_perturbations: Greatest K.
         max_environments: Greatest number of training labels beside the reference.
-        kind: One of `KINDS`, the numbers of the labels.
+        kind: One of `NUMBER_KINDS`, the numbers of the labels.
         identified: Whether the test label is in the span; either when None.
     """
     K = draw(st.integers(1, max_perturbations))
@@ -70,16 +69,14 @@ def span_problems(
     beyond = 0 if inside else draw(st.sampled_from([1, -1, 2, 7]))
     new = draw(st.integers(rank, K - 1)) if beyond else 0
     target = [a + beyond * b for a, b in zip(_combine(shifts, alpha, K), basis[new], strict=True)]
-    reference, unit = (
-        draw(st.tuples(*[st.integers(-2, 2)] * K)),
-        draw(st.sampled_from(UNITS[choice("kind", kind, KINDS)])),
-    )
+    number = quotient(kind)
+    reference, unit = draw(st.tuples(*[st.integers(-2, 2)] * K)), draw(st.sampled_from(UNITS[kind]))
     position = draw(st.integers(0, len(shifts)))
     shifts.insert(position, [0] * K)
     alpha.insert(position, 0)
 
     def label(shift: Sequence[int]) -> tuple:
-        return tuple(quotient(kind)(a + b, unit) for a, b in zip(reference, shift, strict=True))
+        return tuple(number(a + b, unit) for a, b in zip(reference, shift, strict=True))
 
     return SpanProblem(
         train=tuple(label(shift) for shift in shifts),

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 from hypothesis import strategies as st
 
-from pdae_sim._checks import choice, whole
+from pdae_sim._checks import whole
 from pdae_sim.labels import LabelSpace
-
-_SHORT_UNITS = (1, 2, 4, 5, 10, 100)  # denominators whose quotients are short decimals
-UNITS = {"int": (1,), "fraction": (1, 2, 3, 7, 10), "decimal": _SHORT_UNITS, "float": _SHORT_UNITS}
-_QUOTIENT: dict[str, Callable[[int, int], object]] = {
-    "int": lambda n, unit: n // unit,
-    "fraction": Fraction,
-    "decimal": lambda n, unit: Decimal(n) / unit,
-    "float": lambda n, unit: n / unit,
-}
-KINDS = tuple(UNITS)
-"""The kinds of number a dose may be: ``int``, ``fraction``, ``decimal`` and ``float`` (short decimals such as 0.1)."""
-
-
-def quotient(kind: str) -> Callable[[int, int], object]:
-    """n, unit ↦ n / unit as a number of one kind."""
-    return _QUOTIENT[choice("kind", kind, KINDS)]
+from pdae_sim.strategies._numbers import UNITS, quotient
 
 
 def label_spaces(*, min_size: int = 1, max_size: int = 4) -> st.SearchStrategy[LabelSpace]:
@@ -43,26 +27,26 @@ def label_spaces(*, min_size: int = 1, max_size: int = 4) -> st.SearchStrategy[L
     alphabet = st.characters(categories=("Lu", "Ll", "Nd", "Pd", "Sm", "So"), exclude_characters="+:")
     names = st.text(alphabet, min_size=1, max_size=6).filter(lambda name: name != "ctrl")
     return st.lists(names, min_size=min_size, max_size=max_size, unique=True).map(
-        lambda found: LabelSpace(tuple(found))
+        lambda unique: LabelSpace(tuple(unique))
     )
 
 
-def doses(kind: str = "fraction", *, largest: int = 6) -> st.SearchStrategy:
+def doses(kind: str = "fraction", *, largest: int = 6) -> st.SearchStrategy[Any]:
     """Doses of one kind of number, negative ones included; shrinks to 0.
 
     Args:
-        kind: One of `KINDS`.
+        kind: One of `NUMBER_KINDS`.
         largest: Greatest magnitude of the numerator; the denominators are small.
     """
     return st.builds(quotient(kind), st.integers(-largest, largest), st.sampled_from(UNITS[kind]))
 
 
-def labels(n_perturbations: int, *, kind: str = "fraction") -> st.SearchStrategy[tuple]:
+def labels(n_perturbations: int, *, kind: str = "fraction") -> st.SearchStrategy[tuple[Any, ...]]:
     """Labels (K,) as tuples of numbers of one kind; shrinks to the control.
 
     Args:
         n_perturbations: K.
-        kind: One of `KINDS`.
+        kind: One of `NUMBER_KINDS`.
 
     Example:
         >>> from hypothesis import find

@@ -11,8 +11,8 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.simulation.mixings import FAMILIES, LinearTanh, Mixing, Orthonormal, SmoothLeaky, random_mixing
 from pdae_sim.simulation.observation import GaussianNoise, Noiseless
 from pdae_sim.simulation.simulator import Simulator
-from pdae_sim.strategies.labels import label_spaces, labels
-from pdae_sim.strategies.models import latent_models, moderate, orthogonal_matrices
+from pdae_sim.strategies._labels import label_spaces, labels
+from pdae_sim.strategies._models import latent_models, moderate, orthogonal_matrices
 
 
 @st.composite
