@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize.elementwise import find_root
 from scipy.special import chndtr, ndtr, ndtri
 
 _KNOWN = 1e15
@@ -22,8 +23,6 @@ _LEAST = 1e-12
 
 _SERIES = 1e4
 """Degrees of freedom plus noncentrality up to which scipy sums the series of a noncentral chi-square fast."""
-
-_ROUNDS, _CLOSE = 60, 1e-9
 
 
 def noncentral_cdf(x: ArrayLike, d: ArrayLike, noncentrality: ArrayLike, degrees: ArrayLike = np.inf) -> np.ndarray:
@@ -104,31 +103,28 @@ def noncentrality_interval(
     while (short := noncentral_score(x, d, reach**2, degrees) > least).any():
         reach = np.where(short, 2 * reach, reach)
     # the root of λ is solved for, not λ: the score is nearly a line in it
-    ends = [distance_at_score(q, lambda root: noncentral_score(x, d, root**2, degrees), reach) for q in (-least, least)]
-    return ends[0] ** 2, ends[1] ** 2
+    low, high = distances_at_scores(least, _score_at_root, reach, x, d, degrees)
+    return low**2, high**2
 
 
-def distance_at_score(score: float, scores: Callable[[np.ndarray], np.ndarray], reach: np.ndarray) -> np.ndarray:
-    """The distances at which falling normal scores reach `score`; 0 where they are no larger already at 0.
+def _score_at_root(root: np.ndarray, x: np.ndarray, d: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+    return noncentral_score(x, d, root**2, degrees)
 
-    Illinois' false position, all distances at once: a few rounds, as the scores are nearly lines.
+
+def distances_at_scores(
+    least: float, scores: Callable[..., np.ndarray], reach: np.ndarray, *arguments: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The distances at which normal scores that fall with distance reach −`least` and `least`; 0 if they start lower.
 
     Args:
-        score: A normal quantile.
-        scores: The scores at distances, of the shape of `reach`.
-        reach: Distances at which the scores are below `score`.
+        least: A normal quantile below zero.
+        scores: The scores as an elementwise function of distances and the arguments.
+        reach: Distances at which the scores are below `least`.
+        arguments: Further arguments of `scores`, of the shape of `reach`.
     """
-    low, high = np.zeros_like(reach), reach
-    f_low, f_high = scores(low) - score, scores(high) - score
-    inside = f_low > 0
-    for _ in range(_ROUNDS):
-        slope = np.where(inside & (f_low > f_high), f_low - f_high, 1.0)
-        middle = np.where(inside, low + (high - low) * np.clip(f_low / slope, 0.0, 1.0), 0.0)
-        f = scores(middle) - score
-        right = f > 0  # the answer is to the right of the middle
-        f_high = np.where(right, f_high / 2, f)
-        f_low = np.where(right, f, f_low / 2)
-        low, high = np.where(right, middle, low), np.where(right, high, middle)
-        if (np.abs(f) < _CLOSE)[inside].all():
-            break
-    return middle
+    targets = np.stack([np.full_like(reach, -least), np.full_like(reach, least)])
+    start = scores(np.zeros_like(reach), *arguments) > targets
+    bracket = np.zeros_like(targets), np.broadcast_to(reach, targets.shape)
+    found = find_root(lambda t, q, *rest: scores(t, *rest) - q, bracket, args=(targets, *arguments))
+    low, high = np.where(start, found.x, 0.0)
+    return low, high

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from pdae_sim._checks import matrix, whole
-from pdae_sim.analysis._noncentral import distance_at_score, noncentral_score
+from pdae_sim.analysis._noncentral import distances_at_scores, noncentral_score
 from pdae_sim.errors import InputError
 from pdae_sim.intervals import Estimate, Interval
 
@@ -139,18 +139,21 @@ def _lengths(laws: Sequence[_LengthLaw]) -> list[Estimate]:
     """The lengths, with the ends that put each observed square at its 97.5 and 2.5 % point."""
     if not laws:
         return []
-    square, trace, squares, along = np.array(laws).T
-
-    def scores(theta: np.ndarray) -> np.ndarray:
-        c = (squares + 2 * theta**2 * along) / (trace + 2 * theta**2)
-        return noncentral_score(square / c, trace / c, theta**2 / c)
-
-    reach = np.sqrt(square) + 10 * np.sqrt(trace)
-    low, high = (distance_at_score(score, scores, reach) for score in (_Z, -_Z))
+    columns = np.array(laws).T
+    reach = np.sqrt(columns[0]) + 10 * np.sqrt(columns[1])
+    low, high = distances_at_scores(-_Z, _length_score, reach, *columns)
     values = [law.unbiased for law in laws]
     return [
         Estimate(v, Interval(min(a, v), max(b, v))) for v, a, b in zip(values, low.tolist(), high.tolist(), strict=True)
     ]
+
+
+def _length_score(
+    theta: np.ndarray, square: np.ndarray, trace: np.ndarray, squares: np.ndarray, along: np.ndarray
+) -> np.ndarray:
+    """The normal quantile of P(‖ŵ‖² ≤ square) at length θ."""
+    c = (squares + 2 * theta**2 * along) / (trace + 2 * theta**2)
+    return noncentral_score(square / c, trace / c, theta**2 / c)
 
 
 def _effect_sizes(shifts: np.ndarray, covariances: np.ndarray) -> list[Estimate]:
