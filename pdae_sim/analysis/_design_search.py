@@ -10,7 +10,7 @@ from math import comb
 import numpy as np
 
 from pdae_sim._checks import matrix, whole
-from pdae_sim._linalg import pivots_modulo, primes, residues
+from pdae_sim._linalg import rank
 from pdae_sim.analysis import _rationals as rationals
 from pdae_sim.analysis._exact import RowSpace
 from pdae_sim.analysis._sparse_combination import SEARCHED, sparse_combination
@@ -56,24 +56,18 @@ class Problem:
         return {t for t in self.open if not rest[t].any()}
 
     def plausible(self, size: int) -> Iterator[tuple[int, ...]]:
-        """Every set of `size` candidates that settles all targets, and now and then another.
+        """Every set of `size` candidates that settles all targets, and sets whose members depend on one another.
 
-        The targets then add nothing to the rank of the set, neither over the rationals nor modulo a prime.
+        The targets then add nothing to the rank of the set.
         """
-        p = next(primes())
-        C, T = residues(self.C, p), residues(self.T[list(self.open)], p)
+        targets = self.T[list(self.open)]
         for chosen in combinations(self.useful, size):
-            if len(pivots_modulo(np.vstack([C[list(chosen)], T]), p)) <= size:
+            if rank(np.vstack([self.C[list(chosen)], targets])) <= size:
                 yield chosen
 
     def settles(self, chosen: Sequence[int]) -> bool:
         """Whether the chosen candidates identify every open target."""
         return len(self.settled(chosen)) == len(self.open)
-
-
-def rank(rows: np.ndarray) -> int:
-    """The rank of integer rows, exactly."""
-    return len(RowSpace.of(rows).pivots)
 
 
 @dataclass(frozen=True, eq=False)

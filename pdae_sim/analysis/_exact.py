@@ -1,7 +1,6 @@
 """The span of integer shifts, exactly: which columns determine the rest, and the weights that combine them.
 
-Elimination happens modulo a prime, the rational answer is lifted from it and then proved by exact multiplication, so a
-prime that misleads costs time and never the verdict.
+Elimination is FLINT's, over the integers; labels are then judged many at a time by exact matrix products of numpy's.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pdae_sim._linalg import integer_product, minus, pivots_modulo, primes, solve_rational, times
+from pdae_sim._linalg import integer_product, minus, row_echelon, solve_exactly, times
 
 _ROWS = 1024  # test labels judged at once
 
@@ -33,24 +32,16 @@ class RowSpace:
 
     @classmethod
     def of(cls, D: np.ndarray) -> RowSpace:
-        """The row space of D.
-
-        Proof that it is: r columns independent modulo a prime are independent, so the rank is at least r; all rows
-        of D obeying D[others] = D[pivots] N / d, checked by exact multiplication, makes it at most r.
+        """The row space of D (M, K), from its reduced row echelon form.
 
         Example:
             >>> space = RowSpace.of(np.array([[1, 0, 2], [0, 1, 3]]))
             >>> (space.pivots.tolist(), space.numerators.ravel().tolist(), space.denominator) == ([0, 1], [2, 3], 1)
             True
         """
-        for p in primes():
-            pivots = pivots_modulo(D, p)
-            others = np.setdiff1d(np.arange(D.shape[1]), pivots)
-            rows = pivots_modulo(D[:, pivots].T, p)
-            solved = solve_rational(D[np.ix_(rows, pivots)], D[np.ix_(rows, others)], p)
-            if solved is not None and not (space := cls(pivots, others, *solved)).residuals(D).any():
-                return space
-        raise AssertionError("unreachable: a matrix has finitely many minors and each has finitely many prime factors")
+        pivots, rows, denominator = row_echelon(D)
+        others = np.setdiff1d(np.arange(D.shape[1]), pivots)
+        return cls(pivots, others, rows[:, others], denominator)
 
     def residuals(self, rows: np.ndarray) -> np.ndarray:
         """d x[others] − x[pivots] N for each row x (n, K): integers (n, K − r), all zero inside the space."""
@@ -86,12 +77,7 @@ class LeastNorm:
     def of(cls, B: np.ndarray, n: np.ndarray) -> LeastNorm:
         """The map of B (M, r) for positive integer sizes n (M,)."""
         weighted = times(B, n[:, None])
-        gram = integer_product(B.T, weighted)
-        for p in primes():
-            solved = solve_rational(gram, weighted.T, p)
-            if solved is not None:
-                return cls(*solved)
-        raise AssertionError("unreachable: the columns are independent, so their Gram matrix is not singular")
+        return cls(*solve_exactly(integer_product(B.T, weighted), weighted.T))
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """Integers (n, M): d w for each row x (n, r)."""

@@ -9,7 +9,7 @@ from math import comb
 
 import numpy as np
 
-from pdae_sim._linalg import echelon, integer_product, residues
+from pdae_sim._linalg import integer_product, residues, row_echelon
 
 SEARCHED = "fewest conditions, by exhaustive search"
 PROGRAMMED = "few conditions, by linear programme; not proved fewest"
@@ -52,13 +52,12 @@ def sparse_combination(B: np.ndarray, x: np.ndarray, costs: np.ndarray) -> tuple
 
 def _weights(B: np.ndarray, x: np.ndarray, support: tuple[int, ...]) -> list[Fraction] | None:
     """The weights on a support, exactly; None if x is not a combination of it or not in one way only."""
-    columns = [[Fraction(int(B[e, k])) for e in support] + [Fraction(int(x[k]))] for k in range(len(x))]
-    reduced, pivots = echelon(columns, len(support))
-    if len(pivots) < len(support) or any(row[-1] for row in reduced[len(support) :]):
+    pivots, rows, denominator = row_echelon(np.column_stack([B[list(support)].T, x]))
+    if pivots.tolist() != list(range(len(support))):  # dependent on one another, or x in the span of fewer or of none
         return None
     weights = [Fraction(0)] * len(B)
-    for e, row in zip(support, reduced, strict=False):
-        weights[e] = row[-1]
+    for e, row in zip(support, rows, strict=True):
+        weights[e] = Fraction(int(row[-1]), denominator)
     return weights
 
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from pdae_sim._linalg import echelon
+from pdae_sim._linalg import in_row_span
 from pdae_sim.simulation._mechanisms import Mechanisms
 from pdae_sim.simulation.assumptions import Assumptions
 from pdae_sim.simulation.latent import LinearLatentModel
@@ -75,14 +75,10 @@ def true_verdicts(
 def in_span(train: np.ndarray, test: np.ndarray) -> list[bool]:
     """Whether each test label lies in the affine hull of the training labels, over the rationals.
 
-    Floats are read as the shortest decimals that print them. One elimination answers for all: in [L | T], reduced over
-    the columns of L, a test column is in the span if it vanishes below the last pivot.
+    Floats are read as the shortest decimals that print them.
     """
     origin, *rest = _rationals(train)
-    shifts, targets = _differences(rest, origin), _differences(_rationals(test), origin)
-    rows = [list(row) for row in zip(*shifts, *targets, strict=True)]
-    reduced, pivots = echelon(rows, len(shifts))
-    return [not any(row[len(shifts) + t] for row in reduced[len(pivots) :]) for t in range(len(targets))]
+    return in_row_span(_differences(rest, origin), _differences(_rationals(test), origin))
 
 
 def effective_cells(law: Law, target: Mechanisms, sources: Sequence[Mechanisms], counts: Sequence[int]) -> float | None:
