@@ -7,7 +7,7 @@ import inspect
 import numbers
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from pdae_sim.errors import InputError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
+
+Record = TypeVar("Record", bound="BaseModel")
 
 
 @contextmanager
@@ -116,7 +118,7 @@ def positive(name: str, value: object, size: int) -> np.ndarray:
     return array
 
 
-def problems(error: ValidationError, table: type[BaseModel]) -> Iterator[str]:
+def _problems(error: ValidationError, table: type[BaseModel]) -> Iterator[str]:
     """What pydantic found wrong with a table, a clause each, with what an unknown key may have meant."""
     for problem in error.errors():
         place = [str(part) for part in problem["loc"]]
@@ -124,6 +126,16 @@ def problems(error: ValidationError, table: type[BaseModel]) -> Iterator[str]:
             yield f"unknown key {'.'.join(place)!r}; {near_misses(place[-1], _keys(table, place[:-1]))}"
         else:
             yield f"{'.'.join(place)}: {problem['msg'].lower()}; received {problem['input']!r}"
+
+
+def validated(model: type[Record], table: Mapping) -> Record:
+    """The pydantic record of a table; every problem of it in one line of an InputError."""
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate(dict(table))
+    except ValidationError as error:
+        raise InputError("; ".join(_problems(error, model))) from None
 
 
 def _keys(table: type[BaseModel], place: list[str]) -> list[str]:

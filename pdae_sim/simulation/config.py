@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from pdae_sim import _random
-from pdae_sim._checks import naming, problems
+from pdae_sim._checks import naming, validated
 from pdae_sim._files import read_toml
 from pdae_sim.data import Simulation
 from pdae_sim.errors import InputError
@@ -72,10 +72,7 @@ class WorldConfig(Table):
         """A configuration from a nested dictionary; see `read`."""
         for override in overrides:
             table = overridden(table, override)
-        try:
-            config = cls.model_validate(table)
-        except ValidationError as error:
-            raise InputError("; ".join(problems(error, cls))) from None
+        config = validated(cls, table)
         for part in (config.mixing, *config.observation, config.latent, config.design):
             part.check()
         return config

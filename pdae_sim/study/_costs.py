@@ -11,7 +11,7 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.training import Phase
 from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.study._estimators import kind_of, settings_of
-from pdae_sim.study._measured_table import read_described
+from pdae_sim.study.datasets import MeasuredTable
 from pdae_sim.study.evaluation import PREDICTION_METRICS
 from pdae_sim.study.spec import Cost, seeds_of
 
@@ -78,7 +78,7 @@ def _phase_seconds(phase: Phase, n_environments: int, n_latents: int) -> float:
 
 def _sizes(task: Mapping, folder: str) -> Sizes:
     if "table" in task:
-        return _sizes_of(read_described(task["table"], folder))
+        return _sizes_of(MeasuredTable.read_described(task["table"], folder))
     return _sizes_of_world(json.dumps(task["world"], sort_keys=True))
 
 

@@ -1,4 +1,4 @@
-"""One task of a declared study: make its scenes, fit every estimator to them, judge them all alike."""
+"""One task of a declared study: make its data sets, fit every estimator to them, judge them all alike."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pdae_sim.errors import InputError
 from pdae_sim.protocols import Estimator
 from pdae_sim.study._estimators import Fit, fit_all, representation_of, settings_of
 from pdae_sim.study._stopwatch import part
-from pdae_sim.study.datasets import Scene, scene_of
+from pdae_sim.study.datasets import Dataset
 from pdae_sim.study.evaluation import PREDICTION_METRICS, evaluate
 from pdae_sim.study.identification import IDENTIFICATION_METRICS, identification_rows, oracle_rows
 from pdae_sim.study.spec import seeds_of
@@ -33,31 +33,29 @@ class Replicate:
     Args:
         task: The task.
         seed: The seed.
-        scene: What estimators are fitted to.
+        dataset: What estimators are fitted to.
         columns: What all rows of the replicate say.
-        about: What the rows of each held-out condition say.
         fitted: Estimators by name, as they come.
         failures: A row for each that could not be fitted.
     """
 
     task: Mapping
     seed: int
-    scene: Scene
+    dataset: Dataset
     columns: Mapping
-    about: Mapping[str, Mapping]
     fitted: dict[str, Estimator] = field(default_factory=dict)
     failures: list[dict] = field(default_factory=list)
 
     @classmethod
     def of(cls, task: Mapping, seed: int, folder: str) -> Replicate:
-        """Make the scene, and ask it what is known of it."""
-        scene = scene_of(task, seed, folder)
-        return cls(task, seed, scene, _columns(task, seed) | {"diversity": scene.diversity}, scene.about())
+        """Simulate or read the data set."""
+        dataset = Dataset.of(task, seed, folder)
+        return cls(task, seed, dataset, _columns(task, seed) | {"diversity": dataset.diversity})
 
     def job(self, settings: Mapping) -> Fit:
         """What a kind is given to fit to this replicate; every kind has the same seed."""
-        seed = _random.torch_seed(self.scene.root, "fit") >> 1
-        return Fit(self.scene.data, self.scene.n_latents, seed, settings, self.fitted)
+        seed = _random.torch_seed(self.dataset.root, "fit") >> 1
+        return Fit(self.dataset.data, self.dataset.n_latents, seed, settings, self.fitted)
 
     def take(self, name: str, found: Estimator | Exception) -> None:
         """Keep a fitted estimator, or a row that says why there is none."""
@@ -71,7 +69,7 @@ class Replicate:
 def perform_world(task: Mapping, folder: str = ".") -> list[dict]:
     """Rows of every estimator and metric under every seed of the task; what fails is a row, and the rest goes on.
 
-    All scenes of a block are made first, then each estimator is fitted to all of them, at once where its kind can.
+    All data sets of a block are made first, then each estimator is fitted to all of them, at once where its kind can.
 
     Args:
         task: As a `Declaration` describes it.
@@ -109,30 +107,30 @@ def _judged(replicate: Replicate | dict) -> list[dict]:
         rows = [*replicate.failures, *_predictions(replicate), *_identifications(replicate)]
     except Exception as error:
         rows = [*replicate.failures, _failure(error)]
-    return [{**replicate.columns, **replicate.about.get(row.get("condition"), {}), **row} for row in rows]
+    return [{**replicate.columns, **replicate.dataset.conditions.get(row.get("condition"), {}), **row} for row in rows]
 
 
 def _predictions(replicate: Replicate) -> list[dict]:
-    metrics, scene = set(replicate.task["metrics"]) & set(PREDICTION_METRICS), replicate.scene
-    if not metrics or not scene.data.held_out.any():
+    metrics, dataset = set(replicate.task["metrics"]) & set(PREDICTION_METRICS), replicate.dataset
+    if not metrics or not dataset.data.held_out.any():
         return []
     n_samples = _evaluation(replicate.task)["n_samples"]
-    rng = _random.child(scene.root, "evaluation")
-    return evaluate(replicate.fitted, scene.data, n_samples=n_samples, metrics=metrics, rng=rng)
+    rng = _random.child(dataset.root, "evaluation")
+    return evaluate(replicate.fitted, dataset.data, n_samples=n_samples, metrics=metrics, rng=rng)
 
 
 def _identifications(replicate: Replicate) -> list[dict]:
-    metrics, scene = set(replicate.task["metrics"]) & set(IDENTIFICATION_METRICS), replicate.scene
+    metrics, dataset = set(replicate.task["metrics"]) & set(IDENTIFICATION_METRICS), replicate.dataset
     if not metrics:
         return []
     with part("judge", "oracle"):
-        rows = oracle_rows(scene.simulation, metrics, rng=_random.child(scene.root, "oracle"))
-    n, rng = _evaluation(replicate.task)["n_fresh"], _random.child(scene.root, "identification")
+        rows = oracle_rows(dataset.simulation, metrics, rng=_random.child(dataset.root, "oracle"))
+    n, rng = _evaluation(replicate.task)["n_fresh"], _random.child(dataset.root, "identification")
     for name, estimator in replicate.fitted.items():
         model = representation_of(estimator)
         if model is not None:
             with part("judge", name):
-                found = identification_rows(model, scene.simulation, metrics, n=n, rng=rng)
+                found = identification_rows(model, dataset.simulation, metrics, n=n, rng=rng)
             rows += [{"estimator": name, **row} for row in found]
     return rows
 

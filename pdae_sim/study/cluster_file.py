@@ -13,9 +13,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from pdae_sim._checks import choice, naming, problems
+from pdae_sim._checks import choice, naming, validated
 from pdae_sim._files import read_toml
 from pdae_sim.errors import InputError
 from pdae_sim.study.backends import Backend, Dask, Loky, Slurm
@@ -85,7 +85,4 @@ def read_cluster(path: str | Path, directory: str | Path) -> Backend:
     with naming(path):
         table = read_toml(Path(path))
         config = _CONFIGS[choice("backend", table.get("backend", "(none)"), _CONFIGS)]
-        try:
-            return config.model_validate(table).made(Path(directory))
-        except ValidationError as error:
-            raise InputError("; ".join(problems(error, config))) from None
+        return validated(config, table).made(Path(directory))

@@ -1,125 +1,300 @@
-"""What estimators are fitted to under one seed: a simulated world with its truth, or a measured table without."""
+"""Data sets of a declared study: simulated worlds on a grid of settings, or measured tables; and their data by seed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Protocol
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
+from pdae_sim._checks import naming, near_misses, validated
 from pdae_sim.analysis.verdict import judge
 from pdae_sim.data import PerturbationData, Simulation
+from pdae_sim.errors import InputError
+from pdae_sim.io import read_table
+from pdae_sim.labels import LabelSpace
 from pdae_sim.simulation.config import WorldConfig
-from pdae_sim.study._measured_table import identity, read_described
+from pdae_sim.simulation.worlds import world
 from pdae_sim.study._stopwatch import part
 from pdae_sim.study.spec import task_root
 
+_SUFFIXES = (".h5ad", ".csv", ".parquet")
 
-class Scene(Protocol):
-    """What a replicate of a task works on."""
+_FileState = tuple[str, int, int]
+"""Path, size and time of the last change."""
+
+
+class MeasuredTable(BaseModel):
+    """A table of cells and how to read it.
+
+    Args:
+        path: An `.h5ad`, `.csv` or `.parquet` file, relative to the folder of the declaration.
+        test: Conditions to hold out, as the table writes them, beside those that `split` marks.
+        condition, split, control, separator: As in `io.read_data` and `io.read_table`.
+        dose: As in `io.read_data`; tables write doses in their conditions.
+        transform: As in `io.read_table`; an `.h5ad` file is taken as it is.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str = Field(min_length=1)
+    test: list[str] = []
+    condition: str = "condition"
+    split: str = "split"
+    dose: str = "dose"
+    control: str = "ctrl"
+    separator: str = "+"
+    transform: str = "none"
+
+    def described(self, folder: str | Path) -> dict:
+        """What a task says of the table: how it is read, and the digest of what is in it."""
+        return {**self.model_dump(), "digest": _digest(_file_state(Path(folder) / self.path))}
+
+    def read(self, folder: str | Path) -> PerturbationData:
+        """The cells, held-out conditions marked.
+
+        Raises:
+            InputError: One line with the file, the field and the fix.
+        """
+        return _read(self.model_dump_json(), _file_state(Path(folder) / self.path))
+
+    @classmethod
+    def read_described(cls, described: Mapping, folder: str | Path) -> PerturbationData:
+        """The cells of a table as a task describes it.
+
+        Raises:
+            InputError: If there is no such file, or its content is not what it was when the task was declared.
+        """
+        table = cls(**{key: value for key, value in described.items() if key != "digest"})
+        path = Path(folder) / table.path
+        digest, declared = _digest(_file_state(path)), described["digest"]
+        if digest != declared:
+            raise InputError(
+                f"{path}: its content has changed since the study was declared (SHA-256 {digest[:12]}…, then "
+                f"{declared[:12]}…); plan the study anew, or put the file back"
+            )
+        return table.read(folder)
+
+
+class Scenario(BaseModel):
+    """A world, a grid of them, or a table.
+
+    Args:
+        name: Of the scenario in the rows; the base's name, or the table's, when absent.
+        base: A named world, or a table as `WorldConfig` reads it.
+        table: A measured table in place of a world: its path and how to read it.
+        set: Keys of the world to change, for example ``{"design.cells": 1000}``.
+        vary: Keys and the values each takes; every combination is a world, and the keys become columns of the rows.
+        together: Keys whose values change together: the first of each is one world, the second of each another. With
+            `vary`, each of these at every combination of those.
+        columns: Further columns of the rows, the same for all of this scenario.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = ""
+    base: str | dict | None = None
+    table: MeasuredTable | None = None
+    set: dict[str, object] = {}
+    vary: dict[str, list] = {}
+    together: dict[str, list] = {}
+    columns: dict[str, str | float | int | bool] = {}
+
+    @classmethod
+    def parse(cls, table: object) -> Scenario:
+        """A scenario from a nested mapping."""
+        if not isinstance(table, Mapping):
+            raise InputError(f"expected a table with base or table; received {table!r}")
+        measured = table.get("table")
+        if isinstance(measured, Mapping):
+            with naming("table"):
+                table = {**table, "table": validated(MeasuredTable, measured)}
+        return validated(cls, table)
 
     @property
-    def data(self) -> PerturbationData:
-        """Training environments and held-out ones."""
+    def title(self) -> str:
+        """The scenario in the rows."""
+        if self.table is not None:
+            return self.name or Path(self.table.path).stem
+        return self.name or (self.base if isinstance(self.base, str) else "world")
 
-    @property
-    def simulation(self) -> Simulation | None:
-        """Data and truth; None where there is no truth."""
+    def check(self) -> None:
+        """Refuse what says too little, too much, or two different things."""
+        with naming(f"world {self.title!r}"):
+            if (self.base is None) == (self.table is None):
+                raise InputError("give base (a simulated world) or table (a measured one), one of the two")
+            if self.table is not None and (self.set or self.vary or self.together):
+                raise InputError("set, vary and together change simulated worlds; a table is taken as it is")
+            _check_grid(self.vary, self.together)
+
+    def points(self, folder: str | Path = ".") -> Iterator[tuple[dict, dict]]:
+        """Every point of the grid: its columns, and its world in full without a seed, or its table.
+
+        Args:
+            folder: Where paths of tables begin.
+        """
+        if self.table is not None:
+            with naming(f"world {self.title!r}"):
+                yield {**self.columns}, {"table": self.table.described(folder)}
+            return
+        for varied in _grid(self.vary, self.together):
+            overrides = tuple(f"{key}={_toml(value)}" for key, value in {**self.set, **varied}.items())
+            with naming(f"world {self.title!r}"):
+                table = _config(self.base, overrides).resolved()
+            yield {**self.columns, **varied}, {"world": {key: value for key, value in table.items() if key != "seed"}}
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """What estimators are fitted to under one seed of a task.
+
+    Args:
+        data: Training environments and held-out ones.
+        root: Root seed of fits and judgements, derived from data set and seed, whatever else the study declares.
+        conditions: By held-out condition its verdict and its distance from training support, as columns of its rows.
+        simulation: Data and truth; None for a measured table.
+        diversity: rank(W L) of the training shifts; None where W is not known.
+    """
+
+    data: PerturbationData
+    root: np.random.SeedSequence
+    conditions: Mapping[str | None, Mapping]
+    simulation: Simulation | None = None
+    diversity: int | None = None
+
+    @classmethod
+    def of(cls, task: Mapping, seed: int, folder: str | Path = ".") -> Dataset:
+        """The data set of a task under one of its seeds; `folder` is where paths of tables begin."""
+        if "table" in task:
+            with part("read", task["scenario"]):
+                return cls._measured(task["table"], seed, MeasuredTable.read_described(task["table"], folder))
+        with part("simulate", task["scenario"]):
+            return cls._simulated(task["world"], seed)
 
     @property
     def n_latents(self) -> int | None:
         """d_Z; None where nobody knows it."""
-
-    @property
-    def diversity(self) -> int | None:
-        """rank(W L) of the training shifts; None where W is not known."""
-
-    @property
-    def root(self) -> np.random.SeedSequence:
-        """The root of fits and judgements: of the scene and the seed, not of what else the study declares."""
-
-    def about(self) -> dict[str, dict]:
-        """By held-out condition its verdict and its distance from training support."""
-
-
-def scene_of(task: Mapping, seed: int, folder: str) -> Scene:
-    """The scene of a task under one of its seeds; `folder` is where paths of tables begin."""
-    if "table" in task:
-        with part("read", task["scenario"]):
-            return Measured(task["table"], seed, read_described(task["table"], folder))
-    with part("simulate", task["scenario"]):
-        return Simulated.of(task["world"], seed)
-
-
-@dataclass(frozen=True, eq=False)
-class Simulated:
-    """A simulated world; `world` is its configuration without a seed."""
-
-    world: Mapping
-    seed: int
-    config: WorldConfig
-    simulation: Simulation
+        return None if self.simulation is None else self.simulation.truth.z.shape[1]
 
     @classmethod
-    def of(cls, world: Mapping, seed: int) -> Simulated:
-        """Simulate it."""
-        config = WorldConfig.parse({**world, "seed": seed})
-        return cls(world, seed, config, config.simulate())
+    def _measured(cls, table: Mapping, seed: int, data: PerturbationData) -> Dataset:
+        """A table: wherever it lies, its seed is of fits and splits, and its verdicts come from the labels alone."""
+        judged = judge(data.train.labels, data.test.labels) if data.held_out.any() else []
+        names = data.test.conditions if judged else ()
+        conditions = {c: {"verdict": v.name, "distance": None} for c, v in zip(names, judged, strict=True)}
+        content = {key: value for key, value in table.items() if key != "path"}
+        return cls(data, task_root({"table": content, "seed": seed}), conditions)
 
-    @property
-    def data(self) -> PerturbationData:
-        """The data, without the truth."""
-        return self.simulation.data
-
-    @property
-    def n_latents(self) -> int:
-        """d_Z of the world."""
-        return self.simulation.truth.z.shape[1]
-
-    @property
-    def diversity(self) -> int:
-        """rank(W L) of the training shifts."""
-        train, W = self.data.train, self.simulation.truth.perturbation_matrix
-        return int(np.linalg.matrix_rank((train.labels - train.labels[train.reference]) @ W.T))
-
-    @property
-    def root(self) -> np.random.SeedSequence:
-        """Of the world and the seed."""
-        return task_root({"world": self.world, "seed": self.seed})
-
-    def about(self) -> dict[str, dict]:
-        """The true verdicts, and distances in latent standard deviations from the nearest training condition."""
-        data, truth = self.data, self.simulation.truth.isotropic()
-        if not data.held_out.any():
-            return {}
-        train, test = data.train, data.test
-        names = {condition: verdict.name for condition, verdict in self.config.verdicts().items()}
-        shifts = ((label - train.labels) @ truth.perturbation_matrix.T for label in test.labels)
-        nearest = (float(np.linalg.norm(moves, axis=1).min()) for moves in shifts)
-        return {c: {"verdict": names.get(c), "distance": d} for c, d in zip(test.conditions, nearest, strict=True)}
+    @classmethod
+    def _simulated(cls, settings: Mapping, seed: int) -> Dataset:
+        """A world, with true verdicts and distances in latent standard deviations."""
+        config = WorldConfig.parse({**settings, "seed": seed})
+        simulation = config.simulate()
+        train, W = simulation.data.train, simulation.truth.perturbation_matrix
+        diversity = int(np.linalg.matrix_rank((train.labels - train.labels[train.reference]) @ W.T))
+        root = task_root({"world": settings, "seed": seed})
+        return cls(simulation.data, root, _true_columns(config, simulation), simulation, diversity)
 
 
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """A measured table; `table` is its description in the task. Its seed is of fits and splits alone."""
+def _true_columns(config: WorldConfig, simulation: Simulation) -> dict[str, dict]:
+    """True verdict and distance to the nearest training condition of each held-out condition."""
+    data, W = simulation.data, simulation.truth.isotropic().perturbation_matrix
+    if not data.held_out.any():
+        return {}
+    names = {condition: verdict.name for condition, verdict in config.verdicts().items()}
+    shifts = ((label - data.train.labels) @ W.T for label in data.test.labels)
+    nearest = (float(np.linalg.norm(moves, axis=1).min()) for moves in shifts)
+    return {c: {"verdict": names.get(c), "distance": d} for c, d in zip(data.test.conditions, nearest, strict=True)}
 
-    table: Mapping
-    seed: int
-    data: PerturbationData
-    simulation: ClassVar[None] = None
-    n_latents: ClassVar[None] = None
-    diversity: ClassVar[None] = None
 
-    @property
-    def root(self) -> np.random.SeedSequence:
-        """Of the table, wherever it lies, and the seed."""
-        return task_root({"table": identity(self.table), "seed": self.seed})
+def _check_grid(vary: Mapping[str, list], together: Mapping[str, list]) -> None:
+    for key, values in {**vary, **together}.items():
+        if not values:
+            raise InputError(f"{key!r} takes no value; give at least one, or leave the key out")
+    for key in vary.keys() & together.keys():
+        raise InputError(f"{key!r} is in vary and in together; keep one of them")
+    lengths = {key: len(values) for key, values in together.items()}
+    if len(set(lengths.values())) > 1:
+        counts = ", ".join(f"{key!r} has {n}" for key, n in lengths.items())
+        raise InputError(f"together needs as many values of each key ({counts})")
 
-    def about(self) -> dict[str, dict]:
-        """Verdicts from the labels alone: support is not known without W, nor is distance."""
-        if not self.data.held_out.any():
-            return {}
-        train, test = self.data.train, self.data.test
-        judged = judge(train.labels, test.labels)
-        return {c: {"verdict": v.name, "distance": None} for c, v in zip(test.conditions, judged, strict=True)}
+
+def _grid(vary: Mapping[str, list], together: Mapping[str, list]) -> Iterator[dict]:
+    """Every combination of `vary` at every position of `together`."""
+    steps = [dict(zip(together, values, strict=True)) for values in zip(*together.values(), strict=True)] or [{}]
+    for step in steps:
+        for values in product(*vary.values()):
+            yield {**step, **dict(zip(vary, values, strict=True))}
+
+
+def _config(base: str | dict, overrides: tuple[str, ...]) -> WorldConfig:
+    return world(base, overrides) if isinstance(base, str) else WorldConfig.parse(base, overrides)
+
+
+def _toml(value: object) -> str:
+    """A value as TOML writes it."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(inner) for inner in value) + "]"
+    return json.dumps(value)
+
+
+@lru_cache(maxsize=64)
+def _digest(state: _FileState) -> str:
+    """SHA-256 of the content of a file."""
+    with open(state[0], "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _file_state(path: Path) -> _FileState:
+    """A file as it is now; raises an InputError where there is none."""
+    if not path.is_file():
+        raise InputError(f"table.path: {os.path.normpath(path)}: no such file; put the table there or change the path")
+    about = path.stat()
+    return os.path.abspath(path), about.st_size, about.st_mtime_ns
+
+
+@lru_cache(maxsize=2)
+def _read(settings: str, state: _FileState) -> PerturbationData:
+    table, path = MeasuredTable.model_validate_json(settings), Path(state[0])
+    with naming("table"):
+        if path.suffix not in _SUFFIXES:
+            raise InputError(f"{path}: expected a file that ends in {', '.join(_SUFFIXES)}")
+        data = _dataset(table, path) if path.suffix == ".h5ad" else _converted(table, path)
+        with naming(f"{path}: test"):
+            return replace(data, held_out=data.held_out | _named(table, data))
+
+
+def _dataset(table: MeasuredTable, path: Path) -> PerturbationData:
+    if table.transform != "none":
+        raise InputError(f"{path}: transform is for .csv and .parquet tables; remove it, or transform the file")
+    columns = table.model_dump(include={"condition", "dose", "split", "control", "separator"})
+    return PerturbationData.read(path, **columns)
+
+
+def _converted(table: MeasuredTable, path: Path) -> PerturbationData:
+    if table.dose != "dose":
+        raise InputError(f"{path}: dose is for .h5ad files; write doses in the conditions (A:0.5+B)")
+    return read_table(path, **table.model_dump(include={"condition", "split", "control", "separator", "transform"}))
+
+
+def _named(table: MeasuredTable, data: PerturbationData) -> np.ndarray:
+    """(E,) whether an environment is among the conditions to hold out."""
+    space = LabelSpace(data.names, control=data.control, separator=table.separator)
+    rows = [_row(space.vector(condition), condition, data) for condition in table.test]
+    return np.isin(np.arange(len(data.labels)), rows)
+
+
+def _row(label: np.ndarray, condition: str, data: PerturbationData) -> int:
+    rows = np.flatnonzero((data.labels == label).all(1))
+    if not rows.size:
+        raise InputError(f"no cell has the condition {condition!r}; {near_misses(condition, data.conditions)}")
+    return int(rows[0])

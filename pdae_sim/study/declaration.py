@@ -9,13 +9,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from pdae_sim._checks import naming, near_misses
+from pdae_sim._checks import naming, near_misses, validated
 from pdae_sim._files import read_toml
 from pdae_sim.errors import InputError
 from pdae_sim.study._costs import cost
 from pdae_sim.study._estimators import ALWAYS, check_estimator, settings_of
-from pdae_sim.study._scenarios import Scenario, validated
 from pdae_sim.study._task import EVALUATION, METRICS, perform_world
+from pdae_sim.study.datasets import Scenario
 from pdae_sim.study.identification import IDENTIFICATION_METRICS
 from pdae_sim.study.spec import Study
 

@@ -11,12 +11,11 @@ import pytest
 
 from pdae_sim.estimation.baselines import Control
 from pdae_sim.study import _estimators as estimators
-from pdae_sim.study import datasets as scenes
 from pdae_sim.study._costs import cost
 from pdae_sim.study._estimators import Kind
 from pdae_sim.study._execute import execute
 from pdae_sim.study._stopwatch import part, recorded
-from pdae_sim.study.datasets import Simulated
+from pdae_sim.study.datasets import Dataset
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.running import run_study
 from pdae_sim.study.store import Store
@@ -120,8 +119,8 @@ class TestFitMany:
 class TestBlocks:
     def test_every_world_is_made_before_anything_is_fitted(self, toy, monkeypatch):
         order, one = [], toy()
-        made = Simulated.of
-        monkeypatch.setattr(scenes.Simulated, "of", lambda *given: order.append("world") or made(*given))
+        made = Dataset.of
+        monkeypatch.setattr(Dataset, "of", lambda *given: order.append("world") or made(*given))
         fit_many = one.fit_many
         kind = Kind(one.fit, fit_many=lambda jobs: order.append("fit") or fit_many(jobs))
         monkeypatch.setitem(estimators.KINDS, "toy", kind)
@@ -129,15 +128,15 @@ class TestBlocks:
         assert order == ["world"] * 3 + ["fit"]
 
     def test_a_world_that_cannot_be_made_is_a_row_and_the_others_go_on(self, toy, monkeypatch):
-        one, made = toy(), Simulated.of
+        one, made = toy(), Dataset.of
         whole = performed(declared("toy"))
 
-        def broken(world, seed):
+        def broken(task, seed, folder):
             if seed == 1:
                 raise ArithmeticError("planted")
-            return made(world, seed)
+            return made(task, seed, folder)
 
-        monkeypatch.setattr(scenes.Simulated, "of", broken)
+        monkeypatch.setattr(Dataset, "of", broken)
         rows = performed(declared("toy"))
         (failure,) = [row for row in rows if row["status"] != "ok"]
         assert (failure["seed"], failure["scenario"]) == (1, "three-singles")

@@ -12,7 +12,7 @@ import pytest
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.study._estimators import Fit, latents
-from pdae_sim.study._measured_table import MeasuredTable
+from pdae_sim.study.datasets import MeasuredTable
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.planning import plan_study
 from pdae_sim.study.running import run_study
