@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pdae_sim import PDAE, PerturbationData
-from pdae_sim.report._palette import PREDICTED, TRUE
+from pdae_sim.report import PREDICTED, TRUE
 
 ORDER = ("pdae", "tilting", "linear", "additive", "pseudobulk", "pool", "control", "ceiling")
 

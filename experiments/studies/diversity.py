@@ -20,7 +20,7 @@ from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.presets import DIRECT, REPRESENT
 from pdae_sim.estimation.tilting import Tilting
 from pdae_sim.intervals import Estimate
-from pdae_sim.report._palette import MUTED, PREDICTED, TRUE, WIDE, in_house_style
+from pdae_sim.report import MUTED, PREDICTED, TRUE, styled
 from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.simulation.simulator import Simulator
 from pdae_sim.study._stopwatch import part
@@ -279,10 +279,10 @@ def _label(rows: list[dict]):
     return part
 
 
-@in_house_style
-def figure(rows: list[dict], *, width: float = WIDE) -> Figure:
+@styled
+def figure(rows: list[dict]) -> Figure:
     """Latents, shifts and predictions against the number of independent shifts."""
-    drawing, axes = panels(3, width, height=2.3)
+    drawing, axes = panels(3, height=2.3)
     _latents(axes[0], rows)
     _grams(axes[1], rows)
     _predictions(axes[2], rows)

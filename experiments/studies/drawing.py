@@ -9,14 +9,13 @@ from matplotlib.figure import Figure
 
 from experiments.studies.intervals import UNKNOWN
 from pdae_sim.intervals import Estimate
-from pdae_sim.report._palette import blank, is_compact
+from pdae_sim.report import new_figure
 
 
-def panels(n: int, width: float, *, height: float, sharey: bool = False) -> tuple[Figure, list[Axes]]:
-    """A figure with n panels side by side, or below one another on a phone; `height` is that of one panel."""
-    stacked = is_compact(width)
-    figure = blank(width, height * (n if stacked else 1) + 0.35)
-    grid = figure.subplots(n if stacked else 1, 1 if stacked else n, squeeze=False, sharey=sharey)
+def panels(n: int, *, height: float, sharey: bool = False) -> tuple[Figure, list[Axes]]:
+    """A figure with n panels side by side; `height` is that of one panel."""
+    figure = new_figure(height + 0.35)
+    grid = figure.subplots(1, n, squeeze=False, sharey=sharey)
     return figure, list(grid.flat)
 
 
@@ -42,5 +41,4 @@ def legend_below(figure: Figure, axes: list[Axes]) -> None:
     for panel in axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    columns = 2 if is_compact(figure.get_figwidth()) else 4
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)

@@ -10,7 +10,7 @@ from experiments.studies.intervals import UNKNOWN, curve, in_words, medians
 from experiments.studies.predictions import Part, sentences
 from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.intervals import Estimate
-from pdae_sim.report._palette import ENVIRONMENTS, MUTED, PREDICTED, WIDE, in_house_style
+from pdae_sim.report import ENVIRONMENTS, MUTED, PREDICTED, styled
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.spec import Study
 from pdae_sim.verdicts import NOT_IDENTIFIED
@@ -117,10 +117,10 @@ def _bad(expected: str, worth: dict[tuple, Estimate]) -> Part:
     return Part(expected, most.value < WORTHY, evidence)
 
 
-@in_house_style
-def figure(rows: list[dict], *, width: float = WIDE) -> Figure:
+@styled
+def figure(rows: list[dict]) -> Figure:
     """Median energy distance over worlds against distance, a panel in span and a panel out of span."""
-    drawing, axes = panels(2, width, height=2.5, sharey=True)
+    drawing, axes = panels(2, height=2.5, sharey=True)
     points = _distance(rows)
     for panel, place in zip(axes, PLACES, strict=True):
         for name in dict.fromkeys(row["estimator"] for row in rows):

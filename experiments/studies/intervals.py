@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from pdae_sim.intervals import Estimate, Interval
-from pdae_sim.report.page import format_value
+from pdae_sim.report import format_value
 
 RESAMPLES = 1000
 

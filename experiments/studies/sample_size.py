@@ -15,7 +15,7 @@ from experiments.studies.drawing import legend_below, line, panels
 from experiments.studies.intervals import in_words, median, slope
 from experiments.studies.predictions import Part, sentences
 from pdae_sim.labels import LabelSpace
-from pdae_sim.report._palette import MUTED, PREDICTED, TRUE, WIDE, in_house_style
+from pdae_sim.report import MUTED, PREDICTED, TRUE, styled
 from pdae_sim.simulation.worlds import WORLDS
 from pdae_sim.study._estimators import charted
 from pdae_sim.study.declaration import Declaration
@@ -156,10 +156,10 @@ def _latents(missed: dict[int, list[float]]) -> Part:
     return Part(expected, values == sorted(values, reverse=True), f"it is {series} cells")
 
 
-@in_house_style
-def figure(rows: list[dict], *, width: float = WIDE) -> Figure:
+@styled
+def figure(rows: list[dict]) -> Figure:
     """Gram error and worth against cells per condition, both in logarithms."""
-    drawing, (left, right) = panels(2, width, height=2.5)
+    drawing, (left, right) = panels(2, height=2.5)
     for name, colour in ((LEARNT, PREDICTED), ("oracle", TRUE)):
         _draw(left, worlds_of(rows, "gram_error", name), _NAMES[name], colour)
     _reference(left, worlds_of(rows, "gram_error", "oracle"), -0.5)

@@ -12,8 +12,6 @@ from pdae_sim.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_PIXELS = 192  # an inch
-
 
 def check_figure(path: Path | None, *, force: bool) -> None:
     """Raise an InputError if a figure cannot be written there; nothing without a path."""
@@ -28,7 +26,7 @@ def write_figure(path: Path | None, draw: Callable[[], Figure], *, force: bool) 
     """Draw and write a figure, whole or not at all; nothing without a path."""
     if path is None:
         return
-    from pdae_sim.report._palette import house_style
+    from pdae_sim.report import figure_png
 
-    with files.whole_file(path, force=force) as temporary, house_style():
-        draw().savefig(temporary, format="png", dpi=_PIXELS, metadata={"Software": None})
+    with files.whole_file(path, force=force) as temporary:
+        temporary.write_bytes(figure_png(draw()))

@@ -1,31 +1,33 @@
-"""One colour per role, one look for every figure, whatever the user's own matplotlib settings are."""
+"""One colour per role and one look for every figure, whatever the user's own matplotlib settings are."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import wraps
 from typing import ParamSpec
 
 from matplotlib import style
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from pdae_sim.verdicts import NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED
 
 P = ParamSpec("P")
+Dashes = tuple[float, tuple[float, ...]]
 
 INK, MUTED, RULE, PAPER = "#1f2733", "#667080", "#d8dce2", "#ffffff"
 TRUE, PREDICTED = "#1f5f99", "#d9661f"
 ENVIRONMENTS = ("#7d93ab", "#8fa583", "#b39b78", "#a48aa8", "#7fa6a3", "#b58a88", "#9a9a80", "#8a8fb8")
 """Training environments in order; more than eight begin again."""
 
-WIDE, NARROW = 7.5, 3.6
-"""Widths in inches: a column of the page, and a phone."""
-
-_COMPACT = 5.0  # narrower figures drop what a caption can say
+WIDTH = 7.5  # inches: a column of the page
+DASHED: Dashes = (0.0, (4.0, 2.0))
+DOTTED: Dashes = (0.0, (1.0, 2.0))
 
 _SETTINGS = {
     "figure.dpi": 96,
@@ -65,79 +67,109 @@ _SETTINGS = {
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a verdict looks: a colour, a marker that tells it apart without colour, and whether the marker is filled."""
+class VerdictLook:
+    """Appearance of a verdict: a colour, a marker that tells it apart without colour, and whether it is filled."""
 
     colour: str
     marker: str
     filled: bool
 
 
-VERDICTS = {
-    SUPPORTED: Look("#12755f", "o", True),
-    OFF_SUPPORT: Look("#946a00", "D", True),
-    NOT_IDENTIFIED: Look("#8e2a63", "X", False),
-    "identified": Look("#4a5a78", "s", True),
+VERDICT_LOOKS = {
+    SUPPORTED: VerdictLook("#12755f", "o", True),
+    OFF_SUPPORT: VerdictLook("#946a00", "D", True),
+    NOT_IDENTIFIED: VerdictLook("#8e2a63", "X", False),
+    "identified": VerdictLook("#4a5a78", "s", True),
 }
 """The three verdicts, and the one given where support is unknown."""
 
 
-def house_style() -> object:
+def style_context() -> AbstractContextManager[None]:
     """A context in which figures are built and drawn; the settings outside it are left as they were."""
     return style.context(["default", _SETTINGS])
 
 
-def in_house_style(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """The same figure in the house style and with its layout settled: drawn twice it looks the same."""
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Decorator of a function that returns a figure: the house style, and a layout that is settled.
+
+    Args:
+        draw: Builds a figure on `new_figure`.
+
+    Returns:
+        The same function; its figure looks the same whatever the user's matplotlib settings are, and every time.
+
+    Example:
+        >>> import matplotlib
+        >>> with matplotlib.rc_context({"font.size": 40.0}):
+        ...     figure = styled(lambda: new_figure(2.0))()
+        >>> figure.get_size_inches().tolist()
+        [7.5, 2.0]
+    """
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with house_style():
+        with style_context():
             figure = draw(*args, **kwargs)
-            settle(figure)
+            settle_layout(figure)
         return figure
 
     return drawn
 
 
-def blank(width: float, height: float) -> Figure:
-    """An empty figure of this size in inches that belongs to no window and no pyplot."""
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor=PAPER)
+def new_figure(height: float, *, width: float = WIDTH, side: float = 0.06) -> Figure:
+    """An empty figure that belongs to no window and no pyplot.
+
+    Args:
+        height: In inches.
+        width: In inches; a column of the page by default.
+        side: Inches kept free at the left and the right of every axes.
+
+    Returns:
+        A matplotlib figure with a constrained layout.
+
+    Example:
+        >>> new_figure(3.0).get_size_inches().tolist()
+        [7.5, 3.0]
+    """
+    engine = ConstrainedLayoutEngine(w_pad=side, h_pad=0.06, wspace=0.05, hspace=0.06)
+    figure = Figure(figsize=(width, height), layout=engine, facecolor=PAPER)
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.05, hspace=0.06)
     return figure
 
 
-def settle(figure: Figure) -> None:
+def settle_layout(figure: Figure) -> None:
     """Let the layout engine place the axes, then dismiss it: from here on positions in points are final."""
     if figure.get_layout_engine() is not None:
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
 
 
-def is_compact(width: float) -> bool:
-    """Whether a figure of this width in inches is meant for a phone."""
-    return width < _COMPACT
+def figure_png(figure: Figure, *, dpi: float = 192) -> bytes:
+    """PNG of a figure in the house style, without a date or a version: the same figure gives the same bytes.
+
+    Args:
+        figure: From any function of `pdae_sim.report`.
+        dpi: Pixels per inch.
+
+    Returns:
+        The bytes of the file.
+
+    Example:
+        >>> figure_png(new_figure(1.0))[1:4]
+        b'PNG'
+    """
+    buffer = io.BytesIO()
+    with style_context():
+        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
 
 
 def tint(colour: str, share: float) -> tuple[float, float, float]:
     """`colour` mixed with white: share 1 is the colour, 0 is white."""
-    return tuple(1 - share * (1 - channel) for channel in to_rgb(colour))
+    red, green, blue = (1 - share * (1 - channel) for channel in to_rgb(colour))
+    return red, green, blue
 
 
 def environment_colour(position: int) -> str:
     """The muted colour of the training environment at this position."""
     return ENVIRONMENTS[position % len(ENVIRONMENTS)]
-
-
-def bare(axes: Axes) -> None:
-    """Remove ticks, labels and frame."""
-    axes.set_axis_off()
-
-
-def frame_only(axes: Axes) -> None:
-    """Keep a pale frame, without ticks: for pictures whose scale is shared or of no interest."""
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set(visible=True, color=RULE)

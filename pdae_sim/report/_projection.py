@@ -1,41 +1,13 @@
-"""Points of any dimension in two coordinates, and frames of equal scale around them."""
+"""Points of any dimension in two coordinates, and limits of equal scale around them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from matplotlib.axes import Axes
 
-from pdae_sim.report._palette import is_compact
+from pdae_sim.report._palette import WIDTH
 
-_ORDINALS = ("1st", "2nd")
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """Limits (2, 2) of equal scale, a row per axis, and the height in inches that shows them at the width asked for."""
-
-    limits: np.ndarray
-    height: float
-
-    @classmethod
-    def around(cls, points: np.ndarray, margin: float, width: float, *, above: float = 0.5) -> Frame:
-        """The frame that holds `points` (n, 2) with `margin` data units on every side and `above` inches for a key."""
-        low, high = (points.min(axis=0), points.max(axis=0)) if len(points) else (np.zeros(2), np.zeros(2))
-        middle, half = (low + high) / 2, np.maximum((high - low) / 2 + margin, 1e-9)
-        tallest = 1.1 if is_compact(width) else 0.72
-        half = np.maximum(half, [half[1] / tallest, half[0] * 0.45])
-        return cls(np.column_stack([middle - half, middle + half]), half[1] / half[0] * (width - 0.7) + 0.5 + above)
-
-
-def plane(points: np.ndarray, *, of: str) -> tuple[np.ndarray, tuple[str, str]]:
-    """(n, d) points in two coordinates, and what to call these: their own, or their first two principal axes."""
-    d = points.shape[1]
-    if d <= 2:
-        return padded(points), ("first latent", "second latent" if d == 2 else "")
-    axes, share = principal_axes(points)
-    flat = (points - points.mean(axis=0)) @ axes.T
-    return flat, tuple(f"{word} principal axis of the {of} ({p:.0%})" for word, p in zip(_ORDINALS, share, strict=True))
+_TALLEST, _FLATTEST = 0.72, 0.45  # height over width
 
 
 def principal_axes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -52,6 +24,29 @@ def principal_axes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return axes, share
 
 
-def padded(points: np.ndarray) -> np.ndarray:
+def first_two(points: np.ndarray) -> np.ndarray:
     """The first two coordinates (n, 2), with zeros where there is only one."""
     return np.column_stack([points, np.zeros((len(points), max(2 - points.shape[1], 0)))])[:, :2]
+
+
+def equal_limits(points: np.ndarray, margin: float) -> tuple[np.ndarray, float]:
+    """Limits of equal scale around points, and the height that shows them at the width of the page.
+
+    Args:
+        points: (n, 2), one or more.
+        margin: Data units on every side.
+
+    Returns:
+        Limits (2, 2), a row per axis, and a height in inches.
+    """
+    low, high = points.min(axis=0), points.max(axis=0)
+    middle, half = (low + high) / 2, np.maximum((high - low) / 2 + margin, 1e-9)
+    half = np.maximum(half, [half[1] / _TALLEST, half[0] * _FLATTEST])
+    return np.column_stack([middle - half, middle + half]), float(half[1] / half[0] * (WIDTH - 0.7) + 0.95)
+
+
+def set_plane(axes: Axes, limits: np.ndarray, names: tuple[str, str]) -> None:
+    """Limits, equal scale, names and a grid for a plane."""
+    (left, right), (bottom, top) = limits.tolist()
+    axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", xlabel=names[0], ylabel=names[1])
+    axes.grid(True)

@@ -1,128 +1,113 @@
-"""p-values of a goodness of fit by part and condition, and what the model is worth beside them."""
+"""Goodness of fit, part by part: p-values with their threshold, and what the model is worth in cells."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from pdae_sim._checks import between
-from pdae_sim.analysis.hypothesis_tests.goodness import GoodnessOfFit, ModelPart, PartGoodness
-from pdae_sim.report._palette import INK, MUTED, PREDICTED, RULE, TRUE, WIDE, blank, in_house_style, is_compact
+from pdae_sim.analysis.hypothesis_tests.goodness import GoodnessOfFit, ModelPart
+from pdae_sim.analysis.prediction_error import Worth
+from pdae_sim.report import _marks as marks
+from pdae_sim.report._palette import DASHED, INK, MUTED, PREDICTED, TRUE, new_figure, styled
 
-TITLES = {
+_TITLES = {
     ModelPart.TRANSPORT: "transport: cells of other conditions, moved",
     ModelPart.SHIFTS: "shifts: base latents have one law",
     ModelPart.BASE: "base: that law is N(0, I)",
     ModelPart.DECODER: "decoder: cells encoded and decoded",
 }
-_DASHES = (0, (4, 2))
-_ROW, _GAP = 0.19, 0.32  # inches: a line of the figure, and what the title of a part adds to it
 
 
-@in_house_style
-def goodness_figure(found: GoodnessOfFit, *, level: float = 0.05, width: float = WIDE) -> Figure:
-    """Left: p-values by part and condition with the threshold below which one is rejected. Right: the worth in cells.
+@styled
+def goodness_figure(result: GoodnessOfFit, *, level: float = 0.05) -> Figure:
+    """p-values of a goodness of fit by part and condition, and the worth of the model in cells beside them.
 
     The threshold of a part is where Holm's method stops there, over its conditions and over the parts. A worth without
-    an upper end is an arrow from its lower one. In a figure as wide as a phone the worth stands below.
+    an upper end is an arrow from its lower one.
 
     Args:
-        found: The goodness of fit.
-        level: Of the family of all tests.
-        width: In inches.
+        result: The goodness of fit.
+        level: Level of the family of all tests.
+
+    Returns:
+        The figure: p-values at the left, worths at the right.
+
+    Raises:
+        InputError: If the level is not strictly between 0 and 1.
+
+    Example:
+        >>> from pdae_sim.analysis.hypothesis_tests.goodness import FitSamples, goodness_of_fit
+        >>> draw = lambda k: np.random.default_rng(k).normal(size=(40, 2))
+        >>> pair = lambda k: {"ctrl": draw(k), "A": draw(k + 1)}
+        >>> samples = FitSamples(pair(0), pair(2), pair(4), {"ctrl": draw(6)}, pair(7), pair(9))
+        >>> figure = goodness_figure(goodness_of_fit(samples, n_resamples=19, rng=0))
+        >>> [axes.get_xlabel() for axes in figure.axes]
+        ['p-value, log scale', 'worth in cells, log scale']
     """
     between("level", level, 0.0, 1.0)
-    lines, heads, depth = _arrange(list(found.parts.values()))
-    compact = is_compact(width)
-    figure = blank(width, (2 if compact else 1) * depth + 0.85 * (2 if compact else 1) + 0.25)
-    left, right = figure.subplots(2, 1) if compact else figure.subplots(1, 2, sharey=True, width_ratios=(1, 1))
-    for axes in (left, right):
-        _dress(axes, lines, depth)
-    if not compact:
-        right.tick_params(labelleft=False)
-    _draw_p_values(left, found, lines, heads, level)
-    _draw_worth(right, found, lines)
-    for axes in (left, right) if compact else (left,):
-        _draw_titles(axes, heads, found.faults(level), compact)
-    _draw_key(figure, found.cells, level, compact)
+    faults, parts = result.faults(level), list(result.parts.values())
+    conditions = [tuple(dict.fromkeys([*part.tests.p_values, *part.worth])) for part in parts]
+    layout = marks.RowLayout.of(
+        *(
+            marks.Group(names, _TITLES[ModelPart(part.name)], PREDICTED if part.name in faults else INK)
+            for part, names in zip(parts, conditions, strict=True)
+        )
+    )
+    figure = new_figure(layout.depth + 0.95)
+    left, right = figure.subplots(1, 2)
+    thresholds = [result.threshold(part.name, level) for part in parts]
+    _scale_p_values(left, result, thresholds)
+    _scale_worths(right, result)
+    marks.dress_rows(left, layout)
+    marks.headings(figure, left, layout)
+    marks.dress_rows(right, layout, named=False)
+    right.axvline(result.cells, color=MUTED, linestyle=DASHED, linewidth=1.0, zorder=1)
+    for i, (part, threshold, names) in enumerate(zip(parts, thresholds, conditions, strict=True)):
+        left.plot([threshold] * 2, layout.span(i), color=MUTED, linestyle=DASHED, linewidth=1.0)
+        for y, name in zip(layout.rows[i], names, strict=True):
+            if name in part.tests.p_values:
+                p = part.tests.p_values[name]
+                _draw_p_value(left, p, y, rejected=part.name in faults and p <= threshold)
+            if name in part.worth:
+                _draw_worth(right, part.worth[name], y)
+    _draw_key(figure, result.cells, level)
     return figure
 
 
-def _arrange(parts: Sequence[PartGoodness]) -> tuple[list[tuple[float, PartGoodness, str]], dict[str, float], float]:
-    """A line per comparison, the height of each part's title, and the total height, in inches from the top."""
-    lines, heads, y = [], {}, 0.0
-    for part in parts:
-        y += _GAP
-        heads[part.name] = y - 0.08
-        for condition in dict.fromkeys([*part.tests.p_values, *part.worth]):
-            y += _ROW
-            lines.append((y, part, condition))
-    return lines, heads, y + 0.15
+def _scale_p_values(axes: Axes, result: GoodnessOfFit, thresholds: list[float]) -> None:
+    p_values = [p for part in result.parts.values() for p in part.tests.p_values.values()]
+    marks.log_scale(axes, 0.5 * min(*p_values, *thresholds), 1.4)
+    axes.set_xlabel("p-value, log scale")
 
 
-def _dress(axes: Axes, lines: Sequence[tuple[float, PartGoodness, str]], depth: float) -> None:
-    axes.set(xscale="log", ylim=(depth, 0.0))
-    axes.set_yticks([y for y, _, _ in lines], [name for _, _, name in lines], parse_math=False)
-    axes.tick_params(axis="y", length=0, pad=6, labelcolor=INK)
-    axes.xaxis.set_major_locator(LogLocator(numticks=6))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.spines["left"].set_visible(False)
-    axes.grid(True, axis="x")
+def _scale_worths(axes: Axes, result: GoodnessOfFit) -> None:
+    worths = [worth for part in result.parts.values() for worth in part.worth.values()]
+    ends = [result.cells, *(v for w in worths for v in (w.value, *w.interval) if np.isfinite(v))]
+    marks.log_scale(axes, min(ends) / 1.8, max(ends) * 3)
+    axes.set_xlabel("worth in cells, log scale")
 
 
-def _draw_titles(axes: Axes, heads: dict[str, float], faults: Sequence[str], compact: bool) -> None:
-    for part, y in heads.items():
-        axes.text(
-            0.0, y, part if compact else TITLES[part], transform=axes.get_yaxis_transform(), va="center",
-            fontweight="bold", fontsize=8.6, color=PREDICTED if part in faults else INK, zorder=6,
-        )  # fmt: skip
+def _draw_p_value(axes: Axes, p: float, y: float, *, rejected: bool) -> None:
+    if rejected:
+        marks.dot(axes, p, y, PREDICTED, marker="X", size=7.0)
+    else:
+        marks.dot(axes, p, y, TRUE, size=5.5)
 
 
-def _draw_p_values(axes: Axes, found: GoodnessOfFit, lines, heads: dict[str, float], level: float) -> None:
-    shown = [part.tests.p_values[name] for _, part, name in lines if name in part.tests.p_values]
-    thresholds = {name: found.threshold(name, level) for name in found.parts}
-    axes.set(xlim=(0.5 * min(*shown, *thresholds.values()), 1.4), xlabel="p-value, log scale")
-    for name, threshold in thresholds.items():
-        bottom = max(y for y, part, _ in lines if part.name == name)
-        axes.plot([threshold] * 2, [heads[name] + 0.12, bottom + 0.09], color=MUTED, linestyle=_DASHES, linewidth=1.0)
-    for y, part, condition in lines:
-        if condition in part.tests.p_values:
-            p = part.tests.p_values[condition]
-            _draw_point(axes, p, y, p <= thresholds[part.name] and part.name in found.faults(level))
+def _draw_worth(axes: Axes, worth: Worth, y: float) -> None:
+    if worth.bounded:
+        marks.interval(axes, *worth.interval, y, TRUE)
+        marks.dot(axes, worth.value, y, TRUE, size=5.5)
+    else:
+        marks.open_interval(axes, worth.interval.low, y, TRUE)
 
 
-def _draw_point(axes: Axes, x: float, y: float, rejected: bool) -> None:
-    colour, marker = (PREDICTED, "X") if rejected else (TRUE, "o")
-    axes.plot(x, y, marker, markersize=7 if rejected else 5.5, color=colour, markeredgecolor="white", zorder=4)
-
-
-def _draw_worth(axes: Axes, found: GoodnessOfFit, lines) -> None:
-    known = [(y, part.worth[name]) for y, part, name in lines if name in part.worth]
-    ends = [end for _, w in known for end in (w.value, *w.interval) if np.isfinite(end)]
-    low, high = min([*ends, found.cells]) / 1.8, max([*ends, found.cells]) * 3
-    axes.set(xlim=(low, high), xlabel="worth in cells, log scale")
-    axes.axvline(found.cells, color=MUTED, linestyle=_DASHES, linewidth=1.0, zorder=1)
-    for y, w in known:
-        end = w.interval.high if w.bounded else high
-        axes.plot([low, high], [y, y], color=RULE, linewidth=0.6, linestyle=(0, (1, 3)), zorder=1)
-        axes.plot([w.interval.low, end], [y, y], color=TRUE, linewidth=3, alpha=0.45, zorder=3)
-        if w.bounded:
-            axes.plot(w.value, y, "o", markersize=5.5, color=TRUE, markeredgecolor="white", zorder=4)
-        else:
-            axes.plot(end, y, ">", markersize=6, color=TRUE, clip_on=False, zorder=4)
-
-
-def _draw_key(figure: Figure, cells: float, level: float, compact: bool) -> None:
-    point = {"linestyle": "none", "markeredgecolor": "white"}
+def _draw_key(figure: Figure, cells: float, level: float) -> None:
     handles = [
-        Line2D([], [], marker="o", markersize=6, color=TRUE, label="not told apart", **point),
-        Line2D([], [], marker="X", markersize=7.5, color=PREDICTED, label="told apart from the truth", **point),
-        Line2D([], [], color=MUTED, linestyle=_DASHES, label=f"Holm's threshold at {level:g}; {cells:g} cells"),
+        marks.dot_key("not told apart", TRUE),
+        marks.dot_key("told apart from the truth", PREDICTED, marker="X", size=7.5),
+        marks.line_key(f"Holm's threshold at {level:g}; {cells:g} cells", MUTED),
     ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=1 if compact else 3, labelcolor=INK)
+    marks.key(figure, handles)

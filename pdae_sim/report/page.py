@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import base64
-import io
-import math
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cache
 
 import jinja2
@@ -17,15 +14,12 @@ from matplotlib.figure import Figure
 
 from pdae_sim._checks import choice
 from pdae_sim.errors import InputError
-from pdae_sim.report._palette import NARROW, PREDICTED, TRUE, VERDICTS, WIDE, house_style
+from pdae_sim.report._format import format_value
+from pdae_sim.report._palette import PREDICTED, TRUE, VERDICT_LOOKS, figure_png
 
-NOTE = "note"
-"""The kind of a callout that is no verdict."""
-
-_CSS_PIXELS, _DENSITY = 96, 2
-_ABSENT = "–"
-_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_SLUGS = dict(zip(VERDICTS, ("supported", "off", "unidentified", "identified"), strict=True))
+_NOTE = "note"
+_CSS_PIXELS = 96  # an inch on a page
+_SLUGS = dict(zip(VERDICT_LOOKS, ("supported", "off", "unidentified", "identified"), strict=True))
 
 
 @dataclass(frozen=True)
@@ -37,6 +31,13 @@ class Callout:
             ``note``.
         text: In plain words.
         subject: What is judged, for instance the condition.
+
+    Raises:
+        InputError: If the kind is unknown.
+
+    Example:
+        >>> Callout("not identified", "No training environment moves C.", subject="A+C").subject
+        'A+C'
     """
 
     kind: str
@@ -44,12 +45,22 @@ class Callout:
     subject: str = ""
 
     def __post_init__(self) -> None:
-        choice("kind", self.kind, (NOTE, *VERDICTS))
+        choice("kind", self.kind, (_NOTE, *VERDICT_LOOKS))
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A number worth a place at the top of the page: its value as it should read, and what it is."""
+    """A number worth a place at the top of the page.
+
+    Args:
+        value: The number, or the text as it should read.
+        label: What it is.
+        note: A remark in smaller letters.
+
+    Example:
+        >>> Fact(0.998, "orthogonal R² of the latents").label
+        'orthogonal R² of the latents'
+    """
 
     value: object
     label: str
@@ -61,24 +72,18 @@ class Illustration:
     """A figure with its caption.
 
     Args:
-        figure: Shown on screens wide enough for it, and in print.
+        figure: At the width of the page; smaller screens scale it down.
         caption: In plain words; what to see, not only what is drawn.
         alt: What a reader who cannot see it should know; the caption when absent.
-        narrow: The same figure arranged for a phone; without it a wide figure scrolls there in its own container.
+
+    Example:
+        >>> Illustration(Figure(), "Errors fall with the number of cells.").alt
+        ''
     """
 
     figure: Figure
     caption: str = ""
     alt: str = ""
-    narrow: Figure | None = None
-
-    @classmethod
-    def of(
-        cls, draw: Callable[..., Figure], *args: object, caption: str = "", alt: str = "", **options
-    ) -> Illustration:
-        """A figure of `pdae_sim.report.figures` drawn twice, for the page and for a phone."""
-        wide, narrow = (draw(*args, **options, width=width) for width in (WIDE, NARROW))
-        return cls(wide, caption, alt, narrow)
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,10 @@ class Table:
 
     Raises:
         InputError: If a row is shorter or longer than `columns`.
+
+    Example:
+        >>> len(Table(("condition", "cells"), [("ctrl", 400), ("A", 380)]).rows)
+        2
     """
 
     columns: Sequence[str]
@@ -111,7 +120,19 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """A heading with what belongs to it, shown in this order: paragraphs, callouts, figures, tables."""
+    """A heading with what belongs to it.
+
+    Args:
+        heading: Of the section.
+        paragraphs: First, then callouts, figures and tables.
+        figures: With their captions.
+        tables: Numbered through the page, as figures are.
+        callouts: Sentences that must not be missed.
+
+    Example:
+        >>> Section("How to reproduce", ["Run it again."]).paragraphs
+        ['Run it again.']
+    """
 
     heading: str
     paragraphs: Sequence[str] = ()
@@ -130,6 +151,10 @@ class Page:
         sections: In order.
         facts: Key numbers below the lead.
         colophon: At the foot: versions, seed, how to repeat it.
+
+    Example:
+        >>> Page("How many cells?", sections=[Section("What came out")]).lead
+        ''
     """
 
     title: str
@@ -139,45 +164,29 @@ class Page:
     colophon: str = ""
 
 
-def render(page: Page) -> str:
-    """The page as one HTML document. The same page gives the same text, byte for byte."""
+def render_page(page: Page) -> str:
+    """Render a page as one HTML document without scripts or links to other files.
+
+    Args:
+        page: With all that it shows; text from data is escaped.
+
+    Returns:
+        The document. The same page gives the same text, byte for byte.
+
+    Example:
+        >>> "<h1>A &lt; B</h1>" in render_page(Page("A < B"))
+        True
+    """
     return _template().render(page=page, colours=_colours())
 
 
-def figure_to_png_base64(figure: Figure) -> str:
-    """The figure as PNG at twice the resolution of the page, in base64, without a date or a version in its metadata."""
-    buffer = io.BytesIO()
-    with house_style():
-        figure.savefig(buffer, format="png", dpi=_CSS_PIXELS * _DENSITY, metadata={"Software": None})
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def format_value(value: object, digits: int = 3) -> str:
-    """A table cell as text: numbers to some significant digits, with a true minus sign; absent and NaN as a dash."""
-    value = value.item() if isinstance(value, np.generic) else value
-    if value is None:
-        return _ABSENT
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, numbers.Integral):
-        return f"{value:,}".replace("-", "−")
-    if isinstance(value, numbers.Real) and not isinstance(value, Fraction):
-        return _format_real(float(value), digits)
-    return str(value)
-
-
-def _format_real(value: float, digits: int) -> str:
-    if not math.isfinite(value):
-        return _ABSENT if math.isnan(value) else ("∞" if value > 0 else "−∞")
-    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")  # rounded before its size is judged: 9.999 is 10.0
-    power = int(exponent)
-    if value and not -4 <= power < 6:
-        return f"{mantissa} × 10{str(power).translate(_SUPERSCRIPTS)}".replace("-", "−")
-    decimals = max(digits - 1 - power, 0) if value else 0
-    return f"{value + 0.0:,.{decimals}f}".replace("-", "−")
+def _png_base64(figure: Figure) -> str:
+    """Twice the resolution of the page, for screens that have it."""
+    return base64.b64encode(figure_png(figure, dpi=2 * _CSS_PIXELS)).decode("ascii")
 
 
 def _is_number(value: object) -> bool:
+    """Whether a cell may stand in a column of numbers."""
     return value is None or (isinstance(value, numbers.Number) and not isinstance(value, bool | np.bool_))
 
 
@@ -187,12 +196,8 @@ def _is_numeric(table: Table, column: int) -> bool:
     return all(_is_number(cell) for cell in cells) and any(cell is not None for cell in cells)
 
 
-def _is_wide(figure: Figure) -> bool:
-    return figure.get_figwidth() > NARROW + 0.5
-
-
 def _colours() -> dict[str, str]:
-    return {"true": TRUE, "predicted": PREDICTED} | {_SLUGS[name]: look.colour for name, look in VERDICTS.items()}
+    return {"true": TRUE, "predicted": PREDICTED} | {_SLUGS[name]: look.colour for name, look in VERDICT_LOOKS.items()}
 
 
 @cache
@@ -204,8 +209,6 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"png": figure_to_png_base64, "value": format_value}
-    environment.globals |= {
-        "is_numeric": _is_numeric, "is_wide": _is_wide, "slugs": _SLUGS, "NOTE": NOTE, "css_pixels": _CSS_PIXELS,
-    }  # fmt: skip
+    environment.filters |= {"png": _png_base64, "value": format_value}
+    environment.globals |= {"is_numeric": _is_numeric, "slugs": _SLUGS, "NOTE": _NOTE, "css_pixels": _CSS_PIXELS}
     return environment.get_template("page.html.jinja")

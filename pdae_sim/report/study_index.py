@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import os
 from dataclasses import dataclass
 from functools import cache
@@ -12,11 +11,10 @@ from urllib.parse import quote
 
 import jinja2
 import pandas as pd
-from matplotlib.figure import Figure
 
 from pdae_sim import __version__
 from pdae_sim.errors import InputError
-from pdae_sim.report._palette import house_style
+from pdae_sim.report._palette import figure_png
 from pdae_sim.report.study_page import study_verdict
 from pdae_sim.study.registry import StudyModule, StudyRegistry
 from pdae_sim.study.spec import Study
@@ -96,14 +94,8 @@ def _study(table: Path, module: StudyModule | None) -> Study | None:
 
 def _entry(study: Study, module: StudyModule | None, link: str, rows: list[dict]) -> _Entry:
     verdict, figure = study_verdict(rows, module)
-    return _Entry(study.name, study.question, study.claim, verdict, quote(Path(link).as_posix()), _thumbnail(figure))
-
-
-def _thumbnail(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    with house_style():
-        figure.savefig(buffer, format="png", dpi=_DENSITY, metadata={"Software": None})
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
+    thumbnail = base64.b64encode(figure_png(figure, dpi=_DENSITY)).decode("ascii")
+    return _Entry(study.name, study.question, study.claim, verdict, quote(Path(link).as_posix()), thumbnail)
 
 
 @cache

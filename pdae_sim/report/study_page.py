@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pdae_sim import __version__
-from pdae_sim.report._palette import PREDICTED, WIDE, blank, in_house_style
+from pdae_sim.report._palette import PREDICTED, new_figure, styled
 from pdae_sim.report.page import Illustration, Page, Section, Table
 from pdae_sim.study.registry import StudyModule, StudyPresentation, StudyRegistry
 from pdae_sim.study.spec import Study, seeds_of
@@ -35,7 +35,7 @@ def study_page(
             Section("How it was measured", paragraphs=(shown.setting(study),)),
             Section(
                 "What came out",
-                figures=(Illustration.of(shown.figure, rows, caption=shown.CAPTION),),
+                figures=(Illustration(shown.figure(rows), shown.CAPTION),),
                 tables=(Table(shown.COLUMNS, shown.summary(rows), note=_note(study, module, rows)),),
             ),
             Section("Was the prediction met?", paragraphs=evidence or [verdict]),
@@ -102,15 +102,15 @@ class _Declared:
                 cells.setdefault(key, []).append(row["value"])
         return [(*key, *np.quantile(v, [0.5, 0.25, 0.75]).tolist(), len(v)) for key, v in cells.items()]
 
-    def figure(self, rows: list[dict], *, width: float = WIDE) -> Figure:
+    def figure(self, rows: list[dict]) -> Figure:
         """A line per scenario and estimator: the median of the first metric between its quartiles."""
-        return _quartiles(self.summary(rows), width=width)
+        return _quartiles(self.summary(rows))
 
 
-@in_house_style
-def _quartiles(lines: list[tuple], *, width: float) -> Figure:
+@styled
+def _quartiles(lines: list[tuple]) -> Figure:
     shown = [line for line in lines if line[3] == lines[0][3]][:40]
-    figure = blank(width, 0.8 + 0.24 * len(shown))
+    figure = new_figure(0.8 + 0.24 * len(shown))
     panel = figure.subplots()
     for y, (*_, middle, low, high, _) in enumerate(shown):
         panel.plot([low, high], [y, y], color=PREDICTED, linewidth=1.2)

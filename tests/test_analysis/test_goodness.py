@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from scipy import stats
 
 from experiments.benchmarks.goodness import CONDITIONS, WRONG, Exact, fitted_and_judged, judged, simulator
@@ -24,8 +23,6 @@ from pdae_sim.analysis.hypothesis_tests.two_sample import energy_test
 from pdae_sim.cli._app import run
 from pdae_sim.errors import InputError
 from pdae_sim.estimation.presets import DIRECT, REPRESENT, STAGED, shortened
-from pdae_sim.report._palette import NARROW, PREDICTED
-from pdae_sim.report.goodness import goodness_figure
 from pdae_sim.study.goodness import check_fit, fit_samples, refuse_cells_of_fit
 
 TRANSPORT, SHIFTS, BASE, DECODER = ModelPart
@@ -271,19 +268,6 @@ class TestCellsOfTheFit:
         check_fit(exact, fresh_cells(simulation), fitted_on=simulation.data, n_resamples=19)
         with pytest.raises(InputError, match="cells of the fit"):
             check_fit(exact, simulation.data.train, fitted_on=simulation.data)
-
-
-class TestFigure:
-    @pytest.mark.parametrize("width", [7.5, NARROW])
-    def test_what_is_told_apart_is_marked(self, width):
-        found = goodness_of_fit(samples(shift=2.0), rng=0)
-        figure = goodness_figure(found, width=width)
-        assert isinstance(figure, Figure)
-        crosses = [line for line in figure.axes[0].lines if line.get_marker() == "X"]
-        assert [line.get_color() for line in crosses] == [PREDICTED]
-        assert [line.get_xdata()[0] for line in crosses] == [found.parts[TRANSPORT].tests.p_values["A"]]
-        titles = {text.get_text().split(":")[0] for text in figure.axes[0].texts}
-        assert titles == set(ModelPart)
 
 
 @pytest.fixture(scope="module")

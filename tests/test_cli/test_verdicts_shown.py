@@ -1,4 +1,4 @@
-"""Verdicts as pictures, and `pdae-sim span`."""
+"""`pdae-sim span`."""
 
 from __future__ import annotations
 
@@ -11,60 +11,7 @@ import pytest
 
 from pdae_sim.cli._app import run
 from pdae_sim.data import PerturbationData
-from pdae_sim.errors import InputError
-from pdae_sim.report._palette import NARROW, WIDE
-from pdae_sim.report.verdicts import Calibration, calibration, verdict_chart
-from pdae_sim.verdicts import NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED
-
-ROWS = [
-    {
-        "condition": name, "verdict": verdict, "effective_cells": cells, "effective_cells_interval": interval,
-        "standard_error": error, "truth": true and {"effective_cells": true},
-    }
-    for name, verdict, cells, interval, error, true in [
-        ("A+B", SUPPORTED, 548.0, (300.0, 800.0), 0.04, 600.0),
-        ("$a_{$", OFF_SUPPORT, 4e-9, (1e-10, 3e-8), 0.12, 3e-9),
-        ("A:2", OFF_SUPPORT, 60.0, (0.05, 130.0), 0.06, None),
-        ("A+C", NOT_IDENTIFIED, None, None, None, None),
-        ("B:2", "identified", None, None, 0.03, None),
-    ]
-]  # fmt: skip
-
-
-class TestFigures:
-    """Figures that hold what they were given."""
-
-    @pytest.mark.parametrize("width", [WIDE, NARROW])
-    def test_every_condition_has_its_line(self, width):
-        figure = verdict_chart(ROWS, width=width)
-        cells, errors = figure.axes
-        assert [label.get_text() for label in cells.get_yticklabels()] == [row["condition"] for row in ROWS]
-        said = [text.get_text() for text in cells.texts]
-        assert said == ["not identified", "support unknown"]
-        assert len(errors.texts) == 1
-
-    def test_the_interval_and_the_threshold_are_drawn_where_they_are(self):
-        cells = verdict_chart(ROWS[:1], threshold=70.0).axes[0]
-        spans = [tuple(map(float, line.get_xdata())) for line in cells.lines]
-        assert (300.0, 800.0) in spans
-        assert any(set(span) == {70.0} for span in spans)
-
-    def test_calibration_puts_points_where_they_came(self):
-        panel = Calibration(
-            "cells", np.array([1.0, 10.0]), np.array([2.0, 9.0]), np.array([0.5, 5.0]), np.array([3.0, 20.0])
-        )
-        figure = calibration([panel, panel, panel])
-        assert len(figure.axes) == 3
-        drawn = [line.get_xydata().tolist() for line in figure.axes[0].lines]
-        assert [[1.0, 2.0], [10.0, 9.0]] in drawn
-
-    def test_nothing_to_draw_is_refused(self):
-        with pytest.raises(InputError, match="at least one verdict"):
-            verdict_chart([])
-        with pytest.raises(InputError, match="verdict must be one of"):
-            verdict_chart([{**ROWS[0], "verdict": "maybe"}])
-        with pytest.raises(InputError, match="panels"):
-            calibration([])
+from pdae_sim.verdicts import NOT_IDENTIFIED, OFF_SUPPORT
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,7 @@ from pdae_sim import _files as files
 from pdae_sim import _random
 from pdae_sim.analysis.identifiability.alignment import align
 from pdae_sim.errors import InputError
-from pdae_sim.report._palette import NARROW, WIDE
-from pdae_sim.report.page import render
+from pdae_sim.report import render_page
 from pdae_sim.report.study_index import read_rows, study_index
 from pdae_sim.report.study_page import study_page
 from pdae_sim.simulation.config import WorldConfig
@@ -149,19 +148,18 @@ def test_what_was_not_measured_is_neither_met_nor_not(name):
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_the_figure_has_its_panels_wide_and_narrow(name):
+def test_the_figure_has_its_panels(name):
     rows = PLANTED[name]()
-    for width in (WIDE, NARROW):
-        axes = STUDIES[name].figure(rows, width=width).get_axes()
-        assert len(axes) == PANELS[name]
-        assert all(panel.get_title(loc="left") and panel.get_xlabel() and panel.lines for panel in axes)
+    axes = STUDIES[name].figure(rows).get_axes()
+    assert len(axes) == PANELS[name]
+    assert all(panel.get_title(loc="left") and panel.get_xlabel() and panel.lines for panel in axes)
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_the_page_says_everything_a_reader_needs(name):
     module, rows = STUDIES[name], [{**r, "task_id": "t"} for r in PLANTED[name]()]
     study = module.study()
-    html = render(study_page(study, rows, module=module, registry=REGISTRY))
+    html = render_page(study_page(study, rows, module=module, registry=REGISTRY))
     assert len(html) < 400_000
     for text in (study.question, study.claim, study.prediction, module.CAPTION, module.findings(rows)[0]):
         assert str(escape(text)) in html

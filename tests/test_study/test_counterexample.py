@@ -11,7 +11,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matplotlib import _pylab_helpers
 from scipy import stats
 
 from pdae_sim import LinearLatentModel, Simulator, strategies
@@ -25,8 +24,6 @@ from pdae_sim.estimation.counterexample import second_pdae
 from pdae_sim.estimation.losses import Step, perturbation
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.presets import STAGED, shortened
-from pdae_sim.report._palette import NARROW, WIDE
-from pdae_sim.report.counterexample import twins as picture
 from pdae_sim.simulation.counterexample import _displaced as displaced
 from pdae_sim.simulation.counterexample import second_simulator
 from pdae_sim.simulation.departures import Do, Epistasis, MechanismChange, Saturation, VarianceIntervention
@@ -459,46 +456,6 @@ def null_p_values(seed):
     cells = draw(pair, n=40, rng=seed)
     sides = [{c: cells.apart(c)[side] for c in cells.train} for side in (0, 1)]
     return list(two_sample_tests(*sides, n_permutations=199, rng=seed).p_values.values())
-
-
-CELLS = {c: tuple(np.random.default_rng(i).normal(size=(2, 300, 5))) for i, c in enumerate([*TRAIN, TEST])}
-
-
-class TestPicture:
-    @pytest.mark.parametrize("width", [WIDE, NARROW])
-    def test_a_figure_is_returned_and_no_window_opened(self, width):
-        figure = picture(CELLS, {"A": 0.4, TEST: 0.001}, width=width)
-        figure.draw_without_rendering()
-        assert figure.get_figwidth() == width
-        assert not _pylab_helpers.Gcf.figs
-        written = [text.get_text() for axes in figure.axes for text in axes.texts]
-        assert {*TRAIN, TEST, "p = 0.4", "p = 0.001"} <= set(written)
-
-    def test_the_arrow_leads_from_mean_to_mean(self):
-        shift = np.array([3.0, 0, 0, 0, 4.0])
-        x = CELLS["A"][0]
-        large = picture({"A": (x, x), "B": (x, x + shift)}).axes[-1]
-        ends = [(note.xyann, note.xy) for note in large.texts if note.get_text() == ""]
-        assert all(np.allclose(np.subtract(end, start), [5.0, 0.0]) for start, end in ends)
-        assert ends
-
-    def test_many_conditions_are_thinned_and_counted(self):
-        cells = {f"P{i}": CELLS["A"] for i in range(30)} | {TEST: CELLS[TEST]}
-        figure = picture(cells)
-        assert sum(axes.axison for axes in figure.axes) == 10
-        titles = [part.get_suptitle() for part in figure.subfigs]
-        assert titles == ["9 of 30 training conditions: one law", "Unseen: two answers"]
-
-    def test_one_dimension_and_one_condition_are_enough(self):
-        x = CELLS["A"][0][:, :1]
-        figure = picture({"ctrl": (x, x), TEST: (x, x + 2)})
-        assert figure.subfigs[0].get_suptitle() == "Training condition: one law"
-
-    def test_what_cannot_be_drawn_is_refused(self):
-        with pytest.raises(InputError, match="training condition and the test"):
-            picture({TEST: CELLS[TEST]})
-        with pytest.raises(InputError, match="same columns"):
-            picture({"ctrl": (np.zeros((5, 2)), np.zeros((5, 3))), TEST: CELLS[TEST]})
 
 
 def ran(capsys, *arguments):

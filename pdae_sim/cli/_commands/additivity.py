@@ -100,8 +100,6 @@ def _text(results: CorrectedTests, rows: list[dict]) -> list[str | Table]:
 
 
 def _draw(results: CorrectedTests, data: PerturbationData) -> Figure:
-    from pdae_sim.report.additivity import additivity_cells, additivity_summary
+    from pdae_sim.report import additivity_figure
 
-    if len(results.tests) == 1:
-        return additivity_cells(*results.tests.values(), data.features)
-    return additivity_summary(results, level=_LEVEL)
+    return additivity_figure(results, data.features, level=_LEVEL)

@@ -27,19 +27,18 @@ def demo(
     """The main job: simulate, fit PDAE and baselines, judge, report."""
     import torch
 
-    from pdae_sim.report.main_job import main_job_page
-    from pdae_sim.report.page import render
-    from pdae_sim.study.main_job import main_job
+    from pdae_sim.report import demo_page, render_page
+    from pdae_sim.study.demo import run_demo
 
     files.check_folder(out, _FILES, force=force)
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # the same result whatever the machine's number of cores
-    result = main_job(seed=seed, steps=steps, cells=cells, say=output.say, showing=output.fitting)
+    result = run_demo(seed=seed, steps=steps, cells=cells, say=output.say, showing=output.fitting)
     output.say("writing the report")
     result.simulation.write(out / "data.h5ad", force=force)
     result.model.save(out / "model", force=force)
     files.write_table(out / "results.parquet", result.table(), force=force)
-    files.write_text(out / "report.html", render(main_job_page(result)), force=force)
+    files.write_text(out / "report.html", render_page(demo_page(result)), force=force)
     identification = result.identification
     payload = {Path(name).stem: out / name for name in _FILES} | {
         "verdicts": result.verdict_names(),

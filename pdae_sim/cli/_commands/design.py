@@ -18,6 +18,7 @@ from pdae_sim.cli._output import Output, table
 from pdae_sim.cli._perturbation_matrix import load_perturbation_matrix, read_dataset
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from rich.table import Table
 
     from pdae_sim.analysis.design import ExperimentPlan
@@ -46,9 +47,7 @@ def design(
     """Which experiments to add so that the targets become identified. Status 1 if no set of the candidates does it."""
     from pdae_sim.analysis.design import plan_experiments
 
-    figures = _figure_files(figure, with_cells=standard_error is not None)
-    for path in figures:
-        check_figure(path, force=force)
+    check_figure(figure, force=force)
     data = read_dataset(file, model)
     train, W = data.train, load_perturbation_matrix(file, model, data)
     targets = _labels(file, "--target", target, data.space)
@@ -68,8 +67,8 @@ def design(
         added = None if standard_error is None else _cells_to_add(plan, train.counts, standard_error)
     result = _Design(plan, target, targets, train, conditions, added)
     with naming(file):
-        result.draw(figures, force=force)
-    output.result(result.payload() | {"figures": figures}, result.text())
+        write_figure(figure, result.draw, force=force)
+    output.result(result.payload() | {"figures": [] if figure is None else [figure]}, result.text())
     return int(bool(plan.unreachable))
 
 
@@ -102,19 +101,18 @@ class _Design:
             return None
         return {name: int(n) for name, n in zip(self.conditions, self.added, strict=True) if n}
 
-    def draw(self, files: Sequence[Path], *, force: bool) -> None:
-        """The plan and, in a second file, the cells to add."""
-        if not files:
-            return
+    def draw(self) -> Figure:
+        """The plan and, where they are known, the cells to add."""
         from pdae_sim.analysis.span import check_span
-        from pdae_sim.report.design import cell_allocation, experiment_plan
+        from pdae_sim.report import design_figure
 
-        train, counts, added = self.train, self.train.counts.tolist(), self.added
+        train, counts = self.train, self.train.counts.tolist()
         before = check_span(train.labels, self.labels, train.labels[train.reference], counts=counts)
-        write_figure(files[0], lambda: experiment_plan(self.plan, self.targets, self.new, before=before), force=force)
-        if added is not None:
-            existing = counts + [0] * len(self.new)
-            write_figure(files[1], lambda: cell_allocation(self.conditions, existing, added), force=force)
+        cells = None
+        if self.added is not None:
+            pairs = zip(counts + [0] * len(self.new), self.added.tolist(), strict=True)
+            cells = dict(zip(self.conditions, pairs, strict=True))
+        return design_figure(self.plan, self.targets, self.new, before=before, cells=cells)
 
     def payload(self) -> dict:
         plan = self.plan
@@ -168,13 +166,6 @@ class _Design:
                 table("Cells to add", ("condition", "cells"), lines) if lines else "the cells in hand are enough"
             )
         return parts
-
-
-def _figure_files(figure: Path | None, *, with_cells: bool) -> list[Path]:
-    """The file of the plan's figure and, if cells are asked for, that of theirs."""
-    if figure is None:
-        return []
-    return [figure, *([figure.with_name(f"{figure.stem}-cells{figure.suffix}")] if with_cells else [])]
 
 
 def _labels(file: Path, option: str, conditions: Sequence[str], space: LabelSpace) -> np.ndarray:

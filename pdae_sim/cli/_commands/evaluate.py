@@ -122,10 +122,9 @@ def _fresh_cells(file: Path, seed: int) -> PerturbationData:
 
 def _draw(rows: list[dict], result: GoodnessOfFit | None) -> Figure:
     """The goodness of fit where it was judged, else every estimator at every condition."""
-    from pdae_sim.report.goodness import goodness_figure
-    from pdae_sim.report.outcomes import estimator_bars
+    from pdae_sim.report import evaluation_figure, goodness_figure
 
-    return estimator_bars(rows) if result is None else goodness_figure(result)
+    return evaluation_figure(rows) if result is None else goodness_figure(result)
 
 
 def _rank(row: Mapping | None) -> tuple:

@@ -48,9 +48,9 @@ def identify(
 
 
 def _draw(identification: Identification) -> Figure:
-    from pdae_sim.report.identification import identifiability
+    from pdae_sim.report import identifiability_figure
 
-    return identifiability(identification)
+    return identifiability_figure(identification)
 
 
 def _text(result: dict, title: str) -> list[str | Table]:

@@ -191,6 +191,6 @@ def _range(interval: tuple[float, float] | None) -> str:
 
 
 def _draw(rows: Sequence[dict]) -> Figure:
-    from pdae_sim.report.verdicts import verdict_chart
+    from pdae_sim.report import verdict_figure
 
-    return verdict_chart(rows)
+    return verdict_figure(rows)

@@ -197,7 +197,7 @@ def _finished(output: Output, store: Store, registry: StudyRegistry, tally: Tall
 def _report(store: Store, registry: StudyRegistry) -> Path:
     """Write the report of a folder; tables are collected anew where no runner is about to do so."""
     from pdae_sim._files import write_text
-    from pdae_sim.report.page import render
+    from pdae_sim.report import render_page
     from pdae_sim.report.study_page import study_page
 
     study, place = store.study(), store.directory / "report.html"
@@ -205,5 +205,5 @@ def _report(store: Store, registry: StudyRegistry) -> Path:
     if not rows:
         raise InputError(f"{store.directory}: no task is finished yet; run the study first")
     page = study_page(study, rows, module=registry.presentation(store), registry=registry)
-    write_text(place, render(page), force=True)
+    write_text(place, render_page(page), force=True)
     return place

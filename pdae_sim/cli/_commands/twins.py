@@ -83,7 +83,7 @@ def _write(
     out: Path, pair: Twins, samples: Draws, comparison: TwinComparison, seed: int, *, force: bool
 ) -> dict[str, Path]:
     """Both samples, with their truth if they are simulated; the figure; the second model if it is a fitted one."""
-    from pdae_sim.report.counterexample import twins
+    from pdae_sim.report import counterexample_figure
     from pdae_sim.simulation.simulator import Simulator
 
     paths = {Path(name).stem: out / name for name in (*_SAMPLES, _FIGURE)}
@@ -94,7 +94,7 @@ def _write(
         sample.write(paths[name], force=force)
     p_values = comparison.tests.p_values | {pair.test: comparison.test.p_value}
     both = {condition: (samples.first[condition], samples.second[condition]) for condition in samples.first}
-    write_figure(paths["twins"], lambda: twins(both, p_values), force=force)
+    write_figure(paths["twins"], lambda: counterexample_figure(both, p_values), force=force)
     if not isinstance(pair.second, Simulator):
         paths["model"] = out / _MODEL
         pair.second.save(paths["model"], force=force)
