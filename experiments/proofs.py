@@ -22,7 +22,7 @@ from sympy import Integer
 
 from pdae_sim._files import write_text
 from theory.claims import CLAIMS
-from theory.engine.record import DEFINITION, Claim, Counterexample, Given, Lemma, Step, Survivor
+from theory.engine.record import DEFINITION, Claim, Counterexample, Equation, Lemma, Relaxation, Step
 from theory.typesetting import latex
 from theory.typesetting.index import INDEX
 from theory.typesetting.readme import module_of
@@ -123,7 +123,7 @@ def chapter(claim: Claim) -> Chapter:
         uses=tuple(say.link(other.name) for other in claim.uses),
         parts=tuple(_part(item, number, say) for number, item in enumerate(claim.proof, 1)),
         check=_checked(claim),
-        without=tuple(_without(case, say) for case in (*claim.counterexamples, *claim.survivors)),
+        without=tuple(_without(case, say) for case in (*claim.counterexamples, *claim.relaxations)),
         corrected=say.words(INDEX[claim.name].corrected),
         module=module_of(claim),
     )
@@ -204,20 +204,24 @@ def _part(item: Step | Lemma, number: int, say: _Speaker) -> Part:
     }
     if isinstance(item, Lemma):
         return Part(**shared, reason=say.words(_sentence(item.reason)), rests_on=tuple(map(say.link, item.cites)))
-    return Part(**shared, formula=display(latex.shown(item)), uses=tuple(_use(given, say) for given in item.given))
+    return Part(
+        **shared,
+        formula=display(latex.step_formula(item)),
+        uses=tuple(_use(equation, say) for equation in item.equations),
+    )
 
 
-def _use(given: Given, say: _Speaker) -> Use:
-    return Use(inline(latex.used(given)), tuple(map(say.link, given.cites)))
+def _use(equation: Equation, say: _Speaker) -> Use:
+    return Use(inline(latex.equation_of(equation)), tuple(map(say.link, equation.cites)))
 
 
-def _without(case: Counterexample | Survivor, say: _Speaker) -> Without:
+def _without(case: Counterexample | Relaxation, say: _Speaker) -> Without:
     return Without(
         assumption=say.link(case.drops),
         statement=say.words(_sentence(case.statement)),
         model=tuple(say.words(paragraph) for paragraph in _model(case.build)),
         gap=inline(latex.gap(case.build(Integer(1)).gap)),
-        survives=isinstance(case, Survivor),
+        survives=isinstance(case, Relaxation),
     )
 
 

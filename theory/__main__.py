@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from theory.claims import CLAIMS, select
 from theory.engine.checker import verify
-from theory.engine.record import Claim, Outcome, Verdict
+from theory.engine.record import Claim, Outcome, Report
 from theory.typesetting.readme import readme
 
 README = Path(__file__).parent / "README.md"
@@ -83,7 +83,7 @@ def check(claims: Sequence[Claim], as_json: bool) -> int:
     return 0 if all(verdict.passed for verdict in verdicts) else 1
 
 
-def row(verdict: Verdict) -> dict:
+def row(verdict: Report) -> dict:
     """A verdict as the object that `--json` prints."""
     return {
         "name": verdict.claim.name,
@@ -96,7 +96,7 @@ def row(verdict: Verdict) -> dict:
     }
 
 
-def lines(verdict: Verdict) -> list[str]:
+def lines(verdict: Report) -> list[str]:
     """A verdict in words: one line, and one more for each part that failed."""
     lemmas = sum(outcome.kind == "lemma" for outcome in verdict.proof)
     parts = [f"proof {_score(verdict.proof)} (lemmas {lemmas})", f"check {_score(verdict.check)}"]

@@ -74,7 +74,7 @@ def test_every_link_leads_to_a_place(read):
 def test_formulas_reasons_and_models_are_all_there(page):
     items = [item for claim in CLAIMS for item in claim.proof]
     lemmas = sum(isinstance(item, Lemma) for item in items)
-    cases = sum(len(claim.counterexamples) + len(claim.survivors) for claim in CLAIMS)
+    cases = sum(len(claim.counterexamples) + len(claim.relaxations) for claim in CLAIMS)
     assert page.count('display="block"') == len(items) - lemmas + len(CLAIMS)
     assert page.count("<i>Reason.</i>") == lemmas
     assert page.count('<p class="gap">') == cases
@@ -104,7 +104,7 @@ def test_long_formulas_scroll_in_their_own_box(page):
     assert re.search(r"\.scroll \{ [^}]*overflow-x: auto", page)
     boxed = re.sub(r'<(?:div class="formula[^>]*|span class="scroll")><math.*?</math>', "", page)
     assert page.count("<math") > 4 * boxed.count("<math") > 0
-    assert max(len(re.sub("<[^>]+>", "", found)) for found in re.findall("<math.*?</math>", boxed)) <= 3
+    assert max(len(re.sub("<[^>]+>", "", result)) for result in re.findall("<math.*?</math>", boxed)) <= 3
 
 
 def test_what_is_told_of_a_step_is_what_it_cites(page):

@@ -7,7 +7,7 @@ from scipy import stats
 from pdae_sim import align
 from theory.engine.checker import measured, residual, vanishes
 from theory.engine.instances import worlds
-from theory.engine.record import Given
+from theory.engine.record import Equation
 from theory.identifiability import affine, jacobian, orthogonal
 
 WORLDS = worlds(8)
@@ -49,24 +49,24 @@ class TestChecksSeeARelativeErrorOf1e5:
     def test_align_finds_the_same_indeterminacy(self, world):
         """The library measures on latents what the chapters derive: affine for H, orthogonal for Q."""
         H, z = affine.linear_map(world), world.z_base
-        found = align(z @ H.T + world.u, z)
-        np.testing.assert_allclose(np.sort(found.singular_values), np.linspace(1, 2, len(H)), rtol=1e-9)
-        assert found.affine_r2 == pytest.approx(1, abs=1e-9)
+        result = align(z @ H.T + world.u, z)
+        np.testing.assert_allclose(np.sort(result.singular_values), np.linspace(1, 2, len(H)), rtol=1e-9)
+        assert result.affine_r2 == pytest.approx(1, abs=1e-9)
         assert align(z @ world.Q.T + world.u, z).orthogonal_r2 == pytest.approx(1, abs=1e-9)
-        assert len(H) == 1 or found.orthogonal_r2 < 0.999
+        assert len(H) == 1 or result.orthogonal_r2 < 0.999
 
 
 class TestWrongFormulas:
     def test_the_precision_transforms_with_the_transpose(self):
         step = step_of(affine.CLAIM, "precision")
-        assert residual(step, step.given) == "0"
+        assert residual(step, step.equations) == "0"
         wrong = type(step)(step.name, "", affine.H * affine.P_rival * affine.H.T, step.right)
-        assert residual(wrong, step.given) != "0"
+        assert residual(wrong, step.equations) != "0"
 
     def test_the_volume_factor_must_be_that_of_one_mixing(self):
         step = step_of(jacobian.CLAIM, "determinants_cancel")
-        changed = Given(step.given[2].cites, step.given[2].old, step.given[2].new + jacobian.volume)
-        assert residual(step, (*step.given[:2], changed)) != "0"
+        changed = Equation(step.equations[2].cites, step.equations[2].old, step.equations[2].new + jacobian.volume)
+        assert residual(step, (*step.equations[:2], changed)) != "0"
 
 
 class TestLevelLines:

@@ -40,7 +40,7 @@ def test_the_proof_fails_without_any_assumption(claim, assumption):
 
 @assumed
 def test_every_assumption_has_a_counterexample_or_a_survivor(claim, assumption):
-    dropped = [example.drops for example in (*claim.counterexamples, *claim.survivors)]
+    dropped = [example.drops for example in (*claim.counterexamples, *claim.relaxations)]
     assert dropped.count(assumption) == 1
 
 
@@ -48,7 +48,11 @@ def test_every_assumption_has_a_counterexample_or_a_survivor(claim, assumption):
 def test_steps_cite_only_what_comes_before(claim):
     known = set(available(claim))
     for item in claim.proof:
-        cited = set(item.cites) if isinstance(item, Lemma) else {name for given in item.given for name in given.cites}
+        cited = (
+            set(item.cites)
+            if isinstance(item, Lemma)
+            else {name for equation in item.equations for name in equation.cites}
+        )
         assert cited <= known
         assert item.name not in known
         known.add(item.name)
@@ -74,10 +78,14 @@ def test_every_lemma_gives_a_reason(claim):
 def test_a_step_that_is_cited_is_used_as_it_was_proved(claim):
     """An equation that rests on one earlier step alone is an instance of it, read in either direction."""
     steps = {item.name: item for item in claim.proof if isinstance(item, Step)}
-    for given in (given for item in steps.values() for given in item.given if set(given.cites) <= steps.keys()):
-        if len(given.cites) == 1:
-            source = steps[given.cites[0]]
-            assert _is_instance(given, source.left, source.right) or _is_instance(given, source.right, source.left)
+    for equation in (
+        equation for item in steps.values() for equation in item.equations if set(equation.cites) <= steps.keys()
+    ):
+        if len(equation.cites) == 1:
+            source = steps[equation.cites[0]]
+            assert _is_instance(equation, source.left, source.right) or _is_instance(
+                equation, source.right, source.left
+            )
 
 
 def test_claims_are_found_by_name_and_by_number():
@@ -93,15 +101,15 @@ def test_names_and_numbers_are_unique():
 
 
 def _cites(item):
-    return item.cites if isinstance(item, Lemma) else [name for given in item.given for name in given.cites]
+    return item.cites if isinstance(item, Lemma) else [name for equation in item.equations for name in equation.cites]
 
 
-def _is_instance(given, old, new):
+def _is_instance(equation, old, new):
     """Whether some replacement of letters turns old = new into the given equation."""
     return any(
-        given.old == old.xreplace(renaming) and given.new == new.xreplace(renaming)
-        for order in permutations(_terms(given.new))
-        if (renaming := _renaming([old, *_terms(new)], [given.old, *order])) is not None
+        equation.old == old.xreplace(renaming) and equation.new == new.xreplace(renaming)
+        for order in permutations(_terms(equation.new))
+        if (renaming := _renaming([old, *_terms(new)], [equation.old, *order])) is not None
     )
 
 
@@ -122,5 +130,5 @@ def _letters(product):
 
 def test_an_equation_that_was_not_proved_is_no_instance():
     step = EQUAL_RATIOS
-    assert _is_instance(step.cited(), step.left, step.right)
-    assert not _is_instance(replace(step.cited(), new=-step.right), step.left, step.right)
+    assert _is_instance(step.equation(), step.left, step.right)
+    assert not _is_instance(replace(step.equation(), new=-step.right), step.left, step.right)

@@ -47,7 +47,10 @@ class TestRigidity:
 class TestProof:
     def test_the_lines_need_their_probabilities(self):
         increasing = steps(diversity.CLAIM)["increasing"]
-        halved = (increasing.given[0], type(increasing.given[1])((), increasing.given[1].old, Rational(1, 2)))
+        halved = (
+            increasing.equations[0],
+            type(increasing.equations[1])((), increasing.equations[1].old, Rational(1, 2)),
+        )
         assert residual(increasing, halved) != "0"
 
     def test_quantile_inverts_the_distribution_function(self):
@@ -56,7 +59,10 @@ class TestProof:
 
     def test_a_scale_in_the_place_of_the_sign_is_not_orthogonal(self):
         orthogonal = steps(diversity.CLAIM)["orthogonal"]
-        scaled = (*orthogonal.given[:2], type(orthogonal.given[2])((), orthogonal.given[2].old, 4 * Identity(1)))
+        scaled = (
+            *orthogonal.equations[:2],
+            type(orthogonal.equations[2])((), orthogonal.equations[2].old, 4 * Identity(1)),
+        )
         assert residual(orthogonal, scaled) != "0"
 
     def test_the_gram_matrix_needs_no_diversity(self):

@@ -54,11 +54,11 @@ def test_a_path_that_does_not_exist_is_refused():
 
 
 def test_what_an_experiment_says_it_bears_on_is_in_the_index():
-    found = set(declared())
-    assert ("2.6", "experiments/studies/extrapolation.py") in found
-    assert ("2.10", "experiments/declarations/design.toml") in found
-    assert ("2.4", "experiments/benchmarks/rivals.py") in found
-    assert all(path in INDEX[NAMED[number]].shown for number, path in found)
+    result = set(declared())
+    assert ("2.6", "experiments/studies/extrapolation.py") in result
+    assert ("2.10", "experiments/declarations/design.toml") in result
+    assert ("2.4", "experiments/benchmarks/rivals.py") in result
+    assert all(path in INDEX[NAMED[number]].shown for number, path in result)
 
 
 def test_the_readme_is_up_to_date():

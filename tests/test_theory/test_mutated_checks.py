@@ -84,10 +84,10 @@ def failing(claim, place, fault, monkeypatch):
     with monkeypatch.context() as patch, np.errstate(all="ignore"):
         patch.setattr(owner, name, spoilt(vars(owner)[name], fault, calls))
         try:
-            found = {m.name for m in claim.check() if not measured(m).passed}
+            result = {m.name for m in claim.check() if not measured(m).passed}
         except (ArithmeticError, ValueError, np.linalg.LinAlgError):  # the fault broke the check before it measured
-            found = set()
-    return found, len(calls)
+            result = set()
+    return result, len(calls)
 
 
 def fewer(claim, monkeypatch):
@@ -108,8 +108,8 @@ def test_every_measurement_can_fail(claim, monkeypatch):
     left = {m.name for m in sound}
     for place in ingredients(claim):
         for fault in (uneven, negative):
-            found, called = failing(claim, place, fault, monkeypatch) if left else (set(), 0)
-            left -= found
+            result, called = failing(claim, place, fault, monkeypatch) if left else (set(), 0)
+            left -= result
             if not called:
                 break
     hand = {name for name in left if not measured(BY_HAND[claim.name, name]()).passed}

@@ -9,9 +9,9 @@ from sympy.matrices.expressions import MatAdd
 
 from theory.causal import latent_causal
 from theory.claims import CLAIMS
-from theory.engine.checker import measured, prove, refuted, residual, survived, vanishes, verify
+from theory.engine.checker import measured, prove, refuted, relaxed, residual, vanishes, verify
 from theory.engine.instances import structures, worlds
-from theory.engine.record import Case, Counterexample, Given, Measurement, Step, Survivor
+from theory.engine.record import Counterexample, Equation, Measurement, Model, Relaxation, Step
 from theory.identifiability import affine, converse, density_ratio, extrapolation, orthogonal
 from theory.symbols import L, W, W_rival, l_0
 
@@ -48,28 +48,32 @@ def step_of(claim, name):
 
 @steps_where(lambda step: not is_zero(step.right))
 def test_a_negated_step_fails(claim, step):
-    assert residual(step.negated(), step.given) != "0"
+    assert residual(step.negated(), step.equations) != "0"
 
 
 @steps_where()
 def test_a_step_fails_without_any_of_its_equations(claim, step):
-    for index in range(len(step.given)):
-        assert residual(step, step.given[:index] + step.given[index + 1 :]) != "0", step.given[index]
+    for index in range(len(step.equations)):
+        assert residual(step, step.equations[:index] + step.equations[index + 1 :]) != "0", step.equations[index]
 
 
 @steps_where()
 def test_a_step_fails_when_the_sign_of_an_equation_is_altered(claim, step):
-    for index, given in enumerate(step.given):
-        if is_zero(given.new) or (claim.name, step.name, str(given.old)) in SIGN_IS_FREE or _is_symmetry(given):
+    for index, equation in enumerate(step.equations):
+        if (
+            is_zero(equation.new)
+            or (claim.name, step.name, str(equation.old)) in SIGN_IS_FREE
+            or _is_symmetry(equation)
+        ):
             continue
-        altered = (*step.given[:index], replace(given, new=-given.new), *step.given[index + 1 :])
-        assert residual(step, altered) != "0", given
+        altered = (*step.equations[:index], replace(equation, new=-equation.new), *step.equations[index + 1 :])
+        assert residual(step, altered) != "0", equation
 
 
 @steps_where(lambda step: isinstance(step.right, MatAdd | Add))
 def test_a_step_fails_when_the_sign_of_a_term_is_altered(claim, step):
     for term in step.right.args:
-        assert residual(replace(step, right=step.right - 2 * term), step.given) != "0", term
+        assert residual(replace(step, right=step.right - 2 * term), step.equations) != "0", term
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=[claim.name for claim in CLAIMS])
@@ -94,27 +98,27 @@ def test_a_claim_cannot_use_one_whose_proof_fails():
 class TestWrongFormulas:
     def test_the_second_mixing_subtracts_the_offset(self):
         step = step_of(converse.CLAIM, "training_labels")
-        assert residual(replace(step, left=step.left + 2 * converse.offset), step.given) != "0"
+        assert residual(replace(step, left=step.left + 2 * converse.offset), step.equations) != "0"
 
     def test_the_second_mixing_needs_its_offset_when_the_reference_is_not_zero(self):
         step = step_of(converse.CLAIM, "training_labels")
         without = replace(step, left=step.left + converse.offset)
-        at_zero = (*step.given, Given(("zero",), l_0, 0 * l_0))
-        assert residual(without, step.given) != "0"
+        at_zero = (*step.equations, Equation(("zero",), l_0, 0 * l_0))
+        assert residual(without, step.equations) != "0"
         assert residual(without, at_zero) == "0"
 
     def test_the_rotation_is_not_its_transpose(self):
         step, Q = step_of(extrapolation.CLAIM, "shift"), extrapolation.Q
-        assert residual(replace(step, right=Q.T * W * extrapolation.Delta_t), step.given) != "0"
+        assert residual(replace(step, right=Q.T * W * extrapolation.Delta_t), step.equations) != "0"
 
     def test_shifts_are_rotated_by_the_jacobian_and_not_by_its_inverse(self):
         step, H = step_of(affine.CLAIM, "one_way"), affine.H
-        wrong = Given(("shifts",), W_rival * L, H.T * W * L)
-        assert residual(step, (wrong, *step.given[1:])) != "0"
+        wrong = Equation(("shifts",), W_rival * L, H.T * W * L)
+        assert residual(step, (wrong, *step.equations[1:])) != "0"
 
     def test_the_covariance_needs_the_transpose(self):
         step, N = step_of(latent_causal.CLAIM, "covariance"), latent_causal.N
-        assert residual(replace(step, right=N * latent_causal.D * N), step.given) != "0"
+        assert residual(replace(step, right=N * latent_causal.D * N), step.equations) != "0"
 
     def test_effects_do_not_run_backwards(self):
         step = step_of(latent_causal.CLAIM, "explicit_covariance_d3")
@@ -123,7 +127,7 @@ class TestWrongFormulas:
     def test_the_slope_needs_the_precision(self):
         step = step_of(density_ratio.CLAIM, "quadratic_terms_cancel")
         without = step.right.xreplace({_letter(step.right, "P"): Identity(density_ratio.d)})
-        assert residual(replace(step, right=without), step.given) != "0"
+        assert residual(replace(step, right=without), step.equations) != "0"
 
 
 class TestWrongModelsFailTheChecks:
@@ -183,21 +187,21 @@ class TestCases:
 
     def test_a_survivor_that_does_not_survive_is_refused(self):
         for claim in CLAIMS:
-            for survivor in claim.survivors:
-                assert not survived(replace(survivor, build=lambda size: Case((), Integer(1)))).passed
-                assert not any(survived(spoilt).passed for spoilt in spoilt_premises(survivor))
+            for relaxation in claim.relaxations:
+                assert not relaxed(replace(relaxation, build=lambda size: Model((), Integer(1)))).passed
+                assert not any(relaxed(spoilt).passed for spoilt in spoilt_premises(relaxation))
 
     def test_a_counterexample_with_a_false_premise_is_refused(self):
-        false = Counterexample("x", "", lambda size: Case(premises=(size,), gap=size))
+        false = Counterexample("x", "", lambda size: Model(premises=(size,), gap=size))
         assert not refuted(false).passed
         assert "premise" in refuted(false).detail
 
     def test_a_gap_must_be_a_constant(self):
-        assert not refuted(Counterexample("x", "", lambda size: Case((), size * Symbol("t")))).passed
+        assert not refuted(Counterexample("x", "", lambda size: Model((), size * Symbol("t")))).passed
 
     def test_a_survivor_with_a_gap_is_refused(self):
-        assert not survived(Survivor("x", "", lambda size: Case((), size))).passed
-        assert not survived(Survivor("x", "", lambda size: Case((size,), Integer(0)))).passed
+        assert not relaxed(Relaxation("x", "", lambda size: Model((), size))).passed
+        assert not relaxed(Relaxation("x", "", lambda size: Model((size,), Integer(0)))).passed
 
 
 class TestJudgement:
@@ -221,8 +225,8 @@ class TestJudgement:
         assert [outcome.name for outcome in verdict.failed] == ["planted"]
 
 
-def _is_symmetry(given) -> bool:
-    return not isinstance(given.old, MatrixBase) and given.old == getattr(given.new, "T", None)
+def _is_symmetry(equation) -> bool:
+    return not isinstance(equation.old, MatrixBase) and equation.old == getattr(equation.new, "T", None)
 
 
 def _letter(expression, name):

@@ -57,10 +57,10 @@ class TestLeastSquares:
     def test_the_library_finds_the_same(self, world):
         labels, counts, test = world
         weights = least_squares_weights(labels, counts, test)
-        (found,) = check_span(labels, [test], reference=labels[0], counts=counts)
-        np.testing.assert_allclose(found.coefficients[1:], np.array(weights[1:], dtype=float), rtol=1e-12, atol=0)
+        (result,) = check_span(labels, [test], reference=labels[0], counts=counts)
+        np.testing.assert_allclose(result.coefficients[1:], np.array(weights[1:], dtype=float), rtol=1e-12, atol=0)
         exact = gain_of(weights[1:], counts[1:], counts[0])
-        assert found.noise_gain == pytest.approx(float(exact), rel=1e-12)
+        assert result.noise_gain == pytest.approx(float(exact), rel=1e-12)
 
     @settings(max_examples=25)
     @given(measured_spans())

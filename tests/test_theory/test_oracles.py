@@ -95,10 +95,10 @@ def planted(draw):
 def test_a_planted_combination_is_found_and_none_is_shorter(world):
     L, reference, alpha = world
     solution = solve_span((L.T + reference).tolist(), (reference + L @ alpha).tolist(), reference.tolist())
-    found = np.array(solution.coefficients)
-    assert (L @ found == L @ alpha).all()
-    assert found @ found <= alpha @ alpha
-    np.testing.assert_allclose(found.astype(float), np.linalg.pinv(L) @ L @ alpha, atol=1e-9)
+    result = np.array(solution.coefficients)
+    assert (L @ result == L @ alpha).all()
+    assert result @ result <= alpha @ alpha
+    np.testing.assert_allclose(result.astype(float), np.linalg.pinv(L) @ L @ alpha, atol=1e-9)
 
 
 @given(planted(), st.lists(entries, min_size=4, max_size=4))

@@ -13,9 +13,9 @@ from pdae_sim.simulation.departures import Do, MechanismChange, VarianceInterven
 from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.laws import Gaussian, Laplace
 from pdae_sim.strategies import latent_models, noise_laws
-from theory.engine.checker import measured, refuted, survived
+from theory.engine.checker import measured, refuted, relaxed
 from theory.engine.instances import log_densities, structures, worlds
-from theory.engine.record import Case, Survivor
+from theory.engine.record import Model, Relaxation
 from theory.prediction import disjoint_mechanisms, product_formula
 
 each_world = pytest.mark.parametrize("world", worlds(8), ids=lambda world: f"d{len(world.W)}")
@@ -70,20 +70,20 @@ def test_weights_turn_the_pooled_cells_into_the_unseen_law():
 
 
 class TestBeyondTheClass:
-    @pytest.mark.parametrize("survivor", product_formula.BEYOND, ids=lambda survivor: survivor.drops)
-    def test_the_formula_holds_all_the_same(self, survivor):
-        assert survived(survivor).passed
+    @pytest.mark.parametrize("relaxation", product_formula.BEYOND, ids=lambda relaxation: relaxation.drops)
+    def test_the_formula_holds_all_the_same(self, relaxation):
+        assert relaxed(relaxation).passed
 
     def test_growing_variances_are_no_survivor(self):
         claim = product_formula.CLAIM
         (broken,) = (e for e in claim.counterexamples if e.drops == "shared_covariance")
-        assert not survived(Survivor(broken.drops, broken.statement, broken.build)).passed
+        assert not relaxed(Relaxation(broken.drops, broken.statement, broken.build)).passed
 
     def test_every_survivor_is_refused_as_a_counterexample(self):
-        for survivor in product_formula.BEYOND:
-            case = survivor.build(Integer(1))
-            assert isinstance(case, Case)
-            assert not refuted(survivor).passed
+        for relaxation in product_formula.BEYOND:
+            case = relaxation.build(Integer(1))
+            assert isinstance(case, Model)
+            assert not refuted(relaxation).passed
 
     def test_behind_a_curved_mixing_gaussian_noise_breaks_it(self):
         """x = sinh(z) + ε/2, densities by quadrature over z: the excess varies in x, but not for x = 1.5 z + ε/2."""

@@ -82,8 +82,8 @@ class TestPooledWorth:
 class TestVerdicts:
     def test_each_of_the_three_occurs(self):
         W = [[1, 0, 1], [0, 1, 1]]
-        found = [exact_verdict(W, SINGLES, [500] * 3, test, 100) for test in ([1, 1, 0], [2, 2, 0], [1, 0, 1])]
-        assert [(v.identified, v.supported) for v in found] == [(True, True), (True, False), (False, None)]
+        result = [exact_verdict(W, SINGLES, [500] * 3, test, 100) for test in ([1, 1, 0], [2, 2, 0], [1, 0, 1])]
+        assert [(v.identified, v.supported) for v in result] == [(True, True), (True, False), (False, None)]
 
     def test_one_count_for_each_label(self):
         with pytest.raises(ValueError, match="counts: expected 3"):
@@ -96,12 +96,12 @@ class TestVerdicts:
         W = data.draw(hnp.arrays(np.int64, (2, K), elements=st.integers(-1, 1)))
         counts = data.draw(st.lists(st.integers(1, 500), min_size=E, max_size=E))
         exact = exact_verdict(W.tolist(), problem.train, counts, problem.test, 100)
-        (found,) = judge(
+        (result,) = judge(
             np.array(problem.train), np.array([problem.test]), counts=counts, perturbation_matrix=W.astype(float)
         )
-        assert (found.certificate.identified, found.supported) == (exact.identified, exact.supported)
+        assert (result.certificate.identified, result.supported) == (exact.identified, exact.supported)
         if exact.identified:
-            assert found.effective_cells == pytest.approx(float(exact.worth), rel=1e-9, abs=1e-300)
+            assert result.effective_cells == pytest.approx(float(exact.worth), rel=1e-9, abs=1e-300)
 
     @settings(max_examples=20)
     @given(orthogonal_matrices(2))

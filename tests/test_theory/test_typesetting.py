@@ -9,13 +9,13 @@ from sympy.matrices.expressions import MatrixSymbol
 from theory.claims import CLAIMS
 from theory.engine.record import Lemma, Step
 from theory.symbols import Delta_e, L, W, W_rival
-from theory.typesetting.latex import LONG, equation, formula, gap, shown, used
+from theory.typesetting.latex import LONG, equation, equation_of, formula, gap, step_formula
 
 STEPS = [(claim, item) for claim in CLAIMS for item in claim.proof if isinstance(item, Step)]
 
 
 def names(step):
-    sides = [step.left, step.right, *(side for given in step.given for side in (given.old, given.new))]
+    sides = [step.left, step.right, *(side for equation in step.equations for side in (equation.old, equation.new))]
     return {atom.name for side in sides for atom in side.atoms(Symbol, MatrixSymbol)}
 
 
@@ -27,7 +27,7 @@ def sentences(claim):
         yield item.statement
         if isinstance(item, Lemma):
             yield item.reason
-    yield from (example.statement for example in (*claim.counterexamples, *claim.survivors))
+    yield from (example.statement for example in (*claim.counterexamples, *claim.relaxations))
 
 
 class TestNames:
@@ -55,9 +55,9 @@ class TestNames:
 
     @pytest.mark.parametrize("claim", CLAIMS, ids=[claim.name for claim in CLAIMS])
     def test_different_names_look_different(self, claim):
-        found = {name for other, step in STEPS if other is claim for name in names(step)}
-        assert len({formula(Symbol(name)) for name in found}) == len(
-            {re.sub(r"(?<=[a-z])_(?=\d)", "", n) for n in found}
+        result = {name for other, step in STEPS if other is claim for name in names(step)}
+        assert len({formula(Symbol(name)) for name in result}) == len(
+            {re.sub(r"(?<=[a-z])_(?=\d)", "", n) for n in result}
         )
 
 
@@ -75,7 +75,7 @@ class TestFormulas:
 
     def test_short_equations_are_one_line_and_long_ones_several(self):
         assert equation(L, L) == "L = L"
-        assert any("aligned" in shown(step) for _, step in STEPS)
+        assert any("aligned" in step_formula(step) for _, step in STEPS)
         total = sum((Symbol(f"a_{i}") * Symbol(f"b_{i}") for i in range(100)), Integer(0))
         lines = equation(total, Integer(0)).split(r"\\")
         assert len(lines) > 3
@@ -84,7 +84,7 @@ class TestFormulas:
 
     def test_every_formula_is_set_with_balanced_brackets(self):
         for _, step in STEPS:
-            for text in (shown(step), *map(used, step.given)):
+            for text in (step_formula(step), *map(equation_of, step.equations)):
                 assert text.count("{") == text.count("}")
                 assert text.count(r"\left") == text.count(r"\right")
                 assert not re.search(r"\*\*|Matrix|~", text)

@@ -19,7 +19,7 @@ from theory.assumptions import OURS, Assumption
 from theory.causal.graphs import complete, twins
 from theory.causal.latent_causal import ACYCLIC, LINEAR, SHIFT, covariance, perturbation_matrix
 from theory.engine.instances import EPS, Structure, structures
-from theory.engine.record import DEFINITION, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.engine.record import DEFINITION, Claim, Counterexample, Equation, Lemma, Measurement, Model, Step
 from theory.identifiability.span import Number, exact
 from theory.symbols import d
 
@@ -75,9 +75,9 @@ def _proof() -> tuple[Step | Lemma, ...]:
         S_inverse * (Identity(d) - A) * W,
         Identity(d),
         (
-            Given((reduced.name,), W, N * S),
-            Given((reduced.name,), A * N, N - Identity(d)),
-            Given((EACH.name, ATOMIC.name), S_inverse * S, Identity(d)),
+            Equation((reduced.name,), W, N * S),
+            Equation((reduced.name,), A * N, N - Identity(d)),
+            Equation((EACH.name, ATOMIC.name), S_inverse * S, Identity(d)),
         ),
     )
     return reduced, inverse, *(_read(size) for size in (2, 3, 4)), _assignment(3), _assignment(4), *_rescaled()
@@ -93,7 +93,7 @@ def _read(size: int) -> Step:
         f"for {size} latents with free weights and shifts, −(W⁻¹)ᵢⱼ / (W⁻¹)ᵢᵢ = Aᵢⱼ for i > j",
         Matrix([-read[i, j] / read[i, i] for i, j in chosen if i != j]),
         Matrix([weights[i, j] for i, j in chosen if i != j]),
-        tuple(Given(("inverse", ATOMIC.name, EACH.name), read[i, j], own[i, j]) for i, j in chosen),
+        tuple(Equation(("inverse", ATOMIC.name, EACH.name), read[i, j], own[i, j]) for i, j in chosen),
     )
 
 
@@ -122,10 +122,10 @@ def _rescaled() -> tuple[Step, ...]:
         (Identity(d) - A_scaled) * Scale * W,
         Scale * S,
         (
-            Given((COORDINATES.name,), A_scaled, Scale * A * Scale_inverse),
-            Given((DEFINITION,), Scale_inverse * Scale, Identity(d)),
-            Given(("reduced_form",), W, N * S),
-            Given(("reduced_form",), A * N, N - Identity(d)),
+            Equation((COORDINATES.name,), A_scaled, Scale * A * Scale_inverse),
+            Equation((DEFINITION,), Scale_inverse * Scale, Identity(d)),
+            Equation(("reduced_form",), W, N * S),
+            Equation(("reduced_form",), A * N, N - Identity(d)),
         ),
     )
     return (scaled,)
@@ -163,13 +163,13 @@ def _check() -> tuple[Measurement, ...]:
     )
 
 
-def _free_mixing(size: Rational) -> Case:
+def _free_mixing(size: Rational) -> Model:
     """The twins of 1.1: A has the edge 1 → 2 of weight `size`, the other none; S = I, variances 1, order known."""
     edge, none = Matrix([[0, 0], [size, 0]]), Matrix.zeros(2)
     carry, targets = twins(edge, none), Matrix.eye(2).tolist()
     same_W = carry * perturbation_matrix(none, targets) - perturbation_matrix(edge, targets)
     same_spread = carry * covariance(none, [1, 1]) * carry.T - covariance(edge, [1, 1])
-    return Case(premises=(same_W, same_spread), gap=edge - none)
+    return Model(premises=(same_W, same_spread), gap=edge - none)
 
 
 def _turned(size: Rational, others: int) -> tuple[Matrix, Matrix, list[Expr], Matrix]:
@@ -182,22 +182,22 @@ def _turned(size: Rational, others: int) -> tuple[Matrix, Matrix, list[Expr], Ma
     return forward, backward, variances, same
 
 
-def _several(size: Rational) -> Case:
+def _several(size: Rational) -> Model:
     """S = I for the edge 1 → 2; the edge turned round has the same Σ, and the same W with a target on both latents."""
     forward, backward, _, same = _turned(size, others=0)
     W = perturbation_matrix(forward, Matrix.eye(2).tolist())
     targets = (Matrix.eye(2) - backward) * W
-    return Case(premises=(same, perturbation_matrix(backward, targets.tolist()) - W), gap=forward - backward)
+    return Model(premises=(same, perturbation_matrix(backward, targets.tolist()) - W), gap=forward - backward)
 
 
-def _untouched(size: Rational) -> Case:
+def _untouched(size: Rational) -> Model:
     """Three latents, one atomic target on the third: the edge between the others can be turned round."""
     forward, backward, _, same = _turned(size, others=1)
     own, other = (perturbation_matrix(graph, [[0], [0], [1]]) for graph in (forward, backward))
-    return Case(premises=(same, own - other), gap=forward - backward)
+    return Model(premises=(same, own - other), gap=forward - backward)
 
 
-def _exchanged(size: Rational) -> Case:
+def _exchanged(size: Rational) -> Model:
     """z_1 = z_2/2 + …, z_2 = size z_1/2 + …: at size 1 the rows of I - A may be exchanged, with gains 2 in the twin.
 
     Both have atomic targets, S = I and S' with targets exchanged, and the same W.
@@ -207,21 +207,21 @@ def _exchanged(size: Rational) -> Case:
     other = own if size == 0 else Matrix([[0, 1 / gain], [1 / gain, 0]])
     targets = (Matrix.eye(2) - other) * (Matrix.eye(2) - own).inv()
     atomic = targets[0, 0] * targets[0, 1], targets[1, 0] * targets[1, 1]
-    return Case(premises=atomic, gap=other - own)
+    return Model(premises=atomic, gap=other - own)
 
 
-def _strengthened(size: Rational) -> Case:
+def _strengthened(size: Rational) -> Model:
     """Perturbation 1 also adds `size` to the edge 1 → 2 of weight 1: means show the edge under the perturbation."""
     read = read_adjacency([[1, 0], [1 + size, 1]])
-    return Case(premises=(), gap=read - Matrix([[0, 0], [1, 0]]))
+    return Model(premises=(), gap=read - Matrix([[0, 0], [1, 0]]))
 
 
-def _curved(size: Rational) -> Case:
+def _curved(size: Rational) -> Model:
     """z_2 = u_2 + z_1 + size z_1², E u = 0, E u² = 1: a shift of z_1 by 1 moves the mean of z_2 by 1 + size."""
     dose = Symbol("l", real=True)
     mean = dose + size * (1 + dose**2)
     read = read_adjacency([[1, 0], [mean.subs(dose, 1) - mean.subs(dose, 0), 1]])
-    return Case(premises=(), gap=read - Matrix([[0, 0], [1, 0]]))
+    return Model(premises=(), gap=read - Matrix([[0, 0], [1, 0]]))
 
 
 CLAIM = Claim(

@@ -31,14 +31,14 @@ from theory.engine.instances import EPS, Structure, structures
 from theory.engine.record import (
     DEFINITION,
     Assumption,
-    Case,
     Claim,
     Counterexample,
-    Given,
+    Equation,
     Lemma,
     Measurement,
+    Model,
+    Relaxation,
     Step,
-    Survivor,
 )
 from theory.identifiability.span import Number, exact
 from theory.symbols import K, d
@@ -69,8 +69,8 @@ def _proof() -> tuple[Step | Lemma, ...]:
         (Identity(d) - A_rival) * z_rival,
         _drive,
         (
-            Given(_solved, z_rival, N_rival * _drive),
-            Given((INVERSES.name,), A_rival * N_rival, N_rival - Identity(d)),
+            Equation(_solved, z_rival, N_rival * _drive),
+            Equation((INVERSES.name,), A_rival * N_rival, N_rival - Identity(d)),
         ),
     )
     same = Step(
@@ -79,9 +79,9 @@ def _proof() -> tuple[Step | Lemma, ...]:
         mixed_rival,
         mixed,
         (
-            Given((FREE_MIXING.name,), mixed_rival, N * (Identity(d) - A_rival) * z_rival),
-            Given((rival.name, DEFINITION), A_rival * z_rival, z_rival - _drive),
-            Given(_solved, mixed, N * _drive),
+            Equation((FREE_MIXING.name,), mixed_rival, N * (Identity(d) - A_rival) * z_rival),
+            Equation((rival.name, DEFINITION), A_rival * z_rival, z_rival - _drive),
+            Equation(_solved, mixed, N * _drive),
         ),
     )
     return INVERSES, rival, same, *(_same_law(size) for size in (2, 3))
@@ -174,13 +174,13 @@ def _check() -> tuple[Measurement, ...]:
     )
 
 
-def _known_mixing(size: Rational) -> Case:
+def _known_mixing(size: Rational) -> Model:
     """f is the identity, the model has the edge 1 → 2 of weight `size`: no edge has another covariance."""
     edge, none = [[0, 0], [size, 0]], [[0, 0], [0, 0]]
-    return Case(premises=(), gap=covariance(edge, [1, 1]) - covariance(none, [1, 1]))
+    return Model(premises=(), gap=covariance(edge, [1, 1]) - covariance(none, [1, 1]))
 
 
-def _cut(size: Rational) -> Case:
+def _cut(size: Rational) -> Model:
     """An intervention weakens the edge 1 → 2 of weight 1 by `size`. The rival has no edge, so nothing to weaken.
 
     They agree without the intervention; under it z_2 has variance 1 + (1 - size)², and the rival's 2 still.
@@ -188,16 +188,16 @@ def _cut(size: Rational) -> Case:
     before, during = [[0, 0], [1, 0]], [[0, 0], [1 - size, 0]]
     carry = twins(before, [[0, 0], [0, 0]])
     agree = carry * carry.T - covariance(before, [1, 1])
-    return Case(premises=(agree,), gap=covariance(during, [1, 1]) - carry * carry.T)
+    return Model(premises=(agree,), gap=covariance(during, [1, 1]) - carry * carry.T)
 
 
-def _feedback(size: Rational) -> Case:
+def _feedback(size: Rational) -> Model:
     """A rival in which two latents drive each other with gain `size`: at gain 1, T has no inverse."""
     cycle = Matrix([[0, size], [size, 0]])
-    return Case(premises=(), gap=(Matrix.eye(2) - cycle).det() - 1)
+    return Model(premises=(), gap=(Matrix.eye(2) - cycle).det() - 1)
 
 
-def _curved(size: Rational) -> Case:
+def _curved(size: Rational) -> Model:
     """z_2 = u_2 + size z_1² + shift: the rival without mechanisms takes f' = f ∘ N, N the curved reduced form."""
     noise, shift = Matrix(symbols("u1:3", real=True)), Matrix(symbols("s1:3", real=True))
 
@@ -206,7 +206,7 @@ def _curved(size: Rational) -> Case:
 
     first = noise[0] + shift[0]
     solved = Matrix([first, noise[1] + shift[1] + size * first**2])
-    return Case(premises=(), gap=solved - reduced(noise + shift))
+    return Model(premises=(), gap=solved - reduced(noise + shift))
 
 
 CLAIM = Claim(
@@ -225,5 +225,5 @@ CLAIM = Claim(
         Counterexample(SHIFT.name, "an intervention that cuts an edge tells it", _cut),
         Counterexample(ACYCLIC.name, "a cycle of gain 1 is not among the rivals", _feedback),
     ),
-    survivors=(Survivor(LINEAR.name, "curved mechanisms with additive noise go into f′ as well", _curved),),
+    relaxations=(Relaxation(LINEAR.name, "curved mechanisms with additive noise go into f′ as well", _curved),),
 )

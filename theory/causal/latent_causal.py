@@ -26,7 +26,17 @@ from sympy import (
 
 from theory.assumptions import PAPER
 from theory.engine.instances import EPS, Structure, structures
-from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.engine.record import (
+    DEFINITION,
+    Assumption,
+    Claim,
+    Counterexample,
+    Equation,
+    Lemma,
+    Measurement,
+    Model,
+    Step,
+)
 from theory.identifiability.span import Number, exact
 from theory.symbols import K, W, d, z
 
@@ -137,11 +147,11 @@ MOMENTS = Lemma(
     (GAUSSIAN_NOISE.name,),
 )
 
-_right_inverse = Given((NILPOTENT.name,), A * N, N - Identity(d))
-_left_inverse = Given((NILPOTENT.name,), N * A, N - Identity(d))
-_perturbation = Given((DEFINITION,), W, N * S)
-_mechanisms = Given((LINEAR.name, SHIFT.name), A * z, z - u - S * label)
-_solved = Given(("unique", "reduced_form"), z, N * (u + S * label))
+_right_inverse = Equation((NILPOTENT.name,), A * N, N - Identity(d))
+_left_inverse = Equation((NILPOTENT.name,), N * A, N - Identity(d))
+_perturbation = Equation((DEFINITION,), W, N * S)
+_mechanisms = Equation((LINEAR.name, SHIFT.name), A * z, z - u - S * label)
+_solved = Equation(("unique", "reduced_form"), z, N * (u + S * label))
 
 
 def _proof() -> tuple[Step | Lemma, ...]:
@@ -196,8 +206,8 @@ def _laws() -> tuple[Step | Lemma, ...]:
         mean,
         W * label,
         (
-            Given((MOMENTS.name, "additive_shift"), mean, N * u + W * label),
-            Given((MOMENTS.name,), u, ZeroMatrix(d, 1)),
+            Equation((MOMENTS.name, "additive_shift"), mean, N * u + W * label),
+            Equation((MOMENTS.name,), u, ZeroMatrix(d, 1)),
         ),
     )
     spread = Step(
@@ -206,16 +216,16 @@ def _laws() -> tuple[Step | Lemma, ...]:
         second,
         N * D * N.T,
         (
-            Given((MOMENTS.name, "additive_shift"), second, (N * u) * (N * u).T),
-            Given((MOMENTS.name,), u * u.T, D),
+            Equation((MOMENTS.name, "additive_shift"), second, (N * u) * (N * u).T),
+            Equation((MOMENTS.name,), u * u.T, D),
         ),
     )
-    return MOMENTS, expectation, spread, *_whitening(spread.cited({second: Sigma}))
+    return MOMENTS, expectation, spread, *_whitening(spread.equation({second: Sigma}))
 
 
-def _whitening(covariance_of_z: Given) -> tuple[Step, ...]:
+def _whitening(covariance_of_z: Equation) -> tuple[Step, ...]:
     root = F * (Identity(d) - A)
-    regular = Given((GAUSSIAN_NOISE.name,), F * D * F.T, Identity(d))
+    regular = Equation((GAUSSIAN_NOISE.name,), F * D * F.T, Identity(d))
     white = Step(
         "whitening",
         "R = F (I − A) with F = D^(−1/2) gives R Σ Rᵀ = I",
@@ -277,30 +287,30 @@ def exact_matrix(structure: Structure) -> np.ndarray:
     return np.array(perturbation_matrix(structure.A, structure.S).tolist(), dtype=float)
 
 
-def _cycle(size: Rational) -> Case:
+def _cycle(size: Rational) -> Model:
     """Two latents that drive each other with gain `size`: det(I - A) = 1 - size², no solution at gain 1."""
     feedback = Matrix([[0, size], [size, 0]])
-    return Case(premises=(), gap=(eye(2) - feedback).det() - 1)
+    return Model(premises=(), gap=(eye(2) - feedback).det() - 1)
 
 
-def _square(size: Rational) -> Case:
+def _square(size: Rational) -> Model:
     """z_1 = u_1 + l, z_2 = u_2 + size z_1²: the shift of z_2 depends on the noise, so it is not a shift."""
     u1, u2, dose = symbols("u1 u2 l", real=True)
     shift = (u2 + size * (u1 + dose) ** 2).subs(dose, 1) - (u2 + size * (u1 + dose) ** 2).subs(dose, 0)
-    return Case(premises=(), gap=diff(shift.expand(), u1))
+    return Model(premises=(), gap=diff(shift.expand(), u1))
 
 
-def _cut(size: Rational) -> Case:
+def _cut(size: Rational) -> Model:
     """An intervention that weakens the edge 1 → 2 by `size`, and cuts it at 1: the covariance changes."""
     before, after = ([[0, 0], [weight, 0]] for weight in (Integer(1), 1 - size))
-    return Case(premises=(), gap=covariance(after, [1, 1]) - covariance(before, [1, 1]))
+    return Model(premises=(), gap=covariance(after, [1, 1]) - covariance(before, [1, 1]))
 
 
-def _coin(size: Rational) -> Case:
+def _coin(size: Rational) -> Model:
     """u = √(1 - size²) g + size s with g Gaussian and s = ±1 has variance 1 and fourth cumulant -2 size⁴, not 0."""
     variance = (1 - size**2) + size**2
     fourth_moment = 3 * (1 - size**2) ** 2 + 6 * (1 - size**2) * size**2 + size**4
-    return Case(premises=(variance - 1,), gap=fourth_moment - 3 * variance**2)
+    return Model(premises=(variance - 1,), gap=fourth_moment - 3 * variance**2)
 
 
 CLAIM = Claim(

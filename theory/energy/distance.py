@@ -26,7 +26,17 @@ from sympy import (
 )
 
 from theory.engine.instances import EPS, World, worlds
-from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.engine.record import (
+    DEFINITION,
+    Assumption,
+    Claim,
+    Counterexample,
+    Equation,
+    Lemma,
+    Measurement,
+    Model,
+    Step,
+)
 
 SZEKELY = "Székely and Rizzo (2013), Journal of Statistical Planning and Inference 143, proposition 1"
 
@@ -84,8 +94,8 @@ def _subordination() -> tuple[Step | Lemma, ...]:
         whole,
         r**gamma_ * gamma(1 - gamma_) / gamma_,
         (
-            Given((boundary.name,), whole, rest / gamma_),
-            Given((substituted.name, euler.name), rest, r**gamma_ * gamma(1 - gamma_)),
+            Equation((boundary.name,), whole, rest / gamma_),
+            Equation((substituted.name, euler.name), rest, r**gamma_ * gamma(1 - gamma_)),
         ),
     )
     return by_parts, boundary, substituted, euler, total
@@ -116,13 +126,13 @@ def _frequencies() -> tuple[Step | Lemma, ...]:
 
 
 def _squares() -> tuple[Step | Lemma, ...]:
-    difference = Given((DEFINITION,), p, q + mu)
+    difference = Equation((DEFINITION,), p, q + mu)
     mass = Step(
         "mass",
         "𝟏ᵀp = 1 + 𝟏ᵀμ with μ = p − q; as 𝟏ᵀp = 1 too, μ has mass 0",
         ones.T * p,
         Identity(1) + ones.T * mu,
-        (difference, Given((DEFINITION,), ones.T * q, Identity(1))),
+        (difference, Equation((DEFINITION,), ones.T * q, Identity(1))),
     )
     form = Step(
         "quadratic_form",
@@ -130,18 +140,18 @@ def _squares() -> tuple[Step | Lemma, ...]:
         distance,
         -mu.T * D * mu,
         (
-            Given((MOMENT.name,), distance, 2 * p.T * D * q - p.T * D * p - q.T * D * q),
-            Given((DEFINITION,), D.T, D),
+            Equation((MOMENT.name,), distance, 2 * p.T * D * q - p.T * D * p - q.T * D * q),
+            Equation((DEFINITION,), D.T, D),
             difference,
         ),
     )
-    no_mass = Given((mass.name, DEFINITION), ones.T * mu, ZeroMatrix(1, 1))
+    no_mass = Equation((mass.name, DEFINITION), ones.T * mu, ZeroMatrix(1, 1))
     squares = Step(
         "squares",
         "ED = |Vᵀμ|², a weighted integral of |φ_P − φ_Q|²: not negative",
         distance,
         mu.T * V * V.T * mu,
-        (form.cited(), Given(("features",), D, a * ones.T + ones * a.T - V * V.T), no_mass),
+        (form.equation(), Equation(("features",), D, a * ones.T + ones * a.T - V * V.T), no_mass),
     )
     definite = Lemma(
         "definite",
@@ -167,7 +177,7 @@ def _cramer() -> tuple[Step | Lemma, ...]:
         2 * cross - own - other,
         2 * (F - G) ** 2,
         tuple(
-            Given((layers.name,), symbol, one * (1 - two) + two * (1 - one))
+            Equation((layers.name,), symbol, one * (1 - two) + two * (1 - one))
             for symbol, one, two in ((cross, F, G), (own, F, F), (other, G, G))
         ),
     )
@@ -184,8 +194,8 @@ def _score() -> Step:
         best - score,
         cross - half * own - half * other,
         (
-            Given((MOMENT.name,), score, half * own - cross),
-            Given((MOMENT.name,), best, half * other - other),
+            Equation((MOMENT.name,), score, half * own - cross),
+            Equation((MOMENT.name,), best, half * other - other),
         ),
     )
 
@@ -234,13 +244,13 @@ def _check() -> tuple[Measurement, ...]:
     return (*mixtures, *(measure_cramer(world) for world in worlds()))
 
 
-def _means_only(size: Rational) -> Case:
+def _means_only(size: Rational) -> Model:
     """β = 2: fair coins ±1 and ±(1 + size) have E|X - Y|² = Var X + Var Y, hence energy distance 0."""
     own, other = Integer(1), (1 + size) ** 2
-    return Case(premises=(2 * (own + other) - 2 * own - 2 * other,), gap=other - own)
+    return Model(premises=(2 * (own + other) - 2 * own - 2 * other,), gap=other - own)
 
 
-def no_mean(size: Rational) -> Case:
+def no_mean(size: Rational) -> Model:
     """P(X > t) = t^(-1/2), t > 1: cut at N and at (1 + size) N, X has energy distance 2 log(1 + size) from itself.
 
     2 ∫ (F - G)² over N < t < (1 + size) N with F = 1 and 1 - G = t^(-1/2), whatever N; so ED(P, P) has no value.
@@ -248,7 +258,7 @@ def no_mean(size: Rational) -> Case:
     t, N = symbols("t N", positive=True)
     primitive = 2 * log(t)
     value = primitive.subs(t, (1 + size) * N) - primitive.subs(t, N)
-    return Case(premises=(diff(primitive, t) - 2 * sqrt(1 / t) ** 2,), gap=value.expand(force=True))
+    return Model(premises=(diff(primitive, t) - 2 * sqrt(1 / t) ** 2,), gap=value.expand(force=True))
 
 
 _subordinated = _subordination()

@@ -12,7 +12,17 @@ from sympy import Derivative, Expr, Integer, Rational, Subs, Symbol, diff, erf, 
 
 from theory.energy.distance import SZEKELY
 from theory.engine.instances import EPS, World, worlds
-from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.engine.record import (
+    DEFINITION,
+    Assumption,
+    Claim,
+    Counterexample,
+    Equation,
+    Lemma,
+    Measurement,
+    Model,
+    Step,
+)
 from theory.identifiability.span import Number, rational
 
 GAUSSIAN_LAWS = Assumption("gaussian_laws", "X ∼ N(m₁, v₁) and Y ∼ N(m₂, v₂), with positive variances")
@@ -135,7 +145,7 @@ def _line() -> tuple[Step | Lemma, ...]:
         "𝔼 max(Z, 0) = v n(0) + (m/2) (1 + erf(m / √(2v)))",
         upper,
         part,
-        (Given((GAUSSIAN_LAWS.name, antiderivative.name), upper, mean / 2 - primitive.subs(x, 0)),),
+        (Equation((GAUSSIAN_LAWS.name, antiderivative.name), upper, mean / 2 - primitive.subs(x, 0)),),
     )
     absolute = Step(
         "absolute",
@@ -143,9 +153,9 @@ def _line() -> tuple[Step | Lemma, ...]:
         total,
         mean_absolute(mean, v),
         (
-            Given((DEFINITION,), total, upper + lower),
-            Given((positive.name,), upper, part),
-            Given((positive.name, GAUSSIAN_LAWS.name), lower, part.subs(mean, -mean)),
+            Equation((DEFINITION,), total, upper + lower),
+            Equation((positive.name,), upper, part),
+            Equation((positive.name, GAUSSIAN_LAWS.name), lower, part.subs(mean, -mean)),
         ),
     )
     return antiderivative, positive, absolute, *_distances()
@@ -168,13 +178,13 @@ def _distances() -> tuple[Step | Lemma, ...]:
         2 * cross - own - other,
         2 * mean_absolute(delta, v_1 + v_2) - 2 * sqrt(v_1 / pi) - 2 * sqrt(v_2 / pi),
         (
-            Given(rests_on, cross, mean_absolute(delta, v_1 + v_2)),
-            Given(rests_on, own, mean_absolute(Integer(0), 2 * v_1)),
-            Given(rests_on, other, mean_absolute(Integer(0), 2 * v_2)),
+            Equation(rests_on, cross, mean_absolute(delta, v_1 + v_2)),
+            Equation(rests_on, own, mean_absolute(Integer(0), 2 * v_1)),
+            Equation(rests_on, other, mean_absolute(Integer(0), 2 * v_2)),
         ),
     )
     value = Symbol(r"\mathrm{ED}", real=True)
-    formula = Given((distance.name, DEFINITION), value, energy_distance_line((delta, v), (Integer(0), v)))
+    formula = Equation((distance.name, DEFINITION), value, energy_distance_line((delta, v), (Integer(0), v)))
     equal = Step(
         "equal_variances",
         "for v₁ = v₂ = v, ED = 4 √(v/π) (exp(−δ² / 4v) − 1) + 2 δ erf(δ / (2 √v))",
@@ -248,16 +258,16 @@ def _check() -> tuple[Measurement, ...]:
     )
 
 
-def _coins(size: Rational) -> Case:
+def _coins(size: Rational) -> Model:
     """X is a fair coin ±1 with probability `size`, else N(0, 1): mean 0 and variance 1 throughout."""
     normal, mixed, coin = mean_absolute(Integer(0), Integer(2)), mean_absolute(Integer(1), Integer(1)), Integer(1)
     spread = (1 - size) ** 2 * normal + 2 * size * (1 - size) * mixed + size**2 * coin
-    return Case(premises=((1 - size) * 1 + size * 1 - 1,), gap=expand(normal - spread))
+    return Model(premises=((1 - size) * 1 + size * 1 - 1,), gap=expand(normal - spread))
 
 
-def _coupled(size: Rational) -> Case:
+def _coupled(size: Rational) -> Model:
     """X, Y ~ N(0, 1) with correlation size/2: E|X - Y| is that of N(0, 2 - size)."""
-    return Case(premises=(), gap=mean_absolute(Integer(0), 2 - size) - mean_absolute(Integer(0), Integer(2)))
+    return Model(premises=(), gap=mean_absolute(Integer(0), 2 - size) - mean_absolute(Integer(0), Integer(2)))
 
 
 CLAIM = Claim(

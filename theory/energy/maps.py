@@ -9,7 +9,17 @@ from sympy import Identity, Integer, Matrix, MatrixSymbol, Rational, symbols
 
 from theory.energy.distance import SZEKELY, D, energy_distance, laws, n, p, q
 from theory.engine.instances import EPS, World, worlds
-from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.engine.record import (
+    DEFINITION,
+    Assumption,
+    Claim,
+    Counterexample,
+    Equation,
+    Lemma,
+    Measurement,
+    Model,
+    Step,
+)
 from theory.symbols import d
 
 SIMILARITY = Assumption("similarity", "the map is x → c Q x + t with QᵀQ = I and c > 0")
@@ -29,9 +39,9 @@ def _maps() -> tuple[Step | Lemma, ...]:
         (image_x - image_y).T * (image_x - image_y),
         scale**2 * (x - y).T * (x - y),
         (
-            Given(mapped, image_x, scale * Q * x + t),
-            Given(mapped, image_y, scale * Q * y + t),
-            Given((SIMILARITY.name,), Q.T * Q, Identity(d)),
+            Equation(mapped, image_x, scale * Q * x + t),
+            Equation(mapped, image_y, scale * Q * y + t),
+            Equation((SIMILARITY.name,), Q.T * Q, Identity(d)),
         ),
     )
     powers = Step("powers", "(c² r²)^(β/2) = cᵝ rᵝ", (scale**2 * r**2) ** (beta / 2), scale**beta * r**beta)
@@ -41,8 +51,8 @@ def _maps() -> tuple[Step | Lemma, ...]:
         distance_mapped,
         scale**beta * (2 * p.T * D * q - p.T * D * p - q.T * D * q),
         (
-            Given((DEFINITION,), distance_mapped, 2 * p.T * D_mapped * q - p.T * D_mapped * p - q.T * D_mapped * q),
-            Given((lengths.name, powers.name), D_mapped, scale**beta * D),
+            Equation((DEFINITION,), distance_mapped, 2 * p.T * D_mapped * q - p.T * D_mapped * p - q.T * D_mapped * q),
+            Equation((lengths.name, powers.name), D_mapped, scale**beta * D),
         ),
     )
     return lengths, powers, scaled, *_only_similarities()
@@ -56,8 +66,8 @@ def _only_similarities() -> tuple[Step | Lemma, ...]:
         2 * cross - own - other,
         2 * u**beta,
         (
-            Given((DEFINITION,), cross, u**beta),
-            *(Given((DEFINITION,), term, Integer(0)) for term in (own, other)),
+            Equation((DEFINITION,), cross, u**beta),
+            *(Equation((DEFINITION,), term, Integer(0)) for term in (own, other)),
         ),
     )
     rigid = Lemma(
@@ -88,15 +98,15 @@ def _check_maps() -> tuple[Measurement, ...]:
     )
 
 
-def _stretch(size: Rational) -> Case:
+def _stretch(size: Rational) -> Model:
     """diag(1 + size, 1) is affine and injective: point masses at 0 and (1, 0) move apart, those at 0 and (0, 1) not."""
     H = Matrix([[1 + size, 0], [0, 1]])
-    return Case(premises=(H * H.inv() - Matrix.eye(2), H * Matrix([0, 1]) - Matrix([0, 1])), gap=2 * H[0, 0] - 2)
+    return Model(premises=(H * H.inv() - Matrix.eye(2), H * Matrix([0, 1]) - Matrix([0, 1])), gap=2 * H[0, 0] - 2)
 
 
-def _one_sided(size: Rational) -> Case:
+def _one_sided(size: Rational) -> Model:
     """One of two equal point masses is translated by `size`."""
-    return Case(premises=(), gap=2 * size)
+    return Model(premises=(), gap=2 * size)
 
 
 CLAIM = Claim(

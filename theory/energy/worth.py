@@ -12,7 +12,7 @@ from sympy import Integer, Rational, Symbol, symbols
 from theory.assumptions import OURS
 from theory.energy.distance import energy_distance, laws, n
 from theory.engine.instances import EPS, World, worlds
-from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Measurement, Step
+from theory.engine.record import DEFINITION, Assumption, Claim, Counterexample, Equation, Measurement, Model, Step
 
 IDENTICAL = Assumption("identical", "every cell of the sample has the law P")
 INDEPENDENT = Assumption("independent", "the cells are independent of each other")
@@ -31,25 +31,25 @@ def _worth() -> tuple[Step, ...]:
         within,
         spread - spread / n,
         (
-            Given((DEFINITION,), within, (n * itself + n * (n - 1) * apart) / n**2),
-            Given((DEFINITION,), itself, Integer(0)),
-            Given((INDEPENDENT.name, IDENTICAL.name), apart, spread),
+            Equation((DEFINITION,), within, (n * itself + n * (n - 1) * apart) / n**2),
+            Equation((DEFINITION,), itself, Integer(0)),
+            Equation((INDEPENDENT.name, IDENTICAL.name), apart, spread),
         ),
     )
-    same = Given((IDENTICAL.name,), cross, spread)
+    same = Equation((IDENTICAL.name,), cross, spread)
     worth = Step(
         "worth",
         "𝔼 ED(Pₙ, P) = 2 m − (1 − 1/n) m − m = m / n",
         2 * cross - within - spread,
         spread / n,
-        (pairs.cited(), same),
+        (pairs.equation(), same),
     )
     two = Step(
         "two_samples",
         "𝔼 ED(Pₙ, P′ₖ) = m (1/n + 1/k) for two samples of P",
         2 * cross - within - other,
         spread / n + spread / k,
-        (pairs.cited(), pairs.cited({within: other, n: k}), same),
+        (pairs.equation(), pairs.equation({within: other, n: k}), same),
     )
     off = Step(
         "wrong_law",
@@ -57,8 +57,8 @@ def _worth() -> tuple[Step, ...]:
         2 * cross - within - spread,
         wrong + spread_Q / n,
         (
-            pairs.cited({spread: spread_Q}),
-            Given((DEFINITION,), cross, (wrong + spread_Q + spread) / 2),
+            pairs.equation({spread: spread_Q}),
+            Equation((DEFINITION,), cross, (wrong + spread_Q + spread) / 2),
         ),
     )
     return pairs, worth, two, off
@@ -81,16 +81,16 @@ def _check_worth() -> tuple[Measurement, ...]:
     return tuple(measure_worth(world, n_cells) for world in worlds(4) for n_cells in (1, 2, 3))
 
 
-def _clones(size: Rational) -> Case:
+def _clones(size: Rational) -> Model:
     """Two cells that are copies of each other with probability `size`: E|X_1 - X_2| = (1 - size) m."""
     spread = Integer(1)
     within = (1 - size) * spread / 2
-    return Case(premises=(), gap=(2 * spread - within - spread) - spread / 2)
+    return Model(premises=(), gap=(2 * spread - within - spread) - spread / 2)
 
 
-def _drift(size: Rational) -> Case:
+def _drift(size: Rational) -> Model:
     """P is a point mass at 0, the cells are at `size`: ED = 2 size where m / n = 0."""
-    return Case(premises=(), gap=2 * size)
+    return Model(premises=(), gap=2 * size)
 
 
 CLAIM = Claim(

@@ -8,29 +8,29 @@ from sympy.matrices.expressions import MatrixExpr, MatrixSymbol
 
 from theory.engine.record import (
     DEFINITION,
-    Case,
     Claim,
     Counterexample,
+    Equation,
     Formula,
-    Given,
     Lemma,
     Measurement,
+    Model,
     Outcome,
+    Relaxation,
+    Report,
     Step,
-    Survivor,
-    Verdict,
 )
 from theory.engine.rewriting import normal_form, rules, written
 
 
-def verify(claim: Claim) -> Verdict:
+def verify(claim: Claim) -> Report:
     """Run every part of a claim and return what happened."""
-    return Verdict(
+    return Report(
         claim=claim,
         proof=prove(claim),
         check=tuple(measured(measurement) for measurement in claim.check()),
         counterexamples=tuple(refuted(example) for example in claim.counterexamples)
-        + tuple(survived(survivor) for survivor in claim.survivors),
+        + tuple(relaxed(relaxation) for relaxation in claim.relaxations),
     )
 
 
@@ -60,16 +60,16 @@ def examine(item: Step | Lemma, known: frozenset[str]) -> Outcome:
     if isinstance(item, Lemma):
         missing = sorted(set(item.cites) - known)
         return Outcome("lemma", item.name, not missing, f"rests on {', '.join(missing)}" if missing else item.reason)
-    usable = tuple(given for given in item.given if set(given.cites) <= known)
+    usable = tuple(equation for equation in item.equations if set(equation.cites) <= known)
     left_over = residual(item, usable)
     return Outcome("step", item.name, left_over == "0", f"residual {left_over}")
 
 
-def residual(step: Step, given: tuple[Given, ...]) -> str:
+def residual(step: Step, equations: tuple[Equation, ...]) -> str:
     """What is left of left − right under the given equations, as text; "0" when the step is established."""
     if not isinstance(step.left, MatrixExpr) or not step.left.atoms(MatrixSymbol):
-        return explicit_residual(_computed(step.left) - step.right, given)
-    hypotheses = [rule for equation in given for rule in rules(equation.old, equation.new)]
+        return explicit_residual(_computed(step.left) - step.right, equations)
+    hypotheses = [rule for equation in equations for rule in rules(equation.old, equation.new)]
     return written(normal_form(step.left - step.right, hypotheses))
 
 
@@ -79,9 +79,9 @@ def _computed(side: Formula) -> Formula:
     return Matrix(computed) if isinstance(computed, MatrixExpr) else computed
 
 
-def explicit_residual(difference: Formula, given: tuple[Given, ...] = ()) -> str:
+def explicit_residual(difference: Formula, equations: tuple[Equation, ...] = ()) -> str:
     """The residual of an explicit expression or matrix, with the given equations substituted."""
-    substituted = difference.subs([(equation.old, equation.new) for equation in given])
+    substituted = difference.subs([(equation.old, equation.new) for equation in equations])
     entries = [_simplest(entry) for entry in _entries(substituted)]
     return "0" if all(entry == 0 for entry in entries) else str(entries if len(entries) > 1 else entries[0])
 
@@ -105,11 +105,11 @@ def refuted(example: Counterexample) -> Outcome:
     return Outcome("counterexample", f"without {example.drops}", not faults, "; ".join(faults) or f"gap {broken.gap}")
 
 
-def survived(survivor: Survivor) -> Outcome:
+def relaxed(relaxation: Relaxation) -> Outcome:
     """Whether the conclusion still holds in the model without the assumption."""
-    case = survivor.build(Integer(1))
+    case = relaxation.build(Integer(1))
     faults = _premise_faults(case) + (() if vanishes(case.gap) else (f"gap {case.gap}",))
-    return Outcome("survivor", f"even without {survivor.drops}", not faults, "; ".join(faults) or "gap 0")
+    return Outcome("relaxation", f"even without {relaxation.drops}", not faults, "; ".join(faults) or "gap 0")
 
 
 def vanishes(formula: Formula) -> bool:
@@ -127,7 +127,7 @@ def _applies(other: Claim, named: set[str]) -> bool:
     return {a.name for a in other.assumptions} <= named and all(outcome.passed for outcome in prove(other))
 
 
-def _premise_faults(case: Case) -> tuple[str, ...]:
+def _premise_faults(case: Model) -> tuple[str, ...]:
     return tuple(f"premise does not hold: {premise}" for premise in case.premises if not vanishes(premise))
 
 

@@ -29,7 +29,7 @@ class Assumption:
 
 
 @dataclass(frozen=True)
-class Given:
+class Equation:
     """An equation old = new that a step may use, and the names it rests on.
 
     Attributes:
@@ -55,16 +55,16 @@ class Step:
     statement: str
     left: Formula
     right: Formula
-    given: tuple[Given, ...] = ()
+    equations: tuple[Equation, ...] = ()
 
-    def cited(self, substitution: Mapping | None = None) -> Given:
+    def equation(self, substitution: Mapping | None = None) -> Equation:
         """This step as an equation for later steps, with symbols replaced where it is used at another instance."""
         at = dict(substitution or {})
-        return Given((self.name,), self.left.xreplace(at), self.right.xreplace(at))
+        return Equation((self.name,), self.left.xreplace(at), self.right.xreplace(at))
 
-    def reversed(self) -> Given:
+    def reversed(self) -> Equation:
         """This step read from right to left."""
-        return Given((self.name,), self.right, self.left)
+        return Equation((self.name,), self.right, self.left)
 
     def negated(self) -> "Step":
         """The same step with the sign of its right side altered: what a proof checker must refuse."""
@@ -91,7 +91,7 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Case:
+class Model:
     """An explicit model that lacks one assumption.
 
     Attributes:
@@ -112,16 +112,16 @@ class Counterexample:
 
     drops: str
     statement: str
-    build: Callable[[Rational], Case]
+    build: Callable[[Rational], Model]
 
 
 @dataclass(frozen=True)
-class Survivor:
+class Relaxation:
     """Without the assumption `drops` this proof fails but the conclusion holds: the gap vanishes at every size."""
 
     drops: str
     statement: str
-    build: Callable[[Rational], Case]
+    build: Callable[[Rational], Model]
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Claim:
         conclusions: the names of the steps and lemmas that the claim consists of; the others only lead to them.
         check: a numerical confirmation on random instances that does not use the proof.
         counterexamples: for each assumption that can be dropped, a model in which the conclusion fails.
-        survivors: for assumptions that only this proof needs, a model in which the conclusion holds without.
+        relaxations: for assumptions that only this proof needs, a model in which the conclusion holds without.
         uses: claims the proof cites; each is available only if its own assumptions are.
     """
 
@@ -153,7 +153,7 @@ class Claim:
     conclusions: tuple[str, ...]
     check: Callable[[], tuple[Measurement, ...]]
     counterexamples: tuple[Counterexample, ...]
-    survivors: tuple[Survivor, ...] = ()
+    relaxations: tuple[Relaxation, ...] = ()
     uses: tuple["Claim", ...] = ()
 
     def without(self, assumption: str) -> "Claim":
@@ -172,7 +172,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Report:
     """The outcomes of a claim, in three parts."""
 
     claim: Claim

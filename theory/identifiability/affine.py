@@ -26,7 +26,7 @@ from theory.assumptions import (
     Assumption,
 )
 from theory.engine.instances import EPS, World, log_ratios, worlds
-from theory.engine.record import DEFINITION, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.engine.record import DEFINITION, Claim, Counterexample, Equation, Lemma, Measurement, Model, Step
 from theory.identifiability import density_ratio, rivals
 from theory.symbols import Delta_e, L, M, W, W_rival, d, l_0, l_e, z
 
@@ -64,9 +64,9 @@ MEANS = Lemma(
 )
 
 _ratio = (TRANSPORT.name, density_ratio.CLAIM.name)
-_diverse = Given((DIVERSE.name,), W * L * right_inverse, Identity(d))
-_regular = Given((SHARED_COVARIANCE.name,), Sigma * P, Identity(d))
-_differences = (Given((DEFINITION,), rise, h_1 - h_0), Given((DEFINITION,), run, z_1 - z_0))
+_diverse = Equation((DIVERSE.name,), W * L * right_inverse, Identity(d))
+_regular = Equation((SHARED_COVARIANCE.name,), Sigma * P, Identity(d))
+_differences = (Equation((DEFINITION,), rise, h_1 - h_0), Equation((DEFINITION,), run, z_1 - z_0))
 
 EQUAL_RATIOS = Step(
     "equal_ratios",
@@ -74,9 +74,9 @@ EQUAL_RATIOS = Step(
     slopes_rival * h,
     slopes * z + c,
     (
-        Given(_ratio, slopes_rival * h, r - b_rival),
-        Given(_ratio, slopes * z, r - b),
-        Given((DEFINITION,), c, b - b_rival),
+        Equation(_ratio, slopes_rival * h, r - b_rival),
+        Equation(_ratio, slopes * z, r - b),
+        Equation((DEFINITION,), c, b - b_rival),
     ),
 )
 INCREMENTS = Step(
@@ -84,19 +84,19 @@ INCREMENTS = Step(
     "the constant c cancels between two points: (P̃ W̃ L)ᵀ (h(z₁) − h(z₀)) = (P W L)ᵀ (z₁ − z₀)",
     slopes_rival * rise,
     slopes * run,
-    (*_differences, EQUAL_RATIOS.cited({h: h_1, z: z_1}), EQUAL_RATIOS.cited({h: h_0, z: z_0})),
+    (*_differences, EQUAL_RATIOS.equation({h: h_1, z: z_1}), EQUAL_RATIOS.equation({h: h_0, z: z_0})),
 )
 
 
-def _affine_at(image: MatrixSymbol, point: MatrixSymbol) -> Given:
+def _affine_at(image: MatrixSymbol, point: MatrixSymbol) -> Equation:
     """h(z) = H z + k at a point: what `affine` says once `square` turns N H = I into H N = I."""
-    return Given(("inverse", "affine", SQUARE.name), image, H * point + k)
+    return Equation(("inverse", "affine", SQUARE.name), image, H * point + k)
 
 
 def _linear_part() -> tuple[Step | Lemma, ...]:
-    stacked = INCREMENTS.cited({rise: Y, run: E})
-    spread = Given((POINTS.name,), E * E_inverse, Identity(d))
-    define_H = Given((DEFINITION,), H, Y * E_inverse)
+    stacked = INCREMENTS.equation({rise: Y, run: E})
+    spread = Equation((POINTS.name,), E * E_inverse, Identity(d))
+    define_H = Equation((DEFINITION,), H, Y * E_inverse)
     inverse = Step(
         "inverse",
         "N = Σ (W L)⁺ᵀ (P̃ W̃ L)ᵀ and H = Y E⁻¹, Y the increments of h on E, satisfy N H = I, so rank(W̃ L) = d",
@@ -109,7 +109,7 @@ def _linear_part() -> tuple[Step | Lemma, ...]:
         "N h(z) = z + Σ (W L)⁺ᵀ c, so H N h(z) = H z + k with k = H Σ (W L)⁺ᵀ c",
         H * N * h,
         H * z + k,
-        (EQUAL_RATIOS.cited(), _diverse, _regular, Given((DEFINITION,), k, H * Sigma * right_inverse.T * c)),
+        (EQUAL_RATIOS.equation(), _diverse, _regular, Equation((DEFINITION,), k, H * Sigma * right_inverse.T * c)),
     )
     slope = Step("slope", "(P̃ W̃ L)ᵀ H = (P W L)ᵀ", slopes_rival * H, slopes, (define_H, stacked, spread))
     constant_jacobian = Step(
@@ -125,7 +125,7 @@ def _linear_part() -> tuple[Step | Lemma, ...]:
 def _transformation(slope: Step) -> tuple[Step, ...]:
     """How H carries shifts, precision and Gram matrix of the model to those of the rival."""
     means = tuple(
-        Given((MEANS.name, "inverse", "affine", SQUARE.name), W_rival * label, H * W * label + k)
+        Equation((MEANS.name, "inverse", "affine", SQUARE.name), W_rival * label, H * W * label + k)
         for label in (l_e, l_0)
     )
     shifts = Step(
@@ -133,29 +133,29 @@ def _transformation(slope: Step) -> tuple[Step, ...]:
         "W̃ Δₑ = H W Δₑ for every training label, i.e. W̃ L = H W L",
         W_rival * Delta_e,
         H * W * Delta_e,
-        (*means, Given((DEFINITION,), Delta_e, l_e - l_0)),
+        (*means, Equation((DEFINITION,), Delta_e, l_e - l_0)),
     )
-    stacked = shifts.cited({Delta_e: L})
+    stacked = shifts.equation({Delta_e: L})
     one_way = Step(
         "one_way",
         "Hᵀ P̃ (W̃ L) (W L)⁺ = Hᵀ P̃ H, by `shifts`",
         H.T * P_rival.T * W_rival * L * right_inverse,
         H.T * P_rival * H,
-        (stacked, _diverse, Given((DEFINITION,), P_rival.T, P_rival)),
+        (stacked, _diverse, Equation((DEFINITION,), P_rival.T, P_rival)),
     )
     precision = Step(
         "precision",
         "Hᵀ P̃ H = P, i.e. Σ̃ = H Σ Hᵀ: the same product is P (W L) (W L)⁺ = P by `slope`",
         H.T * P_rival * H,
         P,
-        (one_way.reversed(), slope.cited(), _diverse, Given((DEFINITION,), P.T, P)),
+        (one_way.reversed(), slope.equation(), _diverse, Equation((DEFINITION,), P.T, P)),
     )
     gram = Step(
         "gram",
         "(W̃ L)ᵀ P̃ (W̃ L) = (W L)ᵀ P (W L): in the metric of its own base law the Gram matrix is the same",
         slopes_rival * W_rival * L,
         slopes * W * L,
-        (slope.reversed(), Given((shifts.name,), H * W * L, W_rival * L)),
+        (slope.reversed(), Equation((shifts.name,), H * W * L, W_rival * L)),
     )
     return shifts, one_way, precision, gram
 
@@ -238,14 +238,14 @@ def without(assumption: Assumption, statement: str, rival: Callable[[Rational], 
     W̃ L is not W L, or there is no H at all because W̃ L = 0 and W L is not.
     """
 
-    def build(size: Rational) -> Case:
+    def build(size: Rational) -> Model:
         model = rival(size)
-        return Case(model.premises, model.identified)
+        return Model(model.premises, model.identified)
 
     return Counterexample(assumption.name, statement, build)
 
 
-def one_quadratic(size: Rational) -> Case:
+def one_quadratic(size: Rational) -> Model:
     """Variances that shrink with the perturbation: all log density ratios are multiples of one quadratic s(z).
 
     d_Z = K = 2, labels 0, e_1, e_2; at label e_j the latent has precision P_j = diag(1 + j·size, 1) and mean
@@ -270,7 +270,7 @@ def one_quadratic(size: Rational) -> Case:
     means = Matrix.hstack(*(precision(j).inv() * b * j for j in (1, 2)))
     ratios = [exponent(0) - exponent(j) - j * s for j in (1, 2)]
     on_the_line = exponent(0).subs(z2, -(s - z2))
-    return Case(
+    return Model(
         premises=(
             means.det() - 2 * size / ((1 + size) * (1 + 2 * size)),
             *(Matrix([ratio]).jacobian(point) for ratio in ratios),

@@ -8,7 +8,17 @@ from sympy import Expr, Identity, ImmutableMatrix, Matrix, MatrixSymbol, Rationa
 
 from theory.assumptions import ADDITIVE, INJECTIVE, NOISELESS, OURS, OUTSIDE_SPAN, UNRESTRICTED
 from theory.engine.instances import EPS, World, worlds
-from theory.engine.record import DEFINITION, Case, Claim, Counterexample, Given, Lemma, Measurement, Step, Survivor
+from theory.engine.record import (
+    DEFINITION,
+    Claim,
+    Counterexample,
+    Equation,
+    Lemma,
+    Measurement,
+    Model,
+    Relaxation,
+    Step,
+)
 from theory.identifiability.span import Number, Row, exact, rational, solve_span
 from theory.symbols import Delta_t, K, L, M, W, d, l_0, l_e, l_t, z_base
 
@@ -93,12 +103,12 @@ TRANSLATES = Lemma(
     "characteristic functions: φ(t) (exp(i tᵀa) − 1) = 0 near t = 0, where φ is not zero, forces a = 0",
 )
 
-_penrose = Given((PENROSE.name,), L * pseudo_inverse * L, L)
-_symmetric = Given((PENROSE.name,), pseudo_inverse.T * L.T, L * pseudo_inverse)
-_projected = Given((DEFINITION,), v, Delta_t - L * pseudo_inverse * Delta_t)
+_penrose = Equation((PENROSE.name,), L * pseudo_inverse * L, L)
+_symmetric = Equation((PENROSE.name,), pseudo_inverse.T * L.T, L * pseudo_inverse)
+_projected = Equation((DEFINITION,), v, Delta_t - L * pseudo_inverse * Delta_t)
 _second = (
-    Given((UNRESTRICTED.name,), W_second, W + u * v.T),
-    Given((UNRESTRICTED.name,), offset, u * v.T * l_0),
+    Equation((UNRESTRICTED.name,), W_second, W + u * v.T),
+    Equation((UNRESTRICTED.name,), offset, u * v.T * l_0),
 )
 _penrose_rules = (_projected, _penrose, _symmetric)
 
@@ -124,14 +134,14 @@ def _second_law() -> tuple[Step | Lemma, ...]:
         "z′ − u vᵀ l₀ = z at every training label l₀ + L jₑ, so f′(z′) = f(z) sample by sample",
         at_e.rival - offset,
         at_e.own,
-        (*at_e.given, *_second, Given((DEFINITION,), l_e, l_0 + L * selection), ANNIHILATES.cited()),
+        (*at_e.equations, *_second, Equation((DEFINITION,), l_e, l_0 + L * selection), ANNIHILATES.equation()),
     )
     test = Step(
         "test_label",
         "z′ − u vᵀ l₀ = z + u vᵀ Δₜ at the test label",
         at_t.rival - offset,
         at_t.own + u * v.T * Delta_t,
-        (*at_t.given, *_second, Given((DEFINITION,), l_t, l_0 + Delta_t)),
+        (*at_t.equations, *_second, Equation((DEFINITION,), l_t, l_0 + Delta_t)),
     )
     return training, test, *_displacement(at_t.own)
 
@@ -144,7 +154,7 @@ def _displacement(own: MatrixSymbol) -> tuple[Step | Lemma, ...]:
         "f⁻¹(x) at the test label is translated by u vᵀ Δₜ, so the law of x changes whenever this is not zero",
         back_rival - back,
         u * v.T * Delta_t,
-        (Given(rests_on, back_rival, own + u * v.T * Delta_t), Given(rests_on, back, own)),
+        (Equation(rests_on, back_rival, own + u * v.T * Delta_t), Equation(rests_on, back, own)),
     )
     anywhere = Step(
         "any_displacement",
@@ -152,9 +162,9 @@ def _displacement(own: MatrixSymbol) -> tuple[Step | Lemma, ...]:
         u * v.T * Delta_t,
         m,
         (
-            Given((DEFINITION,), u, m / beta),
-            SEES.cited(),
-            Given((NONZERO.name,), v.T * v, beta * Identity(1)),
+            Equation((DEFINITION,), u, m / beta),
+            SEES.equation(),
+            Equation((NONZERO.name,), v.T * v, beta * Identity(1)),
         ),
     )
     return READ_BACK, TRANSLATES, moves, anywhere
@@ -166,14 +176,14 @@ class _Latents:
 
     own: MatrixSymbol
     rival: MatrixSymbol
-    given: tuple[Given, ...]
+    equations: tuple[Equation, ...]
 
 
 def _latents(mark: str, label: MatrixSymbol) -> _Latents:
     own, rival = MatrixSymbol(f"z_{mark}", d, 1), MatrixSymbol(f"z'_{mark}", d, 1)
     shifted = (
-        Given((ADDITIVE.name,), own, z_base + W * label),
-        Given((ADDITIVE.name,), rival, z_base + W_second * label),
+        Equation((ADDITIVE.name,), own, z_base + W * label),
+        Equation((ADDITIVE.name,), rival, z_base + W_second * label),
     )
     return _Latents(own, rival, shifted)
 
@@ -234,34 +244,34 @@ def _check() -> tuple[Measurement, ...]:
     return tuple(measurement for world in worlds() for measurement in measure(world))
 
 
-def _inside(size: Rational) -> Case:
+def _inside(size: Rational) -> Model:
     """The test label (1, 1, 1 - size) enters the span of e_1, e_2 at size 1, where v = e_3, u = size moves nothing."""
     witness, test = Matrix([0, 0, 1]), Matrix([1, 1, 1 - size])
-    return Case(premises=(witness.T * Matrix([[1, 0], [0, 1], [0, 0]]),), gap=size * (1 - (witness.T * test)[0]))
+    return Model(premises=(witness.T * Matrix([[1, 0], [0, 1], [0, 0]]),), gap=size * (1 - (witness.T * test)[0]))
 
 
-def _restricted(size: Rational) -> Case:
+def _restricted(size: Rational) -> Model:
     """A class in which column 3 of W is column 1 plus column 2: the second model with u = size leaves it."""
     columns, law = Matrix([[1, 2, 3]]), Matrix([1, 1, -1])
     second = second_model(columns, [[0, 0, 0], [1, 0, 0], [0, 1, 0]], [0, 0, 1], [size]).perturbation_matrix
-    return Case(premises=(columns * law,), gap=(second * law)[0])
+    return Model(premises=(columns * law,), gap=(second * law)[0])
 
 
-def _even(size: Rational) -> Case:
+def _even(size: Rational) -> Model:
     """f(z) = z²: the displacement from the latent mean size to -size is not seen."""
     x, mean = Symbol("x", positive=True), Symbol("mean", real=True)
     law = exp(-((x - mean) ** 2) / 2) + exp(-((-x - mean) ** 2) / 2)
-    return Case(premises=(law.subs(mean, size) - law.subs(mean, -size),), gap=-2 * size)
+    return Model(premises=(law.subs(mean, size) - law.subs(mean, -size),), gap=-2 * size)
 
 
-def _random_sign(size: Rational) -> Case:
+def _random_sign(size: Rational) -> Model:
     """f(z, ε) = ε z with a fair sign ε, for each ε a diffeomorphism: the same displacement is not seen."""
     t, mean = Symbol("t", real=True), Symbol("mean", real=True)
     generating = (exp(mean * t + t**2 / 2) + exp(-mean * t + t**2 / 2)) / 2
-    return Case(premises=(generating.subs(mean, size) - generating.subs(mean, -size),), gap=-2 * size)
+    return Model(premises=(generating.subs(mean, size) - generating.subs(mean, -size),), gap=-2 * size)
 
 
-def _epistatic(size: Rational) -> Case:
+def _epistatic(size: Rational) -> Model:
     """An interaction size·l_1 l_2 rides along: the second model still agrees on 0, e_1, e_2 and moves (0, 0, 1)."""
     training = [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
     second = second_model([[1, 2, 3]], training, [0, 0, 1], [1])
@@ -271,7 +281,7 @@ def _epistatic(size: Rational) -> Case:
         own = (Matrix([[1, 2, 3]]) * column)[0] + interaction
         return (second.perturbation_matrix * column)[0] + interaction - second.offset[0] - own
 
-    return Case(premises=tuple(difference(label) for label in training), gap=difference([0, 0, 1]) - 1)
+    return Model(premises=tuple(difference(label) for label in training), gap=difference([0, 0, 1]) - 1)
 
 
 CLAIM = Claim(
@@ -294,5 +304,5 @@ CLAIM = Claim(
         Counterexample(INJECTIVE.name, "an even f does not see a mean that changes its sign", _even),
         Counterexample(NOISELESS.name, "a random sign does not see a mean that changes its sign", _random_sign),
     ),
-    survivors=(Survivor(ADDITIVE.name, "a non-additive part common to both models changes nothing", _epistatic),),
+    relaxations=(Relaxation(ADDITIVE.name, "a non-additive part common to both models changes nothing", _epistatic),),
 )

@@ -16,7 +16,7 @@ from sympy import (
 
 from theory.assumptions import ADDITIVE, GAUSSIAN, PAPER, SHARED_COVARIANCE
 from theory.engine.instances import EPS, World, log_densities, worlds
-from theory.engine.record import DEFINITION, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.engine.record import DEFINITION, Claim, Counterexample, Equation, Lemma, Measurement, Model, Step
 from theory.symbols import Delta_e, W, d, l_0, l_e, z
 
 
@@ -37,14 +37,14 @@ m_e, m_0 = (MatrixSymbol(name, d, 1) for name in ("m_e", "m_0"))
 
 def _proof() -> tuple[Step | Lemma, ...]:
     gaussian = (
-        Given((GAUSSIAN.name,), log_p_e, -half * (z - m_e).T * P_e * (z - m_e) - kappa_e),
-        Given((GAUSSIAN.name,), log_p_0, -half * (z - m_0).T * P_0 * (z - m_0) - kappa_0),
+        Equation((GAUSSIAN.name,), log_p_e, -half * (z - m_e).T * P_e * (z - m_e) - kappa_e),
+        Equation((GAUSSIAN.name,), log_p_0, -half * (z - m_0).T * P_0 * (z - m_0) - kappa_0),
     )
     shared = tuple(
-        Given((SHARED_COVARIANCE.name,), own, common)
+        Equation((SHARED_COVARIANCE.name,), own, common)
         for own, common in ((P_e, P), (P_0, P), (kappa_e, kappa), (kappa_0, kappa))
     )
-    notation = (Given((DEFINITION,), ratio, log_p_e - log_p_0), Given((DEFINITION,), P.T, P))
+    notation = (Equation((DEFINITION,), ratio, log_p_e - log_p_0), Equation((DEFINITION,), P.T, P))
     cancellation = Step(
         "quadratic_terms_cancel",
         "log pₑ − log p₀ = (mₑ − m₀)ᵀ P z + (m₀ᵀ P m₀ − mₑᵀ P mₑ) / 2, with P the inverse of Σ",
@@ -52,13 +52,13 @@ def _proof() -> tuple[Step | Lemma, ...]:
         (m_e - m_0).T * P * z + half * (m_0.T * P * m_0 - m_e.T * P * m_e),
         (*gaussian, *shared, *notation),
     )
-    additive = tuple(Given((ADDITIVE.name,), mean, W * label) for mean, label in ((m_e, l_e), (m_0, l_0)))
+    additive = tuple(Equation((ADDITIVE.name,), mean, W * label) for mean, label in ((m_e, l_e), (m_0, l_0)))
     slope = Step(
         "slope_and_constant",
         "the slope is (W Δₑ)ᵀ P; the constant depends on the two labels and not on z",
         ratio,
         (W * Delta_e).T * P * z + half * ((W * l_0).T * P * (W * l_0) - (W * l_e).T * P * (W * l_e)),
-        (cancellation.cited(), *additive, Given((DEFINITION,), Delta_e, l_e - l_0)),
+        (cancellation.equation(), *additive, Equation((DEFINITION,), Delta_e, l_e - l_0)),
     )
     return cancellation, slope, *(explicit_step(size) for size in (1, 2, 3))
 
@@ -107,26 +107,26 @@ def _check() -> tuple[Measurement, ...]:
     return tuple(measure(world, slope_of(world)) for world in worlds())
 
 
-def _unequal_covariances(size: Rational) -> Case:
+def _unequal_covariances(size: Rational) -> Model:
     """N(e_1, diag(1 + size, 1)) against N(0, I): the ratio keeps a square in z_1."""
     z1, z2 = symbols("z1 z2", real=True)
     point, wider = Matrix([z1, z2]), Matrix([[1 + size, 0], [0, 1]])
     ratio = log_density(point, Matrix([1, 0]), wider) - log_density(point, Matrix([0, 0]), Matrix.eye(2))
-    return Case(premises=(), gap=hessian(ratio, (z1, z2)))
+    return Model(premises=(), gap=hessian(ratio, (z1, z2)))
 
 
-def _quartic_base(size: Rational) -> Case:
+def _quartic_base(size: Rational) -> Model:
     """A symmetric base exp(-t²/2 - size t⁴/4), moved by 1: the second derivative of the ratio at 0 is not zero."""
     t = Symbol("t", real=True)
     ratio = (_quartic(t - 1, size) - _quartic(t, size)).expand()
-    return Case(premises=(_quartic(t, size) - _quartic(-t, size),), gap=diff(ratio, t, 2).subs(t, 0))
+    return Model(premises=(_quartic(t, size) - _quartic(-t, size),), gap=diff(ratio, t, 2).subs(t, 0))
 
 
 def _quartic(t: Expr, size: Rational) -> Expr:
     return -(t**2) / 2 - size * t**4 / 4
 
 
-def _epistasis(size: Rational) -> Case:
+def _epistasis(size: Rational) -> Model:
     """Means e_1, e_2 and, for the double, (1, 1 + size): an interaction is missing in the slope."""
     z1, z2 = symbols("z1 z2", real=True)
     point, identity, origin = Matrix([z1, z2]), Matrix.eye(2), Matrix([0, 0])
@@ -136,7 +136,7 @@ def _epistasis(size: Rational) -> Case:
         ratio = log_density(point, means[label], identity) - log_density(point, origin, identity)
         return Matrix([diff(ratio, variable) for variable in (z1, z2)])
 
-    return Case(
+    return Model(
         premises=(slope((1, 0)) - Matrix([1, 0]), slope((0, 1)) - Matrix([0, 1])),
         gap=slope((1, 1)) - slope((1, 0)) - slope((0, 1)),
     )

@@ -23,7 +23,17 @@ from sympy import Expr, Identity, Integer, MatrixSymbol, Rational, Symbol, diff,
 
 from theory.assumptions import ADDITIVE, EQUIVALENT, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS
 from theory.engine.instances import EPS, World, worlds
-from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.engine.record import (
+    DEFINITION,
+    Assumption,
+    Claim,
+    Counterexample,
+    Equation,
+    Lemma,
+    Measurement,
+    Model,
+    Step,
+)
 from theory.identifiability import density_ratio, rivals
 from theory.identifiability.affine import MEANS, TRANSPORT, b, b_rival, c, h, r
 from theory.symbols import L, M, W, W_rival, d, l_0, l_e, z
@@ -51,9 +61,9 @@ EQUAL_RATIOS = Step(
     L.T * W_rival.T * h,
     L.T * W.T * z + c,
     (
-        Given(_ratio, L.T * W_rival.T * h, r - b_rival),
-        Given(_ratio, L.T * W.T * z, r - b),
-        Given((DEFINITION,), c, b - b_rival),
+        Equation(_ratio, L.T * W_rival.T * h, r - b_rival),
+        Equation(_ratio, L.T * W.T * z, r - b),
+        Equation((DEFINITION,), c, b - b_rival),
     ),
 )
 COVARIANCES = Lemma(
@@ -68,8 +78,8 @@ OWN_COVARIANCE = Step(
     ratio_covariance,
     L.T * W.T * W * L,
     (
-        Given((COVARIANCES.name,), ratio_covariance, L.T * W.T * spread * W * L),
-        Given((ISOTROPIC.name,), spread, Identity(d)),
+        Equation((COVARIANCES.name,), ratio_covariance, L.T * W.T * spread * W * L),
+        Equation((ISOTROPIC.name,), spread, Identity(d)),
     ),
 )
 GRAM = Step(
@@ -79,8 +89,8 @@ GRAM = Step(
     L.T * W_rival.T * W_rival * L,
     (
         OWN_COVARIANCE.reversed(),
-        Given((COVARIANCES.name,), ratio_covariance, L.T * W_rival.T * spread_rival * W_rival * L),
-        Given((ISOTROPIC.name, MEANS.name), spread_rival, Identity(d)),
+        Equation((COVARIANCES.name,), ratio_covariance, L.T * W_rival.T * spread_rival * W_rival * L),
+        Equation((ISOTROPIC.name, MEANS.name), spread_rival, Identity(d)),
     ),
 )
 GRAM_PROOF = (TRANSPORT, EQUAL_RATIOS, MEANS, COVARIANCES, OWN_COVARIANCE, GRAM)
@@ -136,9 +146,9 @@ def _centred() -> tuple[Step, ...]:
         c,
         L.T * W_rival.T * W_rival * l_0 - L.T * W.T * W * l_0,
         (
-            Given((EQUAL_RATIOS.name, MEANS.name), c, L.T * W_rival.T * mean_rival - L.T * W.T * mean),
-            Given((MEANS.name,), mean_rival, W_rival * l_0),
-            Given((MEANS.name,), mean, W * l_0),
+            Equation((EQUAL_RATIOS.name, MEANS.name), c, L.T * W_rival.T * mean_rival - L.T * W.T * mean),
+            Equation((MEANS.name,), mean_rival, W_rival * l_0),
+            Equation((MEANS.name,), mean, W * l_0),
         ),
     )
     centred = Step(
@@ -147,37 +157,37 @@ def _centred() -> tuple[Step, ...]:
         L.T * W_rival.T * chi,
         L.T * W.T * zeta,
         (
-            Given((DEFINITION,), chi, h - W_rival * l_0),
-            Given((DEFINITION,), zeta, z - W * l_0),
-            EQUAL_RATIOS.cited(),
-            constant.cited(),
+            Equation((DEFINITION,), chi, h - W_rival * l_0),
+            Equation((DEFINITION,), zeta, z - W * l_0),
+            EQUAL_RATIOS.equation(),
+            constant.equation(),
         ),
     )
     return constant, centred
 
 
 def _slice(centred: Step) -> tuple[Step | Lemma, ...]:
-    complete = Given((BASIS.name,), W * L * S, Identity(d) - n * n.T)
+    complete = Equation((BASIS.name,), W * L * S, Identity(d) - n * n.T)
     seen = Step(
         "seen",
         "(W L)ᵀ g = (W L)ᵀ ζ with g = Uᵀ χ",
         L.T * W.T * g,
         L.T * W.T * zeta,
-        (Given((DEFINITION,), g, U.T * chi), Given((FACTOR.name,), U * W * L, W_rival * L), centred.cited()),
+        (Equation((DEFINITION,), g, U.T * chi), Equation((FACTOR.name,), U * W * L, W_rival * L), centred.equation()),
     )
     projected = Step(
         "projected",
         "Sᵀ (W L)ᵀ g = a, the part of ζ off n",
         S.T * L.T * W.T * g,
         a,
-        (seen.cited(), complete, Given((DEFINITION,), a, zeta - n * n.T * zeta)),
+        (seen.equation(), complete, Equation((DEFINITION,), a, zeta - n * n.T * zeta)),
     )
     line = Step(
         "slice",
         "g = a + n φ with φ = nᵀ g: lines along n are mapped to themselves",
         g,
         a + n * phi,
-        (projected.reversed(), complete, Given((DEFINITION,), phi, n.T * g)),
+        (projected.reversed(), complete, Equation((DEFINITION,), phi, n.T * g)),
     )
     return BASIS, seen, projected, line
 
@@ -185,21 +195,21 @@ def _slice(centred: Step) -> tuple[Step | Lemma, ...]:
 def _lines() -> tuple[Step | Lemma, ...]:
     """The two monotone maps of the line that preserve N(0, 1)."""
     t, image, probability = symbols("t phi p", real=True)
-    quantile = Given((DEFINITION,), image, normal_quantile(probability))
+    quantile = Equation((DEFINITION,), image, normal_quantile(probability))
     rests_on = (SLICES.name, MONOTONE.name)
     increasing = Step(
         "increasing",
         "if φ increases on a line, P(φ ≤ φ(t)) = P(t′ ≤ t), so φ(t) = t",
         image,
         t,
-        (quantile, Given(rests_on, probability, normal_cdf(t))),
+        (quantile, Equation(rests_on, probability, normal_cdf(t))),
     )
     decreasing = Step(
         "decreasing",
         "if it decreases, P(φ ≤ φ(t)) = P(t′ ≥ t), so φ(t) = −t",
         image,
         -t,
-        (quantile, Given(rests_on, probability, 1 - normal_cdf(t))),
+        (quantile, Equation(rests_on, probability, 1 - normal_cdf(t))),
     )
     return SLICES, MONOTONE, increasing, decreasing, ONE_SIGN
 
@@ -212,9 +222,9 @@ def _conclusion(line: Step) -> tuple[Step, ...]:
         g,
         zeta - n * n.T * zeta + n * sign * n.T * zeta,
         (
-            line.cited(),
-            Given((DEFINITION,), a, zeta - n * n.T * zeta),
-            Given((ONE_SIGN.name,), phi, sign * n.T * zeta),
+            line.equation(),
+            Equation((DEFINITION,), a, zeta - n * n.T * zeta),
+            Equation((ONE_SIGN.name,), phi, sign * n.T * zeta),
         ),
     )
     affine = Step(
@@ -223,11 +233,11 @@ def _conclusion(line: Step) -> tuple[Step, ...]:
         h,
         U * T * z + k,
         (
-            Given((DEFINITION,), h, chi + W_rival * l_0),
-            Given((FACTOR.name,), chi, U * g),
-            reflection.cited(),
-            Given((DEFINITION,), zeta, z - W * l_0),
-            Given((DEFINITION,), k, W_rival * l_0 - U * T * W * l_0),
+            Equation((DEFINITION,), h, chi + W_rival * l_0),
+            Equation((FACTOR.name,), chi, U * g),
+            reflection.equation(),
+            Equation((DEFINITION,), zeta, z - W * l_0),
+            Equation((DEFINITION,), k, W_rival * l_0 - U * T * W * l_0),
         ),
     )
     orthogonal = Step(
@@ -236,12 +246,12 @@ def _conclusion(line: Step) -> tuple[Step, ...]:
         (U * T).T * (U * T),
         Identity(d),
         (
-            Given((FACTOR.name,), U.T * U, Identity(d)),
-            Given((BASIS.name,), n.T * n, Identity(1)),
-            Given((ONE_SIGN.name,), sign.T * sign, Identity(1)),
+            Equation((FACTOR.name,), U.T * U, Identity(d)),
+            Equation((BASIS.name,), n.T * n, Identity(1)),
+            Equation((ONE_SIGN.name,), sign.T * sign, Identity(1)),
         ),
     )
-    at_labels = tuple(Given((MEANS.name, affine.name), W_rival * at, U * T * W * at + k) for at in (l_e, l_0))
+    at_labels = tuple(Equation((MEANS.name, affine.name), W_rival * at, U * T * W * at + k) for at in (l_e, l_0))
     shifts = Step(
         "shifts",
         "W̃ (lₑ − l₀) = Q W (lₑ − l₀) for every training label",
@@ -302,24 +312,24 @@ def _check() -> tuple[Measurement, ...]:
 
 
 def _without(assumption: Assumption, statement: str, rival: Callable[[Rational], rivals.Rival]) -> Counterexample:
-    def build(size: Rational) -> Case:
+    def build(size: Rational) -> Model:
         model = rival(size)
-        return Case(model.premises, model.identified)
+        return Model(model.premises, model.identified)
 
     return Counterexample(assumption.name, statement, build)
 
 
-def _flipped(size: Integer) -> Case:
+def _flipped(size: Integer) -> Model:
     """h(a, t) = (a, t) for a ≥ 0 and (a, (1 - 2 size) t) for a < 0, at labels 0 and 1 with W = e_1."""
     seen, t = symbols("a t", real=True)
     signs = {True: Integer(1), False: 1 - 2 * size}
     exponents = [
         (seen - dose) ** 2 + (signs[side] * t) ** 2 - (seen - dose) ** 2 - t**2 for side in signs for dose in (0, 1)
     ]
-    return Case(premises=(*exponents, signs[False] ** 2 - 1), gap=signs[True] + signs[False] - 2 * signs[True])
+    return Model(premises=(*exponents, signs[False] ** 2 - 1), gap=signs[True] + signs[False] - 2 * signs[True])
 
 
-def _reopened(size: Rational) -> Case:
+def _reopened(size: Rational) -> Model:
     """x = exp(a) at the angle 2π Φ(t), for the rival at 2π (Φ(t) + size/4), with W = e_1.
 
     Both angles are uniform and independent of exp(a), and the images lack different half-lines. The rival sees t as
@@ -329,7 +339,7 @@ def _reopened(size: Rational) -> Case:
     density, angle = exp(-(t**2) / 2) / sqrt(2 * pi), 2 * pi * normal_cdf(t)
     angle_rival = angle + 2 * pi * size / 4
     seen_by_the_rival = normal_quantile(normal_cdf(t) - size / 4)
-    return Case(
+    return Model(
         premises=tuple(density / diff(turn, t) - 1 / (2 * pi) for turn in (angle, angle_rival)),
         gap=diff(seen_by_the_rival, t, 2).subs(t, 0),
     )

@@ -27,7 +27,17 @@ from sympy import (
 
 from theory.assumptions import ADDITIVE, GAUSSIAN, ISOTROPIC, OURS
 from theory.engine.instances import EPS, World, log_densities, worlds
-from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.engine.record import (
+    DEFINITION,
+    Assumption,
+    Claim,
+    Counterexample,
+    Equation,
+    Lemma,
+    Measurement,
+    Model,
+    Step,
+)
 from theory.symbols import L, M, W, d, l_0, z
 
 UNSEEN_PLANE = Assumption("unseen_plane", "rank(W L) ≤ d_Z − 2: there are two directions along which no shift goes")
@@ -81,14 +91,14 @@ def _proof() -> tuple[Step | Lemma, ...]:
         exponent_rival,
         exponent,
         (
-            Given(density, exponent_rival, (h - m).T * (h - m)),
-            Given(density, exponent, (z - m).T * (z - m)),
-            Given((ADDITIVE.name,), m, W * l_0 + W * L * selection),
-            Given((DEFINITION,), h, W * l_0 + zeta - F * F.T * zeta + F * T * F.T * zeta),
-            Given((DEFINITION,), z, W * l_0 + zeta),
-            Given((UNSEEN_PLANE.name,), F.T * W * L, ZeroMatrix(2, M)),
-            Given((UNSEEN_PLANE.name,), F.T * F, Identity(2)),
-            Given((DEFINITION,), T.T * T, Identity(2)),
+            Equation(density, exponent_rival, (h - m).T * (h - m)),
+            Equation(density, exponent, (z - m).T * (z - m)),
+            Equation((ADDITIVE.name,), m, W * l_0 + W * L * selection),
+            Equation((DEFINITION,), h, W * l_0 + zeta - F * F.T * zeta + F * T * F.T * zeta),
+            Equation((DEFINITION,), z, W * l_0 + zeta),
+            Equation((UNSEEN_PLANE.name,), F.T * W * L, ZeroMatrix(2, M)),
+            Equation((UNSEEN_PLANE.name,), F.T * F, Identity(2)),
+            Equation((DEFINITION,), T.T * T, Identity(2)),
         ),
     )
     return *(_volume(size) for size in (2, 3, 4)), VOLUME, same_exponent, SAME_LAW, _not_affine()
@@ -158,16 +168,16 @@ def _exponent_gap(mean: list[Expr], precision: Matrix) -> Expr:
     return (after.T * precision * after - before.T * precision * before)[0]
 
 
-def _interaction(size: Rational) -> Case:
+def _interaction(size: Rational) -> Model:
     """Two perturbations along e_1 whose interaction goes along e_2: unseen by rank(W L), seen at the double."""
     singles = [[0, 0, 0], [1, 0, 0]]
-    return Case(
+    return Model(
         premises=tuple(_exponent_gap(mean, Matrix.eye(3)) for mean in singles),
         gap=_exponent_gap([2, size, 0], Matrix.eye(3)),
     )
 
 
-def _quartic(size: Rational) -> Case:
+def _quartic(size: Rational) -> Model:
     """Independent base latents with density exp(-t²/2 - size t⁴/4): an eighth of a turn of (1, 1) shows."""
     point = Matrix([pi / 4, 1, 1])
     before, after = point, turned_map(3, point[0], point)
@@ -175,17 +185,17 @@ def _quartic(size: Rational) -> Case:
     def energy(at: Matrix) -> Expr:
         return sum(t**2 / 2 + size * t**4 / 4 for t in at)
 
-    return Case(premises=(), gap=energy(after) - energy(before))
+    return Model(premises=(), gap=energy(after) - energy(before))
 
 
-def _uneven(size: Rational) -> Case:
+def _uneven(size: Rational) -> Model:
     """Covariance diag(1, 1, 1 + size): the plane has axes. (Another h, turned in whitened latents, would do.)"""
-    return Case(premises=(), gap=_exponent_gap([0, 0, 0], Matrix.diag(1, 1, 1 / (1 + size))))
+    return Model(premises=(), gap=_exponent_gap([0, 0, 0], Matrix.diag(1, 1, 1 / (1 + size))))
 
 
-def _one_line(size: Rational) -> Case:
+def _one_line(size: Rational) -> Model:
     """A second shift of length `size` along e_2 leaves one direction out, not two."""
-    return Case(premises=(_exponent_gap([1, 0, 0], Matrix.eye(3)),), gap=_exponent_gap([0, size, 0], Matrix.eye(3)))
+    return Model(premises=(_exponent_gap([1, 0, 0], Matrix.eye(3)),), gap=_exponent_gap([0, size, 0], Matrix.eye(3)))
 
 
 CLAIM = Claim(

@@ -22,7 +22,17 @@ from theory.assumptions import (
     Assumption,
 )
 from theory.engine.instances import EPS, World, log_densities, worlds
-from theory.engine.record import DEFINITION, Case, Claim, Counterexample, Given, Lemma, Measurement, Step, Survivor
+from theory.engine.record import (
+    DEFINITION,
+    Claim,
+    Counterexample,
+    Equation,
+    Lemma,
+    Measurement,
+    Model,
+    Relaxation,
+    Step,
+)
 from theory.identifiability import orthogonal, rivals
 from theory.identifiability.converse import second_model
 from theory.identifiability.span import SpanSolution, least_gain, noise_gain, shift_gain, solve_span
@@ -42,9 +52,9 @@ PUSH_FORWARD = Lemma(
 
 def _proof() -> tuple[Step | Lemma, ...]:
     known = (orthogonal.CLAIM.name,)
-    rotated = Given(known, W_rival * L, Q * W * L)
-    reference = Given(known, W_rival * l_0, Q * W * l_0 + k)
-    in_span, test = Given((IN_SPAN.name,), Delta_t, L * alpha), Given((DEFINITION,), l_t, l_0 + Delta_t)
+    rotated = Equation(known, W_rival * L, Q * W * L)
+    reference = Equation(known, W_rival * l_0, Q * W * l_0 + k)
+    in_span, test = Equation((IN_SPAN.name,), Delta_t, L * alpha), Equation((DEFINITION,), l_t, l_0 + Delta_t)
     shift = Step(
         "shift",
         "W̃ Δₜ = W̃ L α = Q W L α = Q W Δₜ",
@@ -57,7 +67,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
         "W̃ lₜ = Q W lₜ + k: the rival’s latent mean at the test label is the image of the model’s",
         W_rival * l_t,
         Q * W * l_t + k,
-        (test, reference, shift.cited()),
+        (test, reference, shift.equation()),
     )
     return shift, mean, PUSH_FORWARD, _same_density(mean, known)
 
@@ -78,11 +88,11 @@ def _same_density(mean: Step, known: tuple[str, ...]) -> Step:
         exponent_rival,
         exponent,
         (
-            Given(density, exponent_rival, deviation_rival.T * deviation_rival),
-            Given(density, exponent, deviation.T * deviation),
-            Given((ADDITIVE.name, mean.name), m_rival, Q * W * l_t + k),
-            Given((ADDITIVE.name,), m, W * l_t),
-            Given(known, Q.T * Q, Identity(d)),
+            Equation(density, exponent_rival, deviation_rival.T * deviation_rival),
+            Equation(density, exponent, deviation.T * deviation),
+            Equation((ADDITIVE.name, mean.name), m_rival, Q * W * l_t + k),
+            Equation((ADDITIVE.name,), m, W * l_t),
+            Equation(known, Q.T * Q, Identity(d)),
         ),
     )
 
@@ -116,10 +126,10 @@ def _check() -> tuple[Measurement, ...]:
     return tuple(m for world in worlds() for m in measure(world, orthogonal.rival_matrix(world), world.inside))
 
 
-def _case(rival: Callable[[Rational], rivals.Rival]) -> Callable[[Rational], Case]:
-    def build(size: Rational) -> Case:
+def _case(rival: Callable[[Rational], rivals.Rival]) -> Callable[[Rational], Model]:
+    def build(size: Rational) -> Model:
         model = rival(size)
-        return Case(model.premises, model.extrapolated)
+        return Model(model.premises, model.extrapolated)
 
     return build
 
@@ -128,12 +138,12 @@ def _without(assumption: Assumption, statement: str, rival: Callable[[Rational],
     return Counterexample(assumption.name, statement, _case(rival))
 
 
-def _second_model(size: Rational) -> Case:
+def _second_model(size: Rational) -> Model:
     """Train on 0, e_1, e_2 and ask for e_3: the second model of 2.6 with u = size · (1, 1)."""
     W, training = Matrix([[1, 0, 2], [0, 1, 3]]), Matrix([[0, 0, 0], [1, 0, 0], [0, 1, 0]])
     second = second_model(W.tolist(), training.tolist(), [0, 0, 1], [size, size])
     moved = second.perturbation_matrix - W
-    return Case(premises=(moved * training.T - second.offset * Matrix([[1, 1, 1]]),), gap=moved * Matrix([0, 0, 1]))
+    return Model(premises=(moved * training.T - second.offset * Matrix([[1, 1, 1]]),), gap=moved * Matrix([0, 0, 1]))
 
 
 CLAIM = Claim(
@@ -155,9 +165,9 @@ CLAIM = Claim(
         _without(INJECTIVE, "f may have the period of the doses: a half dose differs", rivals.folded),
         _without(EQUIVALENT, "a model with other training laws has another test law", rivals.different),
     ),
-    survivors=(
-        Survivor(ISOTROPIC.name, "a stretched rival predicts the same inside the span", _case(rivals.stretched)),
-        Survivor(DIVERSE.name, "the rival that turns unseen coordinates predicts the same", _case(rivals.turned)),
+    relaxations=(
+        Relaxation(ISOTROPIC.name, "a stretched rival predicts the same inside the span", _case(rivals.stretched)),
+        Relaxation(DIVERSE.name, "the rival that turns unseen coordinates predicts the same", _case(rivals.turned)),
     ),
     uses=(orthogonal.CLAIM,),
 )

@@ -26,7 +26,17 @@ from sympy import Identity, Matrix, MatrixSymbol, Rational, Symbol, ZeroMatrix, 
 
 from theory.assumptions import ADDITIVE, EQUIVALENT, GAUSSIAN, IN_SPAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS, PAPER
 from theory.engine.instances import EPS, World, log_densities, worlds
-from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.engine.record import (
+    DEFINITION,
+    Assumption,
+    Claim,
+    Counterexample,
+    Equation,
+    Lemma,
+    Measurement,
+    Model,
+    Step,
+)
 from theory.identifiability import density_ratio, rivals
 from theory.identifiability.affine import largest, without
 from theory.identifiability.converse import second_model
@@ -82,11 +92,11 @@ ROTATION = Lemma(
 
 _ratio = (density_ratio.CLAIM.name, ISOTROPIC.name)
 gram, gram_rival = L.T * W.T * W * L, L.T * W_rival.T * W_rival * L
-_same_gram = Given(("gram",), gram_rival, gram)
+_same_gram = Equation(("gram",), gram_rival, gram)
 
 
 def _identified() -> tuple[Step | Lemma, ...]:
-    define = Given((DEFINITION,), C, rho_e * rho_f)
+    define = Equation((DEFINITION,), C, rho_e * rho_f)
     covariance = Step(
         "covariance",
         "Cov₀(rₑ, r_f) = (W Δₑ)ᵀ (W Δ_f): by claim 2.1 the centred ratios are (W Δ)ᵀ (z − W l₀)",
@@ -94,9 +104,9 @@ def _identified() -> tuple[Step | Lemma, ...]:
         Delta_e.T * W.T * W * Delta_f,
         (
             define,
-            Given(_ratio, rho_e, Delta_e.T * W.T * y),
-            Given(_ratio, rho_f, y.T * W * Delta_f),
-            Given((MOMENTS.name,), y * y.T, Identity(d)),
+            Equation(_ratio, rho_e, Delta_e.T * W.T * y),
+            Equation(_ratio, rho_f, y.T * W * Delta_f),
+            Equation((MOMENTS.name,), y * y.T, Identity(d)),
         ),
     )
     in_rival = (COMMON.name, *_ratio)
@@ -107,9 +117,9 @@ def _identified() -> tuple[Step | Lemma, ...]:
         Delta_e.T * W_rival.T * W_rival * Delta_f,
         (
             define,
-            Given(in_rival, rho_e, Delta_e.T * W_rival.T * y_rival),
-            Given(in_rival, rho_f, y_rival.T * W_rival * Delta_f),
-            Given((MOMENTS.name,), y_rival * y_rival.T, Identity(d_rival)),
+            Equation(in_rival, rho_e, Delta_e.T * W_rival.T * y_rival),
+            Equation(in_rival, rho_f, y_rival.T * W_rival * Delta_f),
+            Equation((MOMENTS.name,), y_rival * y_rival.T, Identity(d_rival)),
         ),
     )
     same = Step(
@@ -117,7 +127,7 @@ def _identified() -> tuple[Step | Lemma, ...]:
         "(W̃ Δₑ)ᵀ (W̃ Δ_f) = (W Δₑ)ᵀ (W Δ_f) for training shifts, i.e. (W̃ L)ᵀ (W̃ L) = (W L)ᵀ (W L)",
         Delta_e.T * W_rival.T * W_rival * Delta_f,
         Delta_e.T * W.T * W * Delta_f,
-        (covariance_rival.reversed(), covariance.cited()),
+        (covariance_rival.reversed(), covariance.equation()),
     )
     return COMMON, MOMENTS, covariance, covariance_rival, same, _divergence(), *_in_span()
 
@@ -129,12 +139,12 @@ def _divergence() -> Step:
         -mean_ratio,
         half * (W * Delta_e).T * (W * Delta_e),
         (
-            Given(
+            Equation(
                 (*_ratio, MOMENTS.name, COMMON.name),
                 mean_ratio,
                 (W * Delta_e).T * (W * l_0) + half * ((W * l_0).T * (W * l_0) - (W * l_e).T * (W * l_e)),
             ),
-            Given((DEFINITION,), Delta_e, l_e - l_0),
+            Equation((DEFINITION,), Delta_e, l_e - l_0),
         ),
     )
 
@@ -145,7 +155,7 @@ def _in_span() -> tuple[Step, Step]:
         "(W̃ Δₛ)ᵀ (W̃ Δₜ) = βᵀ G α, G = (W L)ᵀ (W L): sizes (s = t) and angles of shifts in the span",
         Delta_s.T * W_rival.T * W_rival * Delta_t,
         beta.T * gram * alpha,
-        (Given((IN_SPAN.name,), Delta_t, L * alpha), Given((IN_SPAN.name,), Delta_s, L * beta), _same_gram),
+        (Equation((IN_SPAN.name,), Delta_t, L * alpha), Equation((IN_SPAN.name,), Delta_s, L * beta), _same_gram),
     )
     apart, difference = Delta_s - Delta_t, beta - alpha
     distance = Step(
@@ -154,9 +164,9 @@ def _in_span() -> tuple[Step, Step]:
         (W_rival * apart).T * (W_rival * apart),
         difference.T * gram * difference,
         (
-            inner.cited(),
-            inner.cited({Delta_s: Delta_t, beta: alpha}),
-            inner.cited({Delta_t: Delta_s, alpha: beta}),
+            inner.equation(),
+            inner.equation({Delta_s: Delta_t, beta: alpha}),
+            inner.equation({Delta_t: Delta_s, alpha: beta}),
         ),
     )
     return inner, distance
@@ -165,8 +175,8 @@ def _in_span() -> tuple[Step, Step]:
 def _complete() -> tuple[Step | Lemma, ...]:
     """Equal Gram matrices differ by a rotation, and every rotation is admissible: nothing else is identified."""
     V, B = W_rival * L * pseudo_inverse, W * L
-    penrose = Given((PENROSE.name,), B * pseudo_inverse * B, B)
-    symmetric = Given((PENROSE.name,), pseudo_inverse.T * B.T, B * pseudo_inverse)
+    penrose = Equation((PENROSE.name,), B * pseudo_inverse * B, B)
+    symmetric = Equation((PENROSE.name,), pseudo_inverse.T * B.T, B * pseudo_inverse)
     partial = Step(
         "partial_isometry",
         "Vᵀ V = (W L) (W L)⁺, the projection onto the range of W L, for V = W̃ L (W L)⁺",
@@ -175,14 +185,14 @@ def _complete() -> tuple[Step | Lemma, ...]:
         (_same_gram, symmetric, penrose),
     )
     across = Step("across", "(V W L)ᵀ (W̃ L) = (W L)ᵀ (W L)", (V * B).T * W_rival * L, gram, (_same_gram, penrose))
-    along = Step("along", "(V W L)ᵀ (V W L) = (W L)ᵀ (W L)", B.T * V.T * V * B, gram, (partial.cited(), penrose))
+    along = Step("along", "(V W L)ᵀ (V W L) = (W L)ᵀ (W L)", B.T * V.T * V * B, gram, (partial.equation(), penrose))
     gap = V * B - W_rival * L
     difference = Step(
         "difference",
         "(V W L − W̃ L)ᵀ (V W L − W̃ L) = G − G − G + G = 0",
         gap.T * gap,
         ZeroMatrix(M, M),
-        (along.cited(), across.cited(), _same_gram),
+        (along.equation(), across.equation(), _same_gram),
     )
     return PENROSE, partial, across, along, difference, ROTATION, *_rotated()
 
@@ -193,14 +203,14 @@ def _rotated() -> tuple[Step, Step]:
         "Qᵀ (Q z_base + W′ lₑ) = z_base + W lₑ for W′ = Q W: f ∘ Qᵀ and W′ give the same x, sample by sample",
         Q.T * (Q * z_base + W_rotated * l_e),
         z_base + W * l_e,
-        (Given((ROTATABLE.name,), W_rotated, Q * W), Given((DEFINITION,), Q.T * Q, Identity(d))),
+        (Equation((ROTATABLE.name,), W_rotated, Q * W), Equation((DEFINITION,), Q.T * Q, Identity(d))),
     )
     law = Step(
         "rotated_law",
         "Cov(Q z_base) = I: so (f ∘ Qᵀ, Q W) is an equivalent model, and entries of W are not identified",
         (Q * z_base) * (Q * z_base).T,
         Identity(d),
-        (Given((MOMENTS.name,), z_base * z_base.T, Identity(d)), Given((DEFINITION,), Q * Q.T, Identity(d))),
+        (Equation((MOMENTS.name,), z_base * z_base.T, Identity(d)), Equation((DEFINITION,), Q * Q.T, Identity(d))),
     )
     return fit, law
 
@@ -261,29 +271,29 @@ def undiverse(world: World) -> World:
     return replace(world, W=world.W * (np.arange(len(world.W)) < len(world.W) - 1)[:, None])
 
 
-def _wavy(size: Rational) -> Case:
+def _wavy(size: Rational) -> Model:
     """The rival of 2.3 whose h(z) = (z + a sin 2πz) / σ waves: W = 1 and W̃ = 1/σ, so the gap is σ² - 1."""
     a = size / (4 * pi)
     variance = 1 + 4 * pi * a * exp(-2 * pi**2) + a**2 * (1 - exp(-8 * pi**2)) / 2
-    return Case(premises=rivals.wavy(size).premises, gap=variance - 1)
+    return Model(premises=rivals.wavy(size).premises, gap=variance - 1)
 
 
-def _outside(size: Rational) -> Case:
+def _outside(size: Rational) -> Model:
     """Train on 0, e_1, e_2: the second model of 2.6 with u = size · (1, 1) changes the size of e_3."""
     W, training, test = Matrix([[1, 0, 2], [0, 1, 3]]), Matrix([[0, 0, 0], [1, 0, 0], [0, 1, 0]]), Matrix([0, 0, 1])
     second = second_model(W.tolist(), training.tolist(), list(test), [size, size])
     moved = second.perturbation_matrix * test
-    return Case(
+    return Model(
         premises=((second.perturbation_matrix - W) * training.T,),
         gap=(moved.T * moved)[0] - ((W * test).T * (W * test))[0],
     )
 
 
-def _atomic(size: Rational) -> Case:
+def _atomic(size: Rational) -> Model:
     """A class in which W is diagonal: the rotated W, by a quarter turn at size 1, is not; its Gram is the same."""
     angle, W = size * pi / 2, Matrix([[1, 0], [0, 2]])
     rotated = Matrix([[cos(angle), -sin(angle)], [sin(angle), cos(angle)]]) * W
-    return Case(premises=(rotated.T * rotated - W.T * W,), gap=rotated[1, 0])
+    return Model(premises=(rotated.T * rotated - W.T * W,), gap=rotated[1, 0])
 
 
 CLAIM = Claim(

@@ -11,7 +11,17 @@ from sympy import Derivative, Expr, Function, Identity, Matrix, MatrixSymbol, Ra
 
 from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, NOISELESS, PAPER, SHARED_COVARIANCE
 from theory.engine.instances import EPS, World, log_densities, worlds
-from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.engine.record import (
+    DEFINITION,
+    Assumption,
+    Claim,
+    Counterexample,
+    Equation,
+    Lemma,
+    Measurement,
+    Model,
+    Step,
+)
 from theory.identifiability import affine, density_ratio, rivals
 from theory.identifiability.affine import P, Sigma, b, b_rival, c, h, r, right_inverse, slopes, slopes_rival, without
 from theory.symbols import L, M, W, d, z
@@ -57,9 +67,9 @@ def _determinants() -> tuple[Lemma, Step, Step]:
         ratio_x,
         log_z_e - log_z_0,
         (
-            Given((DEFINITION,), ratio_x, log_x_e - log_x_0),
-            Given((CHANGE.name,), log_x_e, log_z_e - volume),
-            Given((CHANGE.name,), log_x_0, log_z_0 - volume),
+            Equation((DEFINITION,), ratio_x, log_x_e - log_x_0),
+            Equation((CHANGE.name,), log_x_e, log_z_e - volume),
+            Equation((CHANGE.name,), log_x_0, log_z_0 - volume),
         ),
     )
     in_own, in_rival = (cancel.name, density_ratio.CLAIM.name), (cancel.name, density_ratio.CLAIM.name, EQUIVALENT.name)
@@ -69,9 +79,9 @@ def _determinants() -> tuple[Lemma, Step, Step]:
         slopes_rival * h,
         slopes * z + c,
         (
-            Given(in_rival, slopes_rival * h, r - b_rival),
-            Given(in_own, slopes * z, r - b),
-            Given((DEFINITION,), c, b - b_rival),
+            Equation(in_rival, slopes_rival * h, r - b_rival),
+            Equation(in_own, slopes * z, r - b),
+            Equation((DEFINITION,), c, b - b_rival),
         ),
     )
     return CHANGE, cancel, equal
@@ -96,7 +106,7 @@ def _constancy() -> tuple[Step | Lemma, ...]:
         "(P̃ W̃ L)ᵀ J(z) = (P W L)ᵀ: both are the derivative of the log ratios",
         slopes_rival * J,
         slopes,
-        (Given(from_ratios, slopes_rival * J, derivative), Given(from_ratios, slopes, derivative)),
+        (Equation(from_ratios, slopes_rival * J, derivative), Equation(from_ratios, slopes, derivative)),
     )
     regular = Step(
         "regular",
@@ -104,26 +114,26 @@ def _constancy() -> tuple[Step | Lemma, ...]:
         N * J,
         Identity(d),
         (
-            gradients.cited(),
-            Given((DIVERSE.name,), W * L * right_inverse, Identity(d)),
-            Given((SHARED_COVARIANCE.name,), Sigma * P, Identity(d)),
+            gradients.equation(),
+            Equation((DIVERSE.name,), W * L * right_inverse, Identity(d)),
+            Equation((SHARED_COVARIANCE.name,), Sigma * P, Identity(d)),
         ),
     )
-    define = Given((DEFINITION,), T, J_0 * N * J_1)
-    right = Step("from_the_right", "J(z₀) (N J(z₁)) = J(z₀)", T, J_0, (define, regular.cited({J: J_1})))
+    define = Equation((DEFINITION,), T, J_0 * N * J_1)
+    right = Step("from_the_right", "J(z₀) (N J(z₁)) = J(z₀)", T, J_0, (define, regular.equation({J: J_1})))
     left = Step(
         "from_the_left",
         "(J(z₀) N) J(z₁) = J(z₁)",
         T,
         J_1,
-        (define, Given((regular.name, BOTH_SIDES.name), J_0 * N, Identity(d))),
+        (define, Equation((regular.name, BOTH_SIDES.name), J_0 * N, Identity(d))),
     )
     constant = Step(
         "constant",
         "J(z₁) = J(z₀) for any two points: h is affine",
         J_1,
         J_0,
-        (left.reversed(), right.cited()),
+        (left.reversed(), right.equation()),
     )
     return gradients, regular, right, BOTH_SIDES, left, constant
 
@@ -166,7 +176,7 @@ def _of(world: World, H: np.ndarray) -> tuple[Measurement, ...]:
     return measure(world, affine.rival_matrix(world, H), H)
 
 
-def _winding(size: Rational) -> Case:
+def _winding(size: Rational) -> Model:
     """f(z) = (cos 2πz, sin 2πz) winds the line around a circle: smooth, with an invertible Jacobian, not injective.
 
     d_Z = K = 1 with labels 0 and 1. W = 1 and W̃ = 1 - size agree for whole sizes, although h(z) = z has Jacobian 1.
@@ -176,7 +186,7 @@ def _winding(size: Rational) -> Case:
     def circle(angle: Expr) -> Matrix:
         return Matrix([cos(2 * pi * angle), sin(2 * pi * angle)])
 
-    return Case(premises=tuple(circle(t + W * dose) - circle(t + W_rival * dose) for dose in (0, 1)), gap=W_rival - W)
+    return Model(premises=tuple(circle(t + W * dose) - circle(t + W_rival * dose) for dose in (0, 1)), gap=W_rival - W)
 
 
 CLAIM = Claim(

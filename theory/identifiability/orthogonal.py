@@ -9,7 +9,7 @@ from sympy import Identity, MatrixSymbol
 
 from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, PAPER
 from theory.engine.instances import World, worlds
-from theory.engine.record import Claim, Given, Measurement, Step
+from theory.engine.record import Claim, Equation, Measurement, Step
 from theory.identifiability import affine, rivals
 from theory.identifiability.affine import H, P, P_rival, largest, recovered, rise, run, without
 from theory.symbols import L, W, W_rival, d
@@ -29,9 +29,9 @@ ORTHOGONAL = Step(
     H.T * H,
     Identity(d),
     (
-        Given((ISOTROPIC.name,), H.T * H, H.T * P_rival * H),
-        Given(_affine, H.T * P_rival * H, P),
-        Given((ISOTROPIC.name,), P, Identity(d)),
+        Equation((ISOTROPIC.name,), H.T * H, H.T * P_rival * H),
+        Equation(_affine, H.T * P_rival * H, P),
+        Equation((ISOTROPIC.name,), P, Identity(d)),
     ),
 )
 ISOMETRY = Step(
@@ -39,14 +39,14 @@ ISOMETRY = Step(
     "(h(z₁) − h(z₀))ᵀ (h(z₃) − h(z₂)) = (z₁ − z₀)ᵀ (z₃ − z₂): h keeps distances and angles",
     rise.T * rise_other,
     run.T * run_other,
-    (Given(_affine, rise, H * run), Given(_affine, rise_other, H * run_other), ORTHOGONAL.cited()),
+    (Equation(_affine, rise, H * run), Equation(_affine, rise_other, H * run_other), ORTHOGONAL.equation()),
 )
 SHIFTS = Step(
     "shifts",
     "Hᵀ W̃ L = W L, i.e. W̃ L = Q W L with Q = H",
     H.T * W_rival * L,
     W * L,
-    (Given(_affine, W_rival * L, H * W * L), ORTHOGONAL.cited()),
+    (Equation(_affine, W_rival * L, H * W * L), ORTHOGONAL.equation()),
 )
 
 

@@ -26,7 +26,17 @@ from sympy import Expr, Matrix, MatrixSymbol, Rational, Symbol, ZeroMatrix, diff
 
 from theory.assumptions import INJECTIVE, NOISELESS, OURS
 from theory.engine.instances import EPS, Structure, log_densities, structures
-from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.engine.record import (
+    DEFINITION,
+    Assumption,
+    Claim,
+    Counterexample,
+    Equation,
+    Lemma,
+    Measurement,
+    Model,
+    Step,
+)
 from theory.identifiability.affine import largest
 from theory.identifiability.density_ratio import log_density
 from theory.prediction.product_formula import TRANSPORT
@@ -50,8 +60,8 @@ ratio_a, ratio_b, ratio_ab = (
 
 def _proof() -> tuple[Step | Lemma, ...]:
     replaced = {
-        y_a: Given((DISJOINT.name,), y_a, y_0 + D_A * (a - y_0)),
-        y_b: Given((DISJOINT.name,), y_b, y_0 + D_B * (b - y_0)),
+        y_a: Equation((DISJOINT.name,), y_a, y_0 + D_A * (a - y_0)),
+        y_b: Equation((DISJOINT.name,), y_b, y_0 + D_B * (b - y_0)),
     }
     both = Step(
         "both_replaced",
@@ -59,9 +69,9 @@ def _proof() -> tuple[Step | Lemma, ...]:
         y_ab,
         y_0 + D_A * (a - y_0) + D_B * (b - y_0),
         (
-            Given((COMBINED.name,), y_ab, y_a + D_B * (b - y_a)),
+            Equation((COMBINED.name,), y_ab, y_a + D_B * (b - y_a)),
             replaced[y_a],
-            Given((DISJOINT.name,), D_B * D_A, ZeroMatrix(d, d)),
+            Equation((DISJOINT.name,), D_B * D_A, ZeroMatrix(d, d)),
         ),
     )
     factors = ((log_ab, y_ab), (log_a, y_a), (log_b, y_b), (log_0, y_0))
@@ -71,8 +81,8 @@ def _proof() -> tuple[Step | Lemma, ...]:
         log_ab,
         log_a + log_b - log_0,
         (
-            *(Given((DISJOINT.name, DEFINITION), density, ones.T * parts) for density, parts in factors),
-            both.cited(),
+            *(Equation((DISJOINT.name, DEFINITION), density, ones.T * parts) for density, parts in factors),
+            both.equation(),
             *replaced.values(),
         ),
     )
@@ -83,10 +93,10 @@ def _proof() -> tuple[Step | Lemma, ...]:
         ratio_a + ratio_b,
         (
             *(
-                Given((TRANSPORT.name,), ratio, density - log_0)
+                Equation((TRANSPORT.name,), ratio, density - log_0)
                 for ratio, density in ((ratio_ab, log_ab), (ratio_a, log_a), (ratio_b, log_b))
             ),
-            latent.cited(),
+            latent.equation(),
         ),
     )
     return TRANSPORT, both, latent, observed
@@ -135,35 +145,35 @@ def _gaussians(*parameters: tuple[tuple, tuple]) -> Expr:
     return double - one - other + control
 
 
-def _same_mechanism(size: Rational) -> Case:
+def _same_mechanism(size: Rational) -> Model:
     """A and B both add `size` to the variance of one latent, and the double adds it twice."""
     z1, z2 = symbols("z1 z2", real=True)
     excess = _gaussians(*(((0, 0), (1 + size * n, 1)) for n in (2, 1, 1, 0)))
-    return Case(premises=(diff(excess, z2),), gap=hessian(excess, (z1,)))
+    return Model(premises=(diff(excess, z2),), gap=hessian(excess, (z1,)))
 
 
-def _epistasis(size: Rational) -> Case:
+def _epistasis(size: Rational) -> Model:
     """A moves z_1 to 1 and B moves z_2 to 1, but to 1 + size where A is present."""
     z1, z2 = symbols("z1 z2", real=True)
     excess = _gaussians(*((mean, (1, 1)) for mean in ((1, 1 + size), (1, 0), (0, 1), (0, 0))))
-    return Case(premises=(diff(excess, z1),), gap=diff(excess, z2))
+    return Model(premises=(diff(excess, z1),), gap=diff(excess, z2))
 
 
-def _swapped(size: Rational) -> Case:
+def _swapped(size: Rational) -> Model:
     """A coin swaps the observed latents with probability size/2; A and B move one each by 1."""
     x1, x2 = symbols("x1 x2", real=True)
     stays, swaps = 1 - size / 2, size / 2
     one, other = stays * exp(x1) + swaps * exp(x2), stays * exp(x2) + swaps * exp(x1)
     double = (stays + swaps) * exp(x1 + x2)
-    return Case(premises=(stays + swaps - 1,), gap=(one * other / double).subs({x1: 1, x2: 0}) - 1)
+    return Model(premises=(stays + swaps - 1,), gap=(one * other / double).subs({x1: 1, x2: 0}) - 1)
 
 
-def _unordered(size: Rational) -> Case:
+def _unordered(size: Rational) -> Model:
     """f(z) = (z_1 + z_2, z_1 z_2) shows the latents without their order; A and B move one each by `size`."""
     x1, x2, shift = *symbols("x1 x2", real=True), Symbol("shift", real=True)
     single = (exp(shift * x1) + exp(shift * x2)) / 2
     excess = single**2 / exp(shift * (x1 + x2))
-    return Case(
+    return Model(
         premises=(excess.subs({x1: x2}) - 1,),
         gap=excess.subs({x1: 1, x2: 0, shift: size}) - 1,
     )

@@ -40,7 +40,17 @@ from sympy import (
 from theory.assumptions import GAUSSIAN, ISOTROPIC, OURS
 from theory.energy.gaussian import mean_absolute
 from theory.engine.instances import EPS
-from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.engine.record import (
+    DEFINITION,
+    Assumption,
+    Claim,
+    Counterexample,
+    Equation,
+    Lemma,
+    Measurement,
+    Model,
+    Step,
+)
 from theory.symbols import d
 
 AFFINE_MIXING = Assumption("affine_mixing", "x = F z + a, without noise")
@@ -119,7 +129,7 @@ FOLDED = Lemma(
 def _proof() -> tuple[Step | Lemma, ...]:
     moved = F * e + F * z_1 - F * z_2
     uncorrelated = tuple(
-        Given((DISPLACED.name,), one * other.T, ZeroMatrix(d, d)) for one, other in ((e, z_1), (e, z_2), (z_1, z_2))
+        Equation((DISPLACED.name,), one * other.T, ZeroMatrix(d, d)) for one, other in ((e, z_1), (e, z_2), (z_1, z_2))
     )
     covariance = Step(
         "covariance",
@@ -127,8 +137,8 @@ def _proof() -> tuple[Step | Lemma, ...]:
         moved * moved.T,
         (2 + gain) * F * F.T,
         (
-            Given((DISPLACED.name,), e * e.T, gain * Identity(d)),
-            *(Given((ISOTROPIC.name,), latent * latent.T, Identity(d)) for latent in (z_1, z_2)),
+            Equation((DISPLACED.name,), e * e.T, gain * Identity(d)),
+            *(Equation((ISOTROPIC.name,), latent * latent.T, Identity(d)) for latent in (z_1, z_2)),
             *uncorrelated,
         ),
     )
@@ -147,8 +157,8 @@ def _distance() -> tuple[Step | Lemma, ...]:
         2 * cross - within - m,
         2 * m * ((1 + gain / 2) ** (beta / 2) - 1),
         (
-            Given((SCALED.name,), cross, (1 + gain / 2) ** (beta / 2) * m),
-            Given((WITHIN.name,), within, m),
+            Equation((SCALED.name,), cross, (1 + gain / 2) ** (beta / 2) * m),
+            Equation((WITHIN.name,), within, m),
         ),
     )
     leading = Step(
@@ -156,14 +166,14 @@ def _distance() -> tuple[Step | Lemma, ...]:
         "the slope of 𝔼 ED at g = 0 is β m / 2, so m / 𝔼 ED = 2 / (β g) to leading order",
         slope,
         beta * m / 2,
-        (Given((expected.name, DEFINITION), slope, diff(expected.right, gain).subs(gain, 0)),),
+        (Equation((expected.name, DEFINITION), slope, diff(expected.right, gain).subs(gain, 0)),),
     )
     isometry = Step(
         "isometry",
         "for an isometry m / ED = 2 d_Z / (β |e|²) to leading order, |e|²/g being χ² with d_Z degrees",
         m / (coefficient * length**2),
         2 * n / (beta * length**2),
-        (Given((ROUND.name, "leading"), coefficient, beta * m / (2 * n)),),
+        (Equation((ROUND.name, "leading"), coefficient, beta * m / (2 * n)),),
     )
     return expected, leading, ROUND, isometry
 
@@ -182,8 +192,8 @@ def _one_dimension() -> tuple[Step | Lemma, ...]:
         m / (coefficient * delta**2),
         2 / delta**2,
         (
-            Given((FOLDED.name,), m, folded.subs(delta, 0)),
-            Given((FOLDED.name, DEFINITION), coefficient, diff(2 * folded, delta, 2).subs(delta, 0) / 2),
+            Equation((FOLDED.name,), m, folded.subs(delta, 0)),
+            Equation((FOLDED.name, DEFINITION), coefficient, diff(2 * folded, delta, 2).subs(delta, 0) / 2),
         ),
     )
     return curvature, FOLDED, worth
@@ -195,7 +205,7 @@ def measure(n_latents: int, gain: float, claimed: float | None = None) -> Measur
     Bound: what the quadrature states, and 64 eps·m for the difference of two distances of size m.
     """
     spread, law = mean_distance(n_latents), chi(n_latents)
-    found, error = quad(
+    value, error = quad(
         lambda r: displaced_distance(np.sqrt(gain) * r, n_latents) * law.pdf(r),
         0,
         law.isf(1e-20),
@@ -203,7 +213,7 @@ def measure(n_latents: int, gain: float, claimed: float | None = None) -> Measur
         limit=200,
     )
     worth = expected_worth(gain) if claimed is None else claimed
-    return Measurement("expected", abs(found - spread / worth), error + 64 * EPS * spread)
+    return Measurement("expected", abs(value - spread / worth), error + 64 * EPS * spread)
 
 
 def measure_folded(shift: float) -> Measurement:
@@ -217,12 +227,12 @@ def _check() -> tuple[Measurement, ...]:
     return averages + tuple(measure_folded(shift) for shift in (0.01, 0.3, 2.0))
 
 
-def _displacement_gap(ratio: Expr) -> Case:
+def _displacement_gap(ratio: Expr) -> Model:
     """E ED / m at g = 1, β = 1 against the claim."""
-    return Case(premises=(), gap=ratio - 2 * (sqrt(Rational(3, 2)) - 1))
+    return Model(premises=(), gap=ratio - 2 * (sqrt(Rational(3, 2)) - 1))
 
 
-def _coin(size: Integer) -> Case:
+def _coin(size: Integer) -> Model:
     """At size 1 a base of ±1 with equal chances: X - X' is 0 half of the time, ±2 otherwise, m = 1."""
     if not size:
         return _displacement_gap(mean_absolute(Integer(0), Integer(3)) / mean_absolute(Integer(0), Integer(2)) * 2 - 2)
@@ -230,12 +240,12 @@ def _coin(size: Integer) -> Case:
     return _displacement_gap(2 * cross - 2)
 
 
-def _wider(size: Rational) -> Case:
+def _wider(size: Rational) -> Model:
     """Covariance 1 + size: the same displacement is a smaller one."""
     return _displacement_gap(2 * (sqrt(1 + 1 / (2 * (1 + size))) - 1))
 
 
-def _lognormal(size: Rational) -> Case:
+def _lognormal(size: Rational) -> Model:
     """x = (exp(σ z) - 1)/σ with σ = size, and its limit x = z: E (exp(A) - exp(B))⁺ of independent Gaussians A, B."""
     s, g = Symbol("sigma", positive=True), Integer(1)
     width = sqrt(2 + g)
@@ -250,7 +260,7 @@ def _cdf(point: Expr) -> Expr:
     return (1 + erf(point / sqrt(2))) / 2
 
 
-def _overdispersed(size: Rational) -> Case:
+def _overdispersed(size: Rational) -> Model:
     """A predicted law with variance 1 + size beside its displacement."""
     cross, own = sqrt(2 + size + 1), sqrt(2 * (1 + size))
     return _displacement_gap((2 * cross - own - sqrt(2)) / sqrt(2))

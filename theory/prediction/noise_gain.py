@@ -37,7 +37,17 @@ from sympy import (
 
 from theory.assumptions import ADDITIVE, GAUSSIAN, IN_SPAN, ISOTROPIC, OURS
 from theory.engine.instances import EPS, World, worlds
-from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.engine.record import (
+    DEFINITION,
+    Assumption,
+    Claim,
+    Counterexample,
+    Equation,
+    Lemma,
+    Measurement,
+    Model,
+    Step,
+)
 from theory.identifiability.span import Number, Row, exact, least_gain, noise_gain, rational, solve_span
 from theory.symbols import K, M, d
 
@@ -97,15 +107,15 @@ NORMAL = Lemma(
     (IN_SPAN.name,),
 )
 
-_normal = Given((NORMAL.name,), X.T * N * X * G * x, x)
-_inverse = Given((DEFINITION,), V * N, Identity(M + 1))
+_normal = Equation((NORMAL.name,), X.T * N * X * G * x, x)
+_inverse = Equation((DEFINITION,), V * N, Identity(M + 1))
 
 
 def _gains() -> tuple[Step, ...]:
     spread = (
-        Given((MOMENTS.name,), xi * xi.T, variances),
-        Given((MOMENTS.name,), xi * xi_0.T, ZeroMatrix(M, 1)),
-        Given((MOMENTS.name,), xi_0 * xi_0.T, nu),
+        Equation((MOMENTS.name,), xi * xi.T, variances),
+        Equation((MOMENTS.name,), xi * xi_0.T, ZeroMatrix(M, 1)),
+        Equation((MOMENTS.name,), xi_0 * xi_0.T, nu),
     )
     of_mean = alpha.T * xi + (Identity(1) - ones.T * alpha) * xi_0
     of_shift = alpha.T * xi - ones.T * alpha * xi_0
@@ -128,24 +138,24 @@ def _gains() -> tuple[Step, ...]:
 
 
 def _gauss_markov() -> tuple[Step | Lemma, ...]:
-    best = Given((WEIGHTED.name,), w_best, N * X * G * x)
-    weights = Given((DEFINITION,), X.T * w, x)
+    best = Equation((WEIGHTED.name,), w_best, N * X * G * x)
+    weights = Equation((DEFINITION,), X.T * w, x)
     unbiased = Step(
         "unbiased",
         "weights with Xᵀ w = x predict W lₜ + μ, up to noise",
         means * w,
         Theta * x + noise * w,
-        (Given((ADDITIVE.name, SEEN.name), means, Theta * X.T + noise), weights),
+        (Equation((ADDITIVE.name, SEEN.name), means, Theta * X.T + noise), weights),
     )
     feasible = Step("feasible", "Xᵀ w* = x", X.T * w_best, x, (best, _normal))
     stationary = Step("stationary", "V w* = X G x, V = diag(1/nₑ)", V * w_best, X * G * x, (best, _inverse))
-    cross = Step("cross", "wᵀ V w* = xᵀ G x", w.T * V * w_best, x.T * G * x, (stationary.cited(), weights))
+    cross = Step("cross", "wᵀ V w* = xᵀ G x", w.T * V * w_best, x.T * G * x, (stationary.equation(), weights))
     least = Step(
         "least",
         "the gain of w* is xᵀ G x",
         w_best.T * V * w_best,
         x.T * G * x,
-        (stationary.cited(), feasible.cited()),
+        (stationary.equation(), feasible.equation()),
     )
     excess = Step(
         "gauss_markov",
@@ -153,9 +163,9 @@ def _gauss_markov() -> tuple[Step | Lemma, ...]:
         w.T * V * w - x.T * G * x,
         (w - w_best).T * V * (w - w_best),
         (
-            cross.cited(),
-            Given((cross.name, NORMAL.name), w_best.T * V * w, x.T * G * x),
-            least.cited(),
+            cross.equation(),
+            Equation((cross.name, NORMAL.name), w_best.T * V * w, x.T * G * x),
+            least.equation(),
         ),
     )
     return NORMAL, unbiased, feasible, stationary, cross, least, excess
@@ -181,9 +191,9 @@ def measure(world: World, tilt: float = 0.0) -> tuple[Measurement, ...]:
     labels, counts, alpha = _halved(world)
     weights = np.concatenate([[1 - alpha.sum()], alpha])
     cells = np.repeat(weights / counts, counts)
-    rooted, wanted = np.column_stack([labels, np.ones(len(labels))]).T * np.sqrt(counts), np.append(world.inside, 1.0)
-    shortest = np.linalg.lstsq(rooted, wanted, rcond=None)[0]
-    claimed = float(wanted @ np.linalg.pinv(rooted @ rooted.T) @ wanted) * (1 + tilt)
+    rooted, target = np.column_stack([labels, np.ones(len(labels))]).T * np.sqrt(counts), np.append(world.inside, 1.0)
+    shortest = np.linalg.lstsq(rooted, target, rcond=None)[0]
+    claimed = float(target @ np.linalg.pinv(rooted @ rooted.T) @ target) * (1 + tilt)
     formula = float((alpha**2 / counts[1:]).sum() + (1 - alpha.sum()) ** 2 / counts[0])
     s = np.linalg.svd(rooted, compute_uv=False)
     bound = float(64 * len(counts) ** 2 * EPS * (s[0] / s[s > s[0] * 1e-9][-1]) ** 2 * (1 + formula))
@@ -204,36 +214,36 @@ def _check() -> tuple[Measurement, ...]:
     return tuple(m for world in worlds() for m in measure(world))
 
 
-def _bias(size: Rational) -> Case:
+def _bias(size: Rational) -> Model:
     """Train on 0, e_1, e_2 and ask for (1, 1): an interaction of length `size` is missed on average."""
     weights, W = Matrix([-1, 1, 1]), Matrix([[2, 3]])
     means = W * Matrix([[0, 1, 0], [0, 0, 1]])
-    return Case(premises=(sum(weights) - 1,), gap=(W * Matrix([1, 1]))[0] + size - (means * weights)[0])
+    return Model(premises=(sum(weights) - 1,), gap=(W * Matrix([1, 1]))[0] + size - (means * weights)[0])
 
 
-def _unseen_part(size: Rational) -> Case:
+def _unseen_part(size: Rational) -> Model:
     """Ask for (1, 1, size) instead: the third column of W is missed by the weights that fit the other two doses."""
     weights, W = Matrix([-1, 1, 1]), Matrix([[2, 3, 5]])
     means = W * Matrix([[0, 1, 0], [0, 0, 1], [0, 0, 0]])
-    return Case(premises=(sum(weights) - 1,), gap=(W * Matrix([1, 1, size]) - means * weights)[0])
+    return Model(premises=(sum(weights) - 1,), gap=(W * Matrix([1, 1, size]) - means * weights)[0])
 
 
-def _spread(size: Rational) -> Case:
+def _spread(size: Rational) -> Model:
     """Covariance 1/(1 + size): the gain 3 of A + B - control becomes a variance of 3/(1 + size)."""
-    return Case(premises=(), gap=3 / (1 + size) - noise_gain([1, 1]))
+    return Model(premises=(), gap=3 / (1 + size) - noise_gain([1, 1]))
 
 
-def _batch(size: Rational) -> Case:
+def _batch(size: Rational) -> Model:
     """Cells of A and of the control share a batch effect, correlation `size`: A + B - control has not variance 3."""
     weights, shared = Matrix([-1, 1, 1]), Matrix([[1, size, 0], [size, 1, 0], [0, 0, 1]])
-    return Case(premises=(), gap=(weights.T * shared * weights)[0] - noise_gain([1, 1]))
+    return Model(premises=(), gap=(weights.T * shared * weights)[0] - noise_gain([1, 1]))
 
 
-def _least_norm(size: Rational) -> Case:
+def _least_norm(size: Rational) -> Model:
     """Doses 1 and 2 measured, 3 wanted: on the way from the quietest α to the one of least norm the gain grows."""
     quietest, shortest = least_gain([[1], [2]], [3], [0]), solve_span([[1], [2]], [3], [0]).coefficients
     alpha = [q + size * (s - q) for q, s in zip(quietest, shortest, strict=True)]
-    return Case(premises=(alpha[0] + 2 * alpha[1] - 3,), gap=noise_gain(alpha) - noise_gain(quietest))
+    return Model(premises=(alpha[0] + 2 * alpha[1] - 3,), gap=noise_gain(alpha) - noise_gain(quietest))
 
 
 GAIN = Claim(
@@ -280,10 +290,10 @@ def _cramer_rao() -> tuple[Step | Lemma, ...]:
         information,
         X.T * N * X,
         (
-            Given((SCORE.name,), information, X.T * N * error * error.T * N.T * X),
-            Given((SCORE.name,), error * error.T, V),
+            Equation((SCORE.name,), information, X.T * N * error * error.T * N.T * X),
+            Equation((SCORE.name,), error * error.T, V),
             _inverse,
-            Given((DEFINITION,), N.T, N),
+            Equation((DEFINITION,), N.T, N),
         ),
     )
     bound = Step(
@@ -292,11 +302,11 @@ def _cramer_rao() -> tuple[Step | Lemma, ...]:
         (deviation - x.T * G * score) * (deviation - x.T * G * score).T,
         variance - x.T * G * x,
         (
-            Given((DEFINITION,), deviation * deviation.T, variance),
-            Given((ESTIMATOR.name,), score * deviation.T, x),
-            Given((informed.name, SCORE.name), score * score.T, X.T * N * X),
+            Equation((DEFINITION,), deviation * deviation.T, variance),
+            Equation((ESTIMATOR.name,), score * deviation.T, x),
+            Equation((informed.name, SCORE.name), score * score.T, X.T * N * X),
             _normal,
-            Given((NORMAL.name,), G.T, G),
+            Equation((NORMAL.name,), G.T, G),
         ),
     )
     return NORMAL, _explicit_score(), SCORE, ESTIMATOR, informed, bound
@@ -323,9 +333,9 @@ def measure_bound(world: World, claimed: float = 1.0) -> Measurement:
     labels, counts, _ = _halved(world)
     rows = np.repeat(np.column_stack([labels, np.ones(len(labels))]), counts, axis=0)
     values, vectors = np.linalg.eigh(sum(np.outer(row, row) for row in rows))
-    kept, wanted = values > values[-1] * 1e-9, np.append(world.inside, 1.0)
-    bound = float(np.square(vectors[:, kept].T @ wanted / np.sqrt(values[kept])).sum())
-    least = float(np.square(np.linalg.lstsq(rows.T, wanted, rcond=None)[0]).sum())
+    kept, target = values > values[-1] * 1e-9, np.append(world.inside, 1.0)
+    bound = float(np.square(vectors[:, kept].T @ target / np.sqrt(values[kept])).sum())
+    least = float(np.square(np.linalg.lstsq(rows.T, target, rcond=None)[0]).sum())
     rounding = 64 * len(rows) ** 2 * EPS * (values[-1] / values[kept][0]) * (1 + least)
     return Measurement("cramer_rao", abs(claimed * least - bound), float(rounding))
 
@@ -334,19 +344,19 @@ def _check_bound() -> tuple[Measurement, ...]:
     return tuple(measure_bound(world) for world in worlds())
 
 
-def _known_origin(size: Rational) -> Case:
+def _known_origin(size: Rational) -> Model:
     """z_A + z_B - (1 - size) z_0 is unbiased for A + B at every size if E z_base = 0 is known; variance below 3."""
-    return Case(premises=(), gap=2 + (1 - size) ** 2 - noise_gain([1, 1]))
+    return Model(premises=(), gap=2 + (1 - size) ** 2 - noise_gain([1, 1]))
 
 
-def _median(size: Integer) -> Case:
+def _median(size: Integer) -> Model:
     """Three cells of one environment, whose mean is wanted; at size 1 their median, for a Laplace base."""
     t, rate = Symbol("t", positive=True), sqrt(2)
     density, tail = rate * exp(-rate * t) / 2, exp(-rate * t) / 2
     variance = integrate(2 * t**2 * density, (t, 0, oo))
     median = integrate(2 * t**2 * 6 * (1 - tail) * tail * density, (t, 0, oo))
     mean = Rational(1, 3)
-    return Case(premises=(variance - 1,), gap=(median if size else mean) - mean)
+    return Model(premises=(variance - 1,), gap=(median if size else mean) - mean)
 
 
 EFFICIENT = Claim(

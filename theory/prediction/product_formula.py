@@ -42,7 +42,17 @@ from sympy import Expr, Matrix, MatrixSymbol, Rational, Symbol, ZeroMatrix, cosh
 
 from theory.assumptions import ADDITIVE, GAUSSIAN, IN_SPAN, INJECTIVE, NOISELESS, OURS, SHARED_COVARIANCE
 from theory.engine.instances import EPS, World, log_densities, worlds
-from theory.engine.record import DEFINITION, Case, Claim, Counterexample, Given, Lemma, Measurement, Step, Survivor
+from theory.engine.record import (
+    DEFINITION,
+    Claim,
+    Counterexample,
+    Equation,
+    Lemma,
+    Measurement,
+    Model,
+    Relaxation,
+    Step,
+)
 from theory.identifiability import density_ratio
 from theory.identifiability.affine import P, largest, slopes
 from theory.identifiability.density_ratio import log_density
@@ -75,20 +85,20 @@ CENTRED = Step(
     ratio,
     Delta_e.T * W.T * P * y - half * Delta_e.T * W.T * P * W * Delta_e,
     (
-        Given(
+        Equation(
             _of_x,
             ratio,
             (W * Delta_e).T * P * z + half * ((W * l_0).T * P * (W * l_0) - (W * l_e).T * P * (W * l_e)),
         ),
-        Given((DEFINITION,), y, z - W * l_0),
-        Given((DEFINITION,), Delta_e, l_e - l_0),
-        Given((DEFINITION,), P.T, P),
+        Equation((DEFINITION,), y, z - W * l_0),
+        Equation((DEFINITION,), Delta_e, l_e - l_0),
+        Equation((DEFINITION,), P.T, P),
     ),
 )
 
 
-def _at(name: MatrixSymbol, shift: MatrixSymbol) -> Given:
-    return CENTRED.cited({ratio: name, Delta_e: shift})
+def _at(name: MatrixSymbol, shift: MatrixSymbol) -> Equation:
+    return CENTRED.equation({ratio: name, Delta_e: shift})
 
 
 def _proof() -> tuple[Step | Lemma, ...]:
@@ -99,8 +109,8 @@ def _proof() -> tuple[Step | Lemma, ...]:
         alpha.T * r + half * alpha.T * g - half * alpha.T * slopes * W * L * alpha,
         (
             _at(ratio_t, Delta_t),
-            Given((IN_SPAN.name,), Delta_t, L * alpha),
-            Given((CENTRED.name, DEFINITION), r, slopes * y - half * g),
+            Equation((IN_SPAN.name,), Delta_t, L * alpha),
+            Equation((CENTRED.name, DEFINITION), r, slopes * y - half * g),
         ),
     )
     double = Step(
@@ -110,8 +120,8 @@ def _proof() -> tuple[Step | Lemma, ...]:
         ratio_a + ratio_b - (W * Delta_A).T * P * (W * Delta_B),
         (
             *(_at(*pair) for pair in ((ratio_ab, Delta_AB), (ratio_a, Delta_A), (ratio_b, Delta_B))),
-            Given((IN_SPAN.name,), Delta_AB, Delta_A + Delta_B),
-            Given((DEFINITION,), P.T, P),
+            Equation((IN_SPAN.name,), Delta_AB, Delta_A + Delta_B),
+            Equation((DEFINITION,), P.T, P),
         ),
     )
     return TRANSPORT, CENTRED, product, double, _testable(), *_explicit()
@@ -126,9 +136,9 @@ def _testable() -> Step:
         w.T * logs,
         -w.T * kappa,
         (
-            Given(density, logs, -half * ones * z.T * P * z + labels.T * W.T * P * z - kappa),
-            Given((IN_SPAN.name,), w.T * ones, ZeroMatrix(1, 1)),
-            Given((IN_SPAN.name,), labels * w, ZeroMatrix(K, 1)),
+            Equation(density, logs, -half * ones * z.T * P * z + labels.T * W.T * P * z - kappa),
+            Equation((IN_SPAN.name,), w.T * ones, ZeroMatrix(1, 1)),
+            Equation((IN_SPAN.name,), labels * w, ZeroMatrix(K, 1)),
         ),
     )
 
@@ -168,8 +178,8 @@ def tilting_step(n_environments: int) -> Step:
         p_t / (share * p_0 + sum(q * density for q, density in zip(pi, p, strict=True))),
         formula / (share + sum(q * ratio for q, ratio in zip(pi, rho, strict=True))),
         (
-            Given(("product", TRANSPORT.name), p_t, p_0 * formula),
-            *(Given((DEFINITION,), density, ratio * p_0) for density, ratio in zip(p, rho, strict=True)),
+            Equation(("product", TRANSPORT.name), p_t, p_0 * formula),
+            *(Equation((DEFINITION,), density, ratio * p_0) for density, ratio in zip(p, rho, strict=True)),
         ),
     )
 
@@ -224,67 +234,67 @@ def _normal(point: tuple, mean: tuple, covariance: Matrix) -> Expr:
     return log_density(Matrix(point), Matrix(mean), covariance)
 
 
-def _epistasis(size: Rational) -> Case:
+def _epistasis(size: Rational) -> Model:
     """Means (1, 0), (0, 1) and, for the double, (1, 1 + size): an interaction leaves a slope `size` in z_2."""
     point = z1, z2 = symbols("z1 z2", real=True)
     means = ((1, 1 + size), (1, 0), (0, 1), (0, 0))
     excess = _excess(*(_normal(point, mean, Matrix.eye(2)) for mean in means))
-    return Case(premises=(diff(excess, z1),), gap=diff(excess, z2))
+    return Model(premises=(diff(excess, z1),), gap=diff(excess, z2))
 
 
-def _quartic_base(size: Rational) -> Case:
+def _quartic_base(size: Rational) -> Model:
     """A symmetric base exp(-t²/2 - size t⁴/4) and doses 0, 1, 2: the second difference of t⁴ is not constant."""
     t = Symbol("t", real=True)
     control, one, double = (-((t - dose) ** 2) / 2 - size * (t - dose) ** 4 / 4 for dose in (0, 1, 2))
-    return Case(
+    return Model(
         premises=((control - control.subs(t, -t)).expand(),),
         gap=diff(_excess(double, one, one, control), t).subs(t, 0),
     )
 
 
-def _growing_variance(size: Rational) -> Case:
+def _growing_variance(size: Rational) -> Model:
     """N(l, 1 + size·l) at doses 0, 1, 2: precisions do not add up, and a square is left."""
     t = Symbol("t", real=True)
     control, one, double = (_normal((t,), (dose,), Matrix([[1 + size * dose]])) for dose in (0, 1, 2))
-    return Case(premises=(), gap=hessian(_excess(double, one, one, control), (t,)))
+    return Model(premises=(), gap=hessian(_excess(double, one, one, control), (t,)))
 
 
-def _coin(size: Rational) -> Case:
+def _coin(size: Rational) -> Model:
     """f(z, ε) = ε z with P(ε = -1) = size/2, z ~ N(l, 1), doses 0, 1, 2: at a fair coin ratios are cosh(l x)."""
     x = Symbol("x", real=True)
 
     def ratio(dose: int) -> Expr:
         return (1 - size / 2) * exp(dose * x) + size / 2 * exp(-dose * x)
 
-    return Case(premises=(ratio(0) - 1,), gap=_variation(ratio(2) / ratio(1) ** 2, x))
+    return Model(premises=(ratio(0) - 1,), gap=_variation(ratio(2) / ratio(1) ** 2, x))
 
 
-def _folded(size: Rational) -> Case:
+def _folded(size: Rational) -> Model:
     """f(z) = |z| with z ~ N(size·l, 1), doses 0, 1, 2: ratios are cosh(size·l·x), which do not multiply."""
     x = Symbol("x", real=True)
-    return Case(premises=(), gap=_variation(cosh(2 * size * x) / cosh(size * x) ** 2, x))
+    return Model(premises=(), gap=_variation(cosh(2 * size * x) / cosh(size * x) ** 2, x))
 
 
 def _variation(ratio: Expr, x: Symbol) -> Expr:
     return ratio.subs(x, 1) - ratio.subs(x, 0)
 
 
-def _outside(size: Rational) -> Case:
+def _outside(size: Rational) -> Model:
     """Trained on e_1 alone, asked for e_1 + size·e_2: log p_t/p_0 - a log p_1/p_0 has slope `size` in z_2 for all a."""
     point, a = symbols("z1 z2", real=True), Symbol("a", real=True)
     target, one, control = (_normal(point, mean, Matrix.eye(2)) for mean in ((1, size), (1, 0), (0, 0)))
     slope = diff(target - control - a * (one - control), point[1])
-    return Case(premises=(diff(slope, a),), gap=slope)
+    return Model(premises=(diff(slope, a),), gap=slope)
 
 
-def _gaussian_noise(size: Rational) -> Case:
+def _gaussian_noise(size: Rational) -> Model:
     """x = z + size·ε with correlated Gaussian noise: x has shared covariance I + size² Γ, and its means add."""
     point, covariance = symbols("x1 x2", real=True), Matrix.eye(2) + size**2 * Matrix([[2, 1], [1, 3]])
     excess = _excess(*(_normal(point, mean, covariance) for mean in ((1, 1), (1, 0), (0, 1), (0, 0))))
-    return Case(premises=(), gap=Matrix([excess]).jacobian(point))
+    return Model(premises=(), gap=Matrix([excess]).jacobian(point))
 
 
-def _adding_precisions(size: Rational) -> Case:
+def _adding_precisions(size: Rational) -> Model:
     """N(l / (1 + size·l), 1 / (1 + size·l)): the precision 1 + size·l and the natural parameter l are linear in l."""
     t = Symbol("t", real=True)
 
@@ -292,12 +302,12 @@ def _adding_precisions(size: Rational) -> Case:
         precision = 1 + size * dose
         return _normal((t,), (dose / precision,), Matrix([[1 / precision]]))
 
-    return Case(premises=(), gap=diff(_excess(at(2), at(1), at(1), at(0)), t))
+    return Model(premises=(), gap=diff(_excess(at(2), at(1), at(1), at(0)), t))
 
 
 BEYOND = (
-    Survivor(NOISELESS.name, "Gaussian noise behind a linear f leaves the formula as it is", _gaussian_noise),
-    Survivor(SHARED_COVARIANCE.name, "precisions that add up leave the formula as it is", _adding_precisions),
+    Relaxation(NOISELESS.name, "Gaussian noise behind a linear f leaves the formula as it is", _gaussian_noise),
+    Relaxation(SHARED_COVARIANCE.name, "precisions that add up leave the formula as it is", _adding_precisions),
 )
 """Models outside the class for which the formula holds all the same: what a test of it cannot see."""
 

@@ -35,7 +35,7 @@ from sympy import (
 
 from theory.assumptions import ADDITIVE, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS
 from theory.engine.instances import EPS, World, log_densities, worlds
-from theory.engine.record import DEFINITION, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.engine.record import DEFINITION, Claim, Counterexample, Equation, Lemma, Measurement, Model, Step
 from theory.symbols import W, d, l_e, l_t, z
 
 half = Rational(1, 2)
@@ -85,10 +85,10 @@ def _fraction() -> tuple[Step | Lemma, ...]:
         2 * log_t - log_e,
         -half * centre.T * centre - kappa + apart.T * apart,
         (
-            Given(density, log_t, -half * (z - m_t).T * (z - m_t) - kappa),
-            Given(density, log_e, -half * (z - m_e).T * (z - m_e) - kappa),
-            Given((ADDITIVE.name,), m_t, W * l_t),
-            Given((ADDITIVE.name,), m_e, W * l_e),
+            Equation(density, log_t, -half * (z - m_t).T * (z - m_t) - kappa),
+            Equation(density, log_e, -half * (z - m_e).T * (z - m_e) - kappa),
+            Equation((ADDITIVE.name,), m_t, W * l_t),
+            Equation((ADDITIVE.name,), m_e, W * l_e),
         ),
     )
     worth, n, fraction, moment, squared = symbols(r"omega_e n_e F_e \mathbb{E}_{e}w^{2} \delta_{e}^{2}", positive=True)
@@ -98,9 +98,9 @@ def _fraction() -> tuple[Step | Lemma, ...]:
         worth,
         n * exp(-squared),
         (
-            Given((DEFINITION,), worth, n * fraction),
-            Given((KISH.name,), fraction, 1 / moment),
-            Given((UNIT_MASS.name,), moment, exp(squared)),
+            Equation((DEFINITION,), worth, n * fraction),
+            Equation((KISH.name,), fraction, 1 / moment),
+            Equation((UNIT_MASS.name,), moment, exp(squared)),
         ),
     )
     return second_moment, _explicit(), UNIT_MASS, KISH, alone
@@ -139,8 +139,8 @@ def _pooled() -> tuple[Step | Lemma, ...]:
         pooled,
         1 / (worth_a + worth_b) - slack,
         (
-            Given((INTEGRATED.name,), pooled, share**2 / worth_a + (1 - share) ** 2 / worth_b - slack),
-            Given((DEFINITION,), share, best),
+            Equation((INTEGRATED.name,), pooled, share**2 / worth_a + (1 - share) ** 2 / worth_b - slack),
+            Equation((DEFINITION,), share, best),
         ),
     )
     two = Step(
@@ -149,9 +149,9 @@ def _pooled() -> tuple[Step | Lemma, ...]:
         pooled,
         1 / (n_a * exp(-squared_a) + n_b * exp(-squared_b)) - slack,
         (
-            superadditive.cited(),
-            Given(("one_environment", KISH.name), worth_a, n_a * exp(-squared_a)),
-            Given(("one_environment", KISH.name), worth_b, n_b * exp(-squared_b)),
+            superadditive.equation(),
+            Equation(("one_environment", KISH.name), worth_a, n_a * exp(-squared_a)),
+            Equation(("one_environment", KISH.name), worth_b, n_b * exp(-squared_b)),
         ),
     )
     one_law = Step(
@@ -160,9 +160,9 @@ def _pooled() -> tuple[Step | Lemma, ...]:
         share * b,
         (1 - share) * a,
         (
-            Given((DEFINITION,), share, n_a / (n_a + n_b)),
-            Given((DEFINITION,), a, n_a * p),
-            Given((DEFINITION,), b, n_b * p),
+            Equation((DEFINITION,), share, n_a / (n_a + n_b)),
+            Equation((DEFINITION,), a, n_a * p),
+            Equation((DEFINITION,), b, n_b * p),
         ),
     )
     return convexity, INTEGRATED, superadditive, two, ALL, one_law, EQUALITY
@@ -223,22 +223,22 @@ def _check() -> tuple[Measurement, ...]:
     return tuple(m for world in worlds(10) if len(world.W) <= 2 for m in measure(world))
 
 
-def _fraction_gap(fraction: Expr, distance: Expr) -> Case:
-    return Case(premises=(), gap=fraction - exp(-(distance**2)))
+def _fraction_gap(fraction: Expr, distance: Expr) -> Model:
+    return Model(premises=(), gap=fraction - exp(-(distance**2)))
 
 
-def _interaction(size: Rational) -> Case:
+def _interaction(size: Rational) -> Model:
     """An interaction of length `size` takes the double from distance 1 to distance 1 + size of a single."""
     return _fraction_gap(exp(-((1 + size) ** 2)), Integer(1))
 
 
-def _laplace(size: Integer) -> Case:
+def _laplace(size: Integer) -> Model:
     """At size 1 a Laplace base of variance 1 in place of the Gaussian: its tails are heavier, a cell is worth more."""
     t, rate = Symbol("t", positive=True), sqrt(2)
     if not size:
         return _fraction_gap(exp(-1), Integer(1))
     moments = [integrate(t**power * rate * exp(-rate * t), (t, 0, oo)) for power in (0, 2)]
-    return Case(tuple(moment - 1 for moment in moments), 1 / _laplace_moment(rate) - exp(-1))
+    return Model(tuple(moment - 1 for moment in moments), 1 / _laplace_moment(rate) - exp(-1))
 
 
 def _laplace_moment(rate: Expr) -> Expr:
@@ -250,21 +250,21 @@ def _laplace_moment(rate: Expr) -> Expr:
     return rate * (below + between + beyond) / 2
 
 
-def _wider(size: Rational) -> Case:
+def _wider(size: Rational) -> Model:
     """Covariance 1 + size: the distance that counts is Mahalanobis's."""
     return _fraction_gap(exp(-1 / (1 + size)), Integer(1))
 
 
-def _noisy(size: Rational) -> Case:
+def _noisy(size: Rational) -> Model:
     """x = z + ε with ε ~ N(0, size): the laws of x overlap more than those of z."""
     return _fraction_gap(exp(-1 / (1 + size)), Integer(1))
 
 
-def _even(size: Rational) -> Case:
+def _even(size: Rational) -> Model:
     """f(z) = z² and latent means size and -size: the laws of x are equal, and every cell counts."""
     x = Symbol("x", real=True)
     folded = [_normal(x - m) + _normal(-x - m) for m in (size, -size)]
-    return Case(premises=(folded[0] - folded[1],), gap=1 - exp(-4 * size**2))
+    return Model(premises=(folded[0] - folded[1],), gap=1 - exp(-4 * size**2))
 
 
 CLAIM = Claim(

@@ -30,7 +30,17 @@ from theory.assumptions import (
     Assumption,
 )
 from theory.engine.instances import EPS, World, log_densities, worlds
-from theory.engine.record import DEFINITION, Case, Claim, Counterexample, Given, Lemma, Measurement, Step, Survivor
+from theory.engine.record import (
+    DEFINITION,
+    Claim,
+    Counterexample,
+    Equation,
+    Lemma,
+    Measurement,
+    Model,
+    Relaxation,
+    Step,
+)
 from theory.identifiability import density_ratio, rivals
 from theory.identifiability.converse import second_model
 from theory.identifiability.diversity import GRAM, GRAM_PROOF
@@ -88,15 +98,15 @@ def exact_verdict(
 
 selection = MatrixSymbol("j_e", M, 1)
 distance, distance_rival = (MatrixSymbol(name, 1, 1) for name in (r"\delta_{e}^{2}", r"\tilde{\delta}_{e}^{2}"))
-_at_e = Given((DEFINITION,), l_e, l_0 + L * selection)
-_at_t = Given((DEFINITION,), l_t, l_0 + Delta_t)
+_at_e = Equation((DEFINITION,), l_e, l_0 + L * selection)
+_at_t = Equation((DEFINITION,), l_t, l_0 + Delta_t)
 
 DIFFERENCE = Step(
     "difference",
     "lₜ − lₑ = L (α − jₑ), jₑ a unit vector, or zero for the reference",
     l_t - l_e,
     L * alpha - L * selection,
-    (_at_t, _at_e, Given((IN_SPAN.name,), Delta_t, L * alpha)),
+    (_at_t, _at_e, Equation((IN_SPAN.name,), Delta_t, L * alpha)),
 )
 
 
@@ -109,9 +119,9 @@ def _inside_proof() -> tuple[Step | Lemma, ...]:
         distance,
         distance_rival,
         (
-            Given((DEFINITION, DIFFERENCE.name), distance, own),
-            Given((DEFINITION, DIFFERENCE.name), distance_rival, rival),
-            GRAM.cited(),
+            Equation((DEFINITION, DIFFERENCE.name), distance, own),
+            Equation((DEFINITION, DIFFERENCE.name), distance_rival, rival),
+            GRAM.equation(),
         ),
     )
     return *GRAM_PROOF, DIFFERENCE, same_distance
@@ -125,11 +135,11 @@ def measure(world: World, W_rival: np.ndarray, test: np.ndarray) -> Measurement:
     """
     target, base = world.W @ test, world.unmix(world.mix(world.z_base))
     logs = [_log_pair(base, target, world.W @ label) for label in world.labels]
-    found = np.array([at_t[0] - at_t[1] - (at_e[0] - at_e[1]) for at_t, at_e in logs])
+    result = np.array([at_t[0] - at_t[1] - (at_e[0] - at_e[1]) for at_t, at_e in logs])
     claimed = np.square((test - world.labels) @ W_rival.T).sum(axis=1)
     size = 1 + np.abs(logs).max() + np.abs(claimed).max()
     bound = 8 * sum(world.W.shape) * len(logs) * EPS * np.linalg.cond(world.shifts) * size
-    return Measurement("distance", float(np.abs(found - claimed[:, None]).max()), float(bound))
+    return Measurement("distance", float(np.abs(result - claimed[:, None]).max()), float(bound))
 
 
 def _log_pair(base: np.ndarray, target: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -145,27 +155,27 @@ def _check_inside() -> tuple[Measurement, ...]:
 def _gram(assumption: Assumption, statement: str, rival: Callable[[Rational], rivals.Rival]) -> Counterexample:
     """A rival with another Gram matrix: `identified` is W̃² - W² in one latent, hence (l_t - l_e)² times it apart."""
 
-    def build(size: Rational) -> Case:
+    def build(size: Rational) -> Model:
         model = rival(size)
-        return Case(model.premises, model.identified)
+        return Model(model.premises, model.identified)
 
     return Counterexample(assumption.name, statement, build)
 
 
-def _wavy(size: Rational) -> Case:
+def _wavy(size: Rational) -> Model:
     """`rivals.wavy` has W̃ = 1/σ, σ² the variance of t + a sin 2πt under N(0, 1)."""
     a = size / (4 * pi)
     variance = 1 + 4 * pi * a * exp(-2 * pi**2) + a**2 * (1 - exp(-8 * pi**2)) / 2
-    return Case(premises=rivals.wavy(size).premises, gap=1 / variance - 1)
+    return Model(premises=rivals.wavy(size).premises, gap=1 / variance - 1)
 
 
-def _second_model(size: Rational) -> Case:
+def _second_model(size: Rational) -> Model:
     """Trained on 0, e_1, e_2 and asked for e_3: the second model of 2.6 with u = size · (1, 1) moves it away."""
     effects, labels, test = Matrix([[1, 0, 2], [0, 1, 3]]), [[0, 0, 0], [1, 0, 0], [0, 1, 0]], [0, 0, 1]
     second = second_model(effects.tolist(), labels, test, [size, size])
     moved = (second.perturbation_matrix - effects) * Matrix(labels).T - second.offset * Matrix([[1, 1, 1]])
     images = [matrix * Matrix(test) for matrix in (second.perturbation_matrix, effects)]
-    return Case(premises=(moved,), gap=(images[0].T * images[0] - images[1].T * images[1])[0])
+    return Model(premises=(moved,), gap=(images[0].T * images[0] - images[1].T * images[1])[0])
 
 
 INSIDE = Claim(
@@ -203,10 +213,10 @@ WITNESS = Lemma(
 
 
 def _outside_proof() -> tuple[Step | Lemma, ...]:
-    second = Given((UNRESTRICTED.name,), W_second, W + u * v.T)
+    second = Equation((UNRESTRICTED.name,), W_second, W + u * v.T)
     blind, sees = (
-        Given((WITNESS.name,), v.T * L, ZeroMatrix(1, M)),
-        Given((WITNESS.name,), v.T * Delta_t, beta * Identity(1)),
+        Equation((WITNESS.name,), v.T * L, ZeroMatrix(1, M)),
+        Equation((WITNESS.name,), v.T * Delta_t, beta * Identity(1)),
     )
     z_e, z_second, mean_t, mean_e = (MatrixSymbol(name, d, 1) for name in ("z_e", "z'_e", "m'_t", "m'_e"))
     exclusive = Step(
@@ -222,10 +232,10 @@ def _outside_proof() -> tuple[Step | Lemma, ...]:
         z_second - offset,
         z_e,
         (
-            Given((ADDITIVE.name,), z_second, z_base + W_second * l_e),
-            Given((ADDITIVE.name,), z_e, z_base + W * l_e),
+            Equation((ADDITIVE.name,), z_second, z_base + W_second * l_e),
+            Equation((ADDITIVE.name,), z_e, z_base + W * l_e),
             second,
-            Given((UNRESTRICTED.name,), offset, u * v.T * l_0),
+            Equation((UNRESTRICTED.name,), offset, u * v.T * l_0),
             _at_e,
             blind,
         ),
@@ -236,63 +246,63 @@ def _outside_proof() -> tuple[Step | Lemma, ...]:
         mean_t - mean_e,
         m,
         (
-            Given((ADDITIVE.name,), mean_t, W_second * l_t),
-            Given((ADDITIVE.name,), mean_e, W_second * l_e),
+            Equation((ADDITIVE.name,), mean_t, W_second * l_t),
+            Equation((ADDITIVE.name,), mean_e, W_second * l_e),
             second,
             _at_t,
             _at_e,
             blind,
             sees,
-            Given((DEFINITION,), u, m / beta - W * Delta_t / beta + W * L * selection / beta),
+            Equation((DEFINITION,), u, m / beta - W * Delta_t / beta + W * L * selection / beta),
         ),
     )
     return WITNESS, exclusive, agrees, anywhere
 
 
-def measure_anywhere(world: World, wanted: float, sign: int = 1) -> tuple[Measurement, ...]:
+def measure_anywhere(world: World, target: float, sign: int = 1) -> tuple[Measurement, ...]:
     """Put the outside label at the distance `wanted` from environment 1 by a second model that fits as well.
 
     Rounding: c·eps·size of the latents, c = 8 (d_Z + K), and 1/beta for what is divided by it.
     """
     v = np.linalg.svd(world.shifts, full_matrices=True)[0][:, -1]
-    beta, place = v @ (world.outside - world.labels[0]), wanted * world.Q[:, 0]
+    beta, place = v @ (world.outside - world.labels[0]), target * world.Q[:, 0]
     u = (place - world.W @ (world.outside - world.labels[1])) / beta
     W_second = world.W + sign * np.outer(u, v)
     moved = (W_second - world.W) @ world.labels.T - (sign * u * (v @ world.labels[0]))[:, None]
-    found = np.linalg.norm(W_second @ (world.outside - world.labels[1]))
+    result = np.linalg.norm(W_second @ (world.outside - world.labels[1]))
     doses = 1 + np.abs(world.labels).max() + np.abs(world.outside).max()
     bound = float(
         8 * sum(world.W.shape) * EPS * doses * (1 + np.abs(W_second).max() + np.abs(u).max()) * (1 + 1 / abs(beta))
     )
     return (
         Measurement("agrees", float(np.abs(moved).max()), bound),
-        Measurement("distance", float(abs(found - wanted)), bound),
+        Measurement("distance", float(abs(result - target)), bound),
     )
 
 
 def _check_outside() -> tuple[Measurement, ...]:
-    return tuple(m for world in worlds() for wanted in (0.0, 1.0, 10.0) for m in measure_anywhere(world, wanted))
+    return tuple(m for world in worlds() for target in (0.0, 1.0, 10.0) for m in measure_anywhere(world, target))
 
 
-def _inside_after_all(size: Rational) -> Case:
+def _inside_after_all(size: Rational) -> Model:
     """The label (1, 1, 1 - size) enters the span of e_1, e_2 at size 1, where v = e_3 and u = size move nothing."""
     blind, test = Matrix([0, 0, 1]), Matrix([1, 1, 1 - size])
-    return Case(premises=(blind.T * Matrix([[1, 0], [0, 1], [0, 0]]),), gap=size * (1 - (blind.T * test)[0]))
+    return Model(premises=(blind.T * Matrix([[1, 0], [0, 1], [0, 0]]),), gap=size * (1 - (blind.T * test)[0]))
 
 
-def _restricted(size: Rational) -> Case:
+def _restricted(size: Rational) -> Model:
     """A class in which column 3 of W is column 1 plus column 2: the second model with u = size leaves it."""
     columns, law = Matrix([[1, 2, 3]]), Matrix([1, 1, -1])
     second = second_model(columns, [[0, 0, 0], [1, 0, 0], [0, 1, 0]], [0, 0, 1], [size]).perturbation_matrix
-    return Case(premises=(columns * law,), gap=(second * law)[0])
+    return Model(premises=(columns * law,), gap=(second * law)[0])
 
 
-def _interaction(size: Rational) -> Case:
+def _interaction(size: Rational) -> Model:
     """With an interaction size·l_1 l_3 in both models u takes it into account: (1, 0, 1) is put at 7 from e_1."""
     effects, labels, test = Matrix([[1, 2, 3]]), [[0, 0, 0], [1, 0, 0], [0, 1, 0]], Matrix([1, 0, 1])
-    wanted = 7 - size - (effects * (test - Matrix(labels[1])))[0]
-    second = second_model(effects.tolist(), labels, list(test), [wanted]).perturbation_matrix
-    return Case(
+    target = 7 - size - (effects * (test - Matrix(labels[1])))[0]
+    second = second_model(effects.tolist(), labels, list(test), [target]).perturbation_matrix
+    return Model(
         premises=((second - effects) * Matrix(labels).T,),
         gap=(second * (test - Matrix(labels[1])))[0] + size - 7,
     )
@@ -312,7 +322,7 @@ OUTSIDE = Claim(
         Counterexample(OUTSIDE_SPAN.name, "inside the span no second model moves the label", _inside_after_all),
         Counterexample(UNRESTRICTED.name, "a known relation between columns of W can exclude it", _restricted),
     ),
-    survivors=(Survivor(ADDITIVE.name, "an interaction common to both models is allowed for in u", _interaction),),
+    relaxations=(Relaxation(ADDITIVE.name, "an interaction common to both models is allowed for in u", _interaction),),
 )
 
 CLAIMS = (INSIDE, OUTSIDE)

@@ -12,7 +12,17 @@ from sympy import Expr, Identity, Integer, Matrix, MatrixSymbol, Rational, Symbo
 
 from theory.energy.distance import laws
 from theory.engine.instances import World, worlds
-from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.engine.record import (
+    DEFINITION,
+    Assumption,
+    Claim,
+    Counterexample,
+    Equation,
+    Lemma,
+    Measurement,
+    Model,
+    Step,
+)
 
 OPTIMAL = Assumption(
     "optimal", "the logits minimise the population cross-entropy over a class that holds the true ones"
@@ -37,7 +47,7 @@ def _slopes(size: int) -> tuple[Step, Step]:
     total = sum((exp(a) for a in logits), Integer(0))
     softmax = Matrix([exp(a) / total for a in logits])
     loss, adds_up = cross_entropy(list(logits), list(posterior)), Integer(1) - sum(posterior[:-1], Integer(0))
-    normalised = (Given((DEFINITION,), posterior[-1], adds_up),)
+    normalised = (Equation((DEFINITION,), posterior[-1], adds_up),)
     gradient = Step(
         f"gradient_{size}",
         f"for {size} environments the slope in the logits is softmax(a) − q",
@@ -63,7 +73,7 @@ def _convexity() -> tuple[Step | Lemma, ...]:
         " is constant, for any number of environments",
         weighted.T * weighted - weighted.T * root * root.T * weighted,
         centred.T * centred,
-        (Given((DEFINITION,), root.T * root, Identity(1)),),
+        (Equation((DEFINITION,), root.T * root, Identity(1)),),
     )
     unique = Lemma(
         "posterior",
@@ -84,10 +94,10 @@ def _bayes() -> Step:
         a_e - a_0,
         log(p_e) - log(p_0) + log(pi_e) - log(pi_0),
         (
-            Given(("posterior",), a_e, log(q_e) + constant),
-            Given(("posterior",), a_0, log(q_0) + constant),
-            Given((DEFINITION,), q_e, pi_e * p_e / p),
-            Given((DEFINITION,), q_0, pi_0 * p_0 / p),
+            Equation(("posterior",), a_e, log(q_e) + constant),
+            Equation(("posterior",), a_0, log(q_0) + constant),
+            Equation((DEFINITION,), q_e, pi_e * p_e / p),
+            Equation((DEFINITION,), q_0, pi_0 * p_0 / p),
         ),
     )
 
@@ -112,31 +122,31 @@ def measure(world: World, shares: np.ndarray | None = None) -> Measurement:
         logs = log_softmax(logits, axis=0)
         return -float((joint * logs).sum()), (np.exp(logs) * joint.sum(axis=0) - joint)[1:].ravel()
 
-    found = minimize(loss, np.zeros(2 * joint.shape[1]), jac=True, options={"gtol": 1e-9})
+    result = minimize(loss, np.zeros(2 * joint.shape[1]), jac=True, options={"gtol": 1e-9})
     assumed = true_shares if shares is None else shares
     claimed = np.log(densities[1:] / densities[0]) + np.log(assumed[1:] / assumed[0])[:, None]
     curvature = joint.min() * (joint / joint.sum(axis=0)).min()
-    bound = np.linalg.norm(found.jac) / curvature + 1e-8
-    return Measurement("log_ratio", float(np.abs(found.x.reshape(2, -1) - claimed).max()), float(bound))
+    bound = np.linalg.norm(result.jac) / curvature + 1e-8
+    return Measurement("log_ratio", float(np.abs(result.x.reshape(2, -1) - claimed).max()), float(bound))
 
 
 def _check() -> tuple[Measurement, ...]:
     return tuple(measure(world) for world in worlds(6))
 
 
-def _constant_logits(size: Rational) -> Case:
+def _constant_logits(size: Rational) -> Model:
     """p_e / p_0 = e^(±size) on two halves, and the class has logits that do not depend on x: by symmetry, 0."""
     a, up = Symbol("a", real=True), exp(size) / (1 + exp(size))
     loss = cross_entropy([Integer(0), a], [1 - up, up]) + cross_entropy([Integer(0), a], [up, 1 - up])
-    return Case(premises=(diff(loss, a).subs(a, 0),), gap=log(up / (1 - up)))
+    return Model(premises=(diff(loss, a).subs(a, 0),), gap=log(up / (1 - up)))
 
 
-def _half_seen(size: Rational) -> Case:
+def _half_seen(size: Rational) -> Model:
     """p_0 is uniform on (0, 1), p_1 on (0, 1 + size): on the share of p_1 beyond 1 no finite logit is best.
 
     There the loss -log softmax(a)_1 = log(1 + exp(a_0 - a_1)) falls for ever; the gap is that share.
     """
-    return Case(premises=(), gap=size / (1 + size))
+    return Model(premises=(), gap=size / (1 + size))
 
 
 CLAIM = Claim(

@@ -18,7 +18,7 @@ from sympy import Expr, Identity, MatrixSymbol, Rational, Symbol, diff
 
 from theory.assumptions import ADDITIVE, DIVERSE, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS, Assumption
 from theory.engine.instances import EPS, World, log_ratios, worlds
-from theory.engine.record import DEFINITION, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.engine.record import DEFINITION, Claim, Counterexample, Equation, Lemma, Measurement, Model, Step
 from theory.identifiability import density_ratio, rivals
 from theory.symbols import L, M, W, W_rival, d, z
 from theory.training import classifier
@@ -36,7 +36,7 @@ b, c, r, kappa, rho = (MatrixSymbol(name, M, 1) for name in ("b", "c", "r", "kap
 rise, run = MatrixSymbol(r"\left(g(z_{1}) - g(z_{0})\right)", d, 1), MatrixSymbol(r"\left(z_{1} - z_{0}\right)", d, 1)
 right_inverse = MatrixSymbol("(W L)^{+}", M, d)
 
-_diverse = Given((DIVERSE.name,), W * L * right_inverse, Identity(d))
+_diverse = Equation((DIVERSE.name,), W * L * right_inverse, Identity(d))
 
 SPREAD = Lemma(
     "spread",
@@ -52,9 +52,9 @@ LOGITS = Step(
     L.T * W_rival.T * g,
     L.T * W.T * z + c,
     (
-        Given((classifier.CLAIM.name, *SAME_COORDINATES), L.T * W_rival.T * g, r + rho - b),
-        Given((density_ratio.CLAIM.name, ISOTROPIC.name, *SAME_COORDINATES), L.T * W.T * z, r - kappa),
-        Given((DEFINITION,), c, rho - b + kappa),
+        Equation((classifier.CLAIM.name, *SAME_COORDINATES), L.T * W_rival.T * g, r + rho - b),
+        Equation((density_ratio.CLAIM.name, ISOTROPIC.name, *SAME_COORDINATES), L.T * W.T * z, r - kappa),
+        Equation((DEFINITION,), c, rho - b + kappa),
     ),
 )
 INCREMENTS = Step(
@@ -63,19 +63,19 @@ INCREMENTS = Step(
     L.T * W_rival.T * rise,
     L.T * W.T * run,
     (
-        Given((DEFINITION,), rise, g_1 - g_0),
-        Given((DEFINITION,), run, z_1 - z_0),
-        LOGITS.cited({g: g_1, z: z_1}),
-        LOGITS.cited({g: g_0, z: z_0}),
+        Equation((DEFINITION,), rise, g_1 - g_0),
+        Equation((DEFINITION,), run, z_1 - z_0),
+        LOGITS.equation({g: g_1, z: z_1}),
+        LOGITS.equation({g: g_0, z: z_0}),
     ),
 )
 
 
 def _linear() -> tuple[Step | Lemma, ...]:
-    stacked = INCREMENTS.cited({rise: images, run: points})
+    stacked = INCREMENTS.equation({rise: images, run: points})
     define_H, spread = (
-        Given((DEFINITION,), H, images * points_inverse),
-        Given((SPREAD.name,), points * points_inverse, Identity(d)),
+        Equation((DEFINITION,), H, images * points_inverse),
+        Equation((SPREAD.name,), points * points_inverse, Identity(d)),
     )
     N = right_inverse.T * L.T * W_rival.T
     inverse = Step(
@@ -90,7 +90,7 @@ def _linear() -> tuple[Step | Lemma, ...]:
         "H N g(z) = H z + k, and H N = I: g is affine in the latent with the invertible slope H",
         H * N * g,
         H * z + k,
-        (LOGITS.cited(), _diverse, Given((DEFINITION,), k, H * right_inverse.T * c)),
+        (LOGITS.equation(), _diverse, Equation((DEFINITION,), k, H * right_inverse.T * c)),
     )
     contragredient = Step(
         "contragredient",
@@ -109,8 +109,8 @@ def _white(contragredient: Step) -> tuple[Step, ...]:
         H * H.T,
         Identity(d),
         (
-            Given((ISOTROPIC.name, "inverse", SQUARE.name, "affine"), H * H.T, Cov),
-            Given((WHITE.name,), Cov, Identity(d)),
+            Equation((ISOTROPIC.name, "inverse", SQUARE.name, "affine"), H * H.T, Cov),
+            Equation((WHITE.name,), Cov, Identity(d)),
         ),
     )
     one_way = Step(
@@ -118,14 +118,14 @@ def _white(contragredient: Step) -> tuple[Step, ...]:
         "H Hᵀ W̃ L = H W L",
         H * H.T * W_rival * L,
         H * W * L,
-        (contragredient.cited(),),
+        (contragredient.equation(),),
     )
     shifts = Step(
         "shifts",
         "W̃ L = H W L: the learned shifts are those of the learned latents, turned",
         H * W * L,
         W_rival * L,
-        (one_way.reversed(), orthogonal.cited()),
+        (one_way.reversed(), orthogonal.equation()),
     )
     return orthogonal, one_way, shifts
 
@@ -158,14 +158,14 @@ def _check() -> tuple[Measurement, ...]:
     return tuple(m for world in worlds() for m in measure(world, *learned(world)))
 
 
-def _stretched(size: Rational) -> Case:
+def _stretched(size: Rational) -> Model:
     """d_Z = 1, W = 1, labels 0 and 1: g = h z + k with h = 1 + size, Ŵ = 1/h passes with intercept -½ Ŵ² as well."""
     t, h = Symbol("z", real=True), 1 + size
     encoded = h * t + (1 / h - h) / 2
-    return Case(premises=(encoded / h - 1 / (2 * h**2) - (t - Rational(1, 2)),), gap=h**2 - 1)
+    return Model(premises=(encoded / h - 1 / (2 * h**2) - (t - Rational(1, 2)),), gap=h**2 - 1)
 
 
-def _quartic(size: Rational) -> Case:
+def _quartic(size: Rational) -> Model:
     """Base law exp(-t²/2 - size t⁴/4), W = 1: the ratio, and with it g, is a cubic."""
     t = Symbol("t", real=True)
 
@@ -173,15 +173,15 @@ def _quartic(size: Rational) -> Case:
         return -(at**2) / 2 - size * at**4 / 4
 
     encoded = (log_base(t - 1) - log_base(t)).expand()
-    return Case(premises=(log_base(t) - log_base(-t),), gap=diff(encoded, t, 2).subs(t, 0))
+    return Model(premises=(log_base(t) - log_base(-t),), gap=diff(encoded, t, 2).subs(t, 0))
 
 
 def _without(assumption: Assumption, statement: str, rival: Callable[[Rational], rivals.Rival]) -> Counterexample:
     """Two models with the same laws of x, hence the same best logits, that do not differ by a rotation."""
 
-    def build(size: Rational) -> Case:
+    def build(size: Rational) -> Model:
         model = rival(size)
-        return Case(model.premises, model.identified)
+        return Model(model.premises, model.identified)
 
     return Counterexample(assumption.name, statement, build)
 

@@ -47,7 +47,17 @@ from theory.energy import distance as energy
 from theory.energy.distance import EXPONENT, MOMENT, n, no_mean
 from theory.energy.gaussian import energy_distance_line, mean_absolute, mean_norm
 from theory.engine.instances import World, worlds
-from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.engine.record import (
+    DEFINITION,
+    Assumption,
+    Claim,
+    Counterexample,
+    Equation,
+    Lemma,
+    Measurement,
+    Model,
+    Step,
+)
 from theory.symbols import K, W_rival, d, z_base
 
 REALISABLE = Assumption(
@@ -72,7 +82,7 @@ SOURCE = Step(
     MatrixSymbol("g(x_{e})", d, 1) + W_rival * (MatrixSymbol("l_h", K, 1) - MatrixSymbol("l_e", K, 1)),
     MatrixSymbol("b_e", d, 1) + W_rival * MatrixSymbol("l_h", K, 1),
     (
-        Given(
+        Equation(
             (DEFINITION,),
             MatrixSymbol("g(x_{e})", d, 1),
             MatrixSymbol("b_e", d, 1) + W_rival * MatrixSymbol("l_e", K, 1),
@@ -89,8 +99,8 @@ def _terms() -> tuple[Step | Lemma, ...]:
         scores,
         half * gaps + half * owns,
         (
-            Given((DISTINCT.name,), scores, cross - half * spreads),
-            Given((DEFINITION,), cross, half * gaps + half * spreads + half * owns),
+            Equation((DISTINCT.name,), scores, cross - half * spreads),
+            Equation((DEFINITION,), cross, half * gaps + half * spreads + half * owns),
         ),
     )
     loss, penalty, prior, decoded, floor = (
@@ -109,13 +119,13 @@ def _terms() -> tuple[Step | Lemma, ...]:
         + weights[0] * half * omega.T * owns
         + weights[1] * half * floor,
         (
-            Given(
+            Equation(
                 (DEFINITION,),
                 loss,
                 _weighted(weights, omega.T * scores, half * prior + half * floor, decoded) + penalty,
             ),
-            of_one.cited(),
-            Given((UNPENALISED.name,), penalty, ZeroMatrix(1, 1)),
+            of_one.equation(),
+            Equation((UNPENALISED.name,), penalty, ZeroMatrix(1, 1)),
         ),
     )
     vanishing = Lemma(
@@ -141,7 +151,7 @@ def _attained() -> tuple[Step, ...]:
         "where g inverts the decoder of an equivalent model, g(xₑ) − W̃ lₑ = z_base: its base law is N(0, I)",
         encoded - W_rival * label,
         z_base,
-        (Given((REALISABLE.name,), encoded, latent), Given((DEFINITION,), latent, z_base + W_rival * label)),
+        (Equation((REALISABLE.name,), encoded, latent), Equation((DEFINITION,), latent, z_base + W_rival * label)),
     )
     attained = Step(
         "attained",
@@ -149,9 +159,9 @@ def _attained() -> tuple[Step, ...]:
         T * B * omega,
         law,
         (
-            Given((recovered.name, DEFINITION), B, normal * ones.T),
-            Given((DEFINITION,), ones.T * omega, Identity(1)),
-            Given((REALISABLE.name,), T * normal, law),
+            Equation((recovered.name, DEFINITION), B, normal * ones.T),
+            Equation((DEFINITION,), ones.T * omega, Identity(1)),
+            Equation((REALISABLE.name,), T * normal, law),
         ),
     )
     return recovered, attained
@@ -164,8 +174,8 @@ def _minimisers() -> tuple[Step, ...]:
         simulated,
         T * base_law,
         (
-            Given((CROSS.name, SOURCE.name), simulated, T * B * omega),
-            Given((DEFINITION,), B * omega, base_law),
+            Equation((CROSS.name, SOURCE.name), simulated, T * B * omega),
+            Equation((DEFINITION,), B * omega, base_law),
         ),
     )
     equivalent = Step(
@@ -174,9 +184,9 @@ def _minimisers() -> tuple[Step, ...]:
         T * normal,
         law,
         (
-            Given(("vanishing", PRIOR.name), normal, base_law),
+            Equation(("vanishing", PRIOR.name), normal, base_law),
             mixed.reversed(),
-            Given(("vanishing",), simulated, law),
+            Equation(("vanishing",), simulated, law),
         ),
     )
     encoder = Step(
@@ -184,7 +194,7 @@ def _minimisers() -> tuple[Step, ...]:
         "G F G = G with F G = I on cells: encoding inverts decoding on the latents of cells, and the other way round",
         G * F * G,
         G,
-        (Given(("vanishing", RECONSTRUCTION.name), F * G, Identity(n)),),
+        (Equation(("vanishing", RECONSTRUCTION.name), F * G, Identity(n)),),
     )
     return mixed, equivalent, encoder
 
@@ -271,22 +281,22 @@ def _check() -> tuple[Measurement, ...]:
     return tuple(m for w in chosen for m in (measure(w, rotated(w)), measure_below(w, disturbed(w))))
 
 
-def means_only(size: Rational) -> Case:
+def means_only(size: Rational) -> Model:
     """β = 2 sees means only: f̂(z) = (1 + size) z with its inverse and Ŵ = W / (1 + size) shrinks the base law."""
     x, effect, c = Symbol("x", real=True), Symbol("W", real=True), 1 + size
     base_mean = effect / c - effect / c
-    return Case(premises=(c * (x / c + effect / c) - (x + effect), base_mean), gap=1 / c**2 - 1)
+    return Model(premises=(c * (x / c + effect / c) - (x + effect), base_mean), gap=1 / c**2 - 1)
 
 
-def unattainable(size: Rational) -> Case:
+def unattainable(size: Rational) -> Model:
     """The truth has W = size, labels 0 and 1, and the class Ŵ = 0 only: it gives one law where there are two.
 
     The gap is the energy distance of the two, N(0, 1) and N(size, 1).
     """
-    return Case(premises=(), gap=energy_distance_line((0, 1), (size, 1)))
+    return Model(premises=(), gap=energy_distance_line((0, 1), (size, 1)))
 
 
-def transported(size: Rational) -> Case:
+def transported(size: Rational) -> Model:
     """Ŵ = 0 where W = size, labels 0 and 1: T carries the pooled latents to N(0, 1), f̂ = T⁻¹, g = T.
 
     Every cell is decoded to itself and the pooled base latents are N(0, 1): T'(z) n(T(z)) is their density.
@@ -296,10 +306,10 @@ def transported(size: Rational) -> Case:
     pooled = (erf(own / sqrt(2)) + erf((own - size) / sqrt(2))) / 2
     carried = sqrt(2) * erfinv(pooled)
     mixture = (density.subs(t, own) + density.subs(t, own - size)) / 2
-    return Case(premises=(diff(carried, own) * density.subs(t, carried) - mixture,), gap=size**2)
+    return Model(premises=(diff(carried, own) * density.subs(t, carried) - mixture,), gap=size**2)
 
 
-def _wavy(size: Rational) -> Case:
+def _wavy(size: Rational) -> Model:
     """h(z) = z + a sin 2πz commutes with whole doses, so f̂ = h⁻¹, g = h, Ŵ = W = 1 pass all terms but the prior.
 
     h(z) + Ŵ (l_h - l_e) = h(z + W (l_h - l_e)) is decoded to the cell z itself, shifted as it should be.
@@ -307,10 +317,10 @@ def _wavy(size: Rational) -> Case:
     z = Symbol("z", real=True)
     h = z + size / (4 * pi) * sin(2 * pi * z)
     premises = tuple(h.subs(z, z + dose) - h - dose for dose in (-1, 0, 1))
-    return Case(premises, gap=diff(h, z, 2).subs(z, Rational(1, 4)))
+    return Model(premises, gap=diff(h, z, 2).subs(z, Rational(1, 4)))
 
 
-def _turned(size: Rational) -> Case:
+def _turned(size: Rational) -> Model:
     """g turns z_2, z_3 by the angle `size` and f̂ does not turn back: all laws are right, W = e_1, labels 0 and 1."""
     z = Matrix(symbols("z1:4", real=True))
     c, s = cos(size), sin(size)
@@ -319,10 +329,10 @@ def _turned(size: Rational) -> Case:
     def moved(point: Matrix, dose: int) -> Expr:
         return ((point - dose * shift).T * (point - dose * shift))[0]
 
-    return Case(premises=tuple(moved(turn * z, dose) - moved(z, dose) for dose in (0, 1)), gap=turn - Matrix.eye(3))
+    return Model(premises=tuple(moved(turn * z, dose) - moved(z, dose) for dose in (0, 1)), gap=turn - Matrix.eye(3))
 
 
-def _own_pairs(size: Rational) -> Case:
+def _own_pairs(size: Rational) -> Model:
     """A share size/2 of pairs is a cell with its own reconstruction: the slope along Ŵ at the truth is not zero.
 
     f = exp, W = 1, labels 0 and 1; with Ŵ = 1 + t the other source lands at a mean off by ± t. Without own pairs the
@@ -337,7 +347,7 @@ def _own_pairs(size: Rational) -> Case:
         spread = sum((mean_gap(means, means) for means in here.values()), Integer(0))
         return diff((1 - share) * cross - spread / 2, t).subs(t, 0)
 
-    return Case(premises=(slope(Integer(0)),), gap=slope(size / 2))
+    return Model(premises=(slope(Integer(0)),), gap=slope(size / 2))
 
 
 def mean_gap(first: list[Expr], second: list[Expr]) -> Expr:
@@ -346,12 +356,12 @@ def mean_gap(first: list[Expr], second: list[Expr]) -> Expr:
     return sum(terms, Integer(0)) / len(terms)
 
 
-def _penalty(size: Rational) -> Case:
+def _penalty(size: Rational) -> Model:
     """f = id, W = 1, labels 0 and 1, penalty size |Ŵ|: the slope at the truth is that of the penalty alone."""
     t = Symbol("t", real=True)
     cross = spread = (mean_absolute(Integer(0), Integer(2)) + mean_absolute(t, Integer(2))) / 2
     fit = diff(cross - spread / 2, t).subs(t, 0)
-    return Case(premises=(fit,), gap=fit + size)
+    return Model(premises=(fit,), gap=fit + size)
 
 
 CLAIM = Claim(

@@ -20,7 +20,7 @@ from theory.assumptions import OURS
 from theory.energy.distance import D, laws, n
 from theory.energy.gaussian import mean_absolute
 from theory.engine.instances import EPS, World, worlds
-from theory.engine.record import DEFINITION, Assumption, Case, Claim, Counterexample, Given, Measurement, Step
+from theory.engine.record import DEFINITION, Assumption, Claim, Counterexample, Equation, Measurement, Model, Step
 from theory.training.loss import DISTINCT, half, mean_gap
 
 BY_PAIR = Assumption(
@@ -40,11 +40,11 @@ def _proof() -> tuple[Step, ...]:
         cross - half * spread,
         law.T * D * pooled - half * pooled.T * D * pooled,
         (
-            Given((BY_PAIR.name,), cross, crosses.T * weights),
-            Given((BY_PAIR.name,), spread, weights.T * spreads * weights),
-            Given((DISTINCT.name,), crosses.T, law.T * D * sources),
-            Given((DISTINCT.name,), spreads, sources.T * D * sources),
-            Given((DEFINITION,), sources * weights, pooled),
+            Equation((BY_PAIR.name,), cross, crosses.T * weights),
+            Equation((BY_PAIR.name,), spread, weights.T * spreads * weights),
+            Equation((DISTINCT.name,), crosses.T, law.T * D * sources),
+            Equation((DISTINCT.name,), spreads, sources.T * D * sources),
+            Equation((DEFINITION,), sources * weights, pooled),
         ),
     )
     return unbiased, *_alike()
@@ -69,8 +69,8 @@ def _alike() -> tuple[Step, Step]:
         alike - by_pair,
         (E - 1) * (s - s_own) / (2 * E * (E * b - 1)),
         (
-            Given((shares.name, DISTINCT.name), own, (b - 1) / (E * b - 1)),
-            Given((shares.name, DISTINCT.name), other, b / (E * b - 1)),
+            Equation((shares.name, DISTINCT.name), own, (b - 1) / (E * b - 1)),
+            Equation((shares.name, DISTINCT.name), other, b / (E * b - 1)),
         ),
     )
     return shares, tilt
@@ -129,7 +129,7 @@ def _check() -> tuple[Measurement, ...]:
     return tuple(measure(world) for world in worlds(6))
 
 
-def _equal_pairs(size: Rational) -> Case:
+def _equal_pairs(size: Rational) -> Model:
     """E = b = 2, f = exp, W = 1, labels 0 and 1: own weight 1/2 - size/6 gives a slope along Ŵ = 1 + t at the truth."""
     t = Symbol("t", real=True)
     own, other = half - size / 6, half + size / 6
@@ -143,13 +143,13 @@ def _equal_pairs(size: Rational) -> Case:
             total += crosses - (own * inside + 2 * other * mean_gap([mean], [moved])) / 4
         return diff(total, t).subs(t, 0)
 
-    return Case(premises=(own + other - 1, slope(half, half)), gap=slope(own, other))
+    return Model(premises=(own + other - 1, slope(half, half)), gap=slope(own, other))
 
 
-def _own_reconstruction(size: Rational) -> Case:
+def _own_reconstruction(size: Rational) -> Model:
     """A share size/2 of the pairs within the own environment is a cell and its exact reconstruction, at distance 0."""
     within = mean_absolute(Integer(0), Integer(2))
-    return Case(premises=(), gap=-size / 2 * within / 2)
+    return Model(premises=(), gap=-size / 2 * within / 2)
 
 
 CLAIM = Claim(

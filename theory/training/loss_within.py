@@ -13,7 +13,7 @@ from theory.assumptions import OURS
 from theory.energy import distance as energy
 from theory.energy.distance import EXPONENT, MOMENT, n, no_mean
 from theory.engine.instances import World, worlds
-from theory.engine.record import DEFINITION, Assumption, Claim, Counterexample, Given, Lemma, Measurement, Step
+from theory.engine.record import DEFINITION, Assumption, Claim, Counterexample, Equation, Lemma, Measurement, Step
 from theory.training.loss import (
     REALISABLE,
     F,
@@ -47,10 +47,10 @@ OWN_SOURCE = Step(
     T * base_e,
     simulated,
     (
-        Given((DEFINITION,), T, F * shift),
-        Given((DEFINITION,), base_e, unshift * G * law_e),
-        Given((DEFINITION,), shift * unshift, Identity(n)),
-        Given((DEFINITION,), simulated, F * G * law_e),
+        Equation((DEFINITION,), T, F * shift),
+        Equation((DEFINITION,), base_e, unshift * G * law_e),
+        Equation((DEFINITION,), shift * unshift, Identity(n)),
+        Equation((DEFINITION,), simulated, F * G * law_e),
     ),
 )
 EQUIVALENT = Step(
@@ -59,9 +59,9 @@ EQUIVALENT = Step(
     T * normal,
     law_e,
     (
-        Given((VANISHING.name, BY_ENVIRONMENT.name), normal, base_e),
-        OWN_SOURCE.cited(),
-        Given((VANISHING.name,), simulated, law_e),
+        Equation((VANISHING.name, BY_ENVIRONMENT.name), normal, base_e),
+        OWN_SOURCE.equation(),
+        Equation((VANISHING.name,), simulated, law_e),
     ),
 )
 

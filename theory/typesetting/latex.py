@@ -9,7 +9,7 @@ from sympy.matrices.expressions import MatrixExpr
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.precedence import PRECEDENCE
 
-from theory.engine.record import Formula, Given, Step
+from theory.engine.record import Equation, Formula, Step
 
 LONG = 260
 """Characters of LaTeX beyond which a sum is broken into lines."""
@@ -72,14 +72,14 @@ def equation(left: Formula, right: Formula) -> str:
     return r"\begin{aligned} " + r" \\ ".join(rows) + r" \end{aligned}"
 
 
-def shown(step: Step) -> str:
+def step_formula(step: Step) -> str:
     """What a step establishes."""
     return equation(step.left, step.right)
 
 
-def used(given: Given) -> str:
+def equation_of(cited: Equation) -> str:
     """An equation that a step uses."""
-    return equation(given.old, given.new)
+    return equation(cited.old, cited.new)
 
 
 def gap(difference: Formula) -> str:
