@@ -24,7 +24,6 @@ from pdae_sim._files import write_text
 from theory.claims import CLAIMS
 from theory.engine.record import DEFINITION, Claim, Counterexample, Equation, Lemma, Relaxation, Step
 from theory.typesetting import latex
-from theory.typesetting.index import INDEX
 from theory.typesetting.readme import module_of
 
 PAGE = Path(__file__).parent / "results" / "proofs.html"
@@ -96,7 +95,7 @@ class Chapter:
     parts: tuple[Part, ...]
     check: str
     without: tuple[Without, ...]
-    corrected: Markup
+    remark: Markup
     module: str
 
 
@@ -124,7 +123,7 @@ def chapter(claim: Claim) -> Chapter:
         parts=tuple(_part(item, number, say) for number, item in enumerate(claim.proof, 1)),
         check=_checked(claim),
         without=tuple(_without(case, say) for case in (*claim.counterexamples, *claim.relaxations)),
-        corrected=say.words(INDEX[claim.name].corrected),
+        remark=say.words(claim.remark),
         module=module_of(claim),
     )
 
@@ -203,7 +202,7 @@ def _part(item: Step | Lemma, number: int, say: _Speaker) -> Part:
         "concludes": item.name in say.claim.conclusions,
     }
     if isinstance(item, Lemma):
-        return Part(**shared, reason=say.words(_sentence(item.reason)), rests_on=tuple(map(say.link, item.cites)))
+        return Part(**shared, reason=say.words(_sentence(item.reason)), rests_on=tuple(map(say.link, item.rests_on)))
     return Part(
         **shared,
         formula=display(latex.step_formula(item)),
@@ -212,12 +211,12 @@ def _part(item: Step | Lemma, number: int, say: _Speaker) -> Part:
 
 
 def _use(equation: Equation, say: _Speaker) -> Use:
-    return Use(inline(latex.equation_of(equation)), tuple(map(say.link, equation.cites)))
+    return Use(inline(latex.equation_of(equation)), tuple(map(say.link, equation.rests_on)))
 
 
 def _without(case: Counterexample | Relaxation, say: _Speaker) -> Without:
     return Without(
-        assumption=say.link(case.drops),
+        assumption=say.link(case.drops.name),
         statement=say.words(_sentence(case.statement)),
         model=tuple(say.words(paragraph) for paragraph in _model(case.build)),
         gap=inline(latex.gap(case.build(Integer(1)).gap)),

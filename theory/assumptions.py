@@ -3,8 +3,7 @@
 from theory.engine.record import Assumption
 
 ADDITIVE = Assumption(
-    "additive",
-    "z = z_base + W lₑ: shifts add up across elementary perturbations and are linear in the dose",
+    "additive", "z = z_base + W lₑ: shifts add up across elementary perturbations and are linear in the dose"
 )
 GAUSSIAN = Assumption("gaussian", "z_base is Gaussian, in every model that is compared")
 SHARED_COVARIANCE = Assumption(
@@ -25,8 +24,7 @@ EQUIVALENT = Assumption(
 IN_SPAN = Assumption("in_span", "Δₜ = L α for some α: the test shift is in the span of the training shifts")
 OUTSIDE_SPAN = Assumption("outside_span", "Δₜ is not in span(L)")
 UNRESTRICTED = Assumption(
-    "unrestricted",
-    "the model class contains every matrix W, and f(. − a) with every f, for every vector a",
+    "unrestricted", "the model class contains every matrix W, and f(. − a) with every f, for every vector a"
 )
 
 PAPER = "von Kügelgen et al. (2025), arXiv:2504.18522"

@@ -65,7 +65,7 @@ class TestWrongFormulas:
 
     def test_the_volume_factor_must_be_that_of_one_mixing(self):
         step = step_of(jacobian.CLAIM, "determinants_cancel")
-        changed = Equation(step.equations[2].cites, step.equations[2].old, step.equations[2].new + jacobian.volume)
+        changed = Equation(step.equations[2].rests_on, step.equations[2].old, step.equations[2].new + jacobian.volume)
         assert residual(step, (*step.equations[:2], changed)) != "0"
 
 

@@ -40,7 +40,7 @@ def test_the_proof_fails_without_any_assumption(claim, assumption):
 
 @assumed
 def test_every_assumption_has_a_counterexample_or_a_survivor(claim, assumption):
-    dropped = [example.drops for example in (*claim.counterexamples, *claim.relaxations)]
+    dropped = [example.drops.name for example in (*claim.counterexamples, *claim.relaxations)]
     assert dropped.count(assumption) == 1
 
 
@@ -49,9 +49,9 @@ def test_steps_cite_only_what_comes_before(claim):
     known = set(available(claim))
     for item in claim.proof:
         cited = (
-            set(item.cites)
+            set(item.rests_on)
             if isinstance(item, Lemma)
-            else {name for equation in item.equations for name in equation.cites}
+            else {name for equation in item.equations for name in equation.rests_on}
         )
         assert cited <= known
         assert item.name not in known
@@ -79,10 +79,10 @@ def test_a_step_that_is_cited_is_used_as_it_was_proved(claim):
     """An equation that rests on one earlier step alone is an instance of it, read in either direction."""
     steps = {item.name: item for item in claim.proof if isinstance(item, Step)}
     for equation in (
-        equation for item in steps.values() for equation in item.equations if set(equation.cites) <= steps.keys()
+        equation for item in steps.values() for equation in item.equations if set(equation.rests_on) <= steps.keys()
     ):
-        if len(equation.cites) == 1:
-            source = steps[equation.cites[0]]
+        if len(equation.rests_on) == 1:
+            source = steps[equation.rests_on[0]]
             assert _is_instance(equation, source.left, source.right) or _is_instance(
                 equation, source.right, source.left
             )
@@ -101,7 +101,11 @@ def test_names_and_numbers_are_unique():
 
 
 def _cites(item):
-    return item.cites if isinstance(item, Lemma) else [name for equation in item.equations for name in equation.cites]
+    return (
+        item.rests_on
+        if isinstance(item, Lemma)
+        else [name for equation in item.equations for name in equation.rests_on]
+    )
 
 
 def _is_instance(equation, old, new):

@@ -9,7 +9,7 @@ import pytest
 from theory import __main__ as command_line
 from theory.claims import CLAIMS
 from theory.identifiability import converse
-from theory.typesetting.index import INDEX, Entry
+from theory.typesetting.index import INDEX, Places
 from theory.typesetting.readme import module_of, readme
 
 ROOT = Path(__file__).parents[2]
@@ -47,9 +47,9 @@ def test_every_path_exists():
 
 
 def test_a_path_that_does_not_exist_is_refused():
-    assert missing([Entry(("tests/test_energy.py", "tests/no.py"), ("experiments/no.toml",))]) == [
-        "tests/no.py",
-        "experiments/no.toml",
+    assert missing([Places("energy analysis/no", declarations="no")]) == [
+        "tests/test_analysis/test_no.py",
+        "experiments/declarations/no.toml",
     ]
 
 

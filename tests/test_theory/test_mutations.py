@@ -7,6 +7,7 @@ import pytest
 from sympy import Add, Identity, Integer, MatrixBase, Rational, Symbol, cos, sqrt
 from sympy.matrices.expressions import MatAdd
 
+from theory.assumptions import ADDITIVE
 from theory.causal import latent_causal
 from theory.claims import CLAIMS
 from theory.engine.checker import measured, prove, refuted, relaxed, residual, vanishes, verify
@@ -192,16 +193,16 @@ class TestCases:
                 assert not any(relaxed(spoilt).passed for spoilt in spoilt_premises(relaxation))
 
     def test_a_counterexample_with_a_false_premise_is_refused(self):
-        false = Counterexample("x", "", lambda size: Model(premises=(size,), gap=size))
+        false = Counterexample(ADDITIVE, "", lambda size: Model(premises=(size,), gap=size))
         assert not refuted(false).passed
         assert "premise" in refuted(false).detail
 
     def test_a_gap_must_be_a_constant(self):
-        assert not refuted(Counterexample("x", "", lambda size: Model((), size * Symbol("t")))).passed
+        assert not refuted(Counterexample(ADDITIVE, "", lambda size: Model((), size * Symbol("t")))).passed
 
     def test_a_survivor_with_a_gap_is_refused(self):
-        assert not relaxed(Relaxation("x", "", lambda size: Model((), size))).passed
-        assert not relaxed(Relaxation("x", "", lambda size: Model((size,), Integer(0)))).passed
+        assert not relaxed(Relaxation(ADDITIVE, "", lambda size: Model((), size))).passed
+        assert not relaxed(Relaxation(ADDITIVE, "", lambda size: Model((size,), Integer(0)))).passed
 
 
 class TestJudgement:

@@ -67,7 +67,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
         "reduced_form",
         "W = N S with N = (I − A)⁻¹",
         "section 1: A is nilpotent, and the mechanisms have one solution",
-        (LINEAR.name, ACYCLIC.name, SHIFT.name),
+        (LINEAR, ACYCLIC, SHIFT),
     )
     inverse = Step(
         "inverse",
@@ -75,9 +75,9 @@ def _proof() -> tuple[Step | Lemma, ...]:
         S_inverse * (Identity(d) - A) * W,
         Identity(d),
         (
-            Equation((reduced.name,), W, N * S),
-            Equation((reduced.name,), A * N, N - Identity(d)),
-            Equation((EACH.name, ATOMIC.name), S_inverse * S, Identity(d)),
+            Equation(reduced, W, N * S),
+            Equation(reduced, A * N, N - Identity(d)),
+            Equation((EACH, ATOMIC), S_inverse * S, Identity(d)),
         ),
     )
     return reduced, inverse, *(_read(size) for size in (2, 3, 4)), _assignment(3), _assignment(4), *_rescaled()
@@ -93,7 +93,7 @@ def _read(size: int) -> Step:
         f"for {size} latents with free weights and shifts, −(W⁻¹)ᵢⱼ / (W⁻¹)ᵢᵢ = Aᵢⱼ for i > j",
         Matrix([-read[i, j] / read[i, i] for i, j in chosen if i != j]),
         Matrix([weights[i, j] for i, j in chosen if i != j]),
-        tuple(Equation(("inverse", ATOMIC.name, EACH.name), read[i, j], own[i, j]) for i, j in chosen),
+        tuple(Equation(("inverse", ATOMIC, EACH), read[i, j], own[i, j]) for i, j in chosen),
     )
 
 
@@ -122,10 +122,10 @@ def _rescaled() -> tuple[Step, ...]:
         (Identity(d) - A_scaled) * Scale * W,
         Scale * S,
         (
-            Equation((COORDINATES.name,), A_scaled, Scale * A * Scale_inverse),
-            Equation((DEFINITION,), Scale_inverse * Scale, Identity(d)),
-            Equation(("reduced_form",), W, N * S),
-            Equation(("reduced_form",), A * N, N - Identity(d)),
+            Equation(COORDINATES, A_scaled, Scale * A * Scale_inverse),
+            Equation(DEFINITION, Scale_inverse * Scale, Identity(d)),
+            Equation("reduced_form", W, N * S),
+            Equation("reduced_form", A * N, N - Identity(d)),
         ),
     )
     return (scaled,)
@@ -235,11 +235,13 @@ CLAIM = Claim(
     conclusions=("read_off_d2", "read_off_d3", "read_off_d4", "one_assignment_d3", "one_assignment_d4", "rescaled"),
     check=_check,
     counterexamples=(
-        Counterexample(COORDINATES.name, "the twins of 1.1, with S = I and the order known", _free_mixing),
-        Counterexample(ATOMIC.name, "with several targets an edge can be turned round", _several),
-        Counterexample(EACH.name, "an edge between latents without target can be turned round", _untouched),
-        Counterexample(ACYCLIC.name, "in a cycle the rows of I − A can be exchanged", _exchanged),
-        Counterexample(SHIFT.name, "a perturbation that changes the strength of an edge", _strengthened),
-        Counterexample(LINEAR.name, "a curved mechanism", _curved),
+        Counterexample(COORDINATES, "the twins of 1.1, with S = I and the order known", _free_mixing),
+        Counterexample(ATOMIC, "with several targets an edge can be turned round", _several),
+        Counterexample(EACH, "an edge between latents without target can be turned round", _untouched),
+        Counterexample(ACYCLIC, "in a cycle the rows of I − A can be exchanged", _exchanged),
+        Counterexample(SHIFT, "a perturbation that changes the strength of an edge", _strengthened),
+        Counterexample(LINEAR, "a curved mechanism", _curved),
     ),
+    remark="Of the mixing the scale of each latent may stay unknown, of the targets which perturbation hits which "
+    "latent.",
 )

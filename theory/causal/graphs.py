@@ -54,12 +54,12 @@ INVERSES = Lemma(
     "inverses",
     "I − A and I − A′ have inverses N = I + A + … + A^(d−1) and N′",
     "the adjacency of an acyclic graph is nilpotent, see section 1",
-    (ACYCLIC.name,),
+    ACYCLIC,
 )
 
 _drive = u + S * label
-_mechanisms = (LINEAR.name, SHIFT.name)
-_solved = (INVERSES.name, *_mechanisms)
+_mechanisms = (LINEAR, SHIFT)
+_solved = (INVERSES, *_mechanisms)
 
 
 def _proof() -> tuple[Step | Lemma, ...]:
@@ -68,10 +68,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
         "(I − A′) z′ = u + S l at every label: the rival’s own mechanisms",
         (Identity(d) - A_rival) * z_rival,
         _drive,
-        (
-            Equation(_solved, z_rival, N_rival * _drive),
-            Equation((INVERSES.name,), A_rival * N_rival, N_rival - Identity(d)),
-        ),
+        (Equation(_solved, z_rival, N_rival * _drive), Equation(INVERSES, A_rival * N_rival, N_rival - Identity(d))),
     )
     same = Step(
         "same_sample",
@@ -79,8 +76,8 @@ def _proof() -> tuple[Step | Lemma, ...]:
         mixed_rival,
         mixed,
         (
-            Equation((FREE_MIXING.name,), mixed_rival, N * (Identity(d) - A_rival) * z_rival),
-            Equation((rival.name, DEFINITION), A_rival * z_rival, z_rival - _drive),
+            Equation(FREE_MIXING, mixed_rival, N * (Identity(d) - A_rival) * z_rival),
+            Equation((rival, DEFINITION), A_rival * z_rival, z_rival - _drive),
             Equation(_solved, mixed, N * _drive),
         ),
     )
@@ -221,9 +218,11 @@ CLAIM = Claim(
     conclusions=("same_sample", "opposite_orders_d2", "opposite_orders_d3"),
     check=_check,
     counterexamples=(
-        Counterexample(FREE_MIXING.name, "with f known the covariance tells an edge", _known_mixing),
-        Counterexample(SHIFT.name, "an intervention that cuts an edge tells it", _cut),
-        Counterexample(ACYCLIC.name, "a cycle of gain 1 is not among the rivals", _feedback),
+        Counterexample(FREE_MIXING, "with f known the covariance tells an edge", _known_mixing),
+        Counterexample(SHIFT, "an intervention that cuts an edge tells it", _cut),
+        Counterexample(ACYCLIC, "a cycle of gain 1 is not among the rivals", _feedback),
     ),
-    relaxations=(Relaxation(LINEAR.name, "curved mechanisms with additive noise go into f′ as well", _curved),),
+    relaxations=(Relaxation(LINEAR, "curved mechanisms with additive noise go into f′ as well", _curved),),
+    remark="The rival has the same noises and the same targets, not only the same W and Σ after whitening, so knowing "
+    "the targets, the causal order or the noise variances does not help.",
 )

@@ -138,19 +138,19 @@ NILPOTENT = Lemma(
     "A^d = 0, so N = I + A + … + A^(d−1) is the inverse of I − A on either side",
     "a walk of d steps in a graph with d nodes visits one twice, so A^d = 0; the sum telescopes; for d = 2, 3, 4 with"
     " free symbols the steps `telescopes_d` compute it",
-    (ACYCLIC.name, "telescopes_d2", "telescopes_d3", "telescopes_d4"),
+    (ACYCLIC, "telescopes_d2", "telescopes_d3", "telescopes_d4"),
 )
 MOMENTS = Lemma(
     "moments",
     "𝔼 u = 0 and 𝔼 (B u)(B u)ᵀ = B D Bᵀ; a linear image of a Gaussian is Gaussian",
     "linearity of expectation; characteristic function of a linear image",
-    (GAUSSIAN_NOISE.name,),
+    GAUSSIAN_NOISE,
 )
 
-_right_inverse = Equation((NILPOTENT.name,), A * N, N - Identity(d))
-_left_inverse = Equation((NILPOTENT.name,), N * A, N - Identity(d))
-_perturbation = Equation((DEFINITION,), W, N * S)
-_mechanisms = Equation((LINEAR.name, SHIFT.name), A * z, z - u - S * label)
+_right_inverse = Equation(NILPOTENT, A * N, N - Identity(d))
+_left_inverse = Equation(NILPOTENT, N * A, N - Identity(d))
+_perturbation = Equation(DEFINITION, W, N * S)
+_mechanisms = Equation((LINEAR, SHIFT), A * z, z - u - S * label)
 _solved = Equation(("unique", "reduced_form"), z, N * (u + S * label))
 
 
@@ -172,15 +172,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
         N * u,
         (_solved, _perturbation),
     )
-    return (
-        *(_telescopes(size) for size in (2, 3, 4)),
-        NILPOTENT,
-        reduced,
-        unique,
-        base,
-        *_laws(),
-        *_paths(),
-    )
+    return (*(_telescopes(size) for size in (2, 3, 4)), NILPOTENT, reduced, unique, base, *_laws(), *_paths())
 
 
 def _telescopes(size: int) -> Step:
@@ -205,27 +197,21 @@ def _laws() -> tuple[Step | Lemma, ...]:
         "𝔼 z = W l",
         mean,
         W * label,
-        (
-            Equation((MOMENTS.name, "additive_shift"), mean, N * u + W * label),
-            Equation((MOMENTS.name,), u, ZeroMatrix(d, 1)),
-        ),
+        (Equation((MOMENTS, "additive_shift"), mean, N * u + W * label), Equation(MOMENTS, u, ZeroMatrix(d, 1))),
     )
     spread = Step(
         "covariance",
         "Cov z = N D Nᵀ, whatever the label",
         second,
         N * D * N.T,
-        (
-            Equation((MOMENTS.name, "additive_shift"), second, (N * u) * (N * u).T),
-            Equation((MOMENTS.name,), u * u.T, D),
-        ),
+        (Equation((MOMENTS, "additive_shift"), second, (N * u) * (N * u).T), Equation(MOMENTS, u * u.T, D)),
     )
     return MOMENTS, expectation, spread, *_whitening(spread.equation({second: Sigma}))
 
 
 def _whitening(covariance_of_z: Equation) -> tuple[Step, ...]:
     root = F * (Identity(d) - A)
-    regular = Equation((GAUSSIAN_NOISE.name,), F * D * F.T, Identity(d))
+    regular = Equation(GAUSSIAN_NOISE, F * D * F.T, Identity(d))
     white = Step(
         "whitening",
         "R = F (I − A) with F = D^(−1/2) gives R Σ Rᵀ = I",
@@ -325,9 +311,9 @@ CLAIM = Claim(
     conclusions=("mean", "whitening", "structure_not_identified", "explicit_mean_d3", "explicit_covariance_d3"),
     check=_check,
     counterexamples=(
-        Counterexample(ACYCLIC.name, "a cycle of gain 1 has no solution", _cycle),
-        Counterexample(LINEAR.name, "a square turns a shift of the cause into a random change of the effect", _square),
-        Counterexample(SHIFT.name, "a perfect intervention changes the covariance", _cut),
-        Counterexample(GAUSSIAN_NOISE.name, "a coin as noise leaves a fourth cumulant", _coin),
+        Counterexample(ACYCLIC, "a cycle of gain 1 has no solution", _cycle),
+        Counterexample(LINEAR, "a square turns a shift of the cause into a random change of the effect", _square),
+        Counterexample(SHIFT, "a perfect intervention changes the covariance", _cut),
+        Counterexample(GAUSSIAN_NOISE, "a coin as noise leaves a fourth cumulant", _coin),
     ),
 )

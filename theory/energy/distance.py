@@ -79,7 +79,7 @@ def _subordination() -> tuple[Step | Lemma, ...]:
         "boundary",
         "(1 − exp(−r s)) s⁻ᵞ vanishes at 0 and at infinity, so I = J / γ for the two integrals over s > 0",
         "1 − exp(−r s) is at most min(1, r s), and 0 < γ = β/2 < 1",
-        (EXPONENT.name, by_parts.name),
+        (EXPONENT, by_parts),
     )
     substituted = Step(
         "substituted",
@@ -87,16 +87,13 @@ def _subordination() -> tuple[Step | Lemma, ...]:
         tail.subs(s, t / r) / r,
         r**gamma_ * exp(-t) * t**-gamma_,
     )
-    euler = Lemma("euler", "the integral of exp(−t) t⁻ᵞ over t > 0 is Γ(1 − γ)", "definition", (EXPONENT.name,))
+    euler = Lemma("euler", "the integral of exp(−t) t⁻ᵞ over t > 0 is Γ(1 − γ)", "definition", (EXPONENT,))
     total = Step(
         "subordination",
         "I = rᵞ Γ(1 − γ) / γ: with r = |u|², |u|ᵝ is a mixture of the 1 − exp(−s |u|²)",
         whole,
         r**gamma_ * gamma(1 - gamma_) / gamma_,
-        (
-            Equation((boundary.name,), whole, rest / gamma_),
-            Equation((substituted.name, euler.name), rest, r**gamma_ * gamma(1 - gamma_)),
-        ),
+        (Equation(boundary, whole, rest / gamma_), Equation((substituted, euler), rest, r**gamma_ * gamma(1 - gamma_))),
     )
     return by_parts, boundary, substituted, euler, total
 
@@ -120,19 +117,19 @@ def _frequencies() -> tuple[Step | Lemma, ...]:
         " frequencies, weighted by a positive density",
         "`kernel` with x = ωᵀxᵢ, y = ωᵀxⱼ, integrated over ω and s; |e^(ix) − 1|² = 2 (1 − cos x) is"
         " integrable by `subordination`, so V Vᵀ exists; the constants 1 cancel as μ has mass 0",
-        (EXPONENT.name, "subordination", gaussian.name, kernel.name, "mass"),
+        (EXPONENT, "subordination", gaussian, kernel, "mass"),
     )
     return gaussian, kernel, features
 
 
 def _squares() -> tuple[Step | Lemma, ...]:
-    difference = Equation((DEFINITION,), p, q + mu)
+    difference = Equation(DEFINITION, p, q + mu)
     mass = Step(
         "mass",
         "𝟏ᵀp = 1 + 𝟏ᵀμ with μ = p − q; as 𝟏ᵀp = 1 too, μ has mass 0",
         ones.T * p,
         Identity(1) + ones.T * mu,
-        (difference, Equation((DEFINITION,), ones.T * q, Identity(1))),
+        (difference, Equation(DEFINITION, ones.T * q, Identity(1))),
     )
     form = Step(
         "quadratic_form",
@@ -140,25 +137,25 @@ def _squares() -> tuple[Step | Lemma, ...]:
         distance,
         -mu.T * D * mu,
         (
-            Equation((MOMENT.name,), distance, 2 * p.T * D * q - p.T * D * p - q.T * D * q),
-            Equation((DEFINITION,), D.T, D),
+            Equation(MOMENT, distance, 2 * p.T * D * q - p.T * D * p - q.T * D * q),
+            Equation(DEFINITION, D.T, D),
             difference,
         ),
     )
-    no_mass = Equation((mass.name, DEFINITION), ones.T * mu, ZeroMatrix(1, 1))
+    no_mass = Equation((mass, DEFINITION), ones.T * mu, ZeroMatrix(1, 1))
     squares = Step(
         "squares",
         "ED = |Vᵀμ|², a weighted integral of |φ_P − φ_Q|²: not negative",
         distance,
         mu.T * V * V.T * mu,
-        (form.equation(), Equation(("features",), D, a * ones.T + ones * a.T - V * V.T), no_mass),
+        (form.equation(), Equation("features", D, a * ones.T + ones * a.T - V * V.T), no_mass),
     )
     definite = Lemma(
         "definite",
         "ED = 0 only if P = Q",
         "φ_P − φ_Q is continuous and the weight positive, so it vanishes everywhere; characteristic functions"
         " determine laws (Billingsley, Probability and Measure, theorem 26.2)",
-        (squares.name, EXPONENT.name),
+        (squares, EXPONENT),
     )
     return mass, *_frequencies(), form, squares, definite
 
@@ -169,7 +166,7 @@ def _cramer() -> tuple[Step | Lemma, ...]:
         "layers",
         "for d = β = 1, 𝔼|X − Y| is the integral over t of P(X ≤ t < Y) + P(Y ≤ t < X)",
         "|x − y| is the length of the interval between x and y; Fubini",
-        (MOMENT.name,),
+        (MOMENT,),
     )
     cramer = Step(
         "cramer",
@@ -177,7 +174,7 @@ def _cramer() -> tuple[Step | Lemma, ...]:
         2 * cross - own - other,
         2 * (F - G) ** 2,
         tuple(
-            Equation((layers.name,), symbol, one * (1 - two) + two * (1 - one))
+            Equation(layers, symbol, one * (1 - two) + two * (1 - one))
             for symbol, one, two in ((cross, F, G), (own, F, F), (other, G, G))
         ),
     )
@@ -193,10 +190,7 @@ def _score() -> Step:
         "the expected energy score of the truth Q exceeds that of a prediction P by ED / 2",
         best - score,
         cross - half * own - half * other,
-        (
-            Equation((MOMENT.name,), score, half * own - cross),
-            Equation((MOMENT.name,), best, half * other - other),
-        ),
+        (Equation(MOMENT, score, half * own - cross), Equation(MOMENT, best, half * other - other)),
     )
 
 
@@ -275,7 +269,7 @@ CLAIM = Claim(
     conclusions=("definite", "cramer", "score_gap"),
     check=_check,
     counterexamples=(
-        Counterexample(EXPONENT.name, "at β = 2 coins of equal mean and different spread", _means_only),
-        Counterexample(MOMENT.name, "a tail t^(−1/2): the distance depends on where it is cut", no_mean),
+        Counterexample(EXPONENT, "at β = 2 coins of equal mean and different spread", _means_only),
+        Counterexample(MOMENT, "a tail t^(−1/2): the distance depends on where it is cut", no_mean),
     ),
 )

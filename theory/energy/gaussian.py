@@ -145,7 +145,7 @@ def _line() -> tuple[Step | Lemma, ...]:
         "𝔼 max(Z, 0) = v n(0) + (m/2) (1 + erf(m / √(2v)))",
         upper,
         part,
-        (Equation((GAUSSIAN_LAWS.name, antiderivative.name), upper, mean / 2 - primitive.subs(x, 0)),),
+        (Equation((GAUSSIAN_LAWS, antiderivative), upper, mean / 2 - primitive.subs(x, 0)),),
     )
     absolute = Step(
         "absolute",
@@ -153,9 +153,9 @@ def _line() -> tuple[Step | Lemma, ...]:
         total,
         mean_absolute(mean, v),
         (
-            Equation((DEFINITION,), total, upper + lower),
-            Equation((positive.name,), upper, part),
-            Equation((positive.name, GAUSSIAN_LAWS.name), lower, part.subs(mean, -mean)),
+            Equation(DEFINITION, total, upper + lower),
+            Equation(positive, upper, part),
+            Equation((positive, GAUSSIAN_LAWS), lower, part.subs(mean, -mean)),
         ),
     )
     return antiderivative, positive, absolute, *_distances()
@@ -169,9 +169,9 @@ def _distances() -> tuple[Step | Lemma, ...]:
         "differences",
         "X − Y ∼ N(m₁ − m₂, v₁ + v₂), X − X′ ∼ N(0, 2 v₁), Y − Y′ ∼ N(0, 2 v₂)",
         "sums of independent normal variables",
-        (GAUSSIAN_LAWS.name, INDEPENDENT_PAIR.name),
+        (GAUSSIAN_LAWS, INDEPENDENT_PAIR),
     )
-    rests_on = ("absolute", differences.name)
+    rests_on = ("absolute", differences)
     distance = Step(
         "distance",
         "ED = 2 𝔼|X − Y| − 2 √(v₁/π) − 2 √(v₂/π), with δ = m₁ − m₂",
@@ -184,7 +184,7 @@ def _distances() -> tuple[Step | Lemma, ...]:
         ),
     )
     value = Symbol(r"\mathrm{ED}", real=True)
-    formula = Equation((distance.name, DEFINITION), value, energy_distance_line((delta, v), (Integer(0), v)))
+    formula = Equation((distance, DEFINITION), value, energy_distance_line((delta, v), (Integer(0), v)))
     equal = Step(
         "equal_variances",
         "for v₁ = v₂ = v, ED = 4 √(v/π) (exp(−δ² / 4v) − 1) + 2 δ erf(δ / (2 √v))",
@@ -214,7 +214,7 @@ def _dimensions() -> tuple[Step | Lemma, ...]:
         "𝔼 exp(−s |Z|²) is the product over principal axes of (1 + 2 s lᵢ)^(−1/2) exp(−s mᵢ² / (1 + 2 s lᵢ)), and"
         " 𝔼|Z|ᵝ its mixture by 3.1",
         "by `square` each axis is a Gaussian integral of variance v / (1 + 2sv); axes are independent",
-        (GAUSSIAN_LAWS.name, square.name),
+        (GAUSSIAN_LAWS, square),
     )
     return square, transform
 
@@ -281,7 +281,7 @@ CLAIM = Claim(
     conclusions=("equal_variances", "small_shifts", "transform"),
     check=_check,
     counterexamples=(
-        Counterexample(GAUSSIAN_LAWS.name, "coins of the same mean and variance", _coins),
-        Counterexample(INDEPENDENT_PAIR.name, "pairs that are drawn together are closer", _coupled),
+        Counterexample(GAUSSIAN_LAWS, "coins of the same mean and variance", _coins),
+        Counterexample(INDEPENDENT_PAIR, "pairs that are drawn together are closer", _coupled),
     ),
 )

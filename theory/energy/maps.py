@@ -32,7 +32,7 @@ D_mapped, distance_mapped = MatrixSymbol("D_c", n, n), MatrixSymbol(r"\mathrm{ED
 def _maps() -> tuple[Step | Lemma, ...]:
     x, y, image_x, image_y, t = (MatrixSymbol(name, d, 1) for name in ("x", "y", r"{\phi(x)}", r"{\phi(y)}", "t"))
     Q = MatrixSymbol("Q", d, d)
-    mapped = (SIMILARITY.name, COMMON_MAP.name)
+    mapped = (SIMILARITY, COMMON_MAP)
     lengths = Step(
         "lengths",
         "|φ(x) − φ(y)|² = c² |x − y|²",
@@ -41,7 +41,7 @@ def _maps() -> tuple[Step | Lemma, ...]:
         (
             Equation(mapped, image_x, scale * Q * x + t),
             Equation(mapped, image_y, scale * Q * y + t),
-            Equation((SIMILARITY.name,), Q.T * Q, Identity(d)),
+            Equation(SIMILARITY, Q.T * Q, Identity(d)),
         ),
     )
     powers = Step("powers", "(c² r²)^(β/2) = cᵝ rᵝ", (scale**2 * r**2) ** (beta / 2), scale**beta * r**beta)
@@ -51,8 +51,8 @@ def _maps() -> tuple[Step | Lemma, ...]:
         distance_mapped,
         scale**beta * (2 * p.T * D * q - p.T * D * p - q.T * D * q),
         (
-            Equation((DEFINITION,), distance_mapped, 2 * p.T * D_mapped * q - p.T * D_mapped * p - q.T * D_mapped * q),
-            Equation((lengths.name, powers.name), D_mapped, scale**beta * D),
+            Equation(DEFINITION, distance_mapped, 2 * p.T * D_mapped * q - p.T * D_mapped * p - q.T * D_mapped * q),
+            Equation((lengths, powers), D_mapped, scale**beta * D),
         ),
     )
     return lengths, powers, scaled, *_only_similarities()
@@ -65,17 +65,14 @@ def _only_similarities() -> tuple[Step | Lemma, ...]:
         "ED(δₓ, δ_y) = 2 |x − y|ᵝ",
         2 * cross - own - other,
         2 * u**beta,
-        (
-            Equation((DEFINITION,), cross, u**beta),
-            *(Equation((DEFINITION,), term, Integer(0)) for term in (own, other)),
-        ),
+        (Equation(DEFINITION, cross, u**beta), *(Equation(DEFINITION, term, Integer(0)) for term in (own, other))),
     )
     rigid = Lemma(
         "rigid",
         "a map under which every energy distance is multiplied by cᵝ is x → c Q x + t with QᵀQ = I",
         "by `point_masses` it multiplies all distances by c; isometries of Euclidean space are affine and orthogonal"
         " (polarisation)",
-        (masses.name,),
+        (masses,),
     )
     return masses, rigid
 
@@ -121,7 +118,8 @@ CLAIM = Claim(
     conclusions=("scaled", "rigid"),
     check=_check_maps,
     counterexamples=(
-        Counterexample(SIMILARITY.name, "a stretch of one axis is affine and changes some distances only", _stretch),
-        Counterexample(COMMON_MAP.name, "scaling or centring real and simulated cells apart", _one_sided),
+        Counterexample(SIMILARITY, "a stretch of one axis is affine and changes some distances only", _stretch),
+        Counterexample(COMMON_MAP, "scaling or centring real and simulated cells apart", _one_sided),
     ),
+    remark="Similarities are the only maps that keep energy distances in proportion.",
 )

@@ -31,12 +31,12 @@ def _worth() -> tuple[Step, ...]:
         within,
         spread - spread / n,
         (
-            Equation((DEFINITION,), within, (n * itself + n * (n - 1) * apart) / n**2),
-            Equation((DEFINITION,), itself, Integer(0)),
-            Equation((INDEPENDENT.name, IDENTICAL.name), apart, spread),
+            Equation(DEFINITION, within, (n * itself + n * (n - 1) * apart) / n**2),
+            Equation(DEFINITION, itself, Integer(0)),
+            Equation((INDEPENDENT, IDENTICAL), apart, spread),
         ),
     )
-    same = Equation((IDENTICAL.name,), cross, spread)
+    same = Equation(IDENTICAL, cross, spread)
     worth = Step(
         "worth",
         "𝔼 ED(Pₙ, P) = 2 m − (1 − 1/n) m − m = m / n",
@@ -56,10 +56,7 @@ def _worth() -> tuple[Step, ...]:
         "n cells of another law Q are at 𝔼 ED(Qₙ, P) = ED(Q, P) + m_Q / n",
         2 * cross - within - spread,
         wrong + spread_Q / n,
-        (
-            pairs.equation({spread: spread_Q}),
-            Equation((DEFINITION,), cross, (wrong + spread_Q + spread) / 2),
-        ),
+        (pairs.equation({spread: spread_Q}), Equation(DEFINITION, cross, (wrong + spread_Q + spread) / 2)),
     )
     return pairs, worth, two, off
 
@@ -105,7 +102,7 @@ CLAIM = Claim(
     conclusions=("worth", "two_samples", "wrong_law"),
     check=_check_worth,
     counterexamples=(
-        Counterexample(IDENTICAL.name, "cells from a law beside P keep their distance at any n", _drift),
-        Counterexample(INDEPENDENT.name, "two copies of a cell are worth one", _clones),
+        Counterexample(IDENTICAL, "cells from a law beside P keep their distance at any n", _drift),
+        Counterexample(INDEPENDENT, "two copies of a cell are worth one", _clones),
     ),
 )

@@ -58,9 +58,9 @@ def available(claim: Claim) -> frozenset[str]:
 def examine(item: Step | Lemma, known: frozenset[str]) -> Outcome:
     """Whether a step's residual vanishes, or a lemma rests on what is available."""
     if isinstance(item, Lemma):
-        missing = sorted(set(item.cites) - known)
+        missing = sorted(set(item.rests_on) - known)
         return Outcome("lemma", item.name, not missing, f"rests on {', '.join(missing)}" if missing else item.reason)
-    usable = tuple(equation for equation in item.equations if set(equation.cites) <= known)
+    usable = tuple(equation for equation in item.equations if set(equation.rests_on) <= known)
     left_over = residual(item, usable)
     return Outcome("step", item.name, left_over == "0", f"residual {left_over}")
 
@@ -102,14 +102,16 @@ def refuted(example: Counterexample) -> Outcome:
         faults += ("the conclusion holds although the assumption is dropped",)
     if not vanishes(control.gap):
         faults += (f"the conclusion fails although nothing is violated: gap {control.gap}",)
-    return Outcome("counterexample", f"without {example.drops}", not faults, "; ".join(faults) or f"gap {broken.gap}")
+    return Outcome(
+        "counterexample", f"without {example.drops.name}", not faults, "; ".join(faults) or f"gap {broken.gap}"
+    )
 
 
 def relaxed(relaxation: Relaxation) -> Outcome:
     """Whether the conclusion still holds in the model without the assumption."""
     case = relaxation.build(Integer(1))
     faults = _premise_faults(case) + (() if vanishes(case.gap) else (f"gap {case.gap}",))
-    return Outcome("relaxation", f"even without {relaxation.drops}", not faults, "; ".join(faults) or "gap 0")
+    return Outcome("relaxation", f"even without {relaxation.drops.name}", not faults, "; ".join(faults) or "gap 0")
 
 
 def vanishes(formula: Formula) -> bool:

@@ -1,7 +1,8 @@
-"""What a claim is made of: assumptions, a proof in steps, a numerical check, and what fails without each assumption."""
+"""A claim and its parts: assumptions, proof steps, a numerical check, and a counterexample for each assumption."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from sympy import Expr, Rational
 from sympy.matrices import MatrixBase
@@ -11,6 +12,23 @@ Formula = Expr | MatrixBase | MatrixExpr
 
 DEFINITION = "definition"
 """What a rewriting cites when it only unfolds a notation."""
+
+
+class Named(Protocol):
+    """An assumption, a step, a lemma or a claim, by its name."""
+
+    @property
+    def name(self) -> str:
+        """The word by which it is cited."""
+
+
+Citation = str | Named
+
+
+def cited_names(cites: Citation | tuple[Citation, ...]) -> tuple[str, ...]:
+    """The names of what is cited."""
+    several = cites if isinstance(cites, tuple) else (cites,)
+    return tuple(one if isinstance(one, str) else one.name for one in several)
 
 
 @dataclass(frozen=True)
@@ -30,17 +48,23 @@ class Assumption:
 
 @dataclass(frozen=True)
 class Equation:
-    """An equation old = new that a step may use, and the names it rests on.
+    """An equation old = new that a step may use, and what it rests on.
 
     Attributes:
-        cites: assumptions, earlier steps, lemmas or used claims; all must be available or the equation is not.
+        cites: assumptions, earlier steps, lemmas or used claims, one or several, themselves or by name; all must be
+            available or the equation is not.
         old: in a general-dimension step one word (a product of matrix symbols), otherwise any expression.
         new: what it equals.
     """
 
-    cites: tuple[str, ...]
+    cites: Citation | tuple[Citation, ...]
     old: Formula
     new: Formula
+
+    @property
+    def rests_on(self) -> tuple[str, ...]:
+        """The names it cites."""
+        return cited_names(self.cites)
 
 
 @dataclass(frozen=True)
@@ -57,33 +81,38 @@ class Step:
     right: Formula
     equations: tuple[Equation, ...] = ()
 
-    def equation(self, substitution: Mapping | None = None) -> Equation:
+    def equation(self, substitution: Mapping[Any, Any] | None = None) -> Equation:
         """This step as an equation for later steps, with symbols replaced where it is used at another instance."""
         at = dict(substitution or {})
-        return Equation((self.name,), self.left.xreplace(at), self.right.xreplace(at))
+        return Equation(self, self.left.xreplace(at), self.right.xreplace(at))
 
     def reversed(self) -> Equation:
         """This step read from right to left."""
-        return Equation((self.name,), self.right, self.left)
+        return Equation(self, self.right, self.left)
 
     def negated(self) -> "Step":
-        """The same step with the sign of its right side altered: what a proof checker must refuse."""
+        """This step with the sign of its right side altered: what a proof checker must refuse."""
         return replace(self, right=-self.right)
 
 
 @dataclass(frozen=True)
 class Lemma:
-    """A statement taken without derivation, with the reason why it may be, and the names it rests on."""
+    """A statement taken without derivation, with the reason why it may be, and what it rests on."""
 
     name: str
     statement: str
     reason: str
-    cites: tuple[str, ...] = ()
+    cites: Citation | tuple[Citation, ...] = ()
+
+    @property
+    def rests_on(self) -> tuple[str, ...]:
+        """The names it cites."""
+        return cited_names(self.cites)
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A deviation found numerically and the bound that rounding (or a stated inequality) puts on it."""
+    """A numerical deviation and the bound that rounding, or a stated inequality, puts on it."""
 
     name: str
     value: float
@@ -105,21 +134,21 @@ class Model:
 
 @dataclass(frozen=True)
 class Counterexample:
-    """Without the assumption `drops` the conclusion fails.
+    """A family of models without one assumption, in which the conclusion fails.
 
     `build(size)` gives the model with a violation of that size: at size 0 the gap vanishes, at size 1 it does not.
     """
 
-    drops: str
+    drops: Assumption
     statement: str
     build: Callable[[Rational], Model]
 
 
 @dataclass(frozen=True)
 class Relaxation:
-    """Without the assumption `drops` this proof fails but the conclusion holds: the gap vanishes at every size."""
+    """A family of models without one assumption of the proof, in which the conclusion holds: the gap vanishes."""
 
-    drops: str
+    drops: Assumption
     statement: str
     build: Callable[[Rational], Model]
 
@@ -129,8 +158,8 @@ class Claim:
     """A claim about the model class as a record that can be run.
 
     Attributes:
-        name: the name of its module.
-        number: its number in the model document.
+        name: a word by which the command line and other claims call it.
+        number: its place among the claims.
         statement: the claim in one line.
         latex: the claim as a formula.
         assumptions: what it is stated under.
@@ -141,6 +170,7 @@ class Claim:
         counterexamples: for each assumption that can be dropped, a model in which the conclusion fails.
         relaxations: for assumptions that only this proof needs, a model in which the conclusion holds without.
         uses: claims the proof cites; each is available only if its own assumptions are.
+        remark: a limit or an extension of the claim; empty if there is none.
     """
 
     name: str
@@ -155,15 +185,16 @@ class Claim:
     counterexamples: tuple[Counterexample, ...]
     relaxations: tuple[Relaxation, ...] = ()
     uses: tuple["Claim", ...] = ()
+    remark: str = ""
 
     def without(self, assumption: str) -> "Claim":
-        """The same record with one assumption dropped; its proof must then fail."""
+        """This claim with one assumption dropped; its proof must then fail."""
         return replace(self, assumptions=tuple(a for a in self.assumptions if a.name != assumption))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one part of a claim went: what it was, whether it passed, and the residual or the deviation."""
+    """The result of one part of a claim: what it was, whether it passed, and the residual or the deviation."""
 
     kind: str
     name: str

@@ -13,16 +13,7 @@ from dataclasses import dataclass
 from functools import singledispatch
 
 from sympy import Expr, Integer, cancel
-from sympy.matrices.expressions import (
-    Identity,
-    MatAdd,
-    MatMul,
-    MatPow,
-    MatrixExpr,
-    MatrixSymbol,
-    Transpose,
-    ZeroMatrix,
-)
+from sympy.matrices.expressions import Identity, MatAdd, MatMul, MatPow, MatrixExpr, MatrixSymbol, Transpose, ZeroMatrix
 
 Word = tuple[MatrixExpr, ...]
 Polynomial = Mapping[Word, Expr]

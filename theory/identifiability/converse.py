@@ -80,22 +80,18 @@ selection = MatrixSymbol("j_e", M, 1)
 pseudo_inverse = MatrixSymbol("L^{+}", M, K)
 beta = Symbol("beta", nonzero=True)
 
-PENROSE = Lemma(
-    "penrose",
-    "L has an L⁺ with L L⁺ L = L and L L⁺ symmetric",
-    "existence of the Moore-Penrose inverse",
-)
+PENROSE = Lemma("penrose", "L has an L⁺ with L L⁺ L = L and L L⁺ symmetric", "existence of the Moore-Penrose inverse")
 NONZERO = Lemma(
     "nonzero",
     "outside the span v is not zero, so β = vᵀ v is not",
     "by `in_span_if_zero`, v = 0 would put Δₜ in the span",
-    (OUTSIDE_SPAN.name, "in_span_if_zero"),
+    (OUTSIDE_SPAN, "in_span_if_zero"),
 )
 READ_BACK = Lemma(
     "read_back",
     "the law of x determines that of f⁻¹(x), so different laws of f⁻¹(x) are different laws of x",
     "f is injective and x = f(z) without noise",
-    (NOISELESS.name, INJECTIVE.name),
+    (NOISELESS, INJECTIVE),
 )
 TRANSLATES = Lemma(
     "translates",
@@ -103,13 +99,10 @@ TRANSLATES = Lemma(
     "characteristic functions: φ(t) (exp(i tᵀa) − 1) = 0 near t = 0, where φ is not zero, forces a = 0",
 )
 
-_penrose = Equation((PENROSE.name,), L * pseudo_inverse * L, L)
-_symmetric = Equation((PENROSE.name,), pseudo_inverse.T * L.T, L * pseudo_inverse)
-_projected = Equation((DEFINITION,), v, Delta_t - L * pseudo_inverse * Delta_t)
-_second = (
-    Equation((UNRESTRICTED.name,), W_second, W + u * v.T),
-    Equation((UNRESTRICTED.name,), offset, u * v.T * l_0),
-)
+_penrose = Equation(PENROSE, L * pseudo_inverse * L, L)
+_symmetric = Equation(PENROSE, pseudo_inverse.T * L.T, L * pseudo_inverse)
+_projected = Equation(DEFINITION, v, Delta_t - L * pseudo_inverse * Delta_t)
+_second = (Equation(UNRESTRICTED, W_second, W + u * v.T), Equation(UNRESTRICTED, offset, u * v.T * l_0))
 _penrose_rules = (_projected, _penrose, _symmetric)
 
 ANNIHILATES = Step("annihilates", "v = (I − L L⁺) Δₜ satisfies vᵀ L = 0", v.T * L, ZeroMatrix(1, M), _penrose_rules)
@@ -117,13 +110,7 @@ SEES = Step("sees_the_test", "vᵀ Δₜ = vᵀ v", v.T * Delta_t, v.T * v, _pen
 
 
 def _witness() -> tuple[Step | Lemma, ...]:
-    in_span = Step(
-        "in_span_if_zero",
-        "Δₜ = v + L (L⁺ Δₜ)",
-        Delta_t,
-        v + L * pseudo_inverse * Delta_t,
-        (_projected,),
-    )
+    in_span = Step("in_span_if_zero", "Δₜ = v + L (L⁺ Δₜ)", Delta_t, v + L * pseudo_inverse * Delta_t, (_projected,))
     return PENROSE, ANNIHILATES, SEES, in_span, NONZERO
 
 
@@ -134,21 +121,21 @@ def _second_law() -> tuple[Step | Lemma, ...]:
         "z′ − u vᵀ l₀ = z at every training label l₀ + L jₑ, so f′(z′) = f(z) sample by sample",
         at_e.rival - offset,
         at_e.own,
-        (*at_e.equations, *_second, Equation((DEFINITION,), l_e, l_0 + L * selection), ANNIHILATES.equation()),
+        (*at_e.equations, *_second, Equation(DEFINITION, l_e, l_0 + L * selection), ANNIHILATES.equation()),
     )
     test = Step(
         "test_label",
         "z′ − u vᵀ l₀ = z + u vᵀ Δₜ at the test label",
         at_t.rival - offset,
         at_t.own + u * v.T * Delta_t,
-        (*at_t.equations, *_second, Equation((DEFINITION,), l_t, l_0 + Delta_t)),
+        (*at_t.equations, *_second, Equation(DEFINITION, l_t, l_0 + Delta_t)),
     )
     return training, test, *_displacement(at_t.own)
 
 
 def _displacement(own: MatrixSymbol) -> tuple[Step | Lemma, ...]:
     back, back_rival = MatrixSymbol("f^{-1}(x)", d, 1), MatrixSymbol("f^{-1}(x')", d, 1)
-    rests_on = (READ_BACK.name, TRANSLATES.name, "test_label")
+    rests_on = (READ_BACK, TRANSLATES, "test_label")
     moves = Step(
         "law_moves",
         "f⁻¹(x) at the test label is translated by u vᵀ Δₜ, so the law of x changes whenever this is not zero",
@@ -161,11 +148,7 @@ def _displacement(own: MatrixSymbol) -> tuple[Step | Lemma, ...]:
         "u = m / (vᵀ v) displaces the latent mean by m, any vector",
         u * v.T * Delta_t,
         m,
-        (
-            Equation((DEFINITION,), u, m / beta),
-            SEES.equation(),
-            Equation((NONZERO.name,), v.T * v, beta * Identity(1)),
-        ),
+        (Equation(DEFINITION, u, m / beta), SEES.equation(), Equation(NONZERO, v.T * v, beta * Identity(1))),
     )
     return READ_BACK, TRANSLATES, moves, anywhere
 
@@ -181,10 +164,7 @@ class _Latents:
 
 def _latents(mark: str, label: MatrixSymbol) -> _Latents:
     own, rival = MatrixSymbol(f"z_{mark}", d, 1), MatrixSymbol(f"z'_{mark}", d, 1)
-    shifted = (
-        Equation((ADDITIVE.name,), own, z_base + W * label),
-        Equation((ADDITIVE.name,), rival, z_base + W_second * label),
-    )
+    shifted = (Equation(ADDITIVE, own, z_base + W * label), Equation(ADDITIVE, rival, z_base + W_second * label))
     return _Latents(own, rival, shifted)
 
 
@@ -297,12 +277,12 @@ CLAIM = Claim(
     conclusions=("training_labels", "law_moves", "any_displacement", "explicit_training", "explicit_test"),
     check=_check,
     counterexamples=(
-        Counterexample(OUTSIDE_SPAN.name, "inside the span every v with vᵀ L = 0 has vᵀ Δₜ = 0", _inside),
-        Counterexample(
-            UNRESTRICTED.name, "a known relation between columns of W can exclude the second model", _restricted
-        ),
-        Counterexample(INJECTIVE.name, "an even f does not see a mean that changes its sign", _even),
-        Counterexample(NOISELESS.name, "a random sign does not see a mean that changes its sign", _random_sign),
+        Counterexample(OUTSIDE_SPAN, "inside the span every v with vᵀ L = 0 has vᵀ Δₜ = 0", _inside),
+        Counterexample(UNRESTRICTED, "a known relation between columns of W can exclude the second model", _restricted),
+        Counterexample(INJECTIVE, "an even f does not see a mean that changes its sign", _even),
+        Counterexample(NOISELESS, "a random sign does not see a mean that changes its sign", _random_sign),
     ),
-    relaxations=(Relaxation(ADDITIVE.name, "a non-additive part common to both models changes nothing", _epistatic),),
+    relaxations=(Relaxation(ADDITIVE, "a non-additive part common to both models changes nothing", _epistatic),),
+    remark="For a reference l₀ other than zero the second mixing must move along, f′(z) = f(z − u vᵀ l₀); and that the "
+    "law of x moves, not only the latent mean, needs f injective.",
 )

@@ -1,18 +1,7 @@
 """Claim 2.1: the log density ratio of two environments is affine in the latent, with slope Σ⁻¹ W Δ_e."""
 
 import numpy as np
-from sympy import (
-    Expr,
-    Matrix,
-    MatrixSymbol,
-    Rational,
-    Symbol,
-    diff,
-    hessian,
-    log,
-    pi,
-    symbols,
-)
+from sympy import Expr, Matrix, MatrixSymbol, Rational, Symbol, diff, hessian, log, pi, symbols
 
 from theory.assumptions import ADDITIVE, GAUSSIAN, PAPER, SHARED_COVARIANCE
 from theory.engine.instances import EPS, World, log_densities, worlds
@@ -37,14 +26,14 @@ m_e, m_0 = (MatrixSymbol(name, d, 1) for name in ("m_e", "m_0"))
 
 def _proof() -> tuple[Step | Lemma, ...]:
     gaussian = (
-        Equation((GAUSSIAN.name,), log_p_e, -half * (z - m_e).T * P_e * (z - m_e) - kappa_e),
-        Equation((GAUSSIAN.name,), log_p_0, -half * (z - m_0).T * P_0 * (z - m_0) - kappa_0),
+        Equation(GAUSSIAN, log_p_e, -half * (z - m_e).T * P_e * (z - m_e) - kappa_e),
+        Equation(GAUSSIAN, log_p_0, -half * (z - m_0).T * P_0 * (z - m_0) - kappa_0),
     )
     shared = tuple(
-        Equation((SHARED_COVARIANCE.name,), own, common)
+        Equation(SHARED_COVARIANCE, own, common)
         for own, common in ((P_e, P), (P_0, P), (kappa_e, kappa), (kappa_0, kappa))
     )
-    notation = (Equation((DEFINITION,), ratio, log_p_e - log_p_0), Equation((DEFINITION,), P.T, P))
+    notation = (Equation(DEFINITION, ratio, log_p_e - log_p_0), Equation(DEFINITION, P.T, P))
     cancellation = Step(
         "quadratic_terms_cancel",
         "log pₑ − log p₀ = (mₑ − m₀)ᵀ P z + (m₀ᵀ P m₀ − mₑᵀ P mₑ) / 2, with P the inverse of Σ",
@@ -52,13 +41,13 @@ def _proof() -> tuple[Step | Lemma, ...]:
         (m_e - m_0).T * P * z + half * (m_0.T * P * m_0 - m_e.T * P * m_e),
         (*gaussian, *shared, *notation),
     )
-    additive = tuple(Equation((ADDITIVE.name,), mean, W * label) for mean, label in ((m_e, l_e), (m_0, l_0)))
+    additive = tuple(Equation(ADDITIVE, mean, W * label) for mean, label in ((m_e, l_e), (m_0, l_0)))
     slope = Step(
         "slope_and_constant",
         "the slope is (W Δₑ)ᵀ P; the constant depends on the two labels and not on z",
         ratio,
         (W * Delta_e).T * P * z + half * ((W * l_0).T * P * (W * l_0) - (W * l_e).T * P * (W * l_e)),
-        (cancellation.equation(), *additive, Equation((DEFINITION,), Delta_e, l_e - l_0)),
+        (cancellation.equation(), *additive, Equation(DEFINITION, Delta_e, l_e - l_0)),
     )
     return cancellation, slope, *(explicit_step(size) for size in (1, 2, 3))
 
@@ -155,9 +144,9 @@ CLAIM = Claim(
     check=_check,
     counterexamples=(
         Counterexample(
-            SHARED_COVARIANCE.name, "a variance that grows under the perturbation leaves z₁²", _unequal_covariances
+            SHARED_COVARIANCE, "a variance that grows under the perturbation leaves z₁²", _unequal_covariances
         ),
-        Counterexample(GAUSSIAN.name, "a base law exp(−t²/2 − t⁴/4) leaves a cubic and a square", _quartic_base),
-        Counterexample(ADDITIVE.name, "an interaction of two perturbations is missing in the slope", _epistasis),
+        Counterexample(GAUSSIAN, "a base law exp(−t²/2 − t⁴/4) leaves a cubic and a square", _quartic_base),
+        Counterexample(ADDITIVE, "an interaction of two perturbations is missing in the slope", _epistasis),
     ),
 )

@@ -49,13 +49,13 @@ CHANGE = Lemma(
     "change_of_variables",
     "log pₑ(x) = log pₑ(z) − log vol J_f(z) at x = f(z), vol J = √(det Jᵀ J), with the same f in all environments",
     "area formula; densities of x are taken on the image of f",
-    (NOISELESS.name, DIFFEOMORPHISM.name),
+    (NOISELESS, DIFFEOMORPHISM),
 )
 CHAIN = Lemma(
     "chain_rule",
     "the derivative of A h(z) + b is A J(z), with J the Jacobian of h, and that of A z + b is A",
     "linearity of the derivative; computed for an undetermined h in the steps `chain_d`",
-    (DIFFEOMORPHISM.name, "chain_d1", "chain_d2", "chain_d3"),
+    (DIFFEOMORPHISM, "chain_d1", "chain_d2", "chain_d3"),
 )
 BOTH_SIDES = Lemma("both_sides", "for square matrices N J = I implies J N = I", "rank-nullity")
 
@@ -67,12 +67,12 @@ def _determinants() -> tuple[Lemma, Step, Step]:
         ratio_x,
         log_z_e - log_z_0,
         (
-            Equation((DEFINITION,), ratio_x, log_x_e - log_x_0),
-            Equation((CHANGE.name,), log_x_e, log_z_e - volume),
-            Equation((CHANGE.name,), log_x_0, log_z_0 - volume),
+            Equation(DEFINITION, ratio_x, log_x_e - log_x_0),
+            Equation(CHANGE, log_x_e, log_z_e - volume),
+            Equation(CHANGE, log_x_0, log_z_0 - volume),
         ),
     )
-    in_own, in_rival = (cancel.name, density_ratio.CLAIM.name), (cancel.name, density_ratio.CLAIM.name, EQUIVALENT.name)
+    in_own, in_rival = (cancel, density_ratio.CLAIM), (cancel, density_ratio.CLAIM, EQUIVALENT)
     equal = Step(
         "equal_ratios",
         "(P̃ W̃ L)ᵀ h(z) = (P W L)ᵀ z + c at every z: the ratios r of x by claim 2.1 in either model",
@@ -81,7 +81,7 @@ def _determinants() -> tuple[Lemma, Step, Step]:
         (
             Equation(in_rival, slopes_rival * h, r - b_rival),
             Equation(in_own, slopes * z, r - b),
-            Equation((DEFINITION,), c, b - b_rival),
+            Equation(DEFINITION, c, b - b_rival),
         ),
     )
     return CHANGE, cancel, equal
@@ -100,7 +100,7 @@ def chain_step(size: int) -> Step:
 
 
 def _constancy() -> tuple[Step | Lemma, ...]:
-    from_ratios = (CHAIN.name, "equal_ratios")
+    from_ratios = (CHAIN, "equal_ratios")
     gradients = Step(
         "gradients",
         "(P̃ W̃ L)ᵀ J(z) = (P W L)ᵀ: both are the derivative of the log ratios",
@@ -115,25 +115,21 @@ def _constancy() -> tuple[Step | Lemma, ...]:
         Identity(d),
         (
             gradients.equation(),
-            Equation((DIVERSE.name,), W * L * right_inverse, Identity(d)),
-            Equation((SHARED_COVARIANCE.name,), Sigma * P, Identity(d)),
+            Equation(DIVERSE, W * L * right_inverse, Identity(d)),
+            Equation(SHARED_COVARIANCE, Sigma * P, Identity(d)),
         ),
     )
-    define = Equation((DEFINITION,), T, J_0 * N * J_1)
+    define = Equation(DEFINITION, T, J_0 * N * J_1)
     right = Step("from_the_right", "J(z₀) (N J(z₁)) = J(z₀)", T, J_0, (define, regular.equation({J: J_1})))
     left = Step(
         "from_the_left",
         "(J(z₀) N) J(z₁) = J(z₁)",
         T,
         J_1,
-        (define, Equation((regular.name, BOTH_SIDES.name), J_0 * N, Identity(d))),
+        (define, Equation((regular, BOTH_SIDES), J_0 * N, Identity(d))),
     )
     constant = Step(
-        "constant",
-        "J(z₁) = J(z₀) for any two points: h is affine",
-        J_1,
-        J_0,
-        (left.reversed(), right.equation()),
+        "constant", "J(z₁) = J(z₀) for any two points: h is affine", J_1, J_0, (left.reversed(), right.equation())
     )
     return gradients, regular, right, BOTH_SIDES, left, constant
 
@@ -204,12 +200,13 @@ CLAIM = Claim(
         without(ADDITIVE, "a dose response that is linear at the training doses only hides another W", rivals.curved),
         without(GAUSSIAN, "h may wave with the period of the doses", rivals.wavy),
         Counterexample(
-            SHARED_COVARIANCE.name, "h may reverse the level lines of one quadratic, see 2.2", affine.one_quadratic
+            SHARED_COVARIANCE, "h may reverse the level lines of one quadratic, see 2.2", affine.one_quadratic
         ),
         without(NOISELESS, "a coin flip hides the shift", rivals.noisy),
-        Counterexample(DIFFEOMORPHISM.name, "a line wound around a circle hides whole turns", _winding),
+        Counterexample(DIFFEOMORPHISM, "a line wound around a circle hides whole turns", _winding),
         without(DIVERSE, "h may turn two unseen coordinates by a varying angle", rivals.turned),
         without(EQUIVALENT, "a model with other training laws has another W", rivals.different),
     ),
     uses=(density_ratio.CLAIM,),
+    remark="Both mixings must have one image; the observed dimension may exceed the latent one.",
 )

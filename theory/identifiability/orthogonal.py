@@ -21,7 +21,7 @@ rise_other, run_other = (
     MatrixSymbol(r"\left(z_{3} - z_{2}\right)", d, 1),
 )
 
-_affine = (affine.CLAIM.name,)
+_affine = (affine.CLAIM,)
 
 ORTHOGONAL = Step(
     "orthogonal",
@@ -29,9 +29,9 @@ ORTHOGONAL = Step(
     H.T * H,
     Identity(d),
     (
-        Equation((ISOTROPIC.name,), H.T * H, H.T * P_rival * H),
+        Equation(ISOTROPIC, H.T * H, H.T * P_rival * H),
         Equation(_affine, H.T * P_rival * H, P),
-        Equation((ISOTROPIC.name,), P, Identity(d)),
+        Equation(ISOTROPIC, P, Identity(d)),
     ),
 )
 ISOMETRY = Step(
@@ -91,4 +91,5 @@ CLAIM = Claim(
         without(EQUIVALENT, "a model with other training laws has another W", rivals.different),
     ),
     uses=(affine.CLAIM,),
+    remark="As in 2.2, injective f suffice, without smoothness.",
 )

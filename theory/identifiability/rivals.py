@@ -9,22 +9,7 @@ said otherwise.
 from dataclasses import dataclass
 from functools import cache
 
-from sympy import (
-    Expr,
-    Integer,
-    Matrix,
-    Rational,
-    Symbol,
-    cos,
-    diff,
-    exp,
-    integrate,
-    oo,
-    pi,
-    sin,
-    sqrt,
-    symbols,
-)
+from sympy import Expr, Integer, Matrix, Rational, Symbol, cos, diff, exp, integrate, oo, pi, sin, sqrt, symbols
 
 from theory.engine.record import Formula
 

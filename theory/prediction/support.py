@@ -17,21 +17,7 @@ is a lower bound too.
 import itertools
 
 import numpy as np
-from sympy import (
-    Expr,
-    Integer,
-    MatrixSymbol,
-    Rational,
-    Symbol,
-    diff,
-    erf,
-    exp,
-    integrate,
-    oo,
-    pi,
-    sqrt,
-    symbols,
-)
+from sympy import Expr, Integer, MatrixSymbol, Rational, Symbol, diff, erf, exp, integrate, oo, pi, sqrt, symbols
 
 from theory.assumptions import ADDITIVE, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS
 from theory.engine.instances import EPS, World, log_densities, worlds
@@ -52,14 +38,14 @@ KISH = Lemma(
     "kish",
     "the worth of nₑ cells x is nₑ / 𝔼ₑ w², w the density ratio of the latents",
     "𝔼ₑ w = 1; x and z determine each other, so the density ratio of x at f(z) is that of z",
-    (NOISELESS.name, INJECTIVE.name),
+    (NOISELESS, INJECTIVE),
 )
 INTEGRATED = Lemma(
     "integrated",
     "r = λ²/ωₐ + (1 − λ)²/ω_b − D with D ≥ 0 constant, for 1/ωₐ the integral of pₜ²/a,"
     " 1/ω_b that of pₜ²/b and r that of pₜ²/(a + b)",
     "`convexity` times pₜ², integrated: D is the integral of the square, which is not negative",
-    ("convexity",),
+    "convexity",
 )
 ALL = Lemma(
     "all_environments",
@@ -72,12 +58,12 @@ EQUALITY = Lemma(
     "the sum is attained only if all environments have one law of x, i.e. one W lₑ",
     "D = 0 forces λ b = (1 − λ) a wherever pₜ > 0, i.e. everywhere, so a and b are multiples of one density;"
     " by `one_law` they then do attain it",
-    (GAUSSIAN.name, "convexity", "one_law"),
+    (GAUSSIAN, "convexity", "one_law"),
 )
 
 
 def _fraction() -> tuple[Step | Lemma, ...]:
-    density = (GAUSSIAN.name, ISOTROPIC.name)
+    density = (GAUSSIAN, ISOTROPIC)
     centre, apart = z - 2 * W * l_t + W * l_e, W * l_t - W * l_e
     second_moment = Step(
         "second_moment",
@@ -87,8 +73,8 @@ def _fraction() -> tuple[Step | Lemma, ...]:
         (
             Equation(density, log_t, -half * (z - m_t).T * (z - m_t) - kappa),
             Equation(density, log_e, -half * (z - m_e).T * (z - m_e) - kappa),
-            Equation((ADDITIVE.name,), m_t, W * l_t),
-            Equation((ADDITIVE.name,), m_e, W * l_e),
+            Equation(ADDITIVE, m_t, W * l_t),
+            Equation(ADDITIVE, m_e, W * l_e),
         ),
     )
     worth, n, fraction, moment, squared = symbols(r"omega_e n_e F_e \mathbb{E}_{e}w^{2} \delta_{e}^{2}", positive=True)
@@ -98,9 +84,9 @@ def _fraction() -> tuple[Step | Lemma, ...]:
         worth,
         n * exp(-squared),
         (
-            Equation((DEFINITION,), worth, n * fraction),
-            Equation((KISH.name,), fraction, 1 / moment),
-            Equation((UNIT_MASS.name,), moment, exp(squared)),
+            Equation(DEFINITION, worth, n * fraction),
+            Equation(KISH, fraction, 1 / moment),
+            Equation(UNIT_MASS, moment, exp(squared)),
         ),
     )
     return second_moment, _explicit(), UNIT_MASS, KISH, alone
@@ -139,8 +125,8 @@ def _pooled() -> tuple[Step | Lemma, ...]:
         pooled,
         1 / (worth_a + worth_b) - slack,
         (
-            Equation((INTEGRATED.name,), pooled, share**2 / worth_a + (1 - share) ** 2 / worth_b - slack),
-            Equation((DEFINITION,), share, best),
+            Equation(INTEGRATED, pooled, share**2 / worth_a + (1 - share) ** 2 / worth_b - slack),
+            Equation(DEFINITION, share, best),
         ),
     )
     two = Step(
@@ -150,8 +136,8 @@ def _pooled() -> tuple[Step | Lemma, ...]:
         1 / (n_a * exp(-squared_a) + n_b * exp(-squared_b)) - slack,
         (
             superadditive.equation(),
-            Equation(("one_environment", KISH.name), worth_a, n_a * exp(-squared_a)),
-            Equation(("one_environment", KISH.name), worth_b, n_b * exp(-squared_b)),
+            Equation(("one_environment", KISH), worth_a, n_a * exp(-squared_a)),
+            Equation(("one_environment", KISH), worth_b, n_b * exp(-squared_b)),
         ),
     )
     one_law = Step(
@@ -160,9 +146,9 @@ def _pooled() -> tuple[Step | Lemma, ...]:
         share * b,
         (1 - share) * a,
         (
-            Equation((DEFINITION,), share, n_a / (n_a + n_b)),
-            Equation((DEFINITION,), a, n_a * p),
-            Equation((DEFINITION,), b, n_b * p),
+            Equation(DEFINITION, share, n_a / (n_a + n_b)),
+            Equation(DEFINITION, a, n_a * p),
+            Equation(DEFINITION, b, n_b * p),
         ),
     )
     return convexity, INTEGRATED, superadditive, two, ALL, one_law, EQUALITY
@@ -281,10 +267,12 @@ CLAIM = Claim(
     conclusions=("all_environments", "equality"),
     check=_check,
     counterexamples=(
-        Counterexample(ADDITIVE.name, "an interaction moves the test law away", _interaction),
-        Counterexample(GAUSSIAN.name, "heavier tails make a far cell worth more", _laplace),
-        Counterexample(ISOTROPIC.name, "a wider base makes a far cell worth more", _wider),
-        Counterexample(NOISELESS.name, "noise makes the laws of x overlap more", _noisy),
-        Counterexample(INJECTIVE.name, "an even f does not see a mean that changes its sign", _even),
+        Counterexample(ADDITIVE, "an interaction moves the test law away", _interaction),
+        Counterexample(GAUSSIAN, "heavier tails make a far cell worth more", _laplace),
+        Counterexample(ISOTROPIC, "a wider base makes a far cell worth more", _wider),
+        Counterexample(NOISELESS, "noise makes the laws of x overlap more", _noisy),
+        Counterexample(INJECTIVE, "an even f does not see a mean that changes its sign", _even),
     ),
+    remark="Pooled environments are worth no less than the sum of their worths, and between them far more, so that the "
+    "sum is cautious. With noise, or an f that is not injective, it is a lower bound still.",
 )

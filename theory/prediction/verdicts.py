@@ -98,15 +98,15 @@ def exact_verdict(
 
 selection = MatrixSymbol("j_e", M, 1)
 distance, distance_rival = (MatrixSymbol(name, 1, 1) for name in (r"\delta_{e}^{2}", r"\tilde{\delta}_{e}^{2}"))
-_at_e = Equation((DEFINITION,), l_e, l_0 + L * selection)
-_at_t = Equation((DEFINITION,), l_t, l_0 + Delta_t)
+_at_e = Equation(DEFINITION, l_e, l_0 + L * selection)
+_at_t = Equation(DEFINITION, l_t, l_0 + Delta_t)
 
 DIFFERENCE = Step(
     "difference",
     "lₜ − lₑ = L (α − jₑ), jₑ a unit vector, or zero for the reference",
     l_t - l_e,
     L * alpha - L * selection,
-    (_at_t, _at_e, Equation((IN_SPAN.name,), Delta_t, L * alpha)),
+    (_at_t, _at_e, Equation(IN_SPAN, Delta_t, L * alpha)),
 )
 
 
@@ -119,8 +119,8 @@ def _inside_proof() -> tuple[Step | Lemma, ...]:
         distance,
         distance_rival,
         (
-            Equation((DEFINITION, DIFFERENCE.name), distance, own),
-            Equation((DEFINITION, DIFFERENCE.name), distance_rival, rival),
+            Equation((DEFINITION, DIFFERENCE), distance, own),
+            Equation((DEFINITION, DIFFERENCE), distance_rival, rival),
             GRAM.equation(),
         ),
     )
@@ -159,7 +159,7 @@ def _gram(assumption: Assumption, statement: str, rival: Callable[[Rational], ri
         model = rival(size)
         return Model(model.premises, model.identified)
 
-    return Counterexample(assumption.name, statement, build)
+    return Counterexample(assumption, statement, build)
 
 
 def _wavy(size: Rational) -> Model:
@@ -190,14 +190,15 @@ INSIDE = Claim(
     check=_check_inside,
     counterexamples=(
         _gram(ADDITIVE, "a dose response that is linear at the training doses only hides another W", rivals.curved),
-        Counterexample(GAUSSIAN.name, "h may wave with the period of the doses and change the scale", _wavy),
+        Counterexample(GAUSSIAN, "h may wave with the period of the doses and change the scale", _wavy),
         _gram(ISOTROPIC, "h may stretch the latent space, and distances with it", rivals.stretched),
         _gram(NOISELESS, "a coin flip hides the shift", rivals.noisy),
         _gram(INJECTIVE, "f may have the period of the doses, and W is not seen", rivals.folded),
         _gram(EQUIVALENT, "a model with other training laws has another W", rivals.different),
-        Counterexample(IN_SPAN.name, "the second model of 2.6", _second_model),
+        Counterexample(IN_SPAN, "the second model of 2.6", _second_model),
     ),
     uses=(density_ratio.CLAIM,),
+    remark="The distances need an isotropic base to be identified, and no diversity.",
 )
 
 u, m, offset = (MatrixSymbol(name, d, 1) for name in "uma")
@@ -208,16 +209,13 @@ WITNESS = Lemma(
     "witness",
     "there is v with vᵀ L = 0 and β = vᵀ Δₜ not zero",
     "the Fredholm alternative; v is the part of Δₜ orthogonal to the span",
-    (OUTSIDE_SPAN.name,),
+    OUTSIDE_SPAN,
 )
 
 
 def _outside_proof() -> tuple[Step | Lemma, ...]:
-    second = Equation((UNRESTRICTED.name,), W_second, W + u * v.T)
-    blind, sees = (
-        Equation((WITNESS.name,), v.T * L, ZeroMatrix(1, M)),
-        Equation((WITNESS.name,), v.T * Delta_t, beta * Identity(1)),
-    )
+    second = Equation(UNRESTRICTED, W_second, W + u * v.T)
+    blind, sees = (Equation(WITNESS, v.T * L, ZeroMatrix(1, M)), Equation(WITNESS, v.T * Delta_t, beta * Identity(1)))
     z_e, z_second, mean_t, mean_e = (MatrixSymbol(name, d, 1) for name in ("z_e", "z'_e", "m'_t", "m'_e"))
     exclusive = Step(
         "exclusive",
@@ -232,10 +230,10 @@ def _outside_proof() -> tuple[Step | Lemma, ...]:
         z_second - offset,
         z_e,
         (
-            Equation((ADDITIVE.name,), z_second, z_base + W_second * l_e),
-            Equation((ADDITIVE.name,), z_e, z_base + W * l_e),
+            Equation(ADDITIVE, z_second, z_base + W_second * l_e),
+            Equation(ADDITIVE, z_e, z_base + W * l_e),
             second,
-            Equation((UNRESTRICTED.name,), offset, u * v.T * l_0),
+            Equation(UNRESTRICTED, offset, u * v.T * l_0),
             _at_e,
             blind,
         ),
@@ -246,14 +244,14 @@ def _outside_proof() -> tuple[Step | Lemma, ...]:
         mean_t - mean_e,
         m,
         (
-            Equation((ADDITIVE.name,), mean_t, W_second * l_t),
-            Equation((ADDITIVE.name,), mean_e, W_second * l_e),
+            Equation(ADDITIVE, mean_t, W_second * l_t),
+            Equation(ADDITIVE, mean_e, W_second * l_e),
             second,
             _at_t,
             _at_e,
             blind,
             sees,
-            Equation((DEFINITION,), u, m / beta - W * Delta_t / beta + W * L * selection / beta),
+            Equation(DEFINITION, u, m / beta - W * Delta_t / beta + W * L * selection / beta),
         ),
     )
     return WITNESS, exclusive, agrees, anywhere
@@ -303,8 +301,7 @@ def _interaction(size: Rational) -> Model:
     target = 7 - size - (effects * (test - Matrix(labels[1])))[0]
     second = second_model(effects.tolist(), labels, list(test), [target]).perturbation_matrix
     return Model(
-        premises=((second - effects) * Matrix(labels).T,),
-        gap=(second * (test - Matrix(labels[1])))[0] + size - 7,
+        premises=((second - effects) * Matrix(labels).T,), gap=(second * (test - Matrix(labels[1])))[0] + size - 7
     )
 
 
@@ -319,10 +316,11 @@ OUTSIDE = Claim(
     conclusions=("exclusive", "agrees", "anywhere"),
     check=_check_outside,
     counterexamples=(
-        Counterexample(OUTSIDE_SPAN.name, "inside the span no second model moves the label", _inside_after_all),
-        Counterexample(UNRESTRICTED.name, "a known relation between columns of W can exclude it", _restricted),
+        Counterexample(OUTSIDE_SPAN, "inside the span no second model moves the label", _inside_after_all),
+        Counterexample(UNRESTRICTED, "a known relation between columns of W can exclude it", _restricted),
     ),
-    relaxations=(Relaxation(ADDITIVE.name, "an interaction common to both models is allowed for in u", _interaction),),
+    relaxations=(Relaxation(ADDITIVE, "an interaction common to both models is allowed for in u", _interaction),),
+    remark="This is why there are three verdicts and not four: outside the span a label lies wherever one likes.",
 )
 
 CLAIMS = (INSIDE, OUTSIDE)

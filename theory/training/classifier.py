@@ -47,7 +47,7 @@ def _slopes(size: int) -> tuple[Step, Step]:
     total = sum((exp(a) for a in logits), Integer(0))
     softmax = Matrix([exp(a) / total for a in logits])
     loss, adds_up = cross_entropy(list(logits), list(posterior)), Integer(1) - sum(posterior[:-1], Integer(0))
-    normalised = (Equation((DEFINITION,), posterior[-1], adds_up),)
+    normalised = (Equation(DEFINITION, posterior[-1], adds_up),)
     gradient = Step(
         f"gradient_{size}",
         f"for {size} environments the slope in the logits is softmax(a) − q",
@@ -73,14 +73,14 @@ def _convexity() -> tuple[Step | Lemma, ...]:
         " is constant, for any number of environments",
         weighted.T * weighted - weighted.T * root * root.T * weighted,
         centred.T * centred,
-        (Equation((DEFINITION,), root.T * root, Identity(1)),),
+        (Equation(DEFINITION, root.T * root, Identity(1)),),
     )
     unique = Lemma(
         "posterior",
         "at almost every x the minimising logits are aₑ = log qₑ + c(x), q the posterior of the environments",
         "the slope vanishes there, and convexity leaves no other minimum but for constants; a loss that is least at"
         " every x is least on average, and a class that holds these logits can do no better",
-        (OPTIMAL.name, COMMON_SUPPORT.name, variance.name, "gradient_2", "gradient_3", "hessian_2", "hessian_3"),
+        (OPTIMAL, COMMON_SUPPORT, variance, "gradient_2", "gradient_3", "hessian_2", "hessian_3"),
     )
     return variance, unique
 
@@ -94,10 +94,10 @@ def _bayes() -> Step:
         a_e - a_0,
         log(p_e) - log(p_0) + log(pi_e) - log(pi_0),
         (
-            Equation(("posterior",), a_e, log(q_e) + constant),
-            Equation(("posterior",), a_0, log(q_0) + constant),
-            Equation((DEFINITION,), q_e, pi_e * p_e / p),
-            Equation((DEFINITION,), q_0, pi_0 * p_0 / p),
+            Equation("posterior", a_e, log(q_e) + constant),
+            Equation("posterior", a_0, log(q_0) + constant),
+            Equation(DEFINITION, q_e, pi_e * p_e / p),
+            Equation(DEFINITION, q_0, pi_0 * p_0 / p),
         ),
     )
 
@@ -160,7 +160,7 @@ CLAIM = Claim(
     conclusions=("log_ratio",),
     check=_check,
     counterexamples=(
-        Counterexample(OPTIMAL.name, "a class whose logits do not depend on x", _constant_logits),
-        Counterexample(COMMON_SUPPORT.name, "where one density is zero the best logit is not finite", _half_seen),
+        Counterexample(OPTIMAL, "a class whose logits do not depend on x", _constant_logits),
+        Counterexample(COMMON_SUPPORT, "where one density is zero the best logit is not finite", _half_seen),
     ),
 )

@@ -26,7 +26,7 @@ from theory.training.classifier import COMMON_SUPPORT, OPTIMAL
 
 NORMAL = replace(GAUSSIAN, implies=(COMMON_SUPPORT.name,))
 WHITE = Assumption("white", "the base latents g(xₑ) − H W lₑ of the learned encoder have covariance I")
-SAME_COORDINATES = (NOISELESS.name, INJECTIVE.name)
+SAME_COORDINATES = (NOISELESS, INJECTIVE)
 
 g, k, z_1, z_0, g_1, g_0 = (MatrixSymbol(x, d, 1) for x in ("g(z)", "k", "z_1", "z_0", "g(z_{1})", "g(z_{0})"))
 H, points, images, points_inverse, Cov, Sigma = (
@@ -36,13 +36,13 @@ b, c, r, kappa, rho = (MatrixSymbol(name, M, 1) for name in ("b", "c", "r", "kap
 rise, run = MatrixSymbol(r"\left(g(z_{1}) - g(z_{0})\right)", d, 1), MatrixSymbol(r"\left(z_{1} - z_{0}\right)", d, 1)
 right_inverse = MatrixSymbol("(W L)^{+}", M, d)
 
-_diverse = Equation((DIVERSE.name,), W * L * right_inverse, Identity(d))
+_diverse = Equation(DIVERSE, W * L * right_inverse, Identity(d))
 
 SPREAD = Lemma(
     "spread",
     "almost every choice of z₀, …, z_d gives differences E = [z₁ − z₀ … z_d − z₀] with an inverse",
     "det E is a polynomial that is not zero",
-    (NORMAL.name,),
+    NORMAL,
 )
 SQUARE = Lemma("square", "for square matrices N H = I implies H N = I", "rank-nullity")
 
@@ -52,9 +52,9 @@ LOGITS = Step(
     L.T * W_rival.T * g,
     L.T * W.T * z + c,
     (
-        Equation((classifier.CLAIM.name, *SAME_COORDINATES), L.T * W_rival.T * g, r + rho - b),
-        Equation((density_ratio.CLAIM.name, ISOTROPIC.name, *SAME_COORDINATES), L.T * W.T * z, r - kappa),
-        Equation((DEFINITION,), c, rho - b + kappa),
+        Equation((classifier.CLAIM, *SAME_COORDINATES), L.T * W_rival.T * g, r + rho - b),
+        Equation((density_ratio.CLAIM, ISOTROPIC, *SAME_COORDINATES), L.T * W.T * z, r - kappa),
+        Equation(DEFINITION, c, rho - b + kappa),
     ),
 )
 INCREMENTS = Step(
@@ -63,8 +63,8 @@ INCREMENTS = Step(
     L.T * W_rival.T * rise,
     L.T * W.T * run,
     (
-        Equation((DEFINITION,), rise, g_1 - g_0),
-        Equation((DEFINITION,), run, z_1 - z_0),
+        Equation(DEFINITION, rise, g_1 - g_0),
+        Equation(DEFINITION, run, z_1 - z_0),
         LOGITS.equation({g: g_1, z: z_1}),
         LOGITS.equation({g: g_0, z: z_0}),
     ),
@@ -74,8 +74,8 @@ INCREMENTS = Step(
 def _linear() -> tuple[Step | Lemma, ...]:
     stacked = INCREMENTS.equation({rise: images, run: points})
     define_H, spread = (
-        Equation((DEFINITION,), H, images * points_inverse),
-        Equation((SPREAD.name,), points * points_inverse, Identity(d)),
+        Equation(DEFINITION, H, images * points_inverse),
+        Equation(SPREAD, points * points_inverse, Identity(d)),
     )
     N = right_inverse.T * L.T * W_rival.T
     inverse = Step(
@@ -90,7 +90,7 @@ def _linear() -> tuple[Step | Lemma, ...]:
         "H N g(z) = H z + k, and H N = I: g is affine in the latent with the invertible slope H",
         H * N * g,
         H * z + k,
-        (LOGITS.equation(), _diverse, Equation((DEFINITION,), k, H * right_inverse.T * c)),
+        (LOGITS.equation(), _diverse, Equation(DEFINITION, k, H * right_inverse.T * c)),
     )
     contragredient = Step(
         "contragredient",
@@ -108,18 +108,9 @@ def _white(contragredient: Step) -> tuple[Step, ...]:
         "H Hᵀ = H Σ Hᵀ is the covariance of the learned base latents: I",
         H * H.T,
         Identity(d),
-        (
-            Equation((ISOTROPIC.name, "inverse", SQUARE.name, "affine"), H * H.T, Cov),
-            Equation((WHITE.name,), Cov, Identity(d)),
-        ),
+        (Equation((ISOTROPIC, "inverse", SQUARE, "affine"), H * H.T, Cov), Equation(WHITE, Cov, Identity(d))),
     )
-    one_way = Step(
-        "one_way",
-        "H Hᵀ W̃ L = H W L",
-        H * H.T * W_rival * L,
-        H * W * L,
-        (contragredient.equation(),),
-    )
+    one_way = Step("one_way", "H Hᵀ W̃ L = H W L", H * H.T * W_rival * L, H * W * L, (contragredient.equation(),))
     shifts = Step(
         "shifts",
         "W̃ L = H W L: the learned shifts are those of the learned latents, turned",
@@ -183,7 +174,7 @@ def _without(assumption: Assumption, statement: str, rival: Callable[[Rational],
         model = rival(size)
         return Model(model.premises, model.identified)
 
-    return Counterexample(assumption.name, statement, build)
+    return Counterexample(assumption, statement, build)
 
 
 CLAIM = Claim(
@@ -199,12 +190,14 @@ CLAIM = Claim(
     counterexamples=(
         _without(OPTIMAL, "logits of another model", rivals.different),
         _without(ADDITIVE, "a dose response that is linear at the training doses only", rivals.curved),
-        Counterexample(NORMAL.name, "a base law exp(−t²/2 − t⁴/4) makes g a cubic", _quartic),
+        Counterexample(NORMAL, "a base law exp(−t²/2 − t⁴/4) makes g a cubic", _quartic),
         _without(ISOTROPIC, "the latents may be stretched, with f and Σ", rivals.stretched),
         _without(NOISELESS, "a coin flip hides the shift", rivals.noisy),
         _without(INJECTIVE, "f may have the period of the doses", rivals.folded),
         _without(DIVERSE, "two unseen coordinates may turn by a varying angle", rivals.turned),
-        Counterexample(WHITE.name, "g stretched and W̃ shrunk have the same logits, intercepts included", _stretched),
+        Counterexample(WHITE, "g stretched and W̃ shrunk have the same logits, intercepts included", _stretched),
     ),
     uses=(classifier.CLAIM, density_ratio.CLAIM),
+    remark="The classifier leaves g and W̃ free to turn against each other, even with the intercepts that a Gaussian "
+    "base has; base latents of covariance I make the two agree.",
 )

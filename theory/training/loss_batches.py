@@ -40,11 +40,11 @@ def _proof() -> tuple[Step, ...]:
         cross - half * spread,
         law.T * D * pooled - half * pooled.T * D * pooled,
         (
-            Equation((BY_PAIR.name,), cross, crosses.T * weights),
-            Equation((BY_PAIR.name,), spread, weights.T * spreads * weights),
-            Equation((DISTINCT.name,), crosses.T, law.T * D * sources),
-            Equation((DISTINCT.name,), spreads, sources.T * D * sources),
-            Equation((DEFINITION,), sources * weights, pooled),
+            Equation(BY_PAIR, cross, crosses.T * weights),
+            Equation(BY_PAIR, spread, weights.T * spreads * weights),
+            Equation(DISTINCT, crosses.T, law.T * D * sources),
+            Equation(DISTINCT, spreads, sources.T * D * sources),
+            Equation(DEFINITION, sources * weights, pooled),
         ),
     )
     return unbiased, *_alike()
@@ -69,8 +69,8 @@ def _alike() -> tuple[Step, Step]:
         alike - by_pair,
         (E - 1) * (s - s_own) / (2 * E * (E * b - 1)),
         (
-            Equation((shares.name, DISTINCT.name), own, (b - 1) / (E * b - 1)),
-            Equation((shares.name, DISTINCT.name), other, b / (E * b - 1)),
+            Equation((shares, DISTINCT), own, (b - 1) / (E * b - 1)),
+            Equation((shares, DISTINCT), other, b / (E * b - 1)),
         ),
     )
     return shares, tilt
@@ -164,7 +164,9 @@ CLAIM = Claim(
     conclusions=("unbiased", "tilt"),
     check=_check,
     counterexamples=(
-        Counterexample(BY_PAIR.name, "all distinct pairs alike: a slope at the truth", _equal_pairs),
-        Counterexample(DISTINCT.name, "pairs of a cell and its reconstruction lower the value", _own_reconstruction),
+        Counterexample(BY_PAIR, "all distinct pairs alike: a slope at the truth", _equal_pairs),
+        Counterexample(DISTINCT, "pairs of a cell and its reconstruction lower the value", _own_reconstruction),
     ),
+    remark="Averaged over all distinct pairs alike, a batch with as many cells of each environment gives own sources"
+    " too little weight, and the loss a slope at the truth.",
 )

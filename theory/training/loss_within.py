@@ -39,7 +39,7 @@ VANISHING = Lemma(
     "vanishing",
     "at a minimum the prior’s ED of every environment and every ED(Pₑ, P̂ₑ) are zero",
     "none is negative (3.1), and at the generating model all are zero",
-    (energy.CLAIM.name, REALISABLE.name),
+    (energy.CLAIM, REALISABLE),
 )
 OWN_SOURCE = Step(
     "own_source",
@@ -47,10 +47,10 @@ OWN_SOURCE = Step(
     T * base_e,
     simulated,
     (
-        Equation((DEFINITION,), T, F * shift),
-        Equation((DEFINITION,), base_e, unshift * G * law_e),
-        Equation((DEFINITION,), shift * unshift, Identity(n)),
-        Equation((DEFINITION,), simulated, F * G * law_e),
+        Equation(DEFINITION, T, F * shift),
+        Equation(DEFINITION, base_e, unshift * G * law_e),
+        Equation(DEFINITION, shift * unshift, Identity(n)),
+        Equation(DEFINITION, simulated, F * G * law_e),
     ),
 )
 EQUIVALENT = Step(
@@ -59,9 +59,9 @@ EQUIVALENT = Step(
     T * normal,
     law_e,
     (
-        Equation((VANISHING.name, BY_ENVIRONMENT.name), normal, base_e),
+        Equation((VANISHING, BY_ENVIRONMENT), normal, base_e),
         OWN_SOURCE.equation(),
-        Equation((VANISHING.name,), simulated, law_e),
+        Equation(VANISHING, simulated, law_e),
     ),
 )
 
@@ -93,10 +93,11 @@ CLAIM = Claim(
     conclusions=("equivalent",),
     check=_check,
     counterexamples=(
-        Counterexample(EXPONENT.name, "at β = 2 the prior sees means only", means_only),
-        Counterexample(MOMENT.name, "with a tail t^(−1/2) the loss of the truth depends on where it is cut", no_mean),
-        Counterexample(REALISABLE.name, "a class without the shift", unattainable),
-        Counterexample(BY_ENVIRONMENT.name, "with a pooled prior W̃ = 0 passes", transported),
+        Counterexample(EXPONENT, "at β = 2 the prior sees means only", means_only),
+        Counterexample(MOMENT, "with a tail t^(−1/2) the loss of the truth depends on where it is cut", no_mean),
+        Counterexample(REALISABLE, "a class without the shift", unattainable),
+        Counterexample(BY_ENVIRONMENT, "with a pooled prior W̃ = 0 passes", transported),
     ),
     uses=(energy.CLAIM,),
+    remark="A prior pooled over environments would let W̃ = 0 pass.",
 )

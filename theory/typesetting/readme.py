@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from theory.engine.record import Claim, Lemma
-from theory.typesetting.index import INDEX, Entry
+from theory.typesetting.index import INDEX
 
 HEAD = """\
 # The claims
@@ -30,7 +30,7 @@ def readme(claims: Sequence[Claim]) -> str:
     Raises:
         KeyError: if a claim has no entry in the index.
     """
-    parts = [HEAD, _statements(claims), _places(claims), _corrections(claims), _assumptions(claims)]
+    parts = [HEAD, _statements(claims), _places(claims), _remarks(claims), _assumptions(claims)]
     return "\n".join(parts)
 
 
@@ -75,22 +75,15 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _corrections(claims: Sequence[Claim]) -> str:
-    corrected: list[tuple[Claim, Entry]] = [(claim, INDEX[claim.name]) for claim in claims]
-    lines = [f"- **{claim.number}** {entry.corrected}" for claim, entry in corrected if entry.corrected]
-    kept = ", ".join(claim.number for claim, entry in corrected if not entry.corrected)
-    head = "## What is corrected or added\n\nRelative to the claims as they were first stated; how, is told in the"
-    return "\n".join([f"{head} chapters' docstrings.\n", *lines, f"\nAs first stated: {kept}.\n"])
+def _remarks(claims: Sequence[Claim]) -> str:
+    lines = [f"- **{claim.number}** {claim.remark}" for claim in claims if claim.remark]
+    return "\n".join(["## Limits and extensions\n", *lines, ""])
 
 
 def _assumptions(claims: Sequence[Claim]) -> str:
     named = {a.name: (a, claim) for claim in reversed(claims) for a in reversed(claim.assumptions)}
     rows = [
-        (
-            name.replace("_", " "),
-            a.statement,
-            ", ".join(other.number for other in claims if a in other.assumptions),
-        )
+        (name.replace("_", " "), a.statement, ", ".join(other.number for other in claims if a in other.assumptions))
         for name, (a, claim) in sorted(named.items())
     ]
     return _section("The assumptions", ("name", "statement", "claims"), rows)
