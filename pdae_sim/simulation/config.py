@@ -73,8 +73,11 @@ class WorldConfig(Table):
         for override in overrides:
             table = overridden(table, override)
         config = validated(cls, table)
-        for part in (config.mixing, *config.observation, config.latent, config.design):
-            part.check()
+        for step in config.observation:
+            step.check()
+        config.mixing.check()
+        config.latent.check()
+        config.design.check()
         return config
 
     def resolved(self) -> dict[str, Any]:

@@ -164,7 +164,8 @@ class LinearLatentModel:
     @property
     def breaks(self) -> tuple[str, ...]:
         """The assumptions that the law of the noises and the departures violate, by name."""
-        return tuple(sorted({name for part in (self.noise, *self.departures) for name in part.breaks}))
+        broken = {*self.noise.breaks, *(name for departure in self.departures for name in departure.breaks)}
+        return tuple(sorted(broken))
 
     @cached_property
     def _reference(self) -> Mechanisms:

@@ -20,6 +20,8 @@ from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.mixings import Mixing, random_mixing
 from pdae_sim.simulation.observation import OBSERVATIONS, Noiseless, Observation
 
+Cells = int | Sequence[int] | np.ndarray
+
 
 @dataclass(frozen=True, eq=False)
 class Simulator:
@@ -89,10 +91,10 @@ class Simulator:
     def sample(
         self,
         labels: Sequence[Condition] | np.ndarray,
-        n: int | Sequence[int],
+        n: Cells,
         *,
         rng: _random.SeedLike = None,
-        held_out: Sequence[bool] | None = None,
+        held_out: Sequence[bool] | np.ndarray | None = None,
     ) -> Simulation:
         """Samples under each label, with the truth.
 
@@ -127,10 +129,11 @@ class Simulator:
         return Simulation(data, truth, simulator=self.state(), seed=_random.written(root))
 
     @staticmethod
-    def _counts(n: int | Sequence[int], n_environments: int) -> list[int]:
-        if np.ndim(n) and len(n) != n_environments:
-            raise InputError(f"n must be a number, or one per environment ({n_environments}); received {len(n)}")
-        return [whole("n", count) for count in np.broadcast_to(n, n_environments).tolist()]
+    def _counts(n: Cells, n_environments: int) -> list[int]:
+        counts = list(n) if isinstance(n, (Sequence, np.ndarray)) else [n] * n_environments
+        if len(counts) != n_environments:
+            raise InputError(f"n must be a number, or one per environment ({n_environments}); received {len(counts)}")
+        return [whole("n", count) for count in counts]
 
     def encode(self, x: np.ndarray) -> np.ndarray:
         """z = f⁻¹(x) (n, d_Z), exact on the image of f."""
@@ -193,7 +196,7 @@ class Simulator:
         self,
         test: Sequence[Condition] | np.ndarray,
         train: Sequence[Condition] | np.ndarray,
-        counts: int | Sequence[int],
+        counts: Cells,
     ) -> list[TrueVerdict]:
         """The truth about each test label: in the span or not, supported or not.
 
@@ -202,9 +205,8 @@ class Simulator:
             train: E labels or condition strings.
             counts: Training cells, one number or one per environment.
         """
-        train, test = self._exact(train), self._exact(test)
-        counts = np.broadcast_to(counts, len(train))
-        return true_verdicts(self.latent, train, test, counts, self.assumptions())
+        cells = self._counts(counts, len(train))
+        return true_verdicts(self.latent, self._exact(train), self._exact(test), cells, self.assumptions())
 
     def _exact(self, conditions: Sequence[Condition] | np.ndarray) -> np.ndarray:
         """Labels (E, K) as objects, the doses of condition strings as Fractions."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pdae_sim._checks import near_misses
 from pdae_sim.errors import InputError
@@ -19,10 +20,10 @@ class _NamedWorld:
     """
 
     difficulty: str
-    table: dict
+    table: dict[str, Any]
 
 
-_PLANE = {
+_PLANE: dict[str, dict[str, Any]] = {
     "latent": {
         "n_latents": 2,
         "n_perturbations": 2,
@@ -35,40 +36,20 @@ _PLANE = {
 }
 
 
-def _plane(**changes: dict) -> dict:
+def _plane(difficulty: str, **changes: Any) -> _NamedWorld:
     """The world of two latents with some tables changed in part."""
-    return {
-        **_PLANE,
-        **{
-            name: {**_PLANE.get(name, {}), **table} if isinstance(table, dict) else table
-            for name, table in changes.items()
-        },
-    }
+    tables = {name: {**_PLANE.get(name, {}), **t} if isinstance(t, dict) else t for name, t in changes.items()}
+    return _NamedWorld(difficulty, {**_PLANE, **tables})
 
 
 WORLDS: dict[str, _NamedWorld] = {
-    "two-latents": _NamedWorld(
-        "The easiest: two latents, both singles measured, their double between them.",
-        _plane(),
-    ),
-    "demo": _NamedWorld(
+    "two-latents": _plane("The easiest: two latents, both singles measured, their double between them."),
+    "demo": _plane(
         "Easy, with one condition for each verdict: A+B between the measured conditions, three doses of each far "
         "beyond them, and A+C with C never measured.",
-        {
-            "latent": {
-                **_PLANE["latent"],
-                "n_perturbations": 3,
-                "targets": [[1.5, 0.0, 1.0], [0.0, 1.5, 1.0]],
-            },
-            "mixing": {"n_observed": 10, "kind": "stack", "depth": 2, "activation": "tanh"},
-            "design": {
-                "names": ["A", "B", "C"],
-                "train": ["ctrl", "A", "B"],
-                "test": ["A+B", "A:3+B:3", "A+C"],
-                "cells": 4096,
-                "test_cells": 16384,
-            },
-        },
+        latent={"n_perturbations": 3, "targets": [[1.5, 0.0, 1.0], [0.0, 1.5, 1.0]]},
+        mixing={"kind": "stack", "depth": 2, "activation": "tanh"},
+        design={"names": ["A", "B", "C"], "test": ["A+B", "A:3+B:3", "A+C"], "cells": 4096},
     ),
     "three-singles": _NamedWorld(
         "Easy: more perturbations than latents, so that W is determined beyond what the span needs.",
@@ -96,13 +77,13 @@ WORLDS: dict[str, _NamedWorld] = {
             "design": {"train": ["ctrl", "A", "B"], "test": ["A+B"], "test_cells": 16384},
         },
     ),
-    "polynomial": _NamedWorld(
+    "polynomial": _plane(
         "Two latents under a polynomial diffeomorphism of the plane: densities of x are exact, tails are stretched.",
-        _plane(mixing={"n_observed": 2, "kind": "henon"}),
+        mixing={"n_observed": 2, "kind": "henon"},
     ),
-    "curved": _NamedWorld(
+    "curved": _plane(
         "Two latents on a curved surface in ten dimensions; a tenth of the variance is beyond any affine map.",
-        _plane(mixing={"kind": "coupling", "embedding": "curved", "nonlinearity": 0.1, "condition": 4.0}),
+        mixing={"kind": "coupling", "embedding": "curved", "nonlinearity": 0.1, "condition": 4.0},
     ),
     "doses": _NamedWorld(
         "Four latents and six perturbations in 20 random combinations of two or three at random doses, 1,000 cells "
@@ -163,78 +144,66 @@ WORLDS: dict[str, _NamedWorld] = {
             },
         },
     ),
-    "epistatic": _NamedWorld(
+    "epistatic": _plane(
         "Two latents; A and B together do more, or less, than the sum of each.",
-        _plane(latent={"departures": {"epistasis": 0.75}}),
+        latent={"departures": {"epistasis": 0.75}},
     ),
-    "saturating": _NamedWorld(
+    "saturating": _plane(
         "Two latents; doses saturate, so that two units of A do less than twice one.",
-        _plane(
-            latent={"departures": {"saturation": 1.0}},
-            design={"train": ["ctrl", "A", "B", "A:2"], "test": ["A+B", "A:3"], "test_cells": 16384},
-        ),
+        latent={"departures": {"saturation": 1.0}},
+        design={"train": ["ctrl", "A", "B", "A:2"], "test": ["A+B", "A:3"], "test_cells": 16384},
     ),
-    "hard-interventions": _NamedWorld(
+    "hard-interventions": _plane(
         "Three latents in a chain; perturbations fix their target instead of shifting it, which leaves it no density.",
-        _plane(
-            latent={
-                "n_latents": 3,
-                "adjacency": [[0.0, 0.0, 0.0], [0.8, 0.0, 0.0], [0.0, 0.8, 0.0]],
-                "noise_variances": [1.0, 1.0, 1.0],
-                "targets": [[1.5, 0.0], [0.0, 1.5], [0.0, 0.0]],
-                "departures": {"do": 1.0},
-            }
-        ),
+        latent={
+            "n_latents": 3,
+            "adjacency": [[0.0, 0.0, 0.0], [0.8, 0.0, 0.0], [0.0, 0.8, 0.0]],
+            "noise_variances": [1.0, 1.0, 1.0],
+            "targets": [[1.5, 0.0], [0.0, 1.5], [0.0, 0.0]],
+            "departures": {"do": 1.0},
+        },
     ),
-    "variance-changes": _NamedWorld(
+    "variance-changes": _plane(
         "Two latents; perturbations scale the noise of their target as well as shifting it.",
-        _plane(latent={"departures": {"variance": 0.7}}),
+        latent={"departures": {"variance": 0.7}},
     ),
-    "mechanism-changes": _NamedWorld(
+    "mechanism-changes": _plane(
         "Two latents; perturbations cut the effect of the causes of their target as well as shifting it.",
-        _plane(latent={"departures": {"mechanism": 1.5}}),
+        latent={"departures": {"mechanism": 1.5}},
     ),
-    "heavy-tails": _NamedWorld(
+    "heavy-tails": _plane(
         "Two latents with Student's t noise of five degrees of freedom.",
-        _plane(latent={"noise": {"kind": "student_t", "df": 5.0}}),
+        latent={"noise": {"kind": "student_t", "df": 5.0}},
     ),
-    "laplace": _NamedWorld("Two latents with Laplace noise.", _plane(latent={"noise": "laplace"})),
-    "skewed": _NamedWorld("Two latents with centred gamma noise.", _plane(latent={"noise": "skewed"})),
-    "bimodal": _NamedWorld(
-        "Two latents whose noise is a mixture of two Gaussians.",
-        _plane(latent={"noise": "bimodal"}),
+    "laplace": _plane("Two latents with Laplace noise.", latent={"noise": "laplace"}),
+    "skewed": _plane("Two latents with centred gamma noise.", latent={"noise": "skewed"}),
+    "bimodal": _plane("Two latents whose noise is a mixture of two Gaussians.", latent={"noise": "bimodal"}),
+    "folded": _plane(
+        "Two latents; the mixing folds the plane, so that two latents give one observation.", mixing={"kind": "folding"}
     ),
-    "folded": _NamedWorld(
-        "Two latents; the mixing folds the plane, so that two latents give one observation.",
-        _plane(mixing={"kind": "folding"}),
-    ),
-    "periodic": _NamedWorld(
-        "Two latents; one coordinate is observed through a sine.",
-        _plane(mixing={"kind": "periodic"}),
-    ),
-    "splined": _NamedWorld(
+    "periodic": _plane("Two latents; one coordinate is observed through a sine.", mixing={"kind": "periodic"}),
+    "splined": _plane(
         "Two latents under monotone splines, which have one continuous derivative and not two.",
-        _plane(mixing={"kind": "spline"}),
+        mixing={"kind": "spline"},
     ),
-    "noisy": _NamedWorld(
+    "noisy": _plane(
         "Two latents and additive Gaussian noise at a signal-to-noise ratio of ten.",
-        _plane(observation={"kind": "gaussian", "snr": 10.0}),
+        observation={"kind": "gaussian", "snr": 10.0},
     ),
-    "heteroscedastic": _NamedWorld(
+    "heteroscedastic": _plane(
         "Two latents and noise that grows with the signal, at a signal-to-noise ratio of ten.",
-        _plane(observation={"kind": "heteroscedastic", "snr": 10.0}),
+        observation={"kind": "heteroscedastic", "snr": 10.0},
     ),
-    "dropout": _NamedWorld(
-        "Two latents; a fifth of the entries reads zero.",
-        _plane(observation={"kind": "dropout", "rate": 0.2}),
-    ),
-    "counts": _NamedWorld(
+    "dropout": _plane("Two latents; a fifth of the entries reads zero.", observation={"kind": "dropout", "rate": 0.2}),
+    "counts": _plane(
         "Two latents seen through negative binomial counts of 50 genes, normalised and log-transformed.",
-        _plane(mixing={"n_observed": 50}, observation=[{"kind": "negative_binomial"}, {"kind": "log_normalise"}]),
+        mixing={"n_observed": 50},
+        observation=[{"kind": "negative_binomial"}, {"kind": "log_normalise"}],
     ),
-    "proteins": _NamedWorld(
+    "proteins": _plane(
         "Two latents seen through eleven log-normal abundances, as centred log-ratios.",
-        _plane(mixing={"n_observed": 11}, observation=[{"kind": "log_normal"}, {"kind": "clr"}]),
+        mixing={"n_observed": 11},
+        observation=[{"kind": "log_normal"}, {"kind": "clr"}],
     ),
 }
 

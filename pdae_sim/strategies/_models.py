@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -125,7 +127,7 @@ def latent_models(
     return LinearLatentModel(A, np.array(D), S, law, (draw(departures(d, K)),) if departing else ())
 
 
-def moderate(largest: float, width: int = 64) -> st.SearchStrategy[float]:
+def moderate(largest: float, width: Literal[32, 64] = 64) -> st.SearchStrategy[float]:
     """Floats of moderate size, without subnormals."""
     return st.floats(-largest, largest, allow_subnormal=False, width=width)
 

@@ -64,7 +64,7 @@ def span_problems(
     rank = draw(st.integers(0, K if inside else K - 1))
     basis, inverse = draw(_unimodular(K))
     mixes = _planted_rank(draw, rank, max_environments)
-    shifts = [_combine(basis, mix) for mix in mixes]
+    shifts = [_combine(basis, mix, K) for mix in mixes]
     alpha = [draw(st.integers(-3, 3)) for _ in shifts]
     beyond = 0 if inside else draw(st.sampled_from([1, -1, 2, 7]))
     new = draw(st.integers(rank, K - 1)) if beyond else 0
@@ -109,6 +109,5 @@ def _planted_rank(draw: st.DrawFn, rank: int, most: int) -> list[list[int]]:
     return draw(st.permutations(identity + draw(further))) if rank else []
 
 
-def _combine(vectors: Sequence[Sequence[int]], weights: Sequence[int], size: int | None = None) -> list[int]:
-    width = len(vectors[0]) if vectors else size
-    return [sum(w * vector[k] for w, vector in zip(weights, vectors, strict=False)) for k in range(width)]
+def _combine(vectors: Sequence[Sequence[int]], weights: Sequence[int], size: int) -> list[int]:
+    return [sum(w * vector[k] for w, vector in zip(weights, vectors, strict=False)) for k in range(size)]

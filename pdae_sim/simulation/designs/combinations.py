@@ -24,7 +24,7 @@ def singles(n_perturbations: int) -> Design:
     Args:
         n_perturbations: K ≥ 1.
     """
-    return Design(with_control(np.eye(whole("n_perturbations", n_perturbations))), ())
+    return Design(with_control(np.eye(whole("n_perturbations", n_perturbations))))
 
 
 def singles_and_doubles(
@@ -46,10 +46,11 @@ def singles_and_doubles(
     """
     K = whole("n_perturbations", n_perturbations)
     root = _random.seed_sequence(rng)
-    if (pairs is None) == (n_doubles is None):
+    if pairs is None and n_doubles is not None:
+        pairs = _random_pairs(K, n_doubles, _random.stream(root, "pairs"))
+    elif pairs is None or n_doubles is not None:
         raise InputError("give exactly one of pairs and n_doubles")
-    chosen = _drawn_pairs(K, n_doubles, _random.stream(root, "pairs")) if pairs is None else pairs
-    doubles = np.array([_double(K, pair) for pair in chosen]).reshape(-1, K)
+    doubles = np.array([_double(K, pair) for pair in pairs]).reshape(-1, K)
     if whole("n_held_out", n_held_out, at_least=0) > len(doubles):
         raise InputError(f"n_held_out must be at most the {len(doubles)} doubles; received {n_held_out}")
     out = np.zeros(len(doubles), dtype=bool)
@@ -71,7 +72,7 @@ def one_factor_at_a_time(n_perturbations: int, *, levels: Sequence[float]) -> De
         levels: Distinct doses, not 0.
     """
     eye = np.eye(whole("n_perturbations", n_perturbations))
-    return Design(with_control(*(level * eye for level in _levels(levels))), ())
+    return Design(with_control(*(level * eye for level in _levels(levels))))
 
 
 def dose_grid(n_perturbations: int, *, levels: Sequence[float]) -> Design:
@@ -86,7 +87,7 @@ def dose_grid(n_perturbations: int, *, levels: Sequence[float]) -> Design:
         raise InputError(
             f"a grid of {len(levels) + 1} doses of {K} perturbations has {size} rows; the most is {_MOST_ROWS}"
         )
-    return Design(np.array(list(product([0.0, *levels], repeat=K))), ())
+    return Design(np.array(list(product([0.0, *levels], repeat=K))))
 
 
 def random_doses(
@@ -120,12 +121,11 @@ def random_doses(
     if n > possible:
         raise InputError(f"only {possible} different environments exist; received {n}: widen the doses or orders")
     rng = _random.stream(_random.seed_sequence(rng), "random doses")
-    rows = distinct_rows(lambda: _combination(K, orders, doses, rng), n)
-    rows = np.array(rows).reshape(n, K)
+    rows = np.array(distinct_rows(lambda: _combination(K, orders, doses, rng), n)).reshape(n, K)
     return Design(with_control(rows[:n_environments]), rows[n_environments:])
 
 
-def _drawn_pairs(K: int, n: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+def _random_pairs(K: int, n: int, rng: np.random.Generator) -> list[tuple[int, int]]:
     possible = comb(K, 2)
     if whole("n_doubles", n, at_least=0) > possible:
         raise InputError(f"n_doubles must be at most K (K − 1) / 2 = {possible}; received {n}")
@@ -142,10 +142,10 @@ def _double(K: int, pair: Sequence[int]) -> np.ndarray:
 
 
 def _levels(levels: Sequence[float]) -> list[float]:
-    levels = finite("levels", np.array(levels, dtype=np.float64).ravel()).tolist()
-    if not levels or 0.0 in levels or len(set(levels)) < len(levels):
-        raise InputError(f"levels must be different doses, none of them 0; received {levels}")
-    return levels
+    doses: list[float] = finite("levels", np.array(levels, dtype=np.float64).ravel()).tolist()
+    if not doses or 0.0 in doses or len(set(doses)) < len(doses):
+        raise InputError(f"levels must be different doses, none of them 0; received {doses}")
+    return doses
 
 
 def _orders(K: int, per_environment: int | Sequence[int]) -> range:

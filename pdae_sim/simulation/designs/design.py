@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,7 +17,7 @@ class Design:
 
     Args:
         train: (E, K) labels of the training environments; row 0 is the reference, usually the control.
-        test: (T, K) labels held out.
+        test: (T, K) labels held out; none when absent.
         planted: (T,) whether each test label lies in the span of the training labels, known by construction; None where
             the construction does not tell.
 
@@ -31,7 +31,7 @@ class Design:
     """
 
     train: np.ndarray
-    test: np.ndarray
+    test: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     planted: np.ndarray | None = None
 
     def __post_init__(self) -> None:

@@ -61,7 +61,7 @@ class Dials:
         """The strength and the linear layer's condition number whose mixing meets the targets.
 
         The linear layer takes up what the bending leaves of the condition number; where the default strength alone
-        exceeds it, the strength is lowered. Sought over a small sample first, then near what was found over a full one.
+        exceeds it, the strength is lowered. Sought over a small sample first, then near the solution over a full one.
 
         Raises:
             InputError: If the targets cannot be met, with the range that can.
@@ -71,12 +71,12 @@ class Dials:
         strength, linear = _Search(self, targets, max(points // 8, 128)).solve(_grid(self.largest))
         search = _Search(self, targets, points, linear)
         near = search.near(strength)
-        found = near if near is not None and search.met(*near) else search.solve(_grid(self.largest))
-        if not search.met(*found):
+        dials = near if near is not None and search.met(*near) else search.solve(_grid(self.largest))
+        if not search.met(*dials):
             raise InputError(
                 f"no mixing found with condition {targets.condition} and nonlinearity {targets.nonlinearity}"
             )
-        return found
+        return dials
 
 
 class _Search:
@@ -98,8 +98,10 @@ class _Search:
     def solve(self, grid: np.ndarray) -> tuple[float, float]:
         """The dials, the strength searched for along a grid."""
         top = self._strongest(grid)
-        free = self.targets.nonlinearity is None
-        strength = min(self.dials.default, top) if free else self._strength([*grid[grid < top], top])
+        if (target := self.targets.nonlinearity) is None:
+            strength = min(self.dials.default, top)
+        else:
+            strength = self._strength(target, [*grid[grid < top], top])
         return strength, self._linear(strength)
 
     def near(self, strength: float) -> tuple[float, float] | None:
@@ -112,8 +114,8 @@ class _Search:
     def met(self, strength: float, linear: float) -> bool:
         """Whether the targets are met to 1 % and to 0.003."""
         off = 0.0 if self.goal is None else abs(self._log_condition(strength, linear) - self.goal)
-        wanted = self.targets.nonlinearity
-        bend = 0.0 if wanted is None else abs(self._nonlinearity(strength, linear) - wanted)
+        target = self.targets.nonlinearity
+        bend = 0.0 if target is None else abs(self._nonlinearity(strength, linear) - target)
         return off <= 0.01 and bend <= 0.003
 
     def _nonlinearity(self, strength: float, linear: float) -> float:
@@ -124,47 +126,46 @@ class _Search:
 
     def _strongest(self, grid: np.ndarray) -> float:
         """The greatest strength at which the linear layer has anything left to do."""
-        if self.goal is None:
-            return grid[-1]
-        crossed = _first_crossing(lambda strength: self._log_condition(strength) - self.goal - 1e-3, grid, 0.0)
-        return grid[-1] if crossed is None else crossed
+        if (goal := self.goal) is None:
+            return float(grid[-1])
+        crossed = _first_crossing(lambda strength: self._log_condition(strength) - goal - 1e-3, grid, 0.0)
+        return float(grid[-1]) if crossed is None else crossed
 
     def _linear(self, strength: float) -> float:
         """The condition of the linear layer with which the median condition number is met at this strength."""
-        if self.goal is None or (short := self.goal - self._log_condition(strength)) <= 1e-3:
+        if (goal := self.goal) is None or (short := goal - self._log_condition(strength)) <= 1e-3:
             return 1.0
 
         def gap(log_linear: float) -> float:
-            return self._log_condition(strength, np.exp(log_linear)) - self.goal
+            return self._log_condition(strength, np.exp(log_linear)) - goal
 
-        found = _secant(gap, (0.0, -short), self.guess or short)
-        self.guess = _bracketed(gap, short) if found is None else found
-        if self.guess is None:
-            self._refuse_condition(strength)
-        return float(np.exp(self.guess))
+        root = _secant(gap, (0.0, -short), self.guess or short)
+        root = _bracketed(gap, short) if root is None else root
+        if root is None:
+            most = np.exp(self._log_condition(strength, _MOST))
+            raise InputError(
+                f"condition must lie between 1 and {most:.4g} for this mixing (one latent has condition number 1); "
+                f"received {self.targets.condition}"
+            )
+        self.guess = root  # strengths are searched in order, so that the next root is near
+        return float(np.exp(root))
 
-    def _refuse_condition(self, strength: float) -> None:
-        most = np.exp(self._log_condition(strength, _MOST))
-        raise InputError(
-            f"condition must lie between 1 and {most:.4g} for this mixing (one latent has condition number 1); "
-            f"received {self.targets.condition}"
-        )
-
-    def _strength(self, grid: Sequence[float]) -> float:
-        wanted, seen = self.targets.nonlinearity, []
+    def _strength(self, target: float, grid: Sequence[float]) -> float:
+        """The strength on the grid at which the nonlinearity is met, the condition kept."""
+        seen: list[float] = []
 
         def gap(strength: float) -> float:
             seen.append(self._nonlinearity(strength, self._linear(strength)))
-            return seen[-1] - wanted
+            return seen[-1] - target
 
-        found = _first_crossing(gap, grid, 5e-4)
-        if found is None:
+        crossed = _first_crossing(gap, grid, 5e-4)
+        if crossed is None:
             beside = "" if self.goal is None else f" with condition {self.targets.condition:g}"
             raise InputError(
                 f"nonlinearity must lie between {max(min(seen), 0.0):.3f} and {max(seen):.3f}{beside} for this mixing "
-                f"(its kind, settings and random draw); received {wanted:g}"
+                f"(its kind, settings and random draw); received {target:g}"
             )
-        return found
+        return crossed
 
 
 def _grid(top: float) -> np.ndarray:

@@ -127,7 +127,7 @@ def _spline(d: int, width: int, rng: np.random.Generator, *, depth: int, bins: i
     K, bound = whole("bins", bins, at_least=2), between("bound", bound, 0.0, np.inf)
     turns = _turns(d, whole("depth", depth), rng, bias)
     knots = [tuple(rng.standard_normal((d, m)) for m in (K, K, K - 1)) for _ in turns]
-    return Draw(_between(turns, knots, lambda t, *parameters: Spline(*(t * a for a in parameters), bound)), 0.25, 4.0)
+    return Draw(_between(turns, knots, lambda t, w, h, d: Spline(t * w, t * h, t * d, bound)), 0.25, 4.0)
 
 
 def _folding(d: int, width: int, rng: np.random.Generator, *, folds: int, roundness: float, bias: float) -> Draw:

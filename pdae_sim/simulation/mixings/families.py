@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from pdae_sim.simulation.mixings.affine import Orthonormal
 from pdae_sim.simulation.mixings.composition import Mixing
 from pdae_sim.simulation.mixings.embeddings import Curved
 
-EMBEDDINGS: dict[str, dict] = {"linear": {}, "curved": {"curvature": 1.0, "width": 32}}
+EMBEDDINGS: dict[str, dict[str, Any]] = {"linear": {}, "curved": {"curvature": 1.0, "width": 32}}
 """Embeddings by name, with their settings."""
 
 
@@ -30,7 +31,7 @@ def random_mixing(
     condition: float | None = None,
     nonlinearity: float | None = None,
     covariance: np.ndarray | None = None,
-    **settings: object,
+    **settings: Any,
 ) -> Mixing:
     """A random mixing of a family, whose difficulty is the family's own or, where it is asked for, met.
 
@@ -66,8 +67,8 @@ def random_mixing(
     targets = Targets(condition, nonlinearity, covariance)
     lifted = kind == "stack" and embedding == "linear"
     draw = FAMILIES[kind].draw(d, p if lifted else d, rng, **own)
-    end = None if lifted else _drawn_end(d, p, rng, own["bias"], curve)
-    turn = None if condition is None else tuple(orthonormal_columns(d, d, rng) for _ in range(2))
+    end = None if lifted else _random_end(d, p, rng, own["bias"], curve)
+    turn = None if condition is None else (orthonormal_columns(d, d, rng), orthonormal_columns(d, d, rng))
     recipe = _Recipe(draw, end, turn, lifted)
     if targets.free:
         return recipe.mixing(draw.default)
@@ -87,30 +88,31 @@ class _Recipe:
     """
 
     draw: Draw
-    end: Layer | None
+    end: Curved | Orthonormal | None
     turn: tuple[np.ndarray, np.ndarray] | None
     stretch_first: bool
 
     def mixing(self, strength: float, linear: float = 1.0) -> Mixing:
         """The mixing at two dials."""
-        inner = self._inner(strength, linear)
-        return Mixing(inner if self.end is None else (*inner, self._end(strength)))
+        inner, end = self._inner(strength, linear), self.end
+        if isinstance(end, Curved):
+            end = end.scaled(strength / self.draw.default)
+        return Mixing(inner if end is None else (*inner, end))
 
     def unplaced(self, strength: float, linear: float = 1.0) -> Mixing:
         """The mixing up to an isometry of the observed space, which changes no difficulty but costs time."""
-        inner = self._inner(strength, linear)
-        return Mixing((*inner, self._end(strength).flat()) if isinstance(self.end, Curved) else inner)
+        *inner, end = self.mixing(strength, linear).layers
+        if isinstance(end, Curved):
+            return Mixing((*inner, end.flat()))
+        return Mixing(tuple(inner) if self.end is not None else (*inner, end))
 
     def _inner(self, strength: float, linear: float) -> tuple[Layer, ...]:
         bent = self.draw.layers(strength)
         stretch = () if self.turn is None else (stretched(*self.turn, linear),)
         return stretch + bent if self.stretch_first else bent + stretch
 
-    def _end(self, strength: float) -> Layer:
-        return self.end.scaled(strength / self.draw.default) if isinstance(self.end, Curved) else self.end
 
-
-def _settings(kind: str, embedding: str, settings: dict) -> tuple[dict, dict]:
+def _settings(kind: str, embedding: str, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings of the family and of the embedding, defaults filled in."""
     own, curve = dict(FAMILIES[kind].settings), dict(EMBEDDINGS[embedding])
     for name, value in settings.items():
@@ -135,7 +137,7 @@ def _check_dimensions(kind: str, embedding: str, d: int, p: int) -> None:
         )
 
 
-def _drawn_end(d: int, p: int, rng: np.random.Generator, bias: float, curve: dict) -> Layer:
+def _random_end(d: int, p: int, rng: np.random.Generator, bias: float, curve: dict[str, Any]) -> Curved | Orthonormal:
     if curve:
         return drawn_curve(d, p, rng, bias=bias, **curve)
     return Orthonormal(orthonormal_columns(p, d, rng), rng.normal(0.0, bias, p))
