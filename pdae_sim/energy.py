@@ -17,6 +17,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import torch
@@ -160,7 +161,8 @@ class _DistanceSum(torch.autograd.Function):
         grad_x = torch.zeros_like(x) if wanted[0] else None
         grad_y = torch.zeros_like(y) if wanted[1] else None
         total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-        for rows, columns in _blocks(len(x), x.shape[1], y.shape[1], same):
+        blocks = _blocks(len(x), x.shape[1], y.shape[1], same)
+        for rows, columns in islice(blocks, 2) if x.is_meta else blocks:  # without values all blocks are alike
             x_block, y_block = x[:, rows], y[:, columns]
             diagonal = same and rows == columns
             squared = _squared_distances(x_block, y_block, diagonal)

@@ -15,7 +15,7 @@ from experiments.benchmarks._table import machine, options, print_table
 from experiments.benchmarks._worlds import band, measure_worlds
 from pdae_sim import PDAE, LinearLatentModel, Simulator
 from pdae_sim.analysis.hypothesis_tests.goodness import GoodnessOfFit, ModelPart
-from pdae_sim.estimation.presets import DIRECT, REPRESENT, STAGED
+from pdae_sim.estimation.presets import DEFAULT, PRESETS
 from pdae_sim.study.goodness import check_fit
 
 NULL_CELLS, POWER_CELLS, FIT_CELLS = 30, 300, 2000
@@ -153,12 +153,15 @@ def power_row(name: str, measured: Mapping[str, np.ndarray]) -> tuple:
 
 POWER = {"what": "", **dict.fromkeys((*ModelPart, "any"), ".2f"), "median worth of transported cells": ""}
 
-HASTY = (replace(REPRESENT[0], steps=800), replace(STAGED[-1], steps=30))
+DIRECT = PRESETS["represent"].architecture
+HASTY = (replace(PRESETS["represent"].phases[0], steps=800), replace(DEFAULT.phases[-1], steps=30))
 MODELS: dict[str, Callable[[int], PDAE]] = {
     "PDAE": lambda seed: PDAE(2, random_state=seed),
     "PDAE, one latent less": lambda seed: PDAE(1, random_state=seed),
     "PDAE, one latent more": lambda seed: PDAE(3, random_state=seed),
-    "decoder of 30 steps": lambda seed: PDAE(2, architecture=DIRECT, phases=HASTY, random_state=seed),
+    "decoder of 30 steps": lambda seed: PDAE(
+        2, architecture=PRESETS["represent"].architecture, phases=HASTY, random_state=seed
+    ),
 }
 
 

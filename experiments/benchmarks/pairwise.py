@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import torch
 
-from pdae_sim.estimation.networks import Generators, Network
+from pdae_sim.estimation._networks import Generators, Network
 
 
-def pairwise_loss(
-    network: Network, x: torch.Tensor, labels: torch.Tensor, generators: Generators | None = None
-) -> torch.Tensor:
+def pairwise_loss(network: Network, x: torch.Tensor, labels: torch.Tensor, generators: Generators = ()) -> torch.Tensor:
     """The loss of one batch.
 
     Args:

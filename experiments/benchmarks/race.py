@@ -20,8 +20,8 @@ from experiments.benchmarks._timing import timed
 from pdae_sim import energy_distance
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.pdae import PDAE
-from pdae_sim.estimation.presets import PUBLISHED_SMALL, STAGED, shortened
-from pdae_sim.estimation.training import Phase
+from pdae_sim.estimation.phases import Phase
+from pdae_sim.estimation.presets import DEFAULT, PRESETS
 from pdae_sim.simulation.simulator import Simulator
 from pdae_sim.simulation.worlds import world
 
@@ -46,7 +46,7 @@ class Run:
 
 def shortened_default(share: float) -> tuple[Phase, ...]:
     """The default with a share of its steps."""
-    return tuple(replace(phase, steps=max(round(share * phase.steps), 1)) for phase in STAGED)
+    return tuple(replace(phase, steps=max(round(share * phase.steps), 1)) for phase in DEFAULT.phases)
 
 
 def race(seed: int, published_steps: int) -> tuple[Run, list[Run]]:
@@ -54,7 +54,7 @@ def race(seed: int, published_steps: int) -> tuple[Run, list[Run]]:
     simulation = world("three-singles", (f"seed={seed}",)).simulate()
     simulator = Simulator.from_state(simulation.simulator)
     truth = simulator.sample([CONDITION], FRESH, rng=seed + 1).data.x.astype(float)
-    plan = replace(PUBLISHED_SMALL, phases=shortened(PUBLISHED_SMALL.phases, published_steps))
+    plan = PRESETS["published_small"].shortened(published_steps)
     published = Run.of(PDAE(2, phases=plan.phases, architecture=plan.architecture), simulation.data, truth)
     ours: list[Run] = []
     for share in SHARES:

@@ -17,15 +17,19 @@ from experiments.benchmarks._table import machine, options, print_table
 from experiments.benchmarks._timing import alternate
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.pdae import PDAE
-from pdae_sim.estimation.presets import DIRECT, REPRESENT, STAGED
+from pdae_sim.estimation.presets import DEFAULT, PRESETS
 from pdae_sim.estimation.replicates import fit_replicates
 from pdae_sim.simulation.worlds import world
 
 ROUNDS = 3
+DIRECT = PRESETS["represent"]
 SHAPES = {
-    "density ratios, 128 cells": ((replace(REPRESENT[0], cells=128),), DIRECT),
-    "chart and likelihood": (STAGED[:2], None),
-    "the default, decoder included": (STAGED, None),
+    "density ratios, 128 cells": (
+        (replace(DIRECT.phases[0], cells=128),),
+        DIRECT.architecture,
+    ),
+    "chart and likelihood": (DEFAULT.phases[:2], None),
+    "the default, decoder included": (DEFAULT.phases, None),
 }
 
 

@@ -28,11 +28,14 @@ from experiments.benchmarks._table import Spread, machine, options, print_table
 from experiments.benchmarks._timing import apart, memory, timed
 from experiments.benchmarks.pairwise import pairwise_loss
 from pdae_sim.data import PerturbationData, Simulation
+from pdae_sim.estimation import _bank as bank
 from pdae_sim.estimation._batches import Cells
-from pdae_sim.estimation.networks import Network
-from pdae_sim.estimation.pdae import PDAE, begun
-from pdae_sim.estimation.presets import PLANS, shortened
-from pdae_sim.estimation.training import Phase, train
+from pdae_sim.estimation._networks import Network
+from pdae_sim.estimation._training import train
+from pdae_sim.estimation._weighted_terms import WeightedTerms
+from pdae_sim.estimation.pdae import PDAE
+from pdae_sim.estimation.phases import Phase, Progress
+from pdae_sim.estimation.presets import PRESETS
 from pdae_sim.simulation.worlds import world
 from pdae_sim.study.evaluation import evaluate, fitted_estimators
 from pdae_sim.study.identification import identification_rows
@@ -49,10 +52,9 @@ RUNS = {
 
 def ready(name: str, path: Path, steps: int) -> tuple[PDAE, Network, Cells]:
     """A model of a few steps a phase, its networks before the first and the cells they see."""
-    plan, latents = PLANS[RUNS[name][0]], RUNS[name][1]
-    model = PDAE(latents, architecture=plan.architecture, phases=shortened(plan.phases, steps))
-    data = model.frame(PerturbationData.read(path))
-    return model, *begun([model], [data])
+    preset, latents = PRESETS[RUNS[name][0]].shortened(steps), RUNS[name][1]
+    model = PDAE(latents, architecture=preset.architecture, phases=preset.phases)
+    return model, *bank.start([model], bank.frame([model], [PerturbationData.read(path)]))
 
 
 def one(name: str, path: str, steps: int) -> dict:
@@ -71,19 +73,19 @@ def stepped(model: PDAE, network: Network, cells: Cells) -> dict[str, list[float
     times: dict[str, list[float]] = {phase.name: [] for phase in model.phases}
     last = time.perf_counter()
 
-    def tick(progress, _) -> None:
+    def tick(progress: Progress) -> None:
         nonlocal last
         now = time.perf_counter()
         times[model.phases[progress.phase].name].append(now - last)
         last = now
 
-    train(network, cells, [model.phases], after_step=tick)
+    train(WeightedTerms(network, model.beta), cells, [model.phases], on_step=tick)
     return times
 
 
 def written_out(network: Network, cells: Cells, steps: int) -> dict[str, list[float]]:
     """Seconds of steps on the B³ loss with everything held at once, Adam included."""
-    (phase,), generator = PLANS["published"].phases, torch.Generator().manual_seed(0)
+    (phase,), generator = PRESETS["published"].phases, torch.Generator().manual_seed(0)
     optimiser = torch.optim.AdamW(network.parameters(), lr=phase.learning_rate, fused=True)
 
     def take(step: int) -> None:
@@ -102,7 +104,7 @@ def cells_of_a_step(phase: Phase, n_environments: int) -> int:
 
 def whole(path: str) -> dict:
     """One whole fit of the plan `screen`: seconds, peak, identification, and distances on the held-out doubles."""
-    simulation, plan = Simulation.read(path), PLANS["screen"]
+    simulation, plan = Simulation.read(path), PRESETS["screen"]
     unfitted = PDAE(LATENTS, architecture=plan.architecture, phases=plan.phases)
     seconds, model = timed(partial(unfitted.fit, simulation.data))
     peak, known = memory(), identification_rows(model, simulation, ("affine_r2", "gram_error"), n=100)
@@ -123,7 +125,7 @@ def passes(path: Path, steps: int, repeats: int) -> Iterator[tuple]:
     """Rows of the table of passes."""
     for name, (plan, _) in RUNS.items():
         runs = [apart("scale", "one", name, str(path), steps) for _ in range(repeats)]
-        for phase in (phase.name for phase in PLANS[plan].phases):
+        for phase in (phase.name for phase in PRESETS[plan].phases):
             step, whole_pass = (Spread.of([run[key][phase] for run in runs]) for key in ("step", "pass"))
             yield name, phase, runs[0]["batch"][phase], step, whole_pass, f"{Spread.of([r['peak'] for r in runs]):.0f}"
 

@@ -13,9 +13,9 @@ import torch
 from experiments.benchmarks._table import machine, print_table
 from experiments.benchmarks._timing import alternate, apart, memory
 from experiments.benchmarks.pairwise import pairwise_loss
-from pdae_sim.estimation.losses import Step, perturbation
-from pdae_sim.estimation.networks import Network
-from pdae_sim.estimation.presets import DIRECT
+from pdae_sim.estimation._losses import Step, perturbation
+from pdae_sim.estimation._networks import Network
+from pdae_sim.estimation.presets import PRESETS
 
 ENVIRONMENTS, BATCH, D_X, D_Z, ROUNDS = 4, 128, 10, 2, 8
 
@@ -23,7 +23,7 @@ ENVIRONMENTS, BATCH, D_X, D_Z, ROUNDS = 4, 128, 10, 2, 8
 def grouped(network: Network, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """The loss by environment, of the same cells as (E, b, d_X): B = E b cells in a step."""
     b = len(x) // ENVIRONMENTS
-    step = Step.of(network, x.reshape(1, ENVIRONMENTS, b, D_X), labels[None, ::b], 1.0, [torch.Generator()])
+    step = Step(network, x.reshape(1, ENVIRONMENTS, b, D_X), labels[None, ::b], 1.0, [torch.Generator()])
     return perturbation(step)[0]
 
 
@@ -33,7 +33,7 @@ LOSSES = {"grouped": grouped, "pairwise": pairwise_loss}
 def problem() -> tuple[Network, torch.Tensor, torch.Tensor]:
     """A network and B cells of E environments, control and three singles."""
     generator = torch.Generator().manual_seed(0)
-    network = Network((D_X, D_Z, 3), DIRECT, [generator])
+    network = Network((D_X, D_Z, 3), PRESETS["represent"].architecture, [generator])
     labels = torch.cat([torch.zeros(1, 3), torch.eye(3)]).repeat_interleave(BATCH // ENVIRONMENTS, 0)
     return network, torch.randn(BATCH, D_X, generator=generator), labels
 
@@ -47,7 +47,7 @@ def take(name: str, network: Network, x: torch.Tensor, labels: torch.Tensor) -> 
 def added_memory(name: str) -> float:
     """Peak resident memory in MiB that ten steps add to this process."""
     network, x, labels = problem()
-    network.decoder(network.encoder(x[None, :2]), None).sum().backward()
+    network.decoder(network.encoder(x[None, :2])).sum().backward()
     Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark to what is resident now
     before = memory("VmRSS")
     for _ in range(10):

@@ -24,7 +24,7 @@ from experiments.benchmarks._worlds import band_in_words, measure_worlds
 from pdae_sim import PDAE, LinearLatentModel, Simulator, _random, align, check_span
 from pdae_sim.analysis.support import ShiftError, pooling_gain, supports
 from pdae_sim.analysis.verdict import Verdict, judge
-from pdae_sim.estimation.presets import LATENTS, shortened
+from pdae_sim.estimation.presets import LATENTS
 
 REPLICATES, DRAWS, MOST_SHIFT, LEVEL = 200, 40_000, 1.5, 0.95
 SCALES = ("scale known", "scale estimated")
@@ -193,7 +193,7 @@ def fitted(seed: int, steps: int) -> dict[str, float] | None:
     w = world(seed, most_latents=3, fewest_cells=500)
     simulator = Simulator.random(w.latent, n_observed=10, rng=seed)
     simulation = simulator.sample(w.train, w.counts, rng=seed)
-    model = PDAE(w.latent.n_latents, phases=shortened(LATENTS, steps), random_state=seed).fit(simulation.data)
+    model = PDAE(w.latent.n_latents, phases=LATENTS.shortened(steps).phases, random_state=seed).fit(simulation.data)
     Q = align(model.encode(simulation.data.x), simulation.truth.isotropic().z).rotation
     miss = (Q @ model.perturbation_matrix_ - simulation.truth.isotropic().perturbation_matrix) @ w.shift
     z, environment = simulation.truth.isotropic().z, simulation.data.environment

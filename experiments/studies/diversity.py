@@ -17,7 +17,7 @@ from pdae_sim import _random
 from pdae_sim.analysis.identifiability.alignment import align, gram_error
 from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.estimation.pdae import PDAE
-from pdae_sim.estimation.presets import DIRECT, REPRESENT
+from pdae_sim.estimation.presets import PRESETS
 from pdae_sim.estimation.tilting import Tilting
 from pdae_sim.intervals import Estimate
 from pdae_sim.report import MUTED, PREDICTED, TRUE, styled
@@ -133,10 +133,12 @@ def perturbation_matrix() -> np.ndarray:
 
 def represent(name: str, data: PerturbationData, task: Mapping) -> PDAE:
     """Encoder and Ŵ from density ratios, the base latents held to N(0, I) by one of `PRIORS`."""
-    weights = {"density_ratio": 1.0, PRIORS[name]: REPRESENT[0].weights["prior"]}
-    phase = replace(REPRESENT[0], steps=task["steps"], cells=QUICK["cells"], weights=weights)
+    weights = {"density_ratio": 1.0, PRIORS[name]: PRESETS["represent"].phases[0].weights["prior"]}
+    phase = replace(PRESETS["represent"].phases[0], steps=task["steps"], cells=QUICK["cells"], weights=weights)
     with part("fit", name):
-        return PDAE(N_LATENTS, architecture=DIRECT, phases=[phase], random_state=task["seed"]).fit(data)
+        return PDAE(
+            N_LATENTS, architecture=PRESETS["represent"].architecture, phases=[phase], random_state=task["seed"]
+        ).fit(data)
 
 
 def latent_rows(name: str, model: PDAE, simulation: Simulation, rank: int, root: np.random.SeedSequence) -> list[dict]:

@@ -15,9 +15,9 @@ from pdae_sim._json import plain
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pdae_sim.estimation.training import Phase, Progress
+    from pdae_sim.estimation.phases import Phase, Progress
 
-ALWAYS_LOGGED = ("pdae_sim.estimation._memory", "pdae_sim.estimation.dimension")
+ALWAYS_LOGGED = ("pdae_sim.estimation._memory", "pdae_sim.estimation._dimension")
 """Logs that are shown beside a progress bar too: written once, before a fit begins."""
 
 

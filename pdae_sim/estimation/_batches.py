@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,20 +12,14 @@ import torch
 from pdae_sim import _random
 from pdae_sim.errors import InputError
 
+if TYPE_CHECKING:
+    from pdae_sim.estimation.phases import Phase
+
 _HELD_OUT = 4096
 """Cells kept out of training in all, at most, so that to look at them costs little."""
 _TELLING = 64
 """Cells kept out in all, at least: fewer cannot tell parameters apart."""
 _KEPT_ROOT = _random.seed_sequence(0)
-
-
-class Drawn(Protocol):
-    """What a batch needs to know of a phase."""
-
-    name: str
-    cells: int
-    environments: int
-    sampling: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,16 +39,16 @@ class Cells:
     roots: tuple[np.random.SeedSequence, ...]
     _epochs: dict = field(default_factory=dict)
 
-    def batch(self, phase: Drawn, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def batch(self, phase: Phase, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Cells (R, E', b, d_X) and labels (R, E', K) of one step.
 
         Each environment gives the next stretch of its endless sequence of shuffled epochs; beyond
         `phase.environments` environments a random subset takes part. With ``cells`` as sampling the cells of all
         environments form one such sequence, and every cell is an environment of its own.
         """
-        drawn = [self._cells(phase, r, step) for r in range(len(self.rows))]
-        picked = torch.from_numpy(np.stack([rows for rows, _ in drawn])).to(self.x.device)
-        chosen = torch.from_numpy(np.stack([environments for _, environments in drawn])).to(self.labels.device)
+        samples = [self._cells(phase, r, step) for r in range(len(self.rows))]
+        picked = torch.from_numpy(np.stack([rows for rows, _ in samples])).to(self.x.device)
+        chosen = torch.from_numpy(np.stack([environments for _, environments in samples])).to(self.labels.device)
         return self.x[picked], self.labels.gather(1, chosen[..., None].expand(-1, -1, self.labels.shape[2]))
 
     def parted(self, share: float) -> tuple[Cells, tuple[torch.Tensor, torch.Tensor] | None]:
@@ -84,7 +78,7 @@ class Cells:
         rest = tuple(tuple(np.sort(rows[b:]) for rows in each) for each in orders)
         return replace(self, rows=rest, _epochs={}), (self.x[kept], self.labels)
 
-    def _cells(self, phase: Drawn, r: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def _cells(self, phase: Phase, r: int, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows (E', b) and environments (E',) of one replicate."""
         if phase.sampling == "cells":
             picked = self._stretch(phase, r, None, step)
@@ -92,14 +86,14 @@ class Cells:
         chosen = self._environments(phase, r, step)
         return np.stack([self.rows[r][e][self._stretch(phase, r, e, step)] for e in chosen]), chosen
 
-    def _environments(self, phase: Drawn, r: int, step: int) -> np.ndarray:
+    def _environments(self, phase: Phase, r: int, step: int) -> np.ndarray:
         E = len(self.rows[r])
         if phase.environments >= E:
             return np.arange(E)
         rng = _random.stream(self.roots[r], "environments", phase.name, step)
         return np.sort(rng.permutation(E)[: phase.environments])
 
-    def _stretch(self, phase: Drawn, r: int, e: int | None, step: int) -> np.ndarray:
+    def _stretch(self, phase: Phase, r: int, e: int | None, step: int) -> np.ndarray:
         """Positions of the cells of a step among those of environment e, or of all environments."""
         n, start = len(self._pool(r)[0] if e is None else self.rows[r][e]), step * phase.cells
         first, last = start // n, (start + phase.cells - 1) // n

@@ -1,58 +1,36 @@
-"""Early stopping: cells of training environments kept out of a phase's steps, and the parameters best on them."""
+"""Early stopping: the parameters of a phase that do best on the cells it keeps out, replicate by replicate."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 
 
-@dataclass
-class Best:
+class EarlyStopping:
     """The least loss of each replicate on the cells kept out, and the parameters that had it.
 
     Args:
-        losses: (R,).
-        parameters: One tensor (R, …) for each that moves.
+        moved: The parameters that move, (R, …) each.
+        best: What an interrupted fit had seen: its losses (R,), then one tensor for each parameter.
     """
 
-    losses: torch.Tensor
-    parameters: list[torch.Tensor]
-
-    def improve(self, losses: torch.Tensor, parameters: list[torch.Tensor]) -> None:
-        """Take over the replicates that do better; a loss that is no number is worse than any."""
-        better = ~(losses >= self.losses) & ~losses.isnan()
-        self.losses = torch.where(better, losses, self.losses)
-        for kept, now in zip(self.parameters, parameters, strict=True):
-            kept.copy_(torch.where(better.view(-1, *[1] * (now.ndim - 1)), now, kept))
-
-
-class Watch:
-    """Looks at the loss on the cells kept out, and remembers the best parameters.
-
-    Args:
-        loss: The loss (R,) on those cells.
-        moved: The parameters that move.
-    """
-
-    def __init__(self, loss: Callable[[], torch.Tensor], moved: list[torch.nn.Parameter]) -> None:
-        self._loss, self._moved = loss, moved
-        self.best: Best | None = None
+    def __init__(self, moved: Sequence[torch.nn.Parameter], best: Sequence[torch.Tensor] = ()) -> None:
+        self._moved = moved
+        self.best = list(best)
 
     @torch.no_grad()
-    def look(self) -> torch.Tensor:
-        """The loss (R,) now."""
-        losses = self._loss()
-        if self.best is None:
-            self.best = Best(losses.clone(), [p.detach().clone() for p in self._moved])
-        else:
-            self.best.improve(losses, self._moved)
-        return losses
+    def look(self, losses: torch.Tensor) -> None:
+        """Take over the parameters of the replicates whose losses (R,) are the least yet; NaN losses never win."""
+        if not self.best:
+            self.best = [losses.clone(), *(p.detach().clone() for p in self._moved)]
+            return
+        better = ~(losses >= self.best[0]) & ~losses.isnan()
+        for kept, now in zip(self.best, (losses, *self._moved), strict=True):
+            kept.copy_(torch.where(better.view(-1, *[1] * (now.ndim - 1)), now, kept))
 
     @torch.no_grad()
     def restore(self) -> None:
         """Go back to the best parameters, if any were seen."""
-        if self.best is not None:
-            for p, kept in zip(self._moved, self.best.parameters, strict=True):
-                p.copy_(kept)
+        for p, kept in zip(self._moved, self.best[1:], strict=False):
+            p.copy_(kept)

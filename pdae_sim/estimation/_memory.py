@@ -1,51 +1,40 @@
-"""What a fit will hold, said before it is taken: bytes by part, from shapes and plan alone.
+"""Peak memory of a fit, estimated before it begins: bytes by part, from shapes and phases alone.
 
 The peak is what is held throughout (the cells, the network with Adam's slots) and, on top of it, the largest passing
-need: learning the scaling, the covariance of the cells, or the largest step of any phase. Counts of tensors are those
-of the code as it stands; the tests hold them to within a factor of two of what a process takes.
+need: learning the scaling, the covariance of the cells, or the largest step of any phase. A step is counted by running
+the code of the fit itself on tensors of the meta device, which have shapes and no values.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._batches import kept_out
+from pdae_sim.estimation._networks import Network
 from pdae_sim.estimation._scaling import BLOCK_ELEMENTS, LabelScaling
-from pdae_sim.estimation.networks import Architecture
+from pdae_sim.estimation._weighted_terms import WeightedTerms
+from pdae_sim.estimation.architecture import Architecture
+from pdae_sim.estimation.phases import Phase
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _FLOAT, _DOUBLE = 4, 8
 _WORKSPACE = 48 * 2**20
 """What torch and its linear algebra take when first used, whatever the shapes."""
-_PAIRS = 2**19 * _FLOAT * 4
-"""Blocks of distances (`pdae_sim.energy`): pairs held at once, with their powers."""
-_LOOK = 2
-"""A loss without a gradient holds about so many times less."""
-_GIVE = 2.0
+_TOLERANCE = 2.0
 """The estimate may be this many times too large; only what exceeds memory even then is refused."""
-
-
-class Planned(Protocol):
-    """What the estimate needs to know of a phase."""
-
-    name: str
-    weights: dict[str, float]
-    learns: tuple[str, ...]
-    cells: int
-    environments: int
-    sampling: str
-    held_out: float
 
 
 @dataclass(frozen=True)
@@ -134,24 +123,29 @@ class Need:
         )
 
 
-def estimate(shape: Shape, architecture: Architecture, phases: Sequence[Planned]) -> Need:
-    """The memory of a fit from its shapes and its plan.
+def estimate(shape: Shape, architecture: Architecture, phases: Sequence[Phase]) -> Need:
+    """The memory of a fit from its shapes and its phases.
 
     Args:
         shape: Sizes of data and latents.
         architecture: Shapes of the networks.
-        phases: The plan.
+        phases: The training plan.
 
     Returns:
         Bytes by part.
     """
-    parameters = shape.replicates * _parameters(shape.sizes, architecture)
+    with _Allocations() as allocations:
+        sources = [torch.Generator() for _ in range(shape.replicates)]
+        network = Network(shape.sizes, architecture, sources)
+        parameters = allocations.held
+        objective = WeightedTerms(network, 1.0)
+        steps = {phase.name: _step(allocations, objective, shape, phase, sources) for phase in phases}
     return Need(
         selected=shape.values * shape.itemsize * shape.copied,
         cells=shape.values * _FLOAT,
-        network=(5 if any(phase.held_out for phase in phases) else 4) * _FLOAT * parameters,
+        network=(5 if any(phase.held_out for phase in phases) else 4) * parameters,
         passing=_passing(shape, architecture),
-        steps={phase.name: _step(shape, architecture, phase) for phase in phases},
+        steps=steps,
     )
 
 
@@ -161,14 +155,14 @@ def announce(need: Need, device: torch.device) -> None:
     Raises:
         InputError: If half of the estimate already exceeds what is available.
     """
-    log.info("%s", need.in_words())
+    _log.info("%s", need.in_words())
     room, wanted = available(device), need.total if device.type == "cpu" else need.running
     if room is None or wanted <= room:
         return
     told = f"about {written(wanted)} are wanted on {device.type} and {written(room)} are available; {_fix(need)}"
-    if wanted > _GIVE * room:
+    if wanted > _TOLERANCE * room:
         raise InputError(f"data and plan need more memory than there is: {told}")
-    log.warning("memory may not suffice: %s", told)
+    _log.warning("memory may not suffice: %s", told)
 
 
 def available(device: torch.device) -> int | None:
@@ -193,18 +187,6 @@ def _fix(need: Need) -> str:
     return "fit fewer cells or fewer columns of x, or give x as float32"
 
 
-def _parameters(sizes: tuple[int, int, int], shape: Architecture) -> int:
-    d_X, d_Z, K = sizes
-    charts = [[d_X, *shape.hidden, d_Z]] if shape.charted else []
-    encoder = [d_Z if shape.charted else d_X, *shape.hidden, d_Z]
-    decoder = [d_Z + shape.n_noise, *reversed(shape.hidden), d_X * (1 + shape.own_noise)]
-    return d_Z * K + sum(_of_mlp(units, shape.skip) for units in (*charts, encoder, decoder))
-
-
-def _of_mlp(units: list[int], skip: bool) -> int:
-    return sum(a * b + b for a, b in pairwise(units)) + units[0] * units[-1] * (skip and len(units) > 2)
-
-
 def _passing(shape: Shape, architecture: Architecture) -> int:
     """The largest need between steps."""
     d_X, d_Z, _ = shape.sizes
@@ -216,47 +198,75 @@ def _passing(shape: Shape, architecture: Architecture) -> int:
     return max(scaling, checking, covariance, blocks + latents)
 
 
-def _step(shape: Shape, architecture: Architecture, phase: Planned) -> int:
+class _Allocations(TorchDispatchMode):
+    """Inside, tensors are of the meta device: shapes without values, whose bytes are counted as if they were held.
+
+    Attributes:
+        held: Bytes of the tensors alive.
+        peak: The most since it was last set.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = self.peak = 0
+        self._known: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
+
+    def __torch_dispatch__(
+        self, func: Callable, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default:
+            return 1  # no value is known: `if` takes the branch of distances that need no repair
+        settings = dict(kwargs or {})
+        if "device" in settings:
+            settings["device"] = torch.device("meta")
+        if "generator" in settings:
+            settings["generator"] = None
+        result = func(*args, **settings)
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                self._count(tensor.untyped_storage())
+        return result
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        if storage in self._known:
+            return
+        self._known.add(storage)
+        self._change(storage.nbytes())
+        weakref.finalize(storage, self._change, -storage.nbytes())
+
+    def _change(self, size: int) -> None:
+        self.held += size
+        self.peak = max(self.peak, self.held)
+
+
+def _step(
+    allocations: _Allocations,
+    objective: WeightedTerms,
+    shape: Shape,
+    phase: Phase,
+    sources: Sequence[torch.Generator],
+) -> int:
     """The largest that one gradient step of a phase holds at once, or one look at the cells that it keeps out."""
     E = len(shape.counts)
     drawn = (phase.cells, 1) if phase.sampling == "cells" else (min(phase.environments, E), phase.cells)
     kept = kept_out(phase.held_out, min(shape.counts), E)
-    look = _pass(shape, architecture, phase, (E, kept)) // _LOOK if kept else 0
-    return max(_pass(shape, architecture, phase, drawn), look)
+    (player,) = objective.players([phase] * shape.replicates)
+    moved = [p for part, parameters in objective.parts().items() if part in player.parts for p in parameters]
+    for parameter in objective.network.parameters():
+        parameter.grad = torch.zeros_like(parameter)  # gradients belong to the network, not to the step
+    before = allocations.peak = allocations.held
 
+    def losses(E: int, b: int) -> torch.Tensor:
+        R, (d_X, _, K) = shape.replicates, shape.sizes
+        x, labels = torch.empty(R, E, b, d_X), torch.empty(R, E, K)
+        return torch.stack(list(objective.losses(tuple(player.weights), x, labels, sources).values())).sum()
 
-def _pass(shape: Shape, architecture: Architecture, phase: Planned, batch: tuple[int, int]) -> int:
-    """What the loss of b cells of each of E environments holds until its gradient is known."""
-    (E, b), (d_X, d_Z, _) = batch, shape.sizes
-    m, hidden = E * b, sum(architecture.hidden)
-    encoder = 3 * (2 if architecture.charted else 1) * (hidden + d_Z) + d_X
-    per_term = {
-        **dict.fromkeys(("perturbation", "all_pairs"), E * _decoded(shape, architecture) * m),
-        "density_ratio": 5 * m * E,
-        "prior": 6 * m * d_Z,
-        "pooled_prior": 6 * m * d_Z,
-        "likelihood": m * _volume(d_Z, architecture),
-        "inversion": _decoded(shape, architecture) * m,
-        **dict.fromkeys(
-            ("reconstruction", "charting", "autoencoding"),
-            (2 if architecture.stochastic else 1) * _decoded(shape, architecture) * m,
-        ),
-    }
-    terms = sum(per_term.get(term, 0) for term in phase.weights)
-    pairs = _PAIRS if {"perturbation", "all_pairs", "prior", "pooled_prior"} & set(phase.weights) else 0
-    return shape.replicates * _FLOAT * (m * encoder + terms) + pairs
-
-
-def _decoded(shape: Shape, architecture: Architecture) -> int:
-    """Values that one decoded latent keeps until its gradient is known, those of the distance included."""
-    d_X, d_Z, _ = shape.sizes
-    layers = 6 + (architecture.output == "softplus") + 5 * architecture.own_noise
-    return layers * d_X + 3 * sum(architecture.hidden) + 3 * (d_Z + architecture.n_noise)
-
-
-def _volume(d_Z: int, architecture: Architecture) -> int:
-    """Values of the Jacobian of one cell, d_Z directions through the hidden layers and its factors."""
-    return d_Z * (4 * max(architecture.hidden, default=0) + 6 * d_Z)
+    if player.weights:
+        losses(*drawn).backward(inputs=moved)
+    if player.weights and kept:
+        with torch.no_grad():
+            losses(E, kept)
+    return allocations.peak - before
 
 
 def _host() -> int | None:

@@ -1,33 +1,21 @@
-"""Fitted models as directories, fits under way as checkpoints: safetensors and JSON, written whole, no pickle."""
+"""Fitted models as directories: safetensors and JSON, written whole, no pickle."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import logging
 import os
 import shutil
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from pdae_sim._files import refuse_existing, whole_file
+from pdae_sim._files import refuse_existing
 from pdae_sim.errors import InputError
-from pdae_sim.estimation._batches import Cells
-from pdae_sim.estimation._early_stopping import Best
-from pdae_sim.estimation.networks import Network
-from pdae_sim.estimation.training import Phase, Progress
 
-SCHEMA_VERSION = 2
-CHECKPOINT_SECONDS = 10.0
-
-log = logging.getLogger(__name__)
+SCHEMA_VERSION = 3
 
 
 def save(directory: Path, config: dict, tensors: dict[str, torch.Tensor], history: list[dict], *, force: bool) -> None:
@@ -70,97 +58,6 @@ def load(directory: Path) -> tuple[dict, dict[str, torch.Tensor], list[dict]]:
         fix = "update pdae_sim" if written > SCHEMA_VERSION else "fit the model again, the networks have changed"
         raise InputError(f"{directory}: config.json has schema_version {written}, this is {SCHEMA_VERSION}; {fix}")
     return config, tensors, history
-
-
-def resumable(
-    train: Callable,
-    network: Network,
-    cells: Cells,
-    phases: tuple[Phase, ...],
-    *,
-    beta: float,
-    checkpoint: str | os.PathLike | None,
-    on_step: Callable[[Progress], None] | None,
-    identity: dict,
-) -> list[list[dict]]:
-    """Run `train`, from its checkpoint where there is one that belongs to this very fit; return its histories."""
-    path = Path(checkpoint) if checkpoint is not None else None
-    mark = fingerprint(cells, identity) if path else ""
-    progress, optimiser_state = restore(path, network, mark) if path and path.is_file() else (Progress(), None)
-    last = time.monotonic()
-
-    def after_step(progress: Progress, optimiser: torch.optim.Optimizer) -> None:
-        nonlocal last
-        if on_step:
-            on_step(progress)
-        done = progress.phase + 1 == len(phases) and progress.step == phases[-1].steps
-        if path and (done or time.monotonic() - last > CHECKPOINT_SECONDS):
-            write_checkpoint(path, network, optimiser, progress, mark)
-            last = time.monotonic()
-
-    return train(
-        network, cells, [phases], beta=beta, progress=progress, optimiser_state=optimiser_state, after_step=after_step
-    )
-
-
-def fingerprint(cells: Cells, identity: dict) -> str:
-    """A hash of the data and the settings of a fit."""
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
-    for array in (cells.x.cpu().numpy(), cells.labels.cpu().numpy(), *cells.rows[0]):
-        digest.update(str(array.shape).encode())
-        digest.update(np.ascontiguousarray(array))
-    return digest.hexdigest()
-
-
-def write_checkpoint(
-    path: Path, network: Network, optimiser: torch.optim.Optimizer, progress: Progress, mark: str
-) -> None:
-    """Parameters, optimiser state and position in one safetensors file."""
-    tensors = {f"network.{k}": v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-    for index, slots in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{k}": torch.as_tensor(v).cpu().contiguous() for k, v in slots.items()}
-    if progress.best is not None:
-        kept = {"best.losses": progress.best.losses}
-        kept |= {f"best.{i}": parameter for i, parameter in enumerate(progress.best.parameters)}
-        tensors |= {k: v.cpu().contiguous() for k, v in kept.items()}
-    where = json.dumps({"phase": progress.phase, "step": progress.step, "histories": progress.histories})
-    with whole_file(path, force=True) as temporary:
-        save_file(tensors, temporary, metadata={"progress": where, "fingerprint": mark})
-
-
-def restore(path: Path, network: Network, mark: str) -> tuple[Progress, dict | None]:
-    """The position and optimiser state of a checkpoint, its parameters loaded; a fresh start if it is another fit's."""
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: not a readable checkpoint ({error}); delete it to start afresh") from None
-    if metadata.get("fingerprint") != mark:
-        log.warning("%s belongs to a fit with other data or settings; starting afresh", path)
-        return Progress(), None
-    state = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
-    network.load_state_dict(state)
-    progress = Progress(**json.loads(metadata["progress"]), best=_best(tensors, network.shift.device))
-    log.info("resuming from %s at phase %d, step %d", path, progress.phase + 1, progress.step)
-    return progress, _optimiser_state(tensors)
-
-
-def _best(tensors: dict[str, torch.Tensor], device: torch.device) -> Best | None:
-    kept = {k.removeprefix("best."): v.to(device) for k, v in tensors.items() if k.startswith("best.")}
-    if not kept:
-        return None
-    losses = kept.pop("losses")
-    return Best(losses, [kept[str(i)] for i in range(len(kept))])
-
-
-def _optimiser_state(tensors: dict[str, torch.Tensor]) -> dict[int, dict[str, torch.Tensor]]:
-    slots: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimiser."):
-            _, index, name = key.split(".", 2)
-            slots.setdefault(int(index), {})[name] = value
-    return slots
 
 
 def _replace_directory(new: Path, final: Path) -> None:

@@ -1,11 +1,16 @@
-"""Data that can be fitted, in an order that is a function of their labels: where every training begins."""
+"""Validation of training data and phases; environments in their canonical order."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
+from pdae_sim.estimation._losses import TERMS
+from pdae_sim.estimation.architecture import Architecture
+from pdae_sim.estimation.phases import Phase
 
 
 def fittable(data: object) -> PerturbationData:
@@ -30,3 +35,15 @@ def fittable(data: object) -> PerturbationData:
 def canonical(data: PerturbationData) -> PerturbationData:
     """The data with environments in lexicographic order of their labels, so that their order is no input."""
     return data.select(np.lexsort(data.labels.T[::-1]) if data.labels.shape[1] else [0])
+
+
+def check_phases(phases: Sequence[Phase], architecture: Architecture) -> None:
+    """Refuse phases without a loss, and those that train a chart where the encoder has none."""
+    for phase in phases:
+        if phase.steps and not (phase.weights and phase.learns):
+            raise InputError(f"phase {phase.name!r}: steps need a term with a weight above 0 and a part that learns")
+        charts = any("chart" in TERMS[term].needs for term in phase.weights) or phase.learns == ("chart",)
+        if charts and not architecture.charted:
+            raise InputError(
+                f"phase {phase.name!r} trains a chart; set Architecture(charted=True), or use another plan"
+            )

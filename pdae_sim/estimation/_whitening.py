@@ -12,8 +12,8 @@ import torch
 
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._batches import Cells
+from pdae_sim.estimation._networks import Network
 from pdae_sim.estimation._scaling import block_rows
-from pdae_sim.estimation.networks import Network
 
 _FLAT = 1e-13
 """Share of the largest variance below which a direction of float32 cells is rounding."""
@@ -21,7 +21,7 @@ _COLLAPSED = 1e-8
 """Share of the largest variance to which that of a latent that has collapsed is raised."""
 
 
-def settle(network: Network, cells: Cells) -> None:
+def whiten(network: Network, cells: Cells) -> None:
     """Whiten the base latents of every replicate and refit its Ŵ, on all training cells; the decoder follows."""
     frames = [_frame(*_moments(network, cells, r)) for r in range(len(cells.rows))]
     matrix, offset, W = (torch.from_numpy(np.stack(part)).to(network.shift) for part in zip(*frames, strict=True))
@@ -31,7 +31,7 @@ def settle(network: Network, cells: Cells) -> None:
         network.shift.copy_(W)
 
 
-def begin(network: Network, cells: Cells) -> None:
+def init_pca(network: Network, cells: Cells) -> None:
     """Let the encoder of every replicate start as the leading principal components of its cells, scaled to variance 1.
 
     Only a charted encoder does; its hidden layers add nothing yet. Deep networks without a skip keep random starts.
@@ -44,8 +44,8 @@ def begin(network: Network, cells: Cells) -> None:
         return
     d_Z = network.shift.shape[1]
     axes = [_components(cells, rows, d_Z) for rows in cells.rows]
-    chart.begin_linear(torch.from_numpy(np.stack(axes)).to(network.shift))
-    h.begin_linear(torch.eye(d_Z).to(network.shift).expand(len(axes), d_Z, d_Z))
+    chart.init_linear(torch.from_numpy(np.stack(axes)).to(network.shift))
+    h.init_linear(torch.eye(d_Z).to(network.shift).expand(len(axes), d_Z, d_Z))
 
 
 def _components(cells: Cells, rows: tuple[np.ndarray, ...], d_Z: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,16 +13,17 @@ from torch.nn import functional
 
 from pdae_sim import _random
 from pdae_sim._checks import at_least, choice, matrix, whole
-from pdae_sim.data import PerturbationData
-from pdae_sim.errors import InputError
-from pdae_sim.estimation._base import BaseEstimator
 from pdae_sim.estimation._batches import Cells
-from pdae_sim.estimation._descent import Course, Frame, Mover, descend, linear_output
-from pdae_sim.estimation.networks import MLP, Architecture, Generators, normal, root_generator
+from pdae_sim.estimation._networks import MLP, Generators, normal, root_generator
+from pdae_sim.estimation._single_phase import SinglePhaseEstimator
+from pdae_sim.estimation._training import Losses, Player
+from pdae_sim.estimation.architecture import Architecture
+from pdae_sim.estimation.phases import Phase
+from pdae_sim.protocols import Condition
 
-DOSE_CURVES = ("linear", "sigmoid")
-ARCHITECTURE = Architecture()
-COURSE = Course(steps=500, cells=32, learning_rate=2e-3, name="disentangle")
+_DOSE_CURVES = ("linear", "sigmoid")
+_ARCHITECTURE = Architecture()
+_PHASE = Phase("disentangle", 500, cells=32, learning_rate=2e-3)
 """Picked from single fits of one world of `three-singles`, and not an optimum: there seeds alone take the energy
 distance at A+B from 0.35 to 1.94, more than lay between most settings tried. Judge by several seeds."""
 
@@ -54,7 +55,10 @@ class Adversary:
             at_least(f"adversary.{name}", getattr(self, name), 0.0)
 
 
-class AdversarialAutoencoder(BaseEstimator):
+_ADVERSARY = Adversary()
+
+
+class AdversarialAutoencoder(SinglePhaseEstimator):
     """Cells as N(μ, diag σ²) of z = g(x) + Σ_k f_k(l_k) V_k, with a basal code g(x) that does not know its label.
 
     Encoder and decoder minimise  −log N(x; μ(z), σ²(z)) / d_X − λ CE,  where CE is the cross-entropy of an adversary
@@ -85,11 +89,11 @@ class AdversarialAutoencoder(BaseEstimator):
     Args:
         n_latents: Dimension of the code.
         architecture: Shapes of encoder and decoder; `charted` and the noise are of no account.
-        dose_curve: One of `DOSE_CURVES`.
+        dose_curve: ``linear`` or ``sigmoid``.
         min_variance: Least σ² of a standardised coordinate: without it the likelihood of cells without noise on a
             manifold has no maximum.
         adversary: The adversary.
-        course: How long and how fast to train.
+        phase: How long and how fast to train; cells held out are judged by the loss of the autoencoder.
         random_state: Seed; the same seed, data and number of threads give the same fit on a CPU.
         device: Where to train.
 
@@ -108,53 +112,32 @@ class AdversarialAutoencoder(BaseEstimator):
         self,
         n_latents: int = 8,
         *,
-        architecture: Architecture = ARCHITECTURE,
+        architecture: Architecture = _ARCHITECTURE,
         dose_curve: str = "linear",
         min_variance: float = 0.1,
-        adversary: Adversary | None = None,
-        course: Course = COURSE,
+        adversary: Adversary = _ADVERSARY,
+        phase: Phase = _PHASE,
         random_state: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
-        self.n_latents = whole("n_latents", n_latents)
-        self.architecture = linear_output(architecture)
-        self.dose_curve = choice("dose_curve", dose_curve, DOSE_CURVES)
-        self.min_variance = at_least("min_variance", min_variance, 1e-9)
-        self.adversary, self.course = adversary or Adversary(), course
-        self.random_state = whole("random_state", random_state, at_least=0)
-        self.device = torch.device(device)
-
-    def fit(self, data: PerturbationData) -> AdversarialAutoencoder:
-        """Fit on the training environments of `data`; held-out ones are never looked at.
-
-        Raises:
-            InputError: If `data` cannot be fitted.
-            TrainingError: If a loss or gradient is not finite, named with step and term.
-        """
-        self._frame = frame = Frame.of(data)
-        self.space_ = frame.data.space
-        cells = frame.cells(self.random_state, self.device)
-        self._network = self._autoencoder().to(self.device)
-        game = Game(self._network, self._opponent().to(self.device), cells, self.adversary, self.course)
-        self.history_ = descend(cells, self.course, game.advance)
-        seen = (frame.data.labels != 0).any(0)
-        self.effects_ = self._network.effects.detach()[0].cpu().numpy().astype(np.float64) * seen[:, None]
-        self._basal = self._encoded(frame.data.samples(frame.data.reference))
-        return self
+        self.n_latents, self.architecture, self.dose_curve = n_latents, architecture, dose_curve
+        self.min_variance, self.adversary, self.phase = min_variance, adversary, phase
+        self.random_state, self.device = random_state, device
+        self._check_parameters()
 
     def basal(self, x: np.ndarray) -> np.ndarray:
         """Basal codes g(x) (n, n_latents) of cells (n, d_X) of any condition."""
         self._check_fitted()
-        x = matrix("x", x, columns=self._frame.sizes[0])
+        x = matrix("x", x, columns=self._standardised.sizes[0])
         return self._encoded(x).cpu().numpy().astype(np.float64)
 
-    def sample(self, label: str | Sequence, n: int, *, rng: object = None) -> np.ndarray:
+    def sample(self, condition: Condition, n: int, *, rng: object = None) -> np.ndarray:
         """n draws (n, d_X) from the predicted law at a label, in the data's units.
 
         A perturbation of the label space that no training condition holds has no effect.
         """
-        self._check_fitted()
-        doses = self._frame.doses(self.space_.label(label)).to(self.device)
+        label = self.space.label(condition)
+        doses = self._standardised.doses(label).to(self.device)
         root = _random.seed_sequence(rng)
         picked = _random.stream(root, "basal").integers(len(self._basal), size=whole("n", n))
         generator = torch.Generator(device=self.device)
@@ -163,32 +146,38 @@ class AdversarialAutoencoder(BaseEstimator):
             z = self._basal[torch.from_numpy(picked).to(self.device)][None, None]
             mean, variance = self._network.law(z, doses[None, None])
             x = mean + variance.sqrt() * normal(mean.shape[1:], [generator], mean)
-        return self._frame.restored(x[0, 0], label)
+        return self._standardised.restored(x[0, 0], condition)
 
-    def _check_fitted(self) -> None:
-        if not hasattr(self, "history_"):
-            raise InputError("this AdversarialAutoencoder is not fitted; call fit(data) first")
-
-    def _autoencoder(self) -> Autoencoder:
-        d_X, K, _ = self._frame.sizes
+    def _objective(self, cells: Cells) -> _Game:
+        d_X, K, E = self._standardised.sizes
         generators = [root_generator(self.random_state, "network")]
         curved = self.dose_curve == "sigmoid"
-        return Autoencoder(
+        self._network = _Autoencoder(
             (d_X, self.n_latents, K), self.architecture, generators, curved=curved, floor=self.min_variance
-        )
+        ).to(self.device)
+        sizes = [self.n_latents, *[self.adversary.width] * self.adversary.depth, E]
+        opponent = MLP(sizes, replace(self.architecture, skip=False), [root_generator(self.random_state, "adversary")])
+        return _Game(self._network, opponent.to(self.device), cells.labels, self.adversary)
 
-    def _opponent(self) -> MLP:
-        hidden = [self.adversary.width] * self.adversary.depth
-        sizes = [self.n_latents, *hidden, self._frame.sizes[2]]
-        generators = [root_generator(self.random_state, "adversary")]
-        return MLP(sizes, replace(self.architecture, skip=False), generators)
+    def _finish(self) -> None:
+        data = self._standardised.data
+        seen = (data.labels != 0).any(0)
+        self.effects_ = self._network.effects.detach()[0].cpu().numpy().astype(np.float64) * seen[:, None]
+        self._basal = self._encoded(data.samples(data.reference))
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        whole("n_latents", self.n_latents)
+        choice("dose_curve", self.dose_curve, _DOSE_CURVES)
+        at_least("min_variance", self.min_variance, 1e-9)
 
     def _encoded(self, x: np.ndarray) -> torch.Tensor:
+        cells = torch.from_numpy(self._standardised.scaling.forward(x)).to(self.device)
         with torch.no_grad():
-            return self._network.encoder(torch.from_numpy(self._frame.scaling.forward(x)).to(self.device)[None])[0]
+            return self._network.encoder(cells[None])[0]
 
 
-class Autoencoder(nn.Module):
+class _Autoencoder(nn.Module):
     """Encoder g, effects V with their dose curves, and a decoder to mean and variance.
 
     Args:
@@ -219,58 +208,63 @@ class Autoencoder(nn.Module):
 
     def response(self, labels: torch.Tensor) -> torch.Tensor:
         """f_k(l_k) for labels (R, E, K): increasing in the dose, and 0 at 0."""
-        if self.slope is None:
+        if self.slope is None or self.offset is None:
             return labels
         steepness = functional.softplus(self.slope)
         return torch.sigmoid(steepness * labels + self.offset) - torch.sigmoid(self.offset)
 
 
-class Game:
-    """Steps of the adversary and of the autoencoder in alternation."""
+class _Game:
+    """Losses of the autoencoder, and of the adversary that moves before it on every batch."""
 
-    def __init__(self, network: Autoencoder, opponent: MLP, cells: Cells, adversary: Adversary, course: Course) -> None:
-        self._network, self._opponent, self._adversary, self._all = network, opponent, adversary, cells.labels
-        self._builder = Mover(network.parameters(), course)
-        steady = replace(course, learning_rate=adversary.learning_rate, schedule="constant")  # lest it lag at the end
-        self._breaker = Mover(opponent.parameters(), steady)
+    def __init__(self, autoencoder: _Autoencoder, opponent: MLP, labels: torch.Tensor, adversary: Adversary) -> None:
+        self.network = nn.ModuleDict({"autoencoder": autoencoder, "adversary": opponent})
+        self._autoencoder, self._opponent, self._labels, self._adversary = autoencoder, opponent, labels, adversary
 
-    def advance(
-        self, step: int, x: torch.Tensor, labels: torch.Tensor, generators: Generators
-    ) -> dict[str, torch.Tensor]:
-        """One batch: cells (1, E, b, d_X) under labels (1, E, K)."""
+    def parts(self) -> Mapping[str, Sequence[nn.Parameter]]:
+        return {name: list(network.parameters()) for name, network in self.network.items()}
+
+    def players(self, phases: Sequence[Phase]) -> Sequence[Player]:
+        steady = [replace(p, learning_rate=self._adversary.learning_rate, schedule="constant") for p in phases]
+        guessing = {"adversary": [1.0], "penalty": [self._adversary.penalty]}
+        hiding = {"likelihood": [1.0], "adversary": [-self._adversary.weight]}
+        return [
+            Player(("adversary",), guessing, steady, self._adversary.rounds),  # steady, lest it lag at the end
+            Player(("autoencoder",), hiding, phases),
+        ]
+
+    def losses(self, terms: Collection[str], x: torch.Tensor, labels: torch.Tensor, generators: Generators) -> Losses:
         truth = self._conditions(labels, x.shape[2])
-        z = self._network.encoder(x)
-        seen = standardised(z)
-        found = self._break(step, seen.detach(), truth)
-        mean, variance = self._network.law(z, labels)
-        fit = functional.gaussian_nll_loss(mean, x, variance)
-        fooled = self._guess(seen, truth).mean()
-        self._builder.move(step, {"likelihood": (1.0, fit), "adversary": (-self._adversary.weight, fooled)})
-        return {"likelihood": fit.detach(), **found}
+        if "penalty" in terms:
+            return self._guessing(x, truth)
+        z = self._autoencoder.encoder(x)
+        mean, variance = self._autoencoder.law(z, labels)
+        fit = functional.gaussian_nll_loss(mean, x, variance, reduction="none").mean((1, 2, 3))
+        return {"likelihood": fit, "adversary": self._cross_entropies(_standardised(z), truth).mean(1)}
 
-    def _break(self, step: int, z: torch.Tensor, truth: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Let the adversary take its rounds."""
-        found = {}
-        for _ in range(self._adversary.rounds):
-            z = z.requires_grad_()
-            guess = self._guess(z, truth)
-            gradient = torch.autograd.grad(guess.sum(), z, create_graph=True)[0]
-            penalty = gradient.square().sum(-1).mean()
-            losses = {"adversary": (1.0, guess.mean()), "penalty": (self._adversary.penalty, penalty)}
-            found = self._breaker.move(step, losses)
-        return found
+    def end(self, phase: Phase, cells: Cells) -> None:
+        pass
 
-    def _guess(self, z: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        """(m,) cross-entropies of the conditions given basal codes (1, E, b, d)."""
-        return functional.cross_entropy(self._opponent(z)[0].flatten(0, 1), truth, reduction="none")
+    def _guessing(self, x: torch.Tensor, truth: torch.Tensor) -> Losses:
+        """The adversary's cross-entropy and the penalty on its gradient, at codes that it cannot move."""
+        with torch.no_grad():
+            z = _standardised(self._autoencoder.encoder(x))
+        guess = self._cross_entropies(z.requires_grad_(), truth)
+        gradient = torch.autograd.grad(guess.sum(), z, create_graph=True)[0]
+        return {"adversary": guess.mean(1), "penalty": gradient.square().sum(-1).mean((1, 2))}
+
+    def _cross_entropies(self, z: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        """(R, m) cross-entropies of the conditions given basal codes (R, E, b, d)."""
+        logits = self._opponent(z).flatten(0, 2)
+        return functional.cross_entropy(logits, truth.flatten(), reduction="none").view_as(truth)
 
     def _conditions(self, labels: torch.Tensor, b: int) -> torch.Tensor:
-        """(E b,) the training condition of each cell of a batch."""
-        same = (labels[0, :, None] == self._all[0, None]).all(-1)
-        return same.int().argmax(1).repeat_interleave(b)
+        """(R, E b) the training condition of each cell of a batch."""
+        same = (labels[:, :, None] == self._labels[:, None]).all(-1)
+        return same.int().argmax(2).repeat_interleave(b, 1)
 
 
-def standardised(z: torch.Tensor) -> torch.Tensor:
+def _standardised(z: torch.Tensor) -> torch.Tensor:
     """Basal codes (R, E, b, d), each coordinate with mean 0 and variance 1 over a batch."""
     variance, mean = torch.var_mean(z, (1, 2), keepdim=True)
     return (z - mean) / (variance + 1e-6).sqrt()

@@ -27,7 +27,7 @@ class Pool(BaseEstimator):
 
     def sample(self, label: Condition, n: int, *, rng: object = None) -> np.ndarray:
         self.space.label(label)
-        return mixture(self._train, range(len(self._train.labels)), n, rng)
+        return _mixture(self._train, range(len(self._train.labels)), n, rng)
 
 
 class Pseudobulk(BaseEstimator):
@@ -40,7 +40,7 @@ class Pseudobulk(BaseEstimator):
     def sample(self, label: Condition, n: int, *, rng: object = None) -> np.ndarray:
         wanted = self.space.label(label) != 0
         shared = np.flatnonzero(((self._train.labels != 0) & wanted).any(1))
-        return mixture(self._train, shared if shared.size else range(len(self._train.labels)), n, rng)
+        return _mixture(self._train, shared if shared.size else range(len(self._train.labels)), n, rng)
 
 
 class Control(BaseEstimator):
@@ -52,7 +52,7 @@ class Control(BaseEstimator):
 
     def sample(self, label: Condition, n: int, *, rng: object = None) -> np.ndarray:
         self.space.label(label)
-        return mixture(self._train, [self._train.reference], n, rng)
+        return _mixture(self._train, [self._train.reference], n, rng)
 
 
 class Additive(BaseEstimator):
@@ -63,7 +63,7 @@ class Additive(BaseEstimator):
 
     def fit(self, data: PerturbationData) -> Additive:
         self._train, self.space_ = (train := data.train), data.space
-        means = environment_means(train)
+        means = _environment_means(train)
         shifts = train.labels - train.labels[train.reference]
         self._effects = np.linalg.pinv(shifts) @ (means - means[train.reference])  # (K, d_X)
         return self
@@ -71,7 +71,7 @@ class Additive(BaseEstimator):
     def sample(self, label: Condition, n: int, *, rng: object = None) -> np.ndarray:
         reference = self._train.reference
         shift = self.space.label(label) - self._train.labels[reference]
-        return mixture(self._train, [reference], n, rng) + shift @ self._effects
+        return _mixture(self._train, [reference], n, rng) + shift @ self._effects
 
 
 class Linear(BaseEstimator):
@@ -80,12 +80,12 @@ class Linear(BaseEstimator):
     def fit(self, data: PerturbationData) -> Linear:
         self._train, self.space_ = (train := data.train), data.space
         design = np.column_stack([np.ones(len(train.labels)), train.labels])
-        self._coefficients = np.linalg.lstsq(design, environment_means(train), rcond=None)[0]  # (1 + K, d_X)
+        self._coefficients = np.linalg.lstsq(design, _environment_means(train), rcond=None)[0]  # (1 + K, d_X)
         return self
 
     def sample(self, label: Condition, n: int, *, rng: object = None) -> np.ndarray:
         label = self.space.label(label)
-        rows = draw(self._train, range(len(self._train.labels)), n, rng)
+        rows = _draw(self._train, range(len(self._train.labels)), n, rng)
         fitted = self._mean(self._train.labels[self._train.environment[rows]])
         return self._train.x[rows] - fitted + self._mean(label[None])
 
@@ -108,23 +108,23 @@ class Ceiling(BaseEstimator):
         found = np.flatnonzero((self._measured.labels == wanted).all(1))
         if not found.size:
             raise InputError(f"the ceiling has no cells of condition {self.space.condition(wanted)!r}")
-        return mixture(self._measured, found, n, rng)
+        return _mixture(self._measured, found, n, rng)
 
 
 BASELINES = {"pool": Pool, "pseudobulk": Pseudobulk, "control": Control, "additive": Additive, "linear": Linear}
 
 
-def environment_means(data: PerturbationData) -> np.ndarray:
+def _environment_means(data: PerturbationData) -> np.ndarray:
     """(E, d_X) means of x by environment, in float64."""
     return np.array([data.samples(e).mean(0, dtype=np.float64) for e in range(len(data.labels))])
 
 
-def mixture(data: PerturbationData, environments: Sequence[int], n: int, rng: object) -> np.ndarray:
+def _mixture(data: PerturbationData, environments: Sequence[int], n: int, rng: object) -> np.ndarray:
     """n cells (n, d_X) from the equal mixture of some environments."""
-    return data.x[draw(data, environments, n, rng)].astype(np.float64)
+    return data.x[_draw(data, environments, n, rng)].astype(np.float64)
 
 
-def draw(data: PerturbationData, environments: Sequence[int], n: int, rng: object) -> np.ndarray:
+def _draw(data: PerturbationData, environments: Sequence[int], n: int, rng: object) -> np.ndarray:
     """n row numbers: an environment uniformly, then one of its cells, with replacement."""
     generator = stream(seed_sequence(rng), "cells")
     chosen = np.asarray(environments)[generator.integers(len(environments), size=whole("n", n))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,22 +12,23 @@ from torch import nn
 
 from pdae_sim import _random
 from pdae_sim._checks import between, whole
-from pdae_sim.data import PerturbationData
 from pdae_sim.energy import energy_loss
 from pdae_sim.errors import InputError
-from pdae_sim.estimation._base import BaseEstimator
-from pdae_sim.estimation._descent import Course, Frame, Mover, descend, linear_output
-from pdae_sim.estimation.networks import MLP, Architecture, Generators, normal, root_generator
+from pdae_sim.estimation._batches import Cells
+from pdae_sim.estimation._networks import MLP, Generators, normal, root_generator
+from pdae_sim.estimation._single_phase import SinglePhaseEstimator
+from pdae_sim.estimation._training import Losses, Player
+from pdae_sim.estimation.architecture import Architecture
+from pdae_sim.estimation.phases import Phase
+from pdae_sim.protocols import Condition
 
-ARCHITECTURE = Architecture(n_noise=10)
-"""Two hidden layers of 128 units with a linear skip, and ten coordinates of noise."""
-
-COURSE = Course(steps=2000, cells=128, learning_rate=3e-2, name="generate")
+_ARCHITECTURE = Architecture(n_noise=10)
+_PHASE = Phase("generate", 2000, cells=128, learning_rate=3e-2)
 """The rate matters with two latents: in one world of `three-singles` the energy distance at A+B was 0.55 and 0.98 in
 two fits at a tenth of it, 0.013 at a third and 0.00 at this rate (one fit each)."""
 
 
-class ConditionalGenerator(BaseEstimator):
+class ConditionalGenerator(SinglePhaseEstimator):
     """x = g(l, ε), ε ~ N(0, I), trained by the energy score at every training label.
 
     The loss is E‖X − g(l, ε)‖^β − ½ E‖g(l, ε) − g(l, ε')‖^β, averaged over labels. Nothing is encoded: the label is a
@@ -50,7 +51,7 @@ class ConditionalGenerator(BaseEstimator):
         n_latents: Dimension of pre-additive noise; None feeds label and noise side by side.
         architecture: Shapes of the network; `n_noise` and `noise_scale` are those of ε where `n_latents` is None.
             `charted` is of no account.
-        course: How long and how fast to train.
+        phase: How long and how fast to train.
         beta: Exponent of the energy loss, in (0, 2).
         random_state: Seed; the same seed, data and number of threads give the same fit on a CPU.
         device: Where to train.
@@ -66,58 +67,64 @@ class ConditionalGenerator(BaseEstimator):
         self,
         n_latents: int | None = None,
         *,
-        architecture: Architecture = ARCHITECTURE,
-        course: Course = COURSE,
+        architecture: Architecture = _ARCHITECTURE,
+        phase: Phase = _PHASE,
         beta: float = 1.0,
         random_state: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
-        self.n_latents = None if n_latents is None else whole("n_latents", n_latents)
-        self.architecture = linear_output(architecture)
-        if n_latents is None and not architecture.n_noise:
-            raise InputError("architecture.n_noise must be at least 1, or n_latents given: a generator needs noise")
-        self.course = course
-        self.beta = between("beta", beta, 0.0, 2.0)
-        self.random_state = whole("random_state", random_state, at_least=0)
-        self.device = torch.device(device)
+        self.n_latents, self.architecture, self.phase = n_latents, architecture, phase
+        self.beta, self.random_state, self.device = beta, random_state, device
+        self._check_parameters()
 
-    def fit(self, data: PerturbationData) -> ConditionalGenerator:
-        """Fit on the training environments of `data`; held-out ones are never looked at.
-
-        Raises:
-            InputError: If `data` cannot be fitted.
-            TrainingError: If the loss or its gradient is not finite, named with the step.
-        """
-        self._frame = frame = Frame.of(data)
-        self.space_ = frame.data.space
-        d_X, K, _ = frame.sizes
-        generators = [root_generator(self.random_state, "network")]
-        self._network = Generator((K, self.n_latents, d_X), self.architecture, generators).to(self.device)
-        mover = Mover(self._network.parameters(), self.course)
-
-        def advance(step: int, x: torch.Tensor, labels: torch.Tensor, noise: Generators) -> dict[str, torch.Tensor]:
-            simulated = self._network(labels, x.shape[2], noise)
-            return mover.move(step, {"energy": (1.0, energy_loss(simulated, x, self.beta).mean())})
-
-        self.history_ = descend(frame.cells(self.random_state, self.device), self.course, advance)
-        return self
-
-    def sample(self, label: str | Sequence, n: int, *, rng: object = None) -> np.ndarray:
+    def sample(self, condition: Condition, n: int, *, rng: object = None) -> np.ndarray:
         """n draws (n, d_X) from the predicted law at a label, in the data's units.
 
         A perturbation of the label space that no training condition holds has no effect.
         """
-        if not hasattr(self, "history_"):
-            raise InputError("this ConditionalGenerator is not fitted; call fit(data) first")
-        doses = self._frame.doses(self.space_.label(label)).to(self.device)
+        label = self.space.label(condition)
+        doses = self._standardised.doses(label).to(self.device)
         generator = torch.Generator(device=self.device)
         generator.manual_seed(_random.torch_seed(_random.seed_sequence(rng), "noise"))
         with torch.no_grad():
             x = self._network(doses[None, None], whole("n", n), [generator])
-        return self._frame.restored(x[0, 0], label)
+        return self._standardised.restored(x[0, 0], condition)
+
+    def _objective(self, cells: Cells) -> _Energy:
+        d_X, K, _ = self._standardised.sizes
+        generators = [root_generator(self.random_state, "network")]
+        self._network = _Generator((K, self.n_latents, d_X), self.architecture, generators).to(self.device)
+        return _Energy(self._network, self.beta)
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        between("beta", self.beta, 0.0, 2.0)
+        if self.n_latents is not None:
+            whole("n_latents", self.n_latents)
+        elif not self.architecture.n_noise:
+            raise InputError("architecture.n_noise must be at least 1, or n_latents given: a generator needs noise")
 
 
-class Generator(nn.Module):
+class _Energy:
+    """The energy score of generated cells at every label of a batch."""
+
+    def __init__(self, network: _Generator, beta: float) -> None:
+        self.network, self._beta = network, beta
+
+    def parts(self) -> Mapping[str, Sequence[nn.Parameter]]:
+        return {"generator": list(self.network.parameters())}
+
+    def players(self, phases: Sequence[Phase]) -> Sequence[Player]:
+        return [Player(("generator",), {"energy": [1.0] * len(phases)}, phases)]
+
+    def losses(self, terms: Collection[str], x: torch.Tensor, labels: torch.Tensor, generators: Generators) -> Losses:
+        return {"energy": energy_loss(self.network(labels, x.shape[2], generators), x, self._beta).mean(1)}
+
+    def end(self, phase: Phase, cells: Cells) -> None:
+        pass
+
+
+class _Generator(nn.Module):
     """g(l, ε), or g(M l + ε) where there are latents.
 
     Args:
@@ -129,10 +136,9 @@ class Generator(nn.Module):
     def __init__(self, sizes: tuple[int, int | None, int], shape: Architecture, generators: Generators) -> None:
         super().__init__()
         K, d_Z, d_X = sizes
-        added = d_Z is not None
-        self.shift = nn.Parameter(_start(K, d_Z, generators)) if added else None
-        self.n_noise, self.noise_scale = (d_Z, 1.0) if added else (shape.n_noise, shape.noise_scale)
-        n_in = d_Z if added else K + shape.n_noise
+        self.shift = None if d_Z is None else nn.Parameter(_start(K, d_Z, generators))
+        self.n_noise, self.noise_scale = (shape.n_noise, shape.noise_scale) if d_Z is None else (d_Z, 1.0)
+        n_in = K + shape.n_noise if d_Z is None else d_Z
         self.network = MLP([n_in, *shape.hidden, d_X], replace(shape, n_noise=0), generators)
 
     def forward(self, labels: torch.Tensor, n: int, generators: Generators) -> torch.Tensor:

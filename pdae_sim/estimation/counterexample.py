@@ -17,12 +17,12 @@ import torch
 
 from pdae_sim._checks import nonzero
 from pdae_sim.errors import InputError
+from pdae_sim.estimation._networks import Network
 from pdae_sim.estimation._scaling import LabelScaling
-from pdae_sim.estimation.networks import Network
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.labels import nearest_to_control
 
-MOVED = 1e-6
+_MOVED = 1e-6
 """A training condition counts as untouched if Ŵ Δ_e moves by less than this share of u."""
 
 
@@ -44,13 +44,14 @@ def second_pdae(model: PDAE, move: np.ndarray, *, witness: np.ndarray, test: str
     References:
         Claim 2.6.
     """
-    d_Z, K = model.network.shift.shape[1:]
+    model._check_fitted()
+    d_Z, K = model._network.shift.shape[1:]
     u, v = nonzero("move", move, d_Z), nonzero("witness", witness, K)
     _check_witness(v, model.train_labels_, model.space_.label(test))
-    return displaced(model, u, v, u * (v @ nearest_to_control(model.train_labels_)))
+    return _displaced(model, u, v, u * (v @ nearest_to_control(model.train_labels_)))
 
 
-def displaced(model: PDAE, move: np.ndarray, direction: np.ndarray, offset: np.ndarray) -> PDAE:
+def _displaced(model: PDAE, move: np.ndarray, direction: np.ndarray, offset: np.ndarray) -> PDAE:
     """The PDAE with Ŵ + u vᵀ, g(x) + offset and f̂(z − offset), for any v whatever; base latents are shared.
 
     Args:
@@ -63,7 +64,7 @@ def displaced(model: PDAE, move: np.ndarray, direction: np.ndarray, offset: np.n
     second.history_ = copy.deepcopy(model.history_)
     second.perturbation_matrix_ = model.perturbation_matrix_ + np.outer(move, direction)
     internal = np.outer(move, direction * LabelScaling.of(model.train_labels_).unit)
-    second._network = _displaced_network(model.network, internal, offset)
+    second._network = _displaced_network(model._network, internal, offset)
     return second
 
 
@@ -81,7 +82,7 @@ def _displaced_network(network: Network, internal: np.ndarray, offset: np.ndarra
 def _check_witness(v: np.ndarray, train: np.ndarray, test: np.ndarray) -> None:
     l_0 = nearest_to_control(train)
     seen, moved = np.abs((train - l_0) @ v).max(), v @ (test - l_0)
-    if seen > MOVED or abs(moved - 1) > MOVED:
+    if seen > _MOVED or abs(moved - 1) > _MOVED:
         raise InputError(
             f"witness must have vᵀ Δ_e = 0 for every training label and vᵀ Δ_t = 1, as check_span gives it; received "
             f"|vᵀ Δ_e| up to {seen:.3g} and vᵀ Δ_t = {moved:.3g}"

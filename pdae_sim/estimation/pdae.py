@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -16,21 +16,25 @@ from pdae_sim import _random
 from pdae_sim._checks import between, choice, matrix, whole
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
-from pdae_sim.estimation import _memory as memory
+from pdae_sim.estimation import _bank as bank
+from pdae_sim.estimation import _dimension as dimension
 from pdae_sim.estimation import _persistence as persistence
-from pdae_sim.estimation import dimension
 from pdae_sim.estimation._base import BaseEstimator
-from pdae_sim.estimation._batches import Cells, by_environment
+from pdae_sim.estimation._batches import by_environment
+from pdae_sim.estimation._dimension import Dimension
+from pdae_sim.estimation._networks import PRECISIONS
 from pdae_sim.estimation._scaling import LabelScaling, Scaling, block_rows, blocks
-from pdae_sim.estimation._validation import canonical, fittable
-from pdae_sim.estimation._whitening import begin
-from pdae_sim.estimation.dimension import Dimension
-from pdae_sim.estimation.networks import PRECISIONS, Architecture, Network, root_generator
-from pdae_sim.estimation.presets import PROBE, PUBLISHED, STAGED, check_plan, shortened
-from pdae_sim.estimation.training import Phase, Progress, train
+from pdae_sim.estimation._training import train
+from pdae_sim.estimation._validation import canonical, check_phases, fittable
+from pdae_sim.estimation._weighted_terms import WeightedTerms
+from pdae_sim.estimation.architecture import Architecture
+from pdae_sim.estimation.phases import Phase, Progress
+from pdae_sim.estimation.presets import DEFAULT, PRESETS
 from pdae_sim.labels import LabelSpace
+from pdae_sim.protocols import Condition
 
-log = logging.getLogger(__name__)
+_PROBE = (replace(DEFAULT.phases[0], steps=300, cells=32, whiten=False),)
+"""A short chart, to compare numbers of coordinates."""
 
 
 class PDAE(BaseEstimator):
@@ -64,21 +68,16 @@ class PDAE(BaseEstimator):
         self,
         n_latents: int | None = None,
         *,
-        architecture: Architecture | None = None,
-        phases: Sequence[Phase] = STAGED,
+        architecture: Architecture = DEFAULT.architecture,
+        phases: Sequence[Phase] = DEFAULT.phases,
         beta: float = 1.0,
         random_state: int = 0,
         device: str | torch.device = "cpu",
         precision: str = "float32",
     ) -> None:
-        self.n_latents = None if n_latents is None else whole("n_latents", n_latents)
-        self.architecture = architecture or Architecture()
-        self.phases = tuple(phases)
-        check_plan(self.phases, self.architecture)
-        self.beta = between("beta", beta, 0.0, 2.0)
-        self.random_state = whole("random_state", random_state, at_least=0)
-        self.device = torch.device(device)
-        self.precision = choice("precision", precision, PRECISIONS)
+        self.n_latents, self.architecture, self.phases = n_latents, architecture, phases
+        self.beta, self.random_state, self.device, self.precision = beta, random_state, device, precision
+        self._check_parameters()
 
     @classmethod
     def published(cls, n_latents: int | None = None, *, steps: int | None = None, **settings: object) -> PDAE:
@@ -90,10 +89,10 @@ class PDAE(BaseEstimator):
             **settings: Further arguments of `PDAE`, which take precedence.
 
         References:
-            von Kügelgen et al. (2025), arXiv:2504.18522; `plans.PUBLISHED` lists the settings.
+            von Kügelgen et al. (2025), arXiv:2504.18522; `PRESETS` lists the settings under ``published``.
         """
-        given = {"architecture": PUBLISHED.architecture, "phases": shortened(PUBLISHED.phases, steps), **settings}
-        return cls(n_latents, **given)
+        preset = PRESETS["published"].shortened(steps)
+        return cls(n_latents, **{"architecture": preset.architecture, "phases": preset.phases, **settings})
 
     def fit(
         self,
@@ -114,50 +113,8 @@ class PDAE(BaseEstimator):
             InputError: If `data` cannot be fitted with these settings, or not in the memory that there is.
             TrainingError: If a loss or gradient is not finite, named with phase, step and term.
         """
-        announce([self], [data])
-        data = self.frame(data)
-        network, cells = begun([self], [data])
-        histories = persistence.resumable(
-            train,
-            network,
-            cells,
-            self.phases,
-            beta=self.beta,
-            checkpoint=checkpoint,
-            on_step=on_step,
-            identity=self.config() | {"dimension": self._d_Z},
-        )
-        self.take(network.state_dict(), histories[0], data)
+        bank.fit_bank([self], [data], checkpoint=checkpoint, on_step=on_step)
         return self
-
-    def frame(self, data: PerturbationData, known: Dimension | None = None) -> PerturbationData:
-        """Learn what is fixed before the first step, label space, scalings and d_Z; the training data in order.
-
-        Args:
-            data: The data.
-            known: The number of latents of these data, where it was estimated before.
-        """
-        data = canonical(self.checked(data).train)
-        self._learn_frame(data, known)
-        return data
-
-    def checked(self, data: PerturbationData) -> PerturbationData:
-        """`data`, if these settings can be fitted to its training conditions."""
-        d_X = fittable(data).x.shape[1]
-        if self.n_latents is not None and self.n_latents > d_X:
-            raise InputError(f"n_latents must not exceed the observed dimension {d_X}; received {self.n_latents}")
-        return data
-
-    def take(self, state: Mapping[str, torch.Tensor], history: list[dict], data: PerturbationData) -> None:
-        """Own the trained parameters: Ŵ in the units of the labels, on the training span only; all base latents."""
-        self._network, self.history_ = bank([self]), history
-        self._network.load_state_dict(state)
-        internal = self._network.shift.detach()[0].cpu().numpy().astype(np.float64)
-        self.perturbation_matrix_ = self._label_scaling.matrix(internal, self.train_labels_)
-        order, environment = by_environment(data.rows_by_environment)
-        latents = self._encoded(data.x, order)
-        self.base_latents_ = latents - (self.train_labels_ @ self.perturbation_matrix_.T)[environment]
-        self._base_environment = environment
 
     def encode(self, x: np.ndarray) -> np.ndarray:
         """Latents g(x) (n, d_Z) of cells (n, d_X), in float64."""
@@ -179,9 +136,7 @@ class PDAE(BaseEstimator):
             )
         return self._scaling.inverse(decoded)
 
-    def transport(
-        self, x: np.ndarray, source: str | Sequence, target: str | Sequence, *, rng: object = None
-    ) -> np.ndarray:
+    def transport(self, x: np.ndarray, source: Condition, target: Condition, *, rng: object = None) -> np.ndarray:
         """Counterfactuals of given cells: what each row of x, measured under `source`, would have been under `target`.
 
         Args:
@@ -197,24 +152,29 @@ class PDAE(BaseEstimator):
         shift = self.space_.label(target) - self.space_.label(source)
         return self.decode(self.encode(x) + self.perturbation_matrix_ @ shift, rng=rng)
 
-    def sample(self, label: str | Sequence, n: int, *, rng: object = None) -> np.ndarray:
+    def sample(self, condition: Condition, n: int, *, rng: object = None) -> np.ndarray:
         """n draws (n, d_X) from the predicted population at a label.
 
         Base latents g(x_i) − Ŵ l_e are drawn with replacement from the training cells, every environment with the same
         weight, shifted by Ŵ l and decoded. Whether the label is identified is `check_span`'s answer, not this method's.
         """
         self._check_fitted()
-        shift = self.perturbation_matrix_ @ self.space_.label(label)
+        shift = self.perturbation_matrix_ @ self.space_.label(condition)
         root = _random.seed_sequence(rng)
         picked = _random.stream(root, "base").choice(len(self.base_latents_), whole("n", n), p=self._base_weights)
         return self.decode(self.base_latents_[picked] + shift, rng=_random.child(root, "noise"))
+
+    @staticmethod
+    def check_save(directory: str | PathLike, *, force: bool = False) -> None:
+        """Refuse a directory that `save` could not write; worth asking before a long fit."""
+        persistence.check_place(Path(directory), force=force)
 
     def save(self, directory: str | PathLike, *, force: bool = False) -> None:
         """Write the fitted model as a directory of safetensors and JSON, whole or not at all."""
         self._check_fitted()
         tensors = {f"network.{k}": v.detach().cpu() for k, v in self._network.state_dict().items()}
         tensors |= {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in self._arrays().items()}
-        persistence.save(Path(directory), self.config(), tensors, self.history_, force=force)
+        persistence.save(Path(directory), self._config(), tensors, self.history_, force=force)
 
     @classmethod
     def load(cls, directory: str | PathLike, *, device: str | torch.device = "cpu") -> PDAE:
@@ -239,58 +199,92 @@ class PDAE(BaseEstimator):
         return model
 
     @property
-    def network(self) -> Network:
-        """The fitted networks, a bank of one, in standardised units."""
-        self._check_fitted()
-        return self._network
-
-    @property
-    def sizes(self) -> tuple[int, int, int]:
+    def _sizes(self) -> tuple[int, int, int]:
         """d_X, d_Z and K, once they are known."""
         return len(self.features_), self._d_Z, len(self.space_)
 
-    def config(self) -> dict:
+    def _config(self) -> dict:
         """Settings and label space as plain JSON values."""
         return {
-            "n_latents": self.n_latents,
+            "n_latents": None if self.n_latents is None else int(self.n_latents),
             "architecture": vars(self.architecture).copy(),
-            "phases": [phase.state() for phase in self.phases],
-            "beta": self.beta,
-            "random_state": self.random_state,
+            "phases": [phase.to_json() for phase in self.phases],
+            "beta": float(self.beta),
+            "random_state": int(self.random_state),
             "precision": self.precision,
-            "dimension": self.dimension_ and self.dimension_.state(),
+            "dimension": self.dimension_ and self.dimension_.to_json(),
             "names": list(self.space_.names),
             "control": self.space_.control,
             "features": list(self.features_),
         }
 
+    def _identity(self) -> dict:
+        """All that a fit depends on beside its cells."""
+        return self._config() | {"dimension": self._d_Z}
+
+    def _check_parameters(self) -> None:
+        if self.n_latents is not None:
+            whole("n_latents", self.n_latents)
+        check_phases(self.phases, self.architecture)
+        between("beta", self.beta, 0.0, 2.0)
+        whole("random_state", self.random_state, at_least=0)
+        torch.device(self.device)
+        choice("precision", self.precision, PRECISIONS)
+
     def _check_fitted(self) -> None:
         if not hasattr(self, "perturbation_matrix_"):
             raise InputError("this PDAE is not fitted; call fit(data) or PDAE.load(directory) first")
 
-    def _learn_frame(self, data: PerturbationData, known: Dimension | None) -> None:
-        """Label space, scalings and d_Z: what is fixed before the first step."""
+    def _checked(self, data: PerturbationData) -> PerturbationData:
+        """`data`, if these settings can be fitted to its training conditions."""
+        d_X = fittable(data).x.shape[1]
+        if self.n_latents is not None and self.n_latents > d_X:
+            raise InputError(f"n_latents must not exceed the observed dimension {d_X}; received {self.n_latents}")
+        return data
+
+    def _frame(self, data: PerturbationData, known: Dimension | None = None) -> PerturbationData:
+        """Learn what is fixed before the first step, label space, scalings and d_Z; the training data in order.
+
+        Args:
+            data: The data.
+            known: The number of latents of these data, if it was estimated before.
+        """
+        data = canonical(self._checked(data).train)
         self.space_, self.features_ = data.space, data.features
         self.train_labels_ = data.labels.copy()
         self.train_counts_ = data.counts.copy()
         self._scaling = Scaling.of(data, centred=self.architecture.output == "linear")
         self._label_scaling = LabelScaling.of(data.labels)
-        self.dimension_ = None if self.n_latents is not None else known or self._estimated_dimension(data)
-        self._d_Z = self.n_latents or self.dimension_.n_latents
+        if self.n_latents is not None:
+            self.dimension_, self._d_Z = None, int(self.n_latents)
+        else:
+            self.dimension_ = known or self._estimated_dimension(data)
+            self._d_Z = self.dimension_.n_latents
+        return data
+
+    def _adopt(self, state: Mapping[str, torch.Tensor], history: list[dict], data: PerturbationData) -> None:
+        """Own the trained parameters: Ŵ in the units of the labels, on the training span only; all base latents."""
+        self._network, self.history_ = bank.untrained([self]), history
+        self._network.load_state_dict(state)
+        internal = self._network.shift.detach()[0].cpu().numpy().astype(np.float64)
+        self.perturbation_matrix_ = self._label_scaling.matrix(internal, self.train_labels_)
+        order, environment = by_environment(data.rows_by_environment)
+        latents = self._encoded(data.x, order)
+        self.base_latents_ = latents - (self.train_labels_ @ self.perturbation_matrix_.T)[environment]
+        self._base_environment = environment
 
     def _estimated_dimension(self, data: PerturbationData) -> Dimension:
-        """Of the data alone, whatever the seed."""
+        """The number of latents from the data alone, whatever the seed."""
         rng = _random.stream(_random.seed_sequence(0), "dimension")
         few = np.sort(rng.permutation(len(data.x))[: dimension.CELLS])
         rank = self._label_scaling.rank(data.labels, at_most=data.x.shape[1])
         return dimension.choose(self._scaling.gathered(data.x, few), rank, partial(self._chart_error, data), rng)
 
     def _chart_error(self, data: PerturbationData, d_Z: int) -> float:
-        """Error of rebuilding cells kept out from d_Z coordinates, after a short training; NaN where none are."""
-        probe = PDAE(d_Z, phases=PROBE, device=self.device)
-        data = probe.frame(data)
-        network, cells = begun([probe], [data])
-        (history,) = train(network, cells, [probe.phases])
+        """Error of rebuilding cells kept out from d_Z coordinates, after a short training; NaN if none are."""
+        probe = PDAE(d_Z, phases=_PROBE, device=self.device)
+        network, cells = bank.start([probe], bank.frame([probe], [data]))
+        (history,) = train(WeightedTerms(network, probe.beta), cells, [probe.phases])
         return min((row["held_out"] for row in history if "held_out" in row), default=math.nan)
 
     @property
@@ -305,7 +299,7 @@ class PDAE(BaseEstimator):
         latents = [self._in_parts(self._network.encoder, self._scaling.gathered(x, part)) for part in parts]
         return np.concatenate(latents) if latents else np.empty((0, self._d_Z))
 
-    def _in_parts(self, function: Callable, values) -> np.ndarray:
+    def _in_parts(self, function: Callable[[torch.Tensor], torch.Tensor], values: np.ndarray) -> np.ndarray:
         """Apply a network to many rows without holding all of its activations."""
         tensor, rows = torch.as_tensor(values), block_rows(max(len(self.features_), *self.architecture.hidden, 1))
         with torch.no_grad():
@@ -327,58 +321,13 @@ class PDAE(BaseEstimator):
         arrays = {k: v.numpy() for k, v in tensors.items() if not k.startswith("network.")}
         self.space_ = LabelSpace(tuple(config["names"]), control=config["control"])
         self.features_, self.history_ = tuple(config["features"]), history
-        self.dimension_ = Dimension.of(config.get("dimension"))
+        self.dimension_ = Dimension.from_json(config.get("dimension"))
         self.train_labels_, self.train_counts_ = arrays["train_labels"], arrays["train_counts"]
         self._scaling = Scaling(arrays["scaling.centre"], arrays["scaling.scale"])
         self._label_scaling = LabelScaling.of(self.train_labels_)
         self.perturbation_matrix_, self._d_Z = arrays["perturbation_matrix"], len(arrays["perturbation_matrix"])
         self.base_latents_, self._base_environment = arrays["base"].astype(np.float64), arrays["base_environment"]
-        self._network = bank([self])
+        self._network = bank.untrained([self])
         self._network.load_state_dict(
             {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
         )
-
-
-def bank(models: Sequence[PDAE]) -> Network:
-    """Untrained networks of some models of one shape, each from its own seed."""
-    first = models[0]
-    generators = [root_generator(model.random_state, "network") for model in models]
-    return Network(first.sizes, first.architecture, generators, precision=first.precision).to(first.device)
-
-
-def begun(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> tuple[Network, Cells]:
-    """Networks as they are before the first step, and the cells they are to see."""
-    network, cells = bank(models), cells_of(models, data)
-    begin(network, cells)
-    return network, cells
-
-
-def cells_of(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> Cells:
-    """The standardised cells of some models, each with data of its own; data given twice are held once."""
-    held: dict[int, int] = {}
-    parts, rows = [], []
-    for model, each in zip(models, data, strict=True):
-        if id(each.x) not in held:
-            held[id(each.x)] = sum(map(len, parts))
-            parts.append(torch.from_numpy(model._scaling.forward(each.x)))
-        rows.append(tuple(held[id(each.x)] + r for r in each.rows_by_environment))
-    labels = np.stack([m._label_scaling.forward(each.labels) for m, each in zip(models, data, strict=True)])
-    device = models[0].device
-    x = parts[0] if len(parts) == 1 else torch.cat(parts)
-    roots = tuple(_random.child(_random.seed_sequence(model.random_state), "training") for model in models)
-    doses = torch.tensor(labels, dtype=torch.float32, device=device)
-    return Cells(x.to(device), doses, tuple(rows), roots)
-
-
-def announce(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> None:
-    """Say what fitting some models at once will take, before it is taken.
-
-    Raises:
-        InputError: If it is far more than there is.
-    """
-    distinct = {id(model.checked(each)): each for model, each in zip(models, data, strict=True)}
-    first = models[0]
-    if first.precision == "bfloat16" and first.device.type == "cpu":
-        log.warning("bfloat16 on a CPU can take ten times as long as float32; use device='cuda', or float32")
-    shape = memory.Shape.of(list(distinct.values()), first.n_latents, len(models))
-    memory.announce(memory.estimate(shape, first.architecture, first.phases), first.device)

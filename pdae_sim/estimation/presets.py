@@ -2,56 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pdae_sim.errors import InputError
-from pdae_sim.estimation.networks import Architecture
-from pdae_sim.estimation.training import Phase
-
-STAGED = (
-    Phase(
-        "chart", 1000, {"charting": 1.0}, ("chart", "decoder"), cells=128, learning_rate=3e-3, held_out=0.1, settle=True
-    ),
-    Phase(
-        "refine",
-        1500,
-        {"likelihood": 1.0, "density_ratio": 1.0, "inversion": 1.0},
-        ("encoder", "shift", "decoder"),
-        cells=128,
-        learning_rate=5e-3,
-        held_out=0.1,
-        settle=True,
-    ),
-    Phase("decode", 500, {"reconstruction": 1.0}, ("decoder",), cells=256, learning_rate=3e-3, held_out=0.1),
-)
-"""The default: a chart of the manifold of cells; latents and Ŵ by the likelihood of its coordinates and the density
-ratios between environments; then the decoder for these latents."""
-
-LATENTS = STAGED[:-1]
-"""The part of the default that learns encoder and Ŵ."""
-
-PROBE = (replace(STAGED[0], steps=300, cells=32, settle=False),)
-"""A short chart, to compare numbers of coordinates."""
-
-REPRESENT = (
-    Phase("represent", 1500, {"density_ratio": 1.0, "prior": 2.0}, ("encoder", "shift"), cells=256, learning_rate=1e-2),
-)
-"""Encoder and Ŵ from the log-linear density ratios alone, for an encoder without a chart; no decoder."""
-
-JOINT = (Phase("joint", 2000, {"perturbation": 1.0, "autoencoding": 1.0, "prior": 0.1}, cells=64, learning_rate=1e-3),)
-"""Encoder, Ŵ and decoder together, by energy scores alone, environment by environment."""
+from pdae_sim.estimation.architecture import Architecture
+from pdae_sim.estimation.phases import Phase
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Phases, and the networks they are meant for."""
+class Preset:
+    """Phases, and the networks they are meant for.
+
+    Args:
+        phases: The training plan.
+        architecture: Shapes of encoder and decoder.
+
+    Example:
+        >>> from pdae_sim.estimation import PRESETS
+        >>> quick = PRESETS["staged"].shortened(10)
+        >>> [phase.steps for phase in quick.phases] == [10, 10, 10]
+        True
+    """
 
     phases: tuple[Phase, ...]
     architecture: Architecture
 
+    def shortened(self, steps: int | None) -> Preset:
+        """The preset with `steps` gradient steps in each phase; as it is if `steps` is None."""
+        return self if steps is None else replace(self, phases=tuple(replace(p, steps=steps) for p in self.phases))
 
-DIRECT = Architecture(charted=False)
+
+DEFAULT = Preset(
+    (
+        Phase(
+            "chart",
+            1000,
+            {"chart_reconstruction": 1.0},
+            ("chart", "decoder"),
+            cells=128,
+            learning_rate=3e-3,
+            held_out=0.1,
+            whiten=True,
+        ),
+        Phase(
+            "refine",
+            1500,
+            {"likelihood": 1.0, "density_ratio": 1.0, "inversion": 1.0},
+            ("encoder", "shift", "decoder"),
+            cells=128,
+            learning_rate=5e-3,
+            held_out=0.1,
+            whiten=True,
+        ),
+        Phase("decode", 500, {"reconstruction": 1.0}, ("decoder",), cells=256, learning_rate=3e-3, held_out=0.1),
+    ),
+    Architecture(),
+)
+"""Three phases: a chart of the manifold of cells; latents and Ŵ by the likelihood of its coordinates and the density
+ratios between environments; then the decoder for these latents."""
+
+LATENTS = Preset(DEFAULT.phases[:-1], DEFAULT.architecture)
+"""The part of the default that learns encoder and Ŵ."""
+
+_DIRECT = Architecture(charted=False)
 """An encoder that is one MLP on x."""
 
 _AS_PUBLISHED = Phase(
@@ -65,7 +77,7 @@ _AS_PUBLISHED = Phase(
     sampling="cells",
 )
 
-PUBLISHED = Plan(
+_PUBLISHED = Preset(
     (_AS_PUBLISHED,),
     Architecture(
         activation="elu",
@@ -82,7 +94,7 @@ PUBLISHED = Plan(
 The reconstruction does not move the encoder. Steps stand for 1,500 epochs of some 85,000 cells, cut to a tenth.
 """
 
-PUBLISHED_SMALL = Plan(
+_PUBLISHED_SMALL = Preset(
     (
         replace(
             _AS_PUBLISHED,
@@ -96,7 +108,28 @@ PUBLISHED_SMALL = Plan(
 )
 """The published loss at the size of a toy: 64 cells, even weights, two layers of 128 units."""
 
-SCREEN = Plan(
+_REPRESENT = Preset(
+    (
+        Phase(
+            "represent",
+            1500,
+            {"density_ratio": 1.0, "prior": 2.0},
+            ("encoder", "shift"),
+            cells=256,
+            learning_rate=1e-2,
+        ),
+    ),
+    _DIRECT,
+)
+"""Encoder and Ŵ from the log-linear density ratios alone, for an encoder without a chart; no decoder."""
+
+_JOINT = Preset(
+    (Phase("joint", 2000, {"perturbation": 1.0, "autoencoding": 1.0, "prior": 0.1}, cells=64, learning_rate=1e-3),),
+    _DIRECT,
+)
+"""Encoder, Ŵ and decoder together, by energy scores alone, environment by environment."""
+
+_SCREEN = Preset(
     (
         Phase(
             "refine",
@@ -106,7 +139,7 @@ SCREEN = Plan(
             cells=64,
             learning_rate=1e-3,
             decay=0.1,
-            settle=True,
+            whiten=True,
         ),
         Phase("decode", 700, {"reconstruction": 1.0}, ("decoder",), cells=32, learning_rate=3e-3),
     ),
@@ -121,26 +154,12 @@ for noiseless cells on a manifold of d_Z dimensions and costs a Jacobian for eve
 `n_latents`: the rank of the shifts of a hundred perturbations says little about the dimension of cells.
 """
 
-PLANS = {
-    "staged": Plan(STAGED, Architecture()),
-    "screen": SCREEN,
-    "represent": Plan(REPRESENT, DIRECT),
-    "joint": Plan(JOINT, DIRECT),
-    "published": PUBLISHED,
-    "published_small": PUBLISHED_SMALL,
+PRESETS: dict[str, Preset] = {
+    "staged": DEFAULT,
+    "screen": _SCREEN,
+    "represent": _REPRESENT,
+    "joint": _JOINT,
+    "published": _PUBLISHED,
+    "published_small": _PUBLISHED_SMALL,
 }
-"""By name, as the command line and declarations know them."""
-
-
-def check_plan(phases: Sequence[Phase], architecture: Architecture) -> None:
-    """Refuse phases that need a chart where the encoder has none."""
-    for phase in phases:
-        if not architecture.charted and ("charting" in phase.weights or phase.learns == ("chart",)):
-            raise InputError(
-                f"phase {phase.name!r} trains a chart; set Architecture(charted=True), or use another plan"
-            )
-
-
-def shortened(phases: Sequence[Phase], steps: int | None) -> tuple[Phase, ...]:
-    """The phases with `steps` gradient steps each; as they are when it is None."""
-    return tuple(phases) if steps is None else tuple(replace(phase, steps=steps) for phase in phases)
+"""By name, as the command line (``--plan``) and declarations (``plan``) know them."""

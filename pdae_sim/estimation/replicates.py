@@ -14,17 +14,16 @@ import torch
 
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError, TrainingError
+from pdae_sim.estimation._bank import fit_bank, training_cells
+from pdae_sim.estimation._losses import Step, perturbation
 from pdae_sim.estimation._validation import canonical
-from pdae_sim.estimation.dimension import Dimension
-from pdae_sim.estimation.losses import Step, perturbation
-from pdae_sim.estimation.pdae import PDAE, announce, begun, cells_of
-from pdae_sim.estimation.presets import STAGED
-from pdae_sim.estimation.training import train
+from pdae_sim.estimation.pdae import PDAE
+from pdae_sim.estimation.presets import DEFAULT
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
-SHARE_JUDGED = min(phase.held_out for phase in STAGED)
-"""Of each training condition: what the phases of the default keep out."""
+_SHARE_JUDGED = min(phase.held_out for phase in DEFAULT.phases)
+"""Share of each training condition that restarts are judged on: what the phases of the default keep out."""
 _JUDGED = 2**22
 """Values of x decoded at once to judge a restart, about."""
 
@@ -47,43 +46,8 @@ def fit_replicates(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> 
         raise InputError(f"models and data must be as many, and some; received {len(models)} and {len(data)}")
     if len({id(model) for model in models}) < len(models):
         raise InputError("models must be different objects, one for each replicate; the same one is given twice")
-    announce(models, data)
-    framed = _framed(models, data)
-    for model, each in zip(models[1:], framed[1:], strict=True):
-        _check_alike(models[0], model, len(framed[0].labels), len(each.labels))
-    network, cells = begun(models, framed)
-    histories = train(network, cells, [model.phases for model in models], beta=models[0].beta)
-    for r, model in enumerate(models):
-        model.take(network.replicate(r), histories[r], framed[r])
+    fit_bank(models, data)
     return list(models)
-
-
-def _framed(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> list[PerturbationData]:
-    """The training data of each model in order; one record, and one estimate of d_Z, for data given many times."""
-    known: dict[int, PerturbationData] = {}
-    dimensions: dict[int, Dimension | None] = {}
-    framed = []
-    for model, each in zip(models, data, strict=True):
-        ready = model.frame(each, dimensions.get(id(each)))
-        dimensions[id(each)] = dimensions.get(id(each)) or model.dimension_
-        framed.append(known.setdefault(id(each), ready))
-    return framed
-
-
-def _check_alike(first: PDAE, other: PDAE, n_first: int, n_other: int) -> None:
-    apart = {
-        "d_X, d_Z and K": (first.sizes, other.sizes),
-        "training environments": (n_first, n_other),
-        "architecture": (first.architecture, other.architecture),
-        "beta": (first.beta, other.beta),
-        "device": (first.device, other.device),
-        "precision": (first.precision, other.precision),
-        "plan": ([p.common() for p in first.phases], [p.common() for p in other.phases]),
-    }
-    for what, (a, b) in apart.items():
-        if a != b:
-            told = "" if what == "plan" else f"; received {a} and {b}"
-            raise InputError(f"replicates must have the same {what}{told}; fit them one by one")
 
 
 def fit_restarts(models: Sequence[PDAE], data: PerturbationData) -> PDAE:
@@ -102,14 +66,14 @@ def fit_restarts(models: Sequence[PDAE], data: PerturbationData) -> PDAE:
         TrainingError: If no model has a finite loss.
     """
     for phase in (phase for model in models for phase in model.phases):
-        if phase.steps and phase.held_out < SHARE_JUDGED:
+        if phase.steps and phase.held_out < _SHARE_JUDGED:
             raise InputError(
                 f"restarts are judged on cells that no step saw; phase {phase.name!r} must have held_out of at least "
-                f"{SHARE_JUDGED}; received {phase.held_out}"
+                f"{_SHARE_JUDGED}; received {phase.held_out}"
             )
     models = fit_replicates(models, [data] * len(models))
     losses = np.array(_losses_kept_out(models, canonical(data.train)))
-    log.info("restarts: %s", ", ".join(f"{loss:.5f}" for loss in losses))
+    _log.info("restarts: %s", ", ".join(f"{loss:.5f}" for loss in losses))
     if not np.isfinite(losses).any():
         raise TrainingError("no restart has a finite loss on the cells kept out; lower the learning rate")
     return models[int(np.nanargmin(losses))]
@@ -117,10 +81,11 @@ def fit_restarts(models: Sequence[PDAE], data: PerturbationData) -> PDAE:
 
 @torch.no_grad()
 def _losses_kept_out(models: Sequence[PDAE], data: PerturbationData) -> list[float]:
-    """Of each model, on the same cells."""
-    held_out = cells_of(models[:1], [data]).parted(SHARE_JUDGED)[1]
+    """The perturbation loss of each model on the same cells."""
+    held_out = training_cells(models[:1], [data]).parted(_SHARE_JUDGED)[1]
     if held_out is None:
-        raise InputError(f"restarts are judged on {SHARE_JUDGED:.0%} of each training condition; one has too few cells")
+        share = f"{_SHARE_JUDGED:.0%} of each training condition"
+        raise InputError(f"restarts are judged on {share}; one has too few cells")
     x, labels = held_out
     b = int(np.clip(_JUDGED // (x.shape[1] ** 2 * x.shape[3]), 2, x.shape[2]))
     return [_loss(model, x[:, :, :b], labels) for model in models]
@@ -128,4 +93,4 @@ def _losses_kept_out(models: Sequence[PDAE], data: PerturbationData) -> list[flo
 
 def _loss(model: PDAE, x: torch.Tensor, labels: torch.Tensor) -> float:
     generator = torch.Generator(device=model.device).manual_seed(0)
-    return float(perturbation(Step.of(model.network, x, labels, model.beta, [generator])))
+    return float(perturbation(Step(model._network, x, labels, model.beta, [generator])))

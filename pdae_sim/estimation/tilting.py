@@ -36,7 +36,7 @@ class Tilting(BaseEstimator):
     def fit(self, data: PerturbationData) -> Tilting:
         """Take g and Ŵ from the representation, or learn them, and encode the training cells."""
         self._train, self.space_ = (train := data.train), data.space
-        model = self.representation or PDAE(phases=LATENTS, random_state=self.random_state).fit(train)
+        model = self.representation or PDAE(phases=LATENTS.phases, random_state=self.random_state).fit(train)
         self._W, self._z = model.perturbation_matrix_, model.encode(train.x)
         shifts = train.labels @ self._W.T
         logits = self._z @ shifts.T - 0.5 * (shifts**2).sum(1)

@@ -34,11 +34,11 @@ def identifiability_figure(result: Identification) -> Figure:
 
     Example:
         >>> from pdae_sim import PDAE
-        >>> from pdae_sim.estimation.presets import STAGED, shortened
+        >>> from pdae_sim.estimation.presets import DEFAULT
         >>> from pdae_sim.simulation.worlds import world
         >>> from pdae_sim.study.identification import identify
         >>> simulation = world("demo", ["design.cells=60", "design.test_cells=10"]).simulate()
-        >>> model = PDAE(2, phases=shortened(STAGED, 2), random_state=0).fit(simulation.data)
+        >>> model = PDAE(2, phases=DEFAULT.shortened(2).phases, random_state=0).fit(simulation.data)
         >>> figure = identifiability_figure(identify(model, simulation, n=60, rng=0))
         >>> [axes.get_xlabel() for axes in figure.axes[:2]]
         ['R² on cells kept out', 'true entry']

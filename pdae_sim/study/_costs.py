@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from pdae_sim.data import PerturbationData
-from pdae_sim.estimation.training import Phase
+from pdae_sim.estimation.phases import Phase
 from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.study._estimators import kind_of, settings_of
 from pdae_sim.study.datasets import MeasuredTable

@@ -6,21 +6,21 @@ import importlib
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from pdae_sim._checks import choice, naming, near_misses, whole
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
-from pdae_sim.estimation import adversarial, conditional
-from pdae_sim.estimation._descent import Course
+from pdae_sim.estimation.adversarial import AdversarialAutoencoder, Adversary
+from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.baselines import BASELINES
-from pdae_sim.estimation.networks import Architecture
+from pdae_sim.estimation.conditional import ConditionalGenerator
 from pdae_sim.estimation.pdae import PDAE
-from pdae_sim.estimation.presets import DIRECT, LATENTS, PLANS, REPRESENT, check_plan, shortened
+from pdae_sim.estimation.phases import Phase
+from pdae_sim.estimation.presets import LATENTS, PRESETS
 from pdae_sim.estimation.replicates import fit_replicates
 from pdae_sim.estimation.tilting import Tilting
-from pdae_sim.estimation.training import Phase
 from pdae_sim.protocols import Estimator
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,8 @@ ALWAYS = ("ceiling", "oracle")
 
 _PHASE = ("steps", "weights", "cells", "environments", "learning_rate", "clip", "decay", "held_out")
 _FRAME = ("n_latents", "extra_latents", "architecture", "beta", "device", "precision")
-_COURSE = tuple(field.name for field in fields(Course) if field.name != "name")
+_REPRESENT = PRESETS["represent"]
+_RIVAL_PHASE = ("steps", "cells", "environments", "learning_rate", "clip", "decay", "schedule", "held_out")
 _ADVERSARIAL = ("n_latents", "dose_curve", "min_variance", "device")
 _CONDITIONAL = ("n_latents", "beta", "device")
 
@@ -64,18 +65,14 @@ class Kind:
         phases: The training plan its settings make; empty where nothing is trained.
         fit_many: From several jobs of the same settings to an estimator for each, all at once; None where one by one is
             as good. If it fails, `fit` is asked for each.
-        architecture: The networks of that plan, which a setting may change.
+        build: From settings to an unfitted estimator, which refuses phases and networks that do not go together.
     """
 
     fit: Callable[[Fit], Estimator]
     settings: tuple[str, ...] = ()
-    phases: Callable[[Mapping], tuple[Phase | Course, ...]] = lambda _: ()
+    phases: Callable[[Mapping], tuple[Phase, ...]] = lambda _: ()
     fit_many: Callable[[list[Fit]], list[Estimator]] | None = None
-    architecture: Callable[[Mapping], Architecture] = lambda _: Architecture()
-
-    def check(self, settings: Mapping) -> None:
-        """Refuse phases and networks that do not go together."""
-        check_plan(self.phases(settings), replace(self.architecture(settings), **settings.get("architecture", {})))
+    build: Callable[[Mapping], object] = lambda _: None
 
 
 def check_estimator(name: str, kind: str, settings: Mapping) -> None:
@@ -88,7 +85,7 @@ def check_estimator(name: str, kind: str, settings: Mapping) -> None:
         if "n_latents" in settings:
             whole("n_latents", settings["n_latents"])
         try:
-            known.check(settings)
+            known.build(settings)
         except TypeError as error:
             raise InputError(str(error).replace("__init__() ", "")) from None
 
@@ -147,7 +144,7 @@ def representation_of(estimator: object) -> object | None:
 
 def staged(settings: Mapping) -> tuple[Phase, ...]:
     """The phases of a PDAE: `plan`, all of them with `steps`, then changed by a table under each phase's own name."""
-    phases = shortened(PLANS[_plan(settings)].phases, settings.get("steps"))
+    phases = PRESETS[_plan(settings)].shortened(settings.get("steps")).phases
     names = [phase.name for phase in phases]
     for key in settings:
         if key in _NAMES and key not in names:
@@ -161,20 +158,20 @@ def charted(settings: Mapping) -> tuple[Phase, ...]:
         if len(settings) > 1:
             raise InputError("on takes the latents of another estimator as they are; leave out all other settings")
         return ()
-    return _each_changed(shortened(LATENTS, settings.get("steps")), settings)
+    return _each_changed(LATENTS.shortened(settings.get("steps")).phases, settings)
 
 
 def represented(settings: Mapping) -> tuple[Phase, ...]:
     """The one phase that learns encoder and Ŵ from density ratios alone."""
-    return (_changed(REPRESENT[0], {key: settings[key] for key in _PHASE if key in settings}),)
+    return (_changed(_REPRESENT.phases[0], {key: settings[key] for key in _PHASE if key in settings}),)
 
 
 def _plan(settings: Mapping) -> str:
-    return choice("plan", settings.get("plan", "staged"), PLANS)
+    return choice("plan", settings.get("plan", "staged"), PRESETS)
 
 
 def _planned(settings: Mapping) -> Architecture:
-    return PLANS[_plan(settings)].architecture
+    return PRESETS[_plan(settings)].architecture
 
 
 def _each_changed(phases: Sequence[Phase], settings: Mapping) -> tuple[Phase, ...]:
@@ -193,11 +190,11 @@ def _pdae_of(job: Fit) -> PDAE:
 
 
 def _density_ratio_of(job: Fit) -> PDAE:
-    return _model(job, represented(job.settings), DIRECT)
+    return _model(job, represented(job.settings), _REPRESENT.architecture)
 
 
 def _charted_of(job: Fit) -> PDAE:
-    return _model(job, charted(job.settings), Architecture())
+    return _model(job, charted(job.settings), LATENTS.architecture)
 
 
 def _fitted(build: Callable[[Fit], PDAE], jobs: Sequence[Fit]) -> list[PDAE]:
@@ -222,44 +219,38 @@ def _tilting(jobs: Sequence[Fit]) -> list[Tilting]:
     return [Tilting(part).fit(job.data) for part, job in zip(parts, jobs, strict=True)]
 
 
-def _adversarial(settings: Mapping, seed: int = 0) -> adversarial.AdversarialAutoencoder:
-    return adversarial.AdversarialAutoencoder(
-        architecture=replace(adversarial.ARCHITECTURE, **settings.get("architecture", {})),
-        adversary=adversarial.Adversary(**settings.get("adversary", {})),
-        course=_changed_course(adversarial.COURSE, settings),
+def _adversarial(settings: Mapping, seed: int = 0) -> AdversarialAutoencoder:
+    default = AdversarialAutoencoder()
+    return AdversarialAutoencoder(
+        architecture=replace(default.architecture, **settings.get("architecture", {})),
+        adversary=Adversary(**settings.get("adversary", {})),
+        phase=replace(default.phase, **_only(_RIVAL_PHASE, settings)),
         random_state=seed,
         **_only(_ADVERSARIAL, settings),
     )
 
 
-def _conditional(settings: Mapping, seed: int = 0) -> conditional.ConditionalGenerator:
-    return conditional.ConditionalGenerator(
-        architecture=replace(conditional.ARCHITECTURE, **settings.get("architecture", {})),
-        course=_changed_course(conditional.COURSE, settings),
+def _conditional(settings: Mapping, seed: int = 0) -> ConditionalGenerator:
+    default = ConditionalGenerator()
+    return ConditionalGenerator(
+        architecture=replace(default.architecture, **settings.get("architecture", {})),
+        phase=replace(default.phase, **_only(_RIVAL_PHASE, settings)),
         random_state=seed,
         **_only(_CONDITIONAL, settings),
     )
-
-
-def _changed_course(course: Course, settings: Mapping) -> Course:
-    return replace(course, **_only(_COURSE, settings))
 
 
 def _only(names: Sequence[str], settings: Mapping) -> dict:
     return {key: settings[key] for key in names if key in settings}
 
 
-def _rival(
-    build: Callable[..., adversarial.AdversarialAutoencoder | conditional.ConditionalGenerator],
-    settings: tuple[str, ...],
-    architecture: Architecture,
-) -> Kind:
-    """A kind with one course; its number of latents is its own affair, not that of the world."""
+def _rival(build: Callable[..., AdversarialAutoencoder | ConditionalGenerator], settings: tuple[str, ...]) -> Kind:
+    """A kind with one phase; its number of latents is its own affair, not that of the world."""
     return Kind(
         lambda job: build(job.settings, job.seed).fit(job.data),
-        ("architecture", *_COURSE, *settings),
-        lambda given: (build(given).course,),
-        architecture=lambda _: architecture,
+        ("architecture", *_RIVAL_PHASE, *settings),
+        lambda given: (build(given).phase,),
+        build=build,
     )
 
 
@@ -270,23 +261,33 @@ def _many(
     architecture: Callable[[Mapping], Architecture],
 ) -> Kind:
     """A kind that fits one as it fits many."""
-    return Kind(lambda job: fit_many([job])[0], settings, phases, fit_many, architecture)
+
+    def build(given: Mapping) -> PDAE:
+        networks = replace(architecture(given), **given.get("architecture", {}))
+        return PDAE(architecture=networks, phases=phases(given))
+
+    return Kind(lambda job: fit_many([job])[0], settings, phases, fit_many, build)
 
 
 def _baseline(name: str) -> Kind:
     return Kind(lambda job: BASELINES[name]().fit(job.data))
 
 
-_NAMES = tuple(dict.fromkeys(phase.name for plan in PLANS.values() for phase in plan.phases))
+_NAMES = tuple(dict.fromkeys(phase.name for plan in PRESETS.values() for phase in plan.phases))
 
 KINDS: dict[str, Kind] = {
     "pdae": _many(partial(_fitted, _pdae_of), (*_FRAME, "plan", "steps", *_NAMES), staged, _planned),
-    "density_ratio": _many(partial(_tilted, _density_ratio_of), (*_FRAME, *_PHASE), represented, lambda _: DIRECT),
-    "tilting": _many(
-        _tilting, (*_FRAME, "steps", "on", *(phase.name for phase in LATENTS)), charted, lambda _: Architecture()
+    "density_ratio": _many(
+        partial(_tilted, _density_ratio_of), (*_FRAME, *_PHASE), represented, lambda _: _REPRESENT.architecture
     ),
-    "adversarial": _rival(_adversarial, (*_ADVERSARIAL, "adversary"), adversarial.ARCHITECTURE),
-    "conditional": _rival(_conditional, _CONDITIONAL, conditional.ARCHITECTURE),
+    "tilting": _many(
+        _tilting,
+        (*_FRAME, "steps", "on", *(phase.name for phase in LATENTS.phases)),
+        charted,
+        lambda _: LATENTS.architecture,
+    ),
+    "adversarial": _rival(_adversarial, (*_ADVERSARIAL, "adversary")),
+    "conditional": _rival(_conditional, _CONDITIONAL),
     **{name: _baseline(name) for name in BASELINES},
 }
 

@@ -12,7 +12,7 @@ from pdae_sim import _random
 from pdae_sim.analysis.verdict import Verdict, judge
 from pdae_sim.data import Simulation
 from pdae_sim.estimation.pdae import PDAE
-from pdae_sim.estimation.presets import STAGED, shortened
+from pdae_sim.estimation.presets import DEFAULT
 from pdae_sim.simulation.worlds import world
 from pdae_sim.study.evaluation import evaluate, fitted_estimators
 from pdae_sim.study.identification import Identification, identify
@@ -81,7 +81,7 @@ def run_demo(
     overrides = () if cells is None else (f"design.cells={cells}", f"design.test_cells={cells}")
     simulation = world("demo", overrides, seed=seed).simulate()
     data = simulation.data
-    phases = shortened(STAGED, steps)
+    phases = DEFAULT.shortened(steps).phases
     say(f"fitting a PDAE to {', '.join(data.train.conditions)}")
     with showing(phases) as on_step:
         model = PDAE(2, phases=phases, random_state=seed).fit(data, on_step=on_step)

@@ -26,9 +26,10 @@ from pdae_sim.analysis.identifiability.nested_maps import NestedMaps, fit_nested
 from pdae_sim.analysis.identifiability.procrustes import JointProcrustes, LatentEstimate, joint_procrustes
 from pdae_sim.data import PerturbationData, Simulation, Truth
 from pdae_sim.errors import InputError
+from pdae_sim.estimation.baseline_encoders import random_encoder
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.simulation.simulator import Simulator
-from pdae_sim.study._baseline_encoders import Nulls, mean_matrix, permuted_environments, random_encoder
+from pdae_sim.study._baseline_encoders import Nulls, mean_matrix, permuted_environments
 
 IDENTIFICATION_METRICS = ("affine_r2", "orthogonal_r2", "orthogonality_defect", "gram_error")
 """What learnt latents and Ŵ are judged by; the defect is the largest |σ − 1| of the affine map's singular values."""

@@ -22,7 +22,7 @@ from pdae_sim.analysis.hypothesis_tests.latent_law import common_law_test, energ
 from pdae_sim.analysis.hypothesis_tests.two_sample import energy_test
 from pdae_sim.cli._app import run
 from pdae_sim.errors import InputError
-from pdae_sim.estimation.presets import DIRECT, REPRESENT, STAGED, shortened
+from pdae_sim.estimation.presets import DEFAULT, PRESETS
 from pdae_sim.study.goodness import check_fit, fit_samples, refuse_cells_of_fit
 
 TRANSPORT, SHIFTS, BASE, DECODER = ModelPart
@@ -236,7 +236,7 @@ class TestSamples:
 
 @pytest.fixture(scope="module")
 def fitted(simulation):
-    return PDAE(2, phases=shortened(STAGED, 2)).fit(simulation.data)
+    return PDAE(2, phases=DEFAULT.shortened(2).phases).fit(simulation.data)
 
 
 def fresh_cells(simulation, seed=7):
@@ -336,8 +336,8 @@ class TestFitted:
         assert not short.is_worth_it()
 
     def test_a_decoder_hardly_trained_is_found(self):
-        phases = (replace(REPRESENT[0], steps=800), replace(STAGED[-1], steps=30))
-        found = fitted_and_judged(PDAE(2, architecture=DIRECT, phases=phases), 0)
+        phases = (replace(PRESETS["represent"].phases[0], steps=800), replace(DEFAULT.phases[-1], steps=30))
+        found = fitted_and_judged(PDAE(2, architecture=PRESETS["represent"].architecture, phases=phases), 0)
         assert {DECODER, TRANSPORT} <= set(found.faults())
 
 

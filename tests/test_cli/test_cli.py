@@ -250,7 +250,7 @@ def test_an_interrupted_fit_leaves_no_model_and_goes_on(folder, tmp_path, how):
     arguments = ("fit", folder / "d.h5ad", "--out", out, "--latents", "2", "--steps", "400", "--quiet", "--json")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": "."}
     patched = (
-        "import pdae_sim.estimation._persistence as p; p.CHECKPOINT_SECONDS = 0.2; "
+        "import pdae_sim.estimation._checkpoint as p; p.CHECKPOINT_SECONDS = 0.2; "
         "from pdae_sim.cli import main; import sys; main(sys.argv[1:])"
     )
     command = [sys.executable, "-c", patched, *map(str, arguments)]

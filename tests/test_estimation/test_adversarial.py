@@ -11,13 +11,12 @@ import torch
 from pdae_sim import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation.adversarial import (
-    COURSE,
     AdversarialAutoencoder,
     Adversary,
-    Autoencoder,
-    standardised,
+    _Autoencoder,
+    _standardised,
 )
-from pdae_sim.estimation.networks import Architecture
+from pdae_sim.estimation.architecture import Architecture
 from tests.test_estimation.test_conditional import adversarial
 
 SHIFT = 3.0
@@ -36,7 +35,7 @@ def fitted(weight: float, seed: int = 0) -> AdversarialAutoencoder:
         architecture=Architecture(width=32, depth=1),
         min_variance=0.1,
         adversary=Adversary(weight=weight, penalty=0.1, learning_rate=1e-2, width=32),
-        course=replace(COURSE, steps=400, cells=64, learning_rate=2e-3),
+        phase=replace(AdversarialAutoencoder().phase, steps=400, cells=64, learning_rate=2e-3),
         random_state=seed,
     ).fit(toy(0))
 
@@ -55,7 +54,7 @@ def read_off(model: AdversarialAutoencoder) -> float:
     """Share of fresh cells whose label a probe, quadratic in the basal code and fitted to other cells, reads off."""
 
     def features(data):
-        z = standardised(torch.from_numpy(model.basal(data.x))[None, None])[0, 0].numpy()
+        z = _standardised(torch.from_numpy(model.basal(data.x))[None, None])[0, 0].numpy()
         pairs = z[:, :, None] * z[:, None]
         return np.column_stack([np.ones(len(z)), z, pairs[:, *np.triu_indices(z.shape[1])]])
 
@@ -96,7 +95,7 @@ def test_history_tells_what_the_adversary_knows(with_adversary, without):
 
 def test_dose_curves_begin_at_nothing_and_rise():
     for curved in (False, True):
-        network = Autoencoder(
+        network = _Autoencoder(
             (5, 3, 2), Architecture(width=8), [torch.Generator().manual_seed(0)], curved=curved, floor=1e-3
         )
         doses = torch.linspace(-3, 3, 13)[None, :, None].expand(1, 13, 2)

@@ -10,19 +10,20 @@ import torch
 
 from pdae_sim import LinearLatentModel, Simulator, energy_distance
 from pdae_sim.errors import InputError, LabelError, TrainingError
-from pdae_sim.estimation._descent import Course, Mover
-from pdae_sim.estimation.adversarial import COURSE as ADVERSARIAL
+from pdae_sim.estimation._training import Player, _Descent
 from pdae_sim.estimation.adversarial import AdversarialAutoencoder
-from pdae_sim.estimation.conditional import COURSE, ConditionalGenerator
-from pdae_sim.estimation.networks import Architecture
+from pdae_sim.estimation.architecture import Architecture
+from pdae_sim.estimation.conditional import ConditionalGenerator
+from pdae_sim.estimation.phases import Phase
 from pdae_sim.study._estimators import Fit, check_estimator, fit_estimator
 
 SMALL = Architecture(width=16, depth=2, n_noise=3)
 BRIEF = {"steps": 12, "cells": 16}
+GENERATE, DISENTANGLE = ConditionalGenerator().phase, AdversarialAutoencoder().phase
 
 
 def generator(**fields) -> ConditionalGenerator:
-    return ConditionalGenerator(**{"architecture": SMALL, "course": replace(COURSE, **BRIEF), **fields})
+    return ConditionalGenerator(**{"architecture": SMALL, "phase": replace(GENERATE, **BRIEF), **fields})
 
 
 def additive(**fields) -> ConditionalGenerator:
@@ -30,7 +31,7 @@ def additive(**fields) -> ConditionalGenerator:
 
 
 def adversarial(**fields) -> AdversarialAutoencoder:
-    return AdversarialAutoencoder(**{"architecture": SMALL, "course": replace(ADVERSARIAL, **BRIEF), **fields})
+    return AdversarialAutoencoder(**{"architecture": SMALL, "phase": replace(DISENTANGLE, **BRIEF), **fields})
 
 
 def curved(**fields) -> AdversarialAutoencoder:
@@ -98,8 +99,8 @@ class TestLaws:
         assert np.array_equal(drawn(fits[make], "A+C"), drawn(fits[make], "A"))
 
     def test_more_environments_than_a_step_holds(self, make, simulation):
-        few = replace(COURSE, **BRIEF, environments=2)
-        assert np.isfinite(drawn(make(course=few).fit(simulation.data))).all()
+        few = replace(GENERATE, **BRIEF, environments=2)
+        assert np.isfinite(drawn(make(phase=few).fit(simulation.data))).all()
 
     def test_what_cannot_be_fitted_says_so(self, make, simulation):
         data = simulation.data
@@ -121,9 +122,11 @@ class TestLaws:
                 fits[make].sample([1e39, 0, 0], 3)
 
     def test_a_loss_that_explodes_is_named_with_term_and_step(self, make, simulation):
-        wild = replace(make().course, learning_rate=1e30, clip=1e30)
-        with pytest.raises(TrainingError, match=r"(loss term '\w+'|gradient of) .*at step \d+ of '(generate|disent)"):
-            make(course=wild).fit(simulation.data)
+        wild = replace(make().phase, learning_rate=1e30, clip=1e30)
+        with pytest.raises(
+            TrainingError, match=r"(loss term '\w+'|gradient of) .*at step \d+ of phase '(generate|disent)"
+        ):
+            make(phase=wild).fit(simulation.data)
 
 
 @pytest.mark.parametrize(
@@ -134,8 +137,9 @@ class TestLaws:
         (lambda: ConditionalGenerator(architecture=Architecture()), "a generator needs noise"),
         (lambda: ConditionalGenerator(architecture=replace(SMALL, output="softplus")), "must be linear here"),
         (lambda: ConditionalGenerator(random_state=-1), "random_state must be a whole number"),
-        (lambda: Course(steps=0), "steps must be a whole number"),
-        (lambda: Course(learning_rate=-1.0), "learning_rate must be a finite number"),
+        (lambda: ConditionalGenerator(phase=Phase("p", 0)), "steps must be a whole number"),
+        (lambda: ConditionalGenerator(phase=Phase("p", 9, {"prior": 1.0})), "has a loss of its own"),
+        (lambda: Phase("p", 9, learning_rate=-1.0), "learning_rate must be a finite number"),
     ],
 )
 def test_bad_settings_are_refused_by_name(wrong, words):
@@ -149,7 +153,7 @@ class TestDeclared:
         settings = {**BRIEF, "architecture": {"width": 16}, "n_latents": 3}
         check_estimator("rival", kind, settings)
         estimator = fit_estimator(kind, Fit(simulation.data, 2, 7, settings))
-        assert (estimator.course.steps, estimator.n_latents, estimator.random_state) == (12, 3, 7)
+        assert (estimator.phase.steps, estimator.n_latents, estimator.random_state) == (12, 3, 7)
         assert np.isfinite(drawn(estimator)).all()
 
     @pytest.mark.parametrize(
@@ -170,11 +174,12 @@ class TestDeclared:
 
 def test_a_step_follows_gradients_of_any_layout():
     """A fused step reads a gradient in the memory order of its parameter; one handed over transposed would mislead."""
-    target = torch.arange(12.0).reshape(3, 4)
-    parameter = torch.nn.Parameter(torch.zeros(3, 4))
-    mover = Mover([parameter], Course(steps=400, learning_rate=0.5, clip=1e9))
+    target = torch.arange(12.0).reshape(1, 3, 4)
+    parameter = torch.nn.Parameter(torch.zeros(1, 3, 4))
+    player = Player(("all",), {"fit": [1.0]}, [Phase("p", 400, learning_rate=0.5, clip=1e9)])
+    descent = _Descent(player, {"all": [parameter]}, set(), target, {})
     for step in range(400):
-        mover.move(step, {"fit": (1.0, (parameter.mT.contiguous() - target.mT).square().sum())})
+        descent.move({"fit": (parameter.mT.contiguous() - target.mT).square().sum()[None]}, step)
     np.testing.assert_allclose(parameter.detach(), target, atol=1e-2)
 
 
@@ -211,8 +216,9 @@ def test_it_is_no_worse_than_the_package_of_the_same_size_and_length(world):
     shape = Architecture(width=64, depth=2, n_noise=10)
     package = Package(steps=600, cells=3 * 128, width=64, depth=2, n_noise=10, learning_rate=1e-3).fit(seen)
 
-    def behind(**course) -> float:
-        ours = ConditionalGenerator(architecture=shape, course=replace(COURSE, **{**COMPARED, **course})).fit(seen)
+    def behind(**changes) -> float:
+        phase = replace(GENERATE, **{**COMPARED, **changes})
+        ours = ConditionalGenerator(architecture=shape, phase=phase).fit(seen)
         ours, theirs = distances(ours, fresh), distances(package, fresh)
         return np.mean([ours[c] - theirs[c] for c in ("ctrl", "A", "B")])
 
@@ -223,9 +229,9 @@ def test_it_is_no_worse_than_the_package_of_the_same_size_and_length(world):
 @pytest.mark.statistical
 def test_it_learns_the_seen_laws_and_a_wrong_label_is_noticed(world):
     seen, fresh = world
-    course = replace(COURSE, **COMPARED)
-    right = distances(ConditionalGenerator(2, course=course).fit(seen), fresh)
+    phase = replace(GENERATE, **COMPARED)
+    right = distances(ConditionalGenerator(2, phase=phase).fit(seen), fresh)
     swapped = replace(seen, labels=seen.labels[[0, 2, 1]])
-    wrong = distances(ConditionalGenerator(2, course=course).fit(swapped), fresh)
+    wrong = distances(ConditionalGenerator(2, phase=phase).fit(swapped), fresh)
     assert max(right[c] for c in ("ctrl", "A", "B")) < 0.03
     assert min(wrong[c] for c in ("A", "B")) > 0.1

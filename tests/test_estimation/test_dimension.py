@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdae_sim import PDAE
-from pdae_sim.estimation.dimension import Dimension, choose, neighbour_dimension
-from pdae_sim.estimation.networks import Architecture
-from pdae_sim.estimation.presets import STAGED
+from pdae_sim.estimation._dimension import Dimension, choose, neighbour_dimension
+from pdae_sim.estimation.architecture import Architecture
+from pdae_sim.estimation.presets import DEFAULT
 from pdae_sim.simulation.worlds import world
 
 
@@ -74,12 +74,12 @@ def test_cells_that_tie_tell_nothing():
     choice = choose(np.zeros((500, 4)), 2, unused, np.random.default_rng(0))
     assert (choice.n_latents, choice.sure) == (1, False)
     assert math.isnan(choice.estimate)
-    assert math.isnan(Dimension.of(json.loads(json.dumps(choice.state(), allow_nan=False))).estimate)
+    assert math.isnan(Dimension.from_json(json.loads(json.dumps(choice.to_json(), allow_nan=False))).estimate)
 
 
 def test_a_fit_estimates_what_it_is_not_told_and_remembers_why(tmp_path, caplog):
     data = world("three-singles", ("design.cells=150",)).simulate().data
-    phases = [replace(phase, steps=2, cells=8) for phase in STAGED]
+    phases = [replace(phase, steps=2, cells=8) for phase in DEFAULT.phases]
     shape = Architecture(width=8)
     with caplog.at_level(logging.INFO, "pdae_sim"):
         model = PDAE(phases=phases, architecture=shape).fit(data)
@@ -89,14 +89,14 @@ def test_a_fit_estimates_what_it_is_not_told_and_remembers_why(tmp_path, caplog)
     model.save(tmp_path / "m")
     assert PDAE.load(tmp_path / "m").dimension_ == model.dimension_
     assert PDAE(3, phases=phases, architecture=shape).fit(data).dimension_ is None
-    assert Dimension.of(None) is None
+    assert Dimension.from_json(None) is None
 
 
 @pytest.mark.slow
 def test_ten_latents_are_found_by_autoencoders():
     data = world("ten-latents", ("design.cells=1000",)).simulate().data
     model = PDAE()
-    model.frame(data)
+    model._frame(data)
     assert model.dimension_.n_latents == 10
     assert model.dimension_.sure
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from experiments.benchmarks.pairwise import pairwise_loss
 from pdae_sim.errors import InputError
-from pdae_sim.estimation.losses import TERMS, Step, density_ratio_logits, log_volume, perturbation_energy
-from pdae_sim.estimation.networks import ACTIVATIONS, MLP, Architecture, Network
+from pdae_sim.estimation._losses import TERMS, Step, density_ratio_logits, log_volume, perturbation_energy
+from pdae_sim.estimation._networks import ACTIVATIONS, MLP, Network
+from pdae_sim.estimation.architecture import Architecture
 
 
 def step(n_noise: int = 0, beta: float = 1.0, cells: int = 5, dtype: torch.dtype = torch.float64) -> Step:
@@ -23,7 +24,14 @@ def step(n_noise: int = 0, beta: float = 1.0, cells: int = 5, dtype: torch.dtype
     network = Network((4, 2, 3), Architecture(width=8, depth=2, n_noise=n_noise), [generator]).to(dtype)
     labels = torch.tensor([[[0, 0, 0], [1, 0, 0], [0, 2, 1]]], dtype=dtype)
     x = torch.randn(1, 3, cells, 4, generator=generator).to(dtype)
-    return Step.of(network, x, labels, beta, [generator])
+    return Step(network, x, labels, beta, [generator])
+
+
+def with_latents(s: Step, z: torch.Tensor) -> Step:
+    """A step whose cells are encoded to given latents."""
+    other = replace(s)
+    vars(other)["z"] = z
+    return other
 
 
 @torch.no_grad()
@@ -33,7 +41,7 @@ def everywhere(s: Step, h: int) -> dict[tuple[int, int], torch.Tensor]:
     found = {}
     for e, i in itertools.product(*map(range, x.shape[:2])):
         z = network.encoder(x[None, e, i][None])[0, 0] + network.shift[0] @ (labels[h] - labels[e])
-        found[e, i] = network.decoder(z[None, None], None)[0, 0]
+        found[e, i] = network.decoder(z[None, None])[0, 0]
     return found
 
 
@@ -146,9 +154,11 @@ def test_an_encoder_that_folds_cells_cannot_have_inversion_small():
     x = torch.linspace(-2, 2, 9, dtype=torch.float64)[None, None, :, None]
     z = {"plain": x, "folded": x.abs()}
     network = Network((1, 1, 1), Architecture(depth=0), [torch.Generator()]).double()
-    network.decoder.network.begin_linear(torch.ones(1, 1, 1, dtype=torch.float64))
+    network.decoder.network.init_linear(torch.ones(1, 1, 1, dtype=torch.float64))
     zeros = torch.zeros(1, 1, 1, dtype=torch.float64)
-    found = {name: TERMS["inversion"](Step(network, x, zeros, x, value, zeros, 1.0, [])) for name, value in z.items()}
+    found = {
+        name: TERMS["inversion"](with_latents(Step(network, x, zeros, 1.0, []), value)) for name, value in z.items()
+    }
     assert float(found["plain"].detach()) == pytest.approx(0.0, abs=1e-12)
     assert float(found["folded"].detach()) == pytest.approx(float((x - x.abs()).square().mean()))
 
@@ -195,7 +205,7 @@ def test_prior_prefers_standard_normal_base_latents():
     def value(scale: float, shift: float) -> float:
         draws = torch.randn(1, 3, 500, 2, dtype=torch.float64, generator=s.generators[0])
         z = scale * draws + shift + s.shifts[:, :, None]
-        return float(TERMS["prior"](replace(s, z=z)).detach())
+        return float(TERMS["prior"](with_latents(s, z)).detach())
 
     assert value(1.0, 0.0) < min(value(1.6, 0.0), value(0.5, 0.0), value(1.0, 0.7))
 
@@ -237,8 +247,8 @@ class TestLikelihood:
 
         def loss(matrix: torch.Tensor) -> float:
             with torch.no_grad():
-                network.encoder.map.begin_linear(matrix[None])
-                return float(TERMS["likelihood"](Step.of(network, x, s.labels, 1.0, [generator])))
+                network.encoder.map.init_linear(matrix[None])
+                return float(TERMS["likelihood"](Step(network, x, s.labels, 1.0, [generator])))
 
         right = torch.linalg.inv(torch.tensor([[2.0, 0.3], [0.0, 0.7]], dtype=torch.float64))
         turned = right @ torch.tensor([[0.8, 0.6], [-0.6, 0.8]], dtype=torch.float64)
@@ -248,7 +258,7 @@ class TestLikelihood:
         s = step()
         network = Network((4, 2, 3), Architecture(charted=False), s.generators).double()
         with pytest.raises(InputError, match="likelihood needs an encoder with a chart"):
-            TERMS["likelihood"](Step.of(network, s.x, s.labels, 1.0, s.generators))
+            TERMS["likelihood"](Step(network, s.x, s.labels, 1.0, s.generators))
 
     def map(self, d: int) -> tuple[MLP, torch.Tensor, torch.Generator]:
         generator = torch.Generator().manual_seed(d)
@@ -266,6 +276,6 @@ def test_individual_cells_give_the_published_loss():
     network = Network((4, 2, 3), Architecture(width=8, charted=False), [generator])
     labels = torch.eye(3)[torch.tensor([0, 0, 1, 2, 1, 2, 2])]
     x = torch.randn(7, 4, generator=generator)
-    alone = Step.of(network, x[None, :, None], labels[None], 1.0, [generator])
+    alone = Step(network, x[None, :, None], labels[None], 1.0, [generator])
     ours, published = TERMS["perturbation"](alone)[0], pairwise_loss(network, x, labels)
     assert float(ours.detach()) == pytest.approx(float(published.detach()), rel=1e-5)

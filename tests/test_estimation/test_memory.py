@@ -15,11 +15,10 @@ import torch
 from pdae_sim import PDAE, PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation import _memory as memory
-from pdae_sim.estimation.losses import TERMS
-from pdae_sim.estimation.networks import Architecture
-from pdae_sim.estimation.presets import JOINT, PUBLISHED, STAGED, shortened
+from pdae_sim.estimation._losses import PARTS, TERMS
+from pdae_sim.estimation.architecture import Architecture
+from pdae_sim.estimation.presets import DEFAULT, PRESETS
 from pdae_sim.estimation.replicates import fit_replicates
-from pdae_sim.estimation.training import PARTS
 
 FACTOR = 2.0
 """The estimate and the measured peak are within this factor of one another."""
@@ -31,9 +30,9 @@ from pathlib import Path
 import numpy as np, torch
 torch.set_num_threads(1)
 from pdae_sim import PDAE, PerturbationData
-from pdae_sim.estimation import memory
-from pdae_sim.estimation.networks import Architecture
-from pdae_sim.estimation.presets import PLANS
+from pdae_sim.estimation import _memory as memory
+from pdae_sim.estimation.architecture import Architecture
+from pdae_sim.estimation.presets import PRESETS
 
 given = json.loads(sys.argv[1])
 E, n, p, K, d = (given[k] for k in ("environments", "cells", "columns", "perturbations", "latents"))
@@ -42,7 +41,7 @@ x = rng.standard_normal((E * n, p), dtype=np.float32)
 labels = np.vstack([np.zeros(K), (rng.random((E - 1, K)) < 0.5) + np.arange(1, E)[:, None] / E])
 held_out = np.arange(E) >= E - given["held_out"]
 data = PerturbationData(x, labels, np.repeat(np.arange(E), n), [f"P{k}" for k in range(K)], held_out=held_out)
-plan = PLANS[given["plan"]]
+plan = PRESETS[given["plan"]]
 phases = [replace(phase, steps=3, **given["phase"]) for phase in plan.phases]
 model = PDAE(d, phases=phases, architecture=replace(plan.architecture, **given["architecture"]))
 need = memory.estimate(memory.Shape.of([data], d), model.architecture, model.phases)
@@ -112,7 +111,7 @@ def shape(**changes) -> memory.Shape:
     return replace(memory.Shape((500,) * 10, (100, 5, 9)), **changes)
 
 
-def of(shape: memory.Shape, phases=STAGED, **architecture) -> memory.Need:
+def of(shape: memory.Shape, phases=DEFAULT.phases, **architecture) -> memory.Need:
     return memory.estimate(shape, Architecture(**architecture), phases)
 
 
@@ -120,11 +119,11 @@ class TestEstimate:
     def test_parameters_are_counted_as_the_network_has_them(self):
         for architecture in (
             Architecture(),
-            PUBLISHED.architecture,
+            PRESETS["published"].architecture,
             Architecture(depth=0),
             Architecture(n_noise=3, own_noise=True),
         ):
-            model = PDAE(2, architecture=architecture, phases=shortened(PUBLISHED.phases, 1)).fit(toy())
+            model = PDAE(2, architecture=architecture, phases=PRESETS["published"].shortened(1).phases).fit(toy())
             counted = memory.estimate(memory.Shape.of([toy()], 2), architecture, model.phases).network
             assert counted == 16 * sum(p.numel() for p in model._network.parameters())
 
@@ -142,17 +141,17 @@ class TestEstimate:
         def peak(plan, **fields):
             return of(shape(), [replace(phase, **fields) for phase in plan]).step
 
-        assert peak(JOINT, environments=10) > 4 * peak(JOINT, environments=2)
-        assert peak(PUBLISHED.phases, cells=128) > 3 * peak(PUBLISHED.phases, cells=64)
+        assert peak(PRESETS["joint"].phases, environments=10) > 4 * peak(PRESETS["joint"].phases, environments=2)
+        assert peak(PRESETS["published"].phases, cells=128) > 3 * peak(PRESETS["published"].phases, cells=64)
 
     def test_every_term_that_holds_more_than_the_latents_is_counted(self):
         small = {"sparsity", "moments"}  # of the size of Ŵ, and of latents that are counted already
         for term in set(TERMS) - small:
-            phase = replace(JOINT[0], weights={term: 1.0}, learns=PARTS)
+            phase = replace(PRESETS["joint"].phases[0], weights={term: 1.0}, learns=PARTS)
             assert of(shape(), [phase]).step > of(shape(), [replace(phase, weights={"sparsity": 1.0})]).step, term
 
     def test_a_look_at_the_cells_kept_out_counts_where_it_is_larger_than_a_step(self):
-        many, phase = shape(counts=(500,) * 200), JOINT[0]
+        many, phase = shape(counts=(500,) * 200), PRESETS["joint"].phases[0]
         assert of(many, [replace(phase, held_out=0.1)]).step > 2 * of(many, [replace(phase, held_out=0.0)]).step
         few = [replace(phase, held_out=0.1, cells=400)]
         assert of(shape(), few).step == of(shape(), [replace(few[0], held_out=0.0)]).step
@@ -160,7 +159,7 @@ class TestEstimate:
     def test_a_dimension_left_open_is_the_most_a_fit_would_take(self):
         most = memory.Shape.of([toy()], None).sizes[1]
         assert most == 3  # one more than the rank of the shifts
-        assert PDAE(phases=shortened(STAGED, 1)).fit(toy()).sizes[1] <= most
+        assert PDAE(phases=DEFAULT.shortened(1).phases).fit(toy())._sizes[1] <= most
 
     def test_training_data_selected_before_are_not_counted_again(self):
         data = replace(toy(), held_out=[False, False, True])
@@ -172,21 +171,21 @@ class TestEstimate:
 class TestSaying:
     def test_a_fit_says_in_one_line_what_it_will_take_and_says_it_first(self, caplog):
         with caplog.at_level(logging.INFO, logger="pdae_sim"):
-            PDAE(2, phases=shortened(STAGED, 2)).fit(toy())
+            PDAE(2, phases=DEFAULT.shortened(2).phases).fit(toy())
         first = caplog.messages[0]
         assert "this fit will take about" in first
         assert "MiB" in first
         assert "\n" not in first
 
     def test_replicates_say_it_once(self, caplog):
-        models = [PDAE(2, phases=shortened(STAGED, 2), random_state=k) for k in range(2)]
+        models = [PDAE(2, phases=DEFAULT.shortened(2).phases, random_state=k) for k in range(2)]
         with caplog.at_level(logging.INFO, logger="pdae_sim"):
             fit_replicates(models, [toy()] * 2)
         assert sum("this fit will take" in message for message in caplog.messages) == 1
 
     def test_more_than_twice_what_there_is_is_refused_before_anything_is_allocated(self, monkeypatch):
         monkeypatch.setattr(memory, "available", lambda device: 2**20)
-        model = PDAE(2, phases=shortened(STAGED, 2))
+        model = PDAE(2, phases=DEFAULT.shortened(2).phases)
         with pytest.raises(
             InputError, match=r"need more memory than there is: about .* available; .*(fewer|lower)"
         ) as e:
@@ -195,14 +194,14 @@ class TestSaying:
         assert not hasattr(model, "features_")
 
     def test_somewhat_more_than_there_is_is_warned_of(self, monkeypatch, caplog):
-        need = memory.estimate(memory.Shape.of([toy()], 2), Architecture(), STAGED)
+        need = memory.estimate(memory.Shape.of([toy()], 2), Architecture(), DEFAULT.phases)
         monkeypatch.setattr(memory, "available", lambda device: int(need.total / 1.5))
         memory.announce(need, torch.device("cpu"))
         assert any(r.levelno == logging.WARNING and "may not suffice" in r.message for r in caplog.records)
 
     def test_the_fix_names_the_phase_whose_step_is_too_large(self, monkeypatch):
         monkeypatch.setattr(memory, "available", lambda device: 2**20)
-        phases = [replace(phase, cells=100_000) for phase in JOINT]
+        phases = [replace(phase, cells=100_000) for phase in PRESETS["joint"].phases]
         with pytest.raises(InputError, match="lower cells or environments of phase 'joint'"):
             memory.announce(of(shape(), phases), torch.device("cpu"))
 

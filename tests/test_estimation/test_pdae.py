@@ -11,12 +11,12 @@ import torch
 
 from pdae_sim import PDAE, PerturbationData
 from pdae_sim.errors import InputError, TrainingError
-from pdae_sim.estimation import _persistence as persistence
-from pdae_sim.estimation.networks import Architecture
-from pdae_sim.estimation.presets import JOINT, STAGED
-from pdae_sim.estimation.training import Phase
+from pdae_sim.estimation import _checkpoint as checkpoints
+from pdae_sim.estimation.architecture import Architecture
+from pdae_sim.estimation.phases import Phase
+from pdae_sim.estimation.presets import DEFAULT, PRESETS
 
-QUICK = tuple(replace(phase, steps=12, cells=16, held_out=0.3) for phase in STAGED)
+QUICK = tuple(replace(phase, steps=12, cells=16, held_out=0.3) for phase in DEFAULT.phases)
 SMALL = Architecture(width=16, depth=2)
 
 
@@ -111,7 +111,7 @@ def test_save_and_load_give_the_same_model_without_the_data(model, tmp_path):
     assert np.array_equal(again.encode(x), model.encode(x))
     np.testing.assert_allclose(drawn(again), drawn(model), rtol=1e-5, atol=1e-6)
     assert again.history_ == model.history_
-    assert again.config() == model.config()
+    assert again._config() == model._config()
     assert sorted(p.name for p in (tmp_path / "m").iterdir()) == ["config.json", "history.json", "weights.safetensors"]
 
 
@@ -137,8 +137,8 @@ def test_a_damaged_model_says_so_in_one_line(model, tmp_path, name):
     assert "\n" not in str(caught.value)
 
 
-def test_a_finished_fit_is_settled_no_more_than_once(simulation, tmp_path):
-    settling = (*QUICK[:1], replace(QUICK[1], settle=True))
+def test_a_finished_fit_is_whitened_no_more_than_once(simulation, tmp_path):
+    settling = (*QUICK[:1], replace(QUICK[1], whiten=True))
     path = tmp_path / "checkpoint"
     first = quick(phases=settling).fit(simulation.data, checkpoint=path)
     again = quick(phases=settling).fit(simulation.data, checkpoint=path)
@@ -153,7 +153,7 @@ class InterruptedFitError(Exception):
 
 @pytest.mark.parametrize("stop_at", [5, 11, 12, 20, 23, 24, 35])
 def test_an_interrupted_fit_resumes_to_the_same_bits(simulation, model, tmp_path, monkeypatch, stop_at):
-    monkeypatch.setattr(persistence, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
     path, seen = tmp_path / "checkpoint", []
 
     def interrupt(progress):
@@ -171,7 +171,7 @@ def test_an_interrupted_fit_resumes_to_the_same_bits(simulation, model, tmp_path
 
 
 def test_a_checkpoint_of_another_fit_is_not_resumed(simulation, model, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(persistence, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
     path, seen = tmp_path / "checkpoint", []
 
     def interrupt(progress):
@@ -188,7 +188,7 @@ def test_a_checkpoint_of_another_fit_is_not_resumed(simulation, model, tmp_path,
 
 
 def test_relabelled_cells_are_another_fit(simulation, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(persistence, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
     path, data = tmp_path / "checkpoint", simulation.data
     quick().fit(data, checkpoint=path)
     swapped = replace(data, environment=np.array([0, 2, 1, 3])[data.environment])
@@ -252,13 +252,13 @@ def test_bad_settings_are_refused_by_name(fields, words):
         ({}, "steps need a term with a weight above 0"),
         ({"weights": {"prior": 1.0}, "learns": ()}, "and a part that learns"),
         ({"weights": {"density_ratio": 1.0}, "learns": ("decoder",)}, "of which none learns"),
-        ({"steps": 0, "learns": (), "settle": True}, "settle needs a part that learns"),
+        ({"steps": 0, "learns": (), "whiten": True}, "whiten needs a part that learns"),
         ({"weights": {"perturbation": 1.0}, "held_out": 0.6}, "held_out must be between 0 and 0.5; received 0.6"),
     ],
 )
 def test_phases_that_cannot_learn_are_refused(fields, words):
     with pytest.raises(InputError, match=words):
-        Phase("p", **{"steps": 3, **fields})
+        PDAE(2, phases=[Phase("p", **{"steps": 3, **fields})])
 
 
 def test_a_plan_with_a_chart_needs_an_encoder_with_one():
@@ -299,7 +299,7 @@ def test_softplus_output_is_non_negative_in_the_units_of_the_data(simulation):
 
 
 def test_the_joint_plan_runs_and_its_weights_are_recorded(simulation):
-    phases = tuple(replace(phase, steps=5, cells=8) for phase in JOINT)
+    phases = tuple(replace(phase, steps=5, cells=8) for phase in PRESETS["joint"].phases)
     fitted = quick(phases=phases).fit(simulation.data)
     assert {"perturbation", "autoencoding", "prior"} <= set(fitted.history_[-1])
 
@@ -308,7 +308,7 @@ def test_many_environments_take_part_in_turns():
     rng = np.random.default_rng(0)
     labels = np.repeat(np.vstack([np.zeros(20), np.eye(20)]), 6, axis=0)
     data = PerturbationData.from_arrays(rng.normal(size=(len(labels), 4)), labels)
-    phases = tuple(replace(phase, steps=4, cells=4, environments=5) for phase in STAGED)
+    phases = tuple(replace(phase, steps=4, cells=4, environments=5) for phase in DEFAULT.phases)
     assert PDAE(2, phases=phases, architecture=SMALL).fit(data).sample("P3+P4", 5, rng=0).shape == (5, 4)
 
 
@@ -336,12 +336,12 @@ def test_terms_of_whole_environments_are_refused_where_cells_are_drawn_one_by_on
 
 
 def test_cells_drawn_one_by_one_make_environments_weigh_by_their_numbers():
-    from pdae_sim.estimation.pdae import cells_of
+    from pdae_sim.estimation._bank import frame, training_cells
 
     labels = np.repeat([[0.0], [1.0]], [300, 100], axis=0)
     data = PerturbationData.from_arrays(np.random.default_rng(0).normal(size=(400, 3)), labels)
     model = PDAE(1)
-    cells = cells_of([model], [model.frame(data)])
+    cells = training_cells([model], frame([model], [data]))
     phase = Phase("p", 10, {"pooled_prior": 1.0}, cells=40, sampling="cells")
     seen = np.concatenate([cells.batch(phase, step)[1][0, :, 0].numpy() for step in range(10)])
     assert (len(seen), seen.sum()) == (400, 100)  # one epoch holds every cell once
@@ -350,17 +350,17 @@ def test_cells_drawn_one_by_one_make_environments_weigh_by_their_numbers():
 def test_a_model_of_another_schema_says_what_to_do(model, tmp_path):
     model.save(tmp_path / "m")
     config = tmp_path / "m" / "config.json"
-    for version, words in ((1, "fit the model again"), (99, "update pdae_sim")):
-        config.write_text(config.read_text().replace('"schema_version": 2', f'"schema_version": {version}'))
+    for version, words in ((2, "fit the model again"), (99, "update pdae_sim")):
+        config.write_text(config.read_text().replace('"schema_version": 3', f'"schema_version": {version}'))
         with pytest.raises(InputError, match=words):
             PDAE.load(tmp_path / "m")
-        config.write_text(config.read_text().replace(f'"schema_version": {version}', '"schema_version": 2'))
+        config.write_text(config.read_text().replace(f'"schema_version": {version}', '"schema_version": 3'))
 
 
 @pytest.mark.parametrize("architecture", [{"depth": 0}, {"skip": False}, {"widths": [8, 4]}, {"charted": False}])
 def test_every_shape_of_network_fits_and_loads(simulation, tmp_path, architecture):
     shape = replace(SMALL, **architecture)
-    phases = QUICK if shape.charted else JOINT
+    phases = QUICK if shape.charted else PRESETS["joint"].phases
     fitted = quick(architecture=shape, phases=tuple(replace(p, steps=3, cells=8) for p in phases)).fit(simulation.data)
     fitted.save(tmp_path / "m")
     np.testing.assert_allclose(drawn(PDAE.load(tmp_path / "m")), drawn(fitted), rtol=1e-5, atol=1e-6)

@@ -11,14 +11,14 @@ import torch
 
 from pdae_sim import PDAE, LinearLatentModel, Simulator
 from pdae_sim.errors import InputError, TrainingError
-from pdae_sim.estimation._whitening import _frame, settle
-from pdae_sim.estimation.networks import Architecture
-from pdae_sim.estimation.pdae import begun, cells_of
-from pdae_sim.estimation.presets import JOINT, PUBLISHED_SMALL, REPRESENT, STAGED
-from pdae_sim.estimation.replicates import SHARE_JUDGED, fit_replicates, fit_restarts
+from pdae_sim.estimation._bank import frame, start, training_cells
+from pdae_sim.estimation._whitening import _frame, whiten
+from pdae_sim.estimation.architecture import Architecture
+from pdae_sim.estimation.presets import DEFAULT, PRESETS
+from pdae_sim.estimation.replicates import _SHARE_JUDGED, fit_replicates, fit_restarts
 
 SMALL = Architecture(width=16)
-QUICK = tuple(replace(phase, steps=15, cells=16, held_out=0.3) for phase in STAGED)
+QUICK = tuple(replace(phase, steps=15, cells=16, held_out=0.3) for phase in DEFAULT.phases)
 TOLERANCE = 1e-3
 """Of latents after a few steps: float32 rounding, some 1e-7, as Adam's division by small slots blows it up."""
 
@@ -42,7 +42,12 @@ def test_probes_and_decoder_noise_are_a_replicate_s_own(settings):
 
 @pytest.mark.parametrize(
     ("phases", "charted"),
-    [(QUICK, True), (JOINT, False), (REPRESENT, False), (PUBLISHED_SMALL.phases, False)],
+    [
+        (QUICK, True),
+        (PRESETS["joint"].phases, False),
+        (PRESETS["represent"].phases, False),
+        (PRESETS["published_small"].phases, False),
+    ],
     ids=["staged", "joint", "represent", "published"],
 )
 def test_a_replicate_is_what_it_is_alone(phases, charted):
@@ -105,16 +110,14 @@ def test_one_replicate_that_explodes_is_told():
 
 
 def test_cells_given_twice_are_held_once():
-    from pdae_sim.estimation.pdae import cells_of
-
     models = [PDAE(2, random_state=seed) for seed in (0, 1)]
     data = data_of(0)
-    framed = models[0].frame(data), models[1].frame(data)
-    assert len(cells_of(models, [framed[0], framed[0]]).x) == 240
-    assert len(cells_of(models, framed).x) == 480
+    framed = [frame([model], [data])[0] for model in models]
+    assert len(training_cells(models, [framed[0], framed[0]]).x) == 240
+    assert len(training_cells(models, framed).x) == 480
 
 
-class TestSettling:
+class TestWhitening:
     def test_base_latents_are_white_and_the_matrix_is_least_squares(self):
         data = data_of(3, cells=500).train
         model = PDAE(2, architecture=SMALL, phases=[replace(QUICK[0], steps=3)]).fit(data)
@@ -129,16 +132,15 @@ class TestSettling:
     def test_the_decoder_follows_the_latents(self, n_noise):
         data = data_of(3, cells=200).train
         shape = replace(SMALL, n_noise=n_noise)
-        model = PDAE(2, architecture=shape, phases=[replace(QUICK[0], steps=3, settle=False)])
-        data = model.frame(data)
-        network, cells = begun([model], [data])
+        model = PDAE(2, architecture=shape, phases=[replace(QUICK[0], steps=3, whiten=False)])
+        network, cells = start([model], frame([model], [data]))
 
         def rebuilt():
             with torch.no_grad():
                 return network.decoder(network.encoder(cells.x[None]), [torch.Generator().manual_seed(0)])
 
         before, latents = rebuilt(), network.encoder(cells.x[None]).detach()
-        settle(network, cells)
+        whiten(network, cells)
         assert not torch.allclose(network.encoder(cells.x[None]), latents, atol=0.1)
         torch.testing.assert_close(rebuilt(), before, atol=1e-4, rtol=1e-4)
 
@@ -171,7 +173,7 @@ class TestSettling:
         from pdae_sim import PerturbationData
 
         data = PerturbationData.from_arrays(z @ mixing, labels[environment])
-        fitted = PDAE(2, phases=[replace(STAGED[0], steps=0)]).fit(data).perturbation_matrix_
+        fitted = PDAE(2, phases=[replace(DEFAULT.phases[0], steps=0)]).fit(data).perturbation_matrix_
         np.testing.assert_allclose(fitted.T @ fitted, W.T @ W, atol=5 * np.sqrt(8 * 2 / 20_000))
 
 
@@ -210,16 +212,15 @@ class TestRestarts:
 
     def test_what_is_judged_no_step_saw(self):
         models = [PDAE(2, architecture=SMALL, phases=QUICK)]
-        data = models[0].frame(data_of(0, cells=300))
-        cells = cells_of(models, [data])
-        judged = cells.parted(SHARE_JUDGED)[1][0]
+        cells = training_cells(models, frame(models, [data_of(0, cells=300)]))
+        judged = cells.parted(_SHARE_JUDGED)[1][0]
         seen = cells.parted(QUICK[0].held_out)[0]
         rows = {tuple(row) for each in seen.rows[0] for row in cells.x[each].tolist()}
         assert judged.shape[2] == 30
         assert not rows & {tuple(row) for row in judged.flatten(0, 2).tolist()}
 
     def test_phases_that_keep_too_few_out_and_conditions_too_small_are_refused(self):
-        models = [PDAE(2, phases=JOINT, random_state=seed) for seed in (0, 1)]
+        models = [PDAE(2, phases=PRESETS["joint"].phases, random_state=seed) for seed in (0, 1)]
         with pytest.raises(InputError, match=r"phase 'joint' must have held_out of at least 0\.1; received 0"):
             fit_restarts(models, data_of(0))
         models = [PDAE(2, architecture=SMALL, phases=QUICK, random_state=seed) for seed in (0, 1)]

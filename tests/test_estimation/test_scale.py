@@ -13,14 +13,21 @@ from pdae_sim import PDAE, energy_distance
 from pdae_sim.energy import distance_sum, paired_distances
 from pdae_sim.errors import InputError
 from pdae_sim.estimation import _scaling as scaling
+from pdae_sim.estimation._losses import TERMS, Step
+from pdae_sim.estimation._networks import Network
 from pdae_sim.estimation._scaling import Scaling
-from pdae_sim.estimation.losses import TERMS, Step
-from pdae_sim.estimation.networks import Architecture, Network
-from pdae_sim.estimation.presets import JOINT, PLANS, STAGED, shortened
+from pdae_sim.estimation.architecture import Architecture
+from pdae_sim.estimation.presets import DEFAULT, PRESETS
 from pdae_sim.estimation.replicates import fit_replicates
 from pdae_sim.simulation.worlds import world
 
-SHORT = tuple(replace(phase, steps=20, cells=32) for phase in STAGED)
+SHORT = tuple(replace(phase, steps=20, cells=32) for phase in DEFAULT.phases)
+
+
+def short(steps: int) -> tuple:
+    return tuple(replace(phase, steps=steps) for phase in SHORT)
+
+
 SMALL = Architecture(width=16)
 
 
@@ -59,13 +66,13 @@ class TestCopies:
 
     @pytest.mark.parametrize("output", ["linear", "softplus"])
     def test_a_fit_does_not_depend_on_the_blocks_beyond_rounding(self, counts, monkeypatch, output):
-        model = PDAE(2, phases=shortened(SHORT, 4), architecture=replace(SMALL, n_noise=5, output=output))
+        model = PDAE(2, phases=short(4), architecture=replace(SMALL, n_noise=5, output=output))
         whole = model.fit(counts).sample("A+B", 200, rng=1)
         few_at_once(monkeypatch)
         np.testing.assert_allclose(model.fit(counts).sample("A+B", 200, rng=1), whole, rtol=2e-3, atol=2e-3)
 
     def test_float32_cells_are_encoded_without_a_wider_copy_and_to_the_same_latents(self, counts):
-        model = PDAE(2, phases=shortened(SHORT, 2), architecture=SMALL).fit(counts)
+        model = PDAE(2, phases=short(2), architecture=SMALL).fit(counts)
         x = counts.x[:50].astype(np.float32)
         assert np.array_equal(model.encode(x), model.encode(x.astype(np.float64)))
         assert model.encode(x[:0]).shape == (0, 2)
@@ -125,20 +132,20 @@ class TestPrecision:
         )
 
     def test_on_a_processor_it_is_allowed_and_said_to_be_slow(self, counts, caplog):
-        PDAE(2, phases=shortened(SHORT, 1), architecture=SMALL).fit(counts)
+        PDAE(2, phases=short(1), architecture=SMALL).fit(counts)
         assert not [r for r in caplog.records if r.levelname == "WARNING"]
-        PDAE(2, phases=shortened(SHORT, 1), architecture=SMALL, precision="bfloat16").fit(counts)
+        PDAE(2, phases=short(1), architecture=SMALL, precision="bfloat16").fit(counts)
         assert "bfloat16 on a CPU" in next(r.message for r in caplog.records if r.levelname == "WARNING")
 
     def test_it_is_saved_loaded_and_reproducible(self, counts, tmp_path):
-        model = PDAE(2, phases=shortened(SHORT, 3), architecture=SMALL, precision="bfloat16").fit(counts)
+        model = PDAE(2, phases=short(3), architecture=SMALL, precision="bfloat16").fit(counts)
         model.save(tmp_path / "m")
         assert PDAE.load(tmp_path / "m").precision == "bfloat16"
-        again = PDAE(2, phases=shortened(SHORT, 3), architecture=SMALL, precision="bfloat16").fit(counts)
+        again = PDAE(2, phases=short(3), architecture=SMALL, precision="bfloat16").fit(counts)
         assert np.array_equal(again.sample("A+B", 9, rng=0), model.sample("A+B", 9, rng=0))
 
     def test_a_model_saved_before_there_was_a_choice_is_float32(self, counts, tmp_path):
-        PDAE(2, phases=shortened(SHORT, 1), architecture=SMALL).fit(counts).save(tmp_path / "m")
+        PDAE(2, phases=short(1), architecture=SMALL).fit(counts).save(tmp_path / "m")
         path = tmp_path / "m" / "config.json"
         config = json.loads(path.read_text())
         del config["precision"]
@@ -152,7 +159,7 @@ class TestPrecision:
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
     @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-    @pytest.mark.parametrize("phases", [SHORT, shortened(JOINT, 20)], ids=["staged", "joint"])
+    @pytest.mark.parametrize("phases", [SHORT, PRESETS["joint"].shortened(20).phases], ids=["staged", "joint"])
     def test_a_fit_on_cuda_ends_near_that_on_the_processor(self, counts, phases, precision):
         settings = {"phases": phases, "architecture": replace(SMALL, n_noise=3, output="softplus")}
         here = PDAE(2, **settings).fit(counts)
@@ -170,7 +177,7 @@ class TestStochasticDecoder:
         assert spreads[int(np.argmin(one))] == 0.0
 
     def test_draws_differ_and_a_seed_repeats_them(self, counts):
-        model = PDAE(2, phases=shortened(SHORT, 2), architecture=replace(SMALL, n_noise=3)).fit(counts)
+        model = PDAE(2, phases=short(2), architecture=replace(SMALL, n_noise=3)).fit(counts)
         z = np.zeros((5, 2))
         assert np.array_equal(model.decode(z, rng=1), model.decode(z, rng=1))
         assert not np.allclose(model.decode(z, rng=1), model.decode(z, rng=2))
@@ -188,15 +195,15 @@ class TestStochasticDecoder:
 
     def test_noise_of_their_own_alone_makes_a_decoder_stochastic(self, counts, tmp_path):
         assert not SMALL.stochastic
-        model = PDAE(2, phases=shortened(SHORT, 2), architecture=replace(SMALL, own_noise=True)).fit(counts)
+        model = PDAE(2, phases=short(2), architecture=replace(SMALL, own_noise=True)).fit(counts)
         z = np.zeros((5, 2))
         assert not np.allclose(model.decode(z, rng=1), model.decode(z, rng=2))
         model.save(tmp_path / "m")
         assert np.array_equal(PDAE.load(tmp_path / "m").decode(z, rng=1), model.decode(z, rng=1))
 
     def test_the_plan_for_screens_gives_counts_like_cells(self, counts):
-        plan = PLANS["screen"]
-        model = PDAE(2, phases=shortened(plan.phases, 2), architecture=plan.architecture).fit(counts)
+        plan = PRESETS["screen"]
+        model = PDAE(2, phases=plan.shortened(2).phases, architecture=plan.architecture).fit(counts)
         drawn = model.sample("A+B", 100, rng=0)
         assert (drawn >= 0).all()
         assert len(np.unique(drawn, axis=0)) == 100
@@ -212,7 +219,7 @@ class TestStochasticDecoder:
             "deterministic": {"output": "softplus"},
             "linear": {"n_noise": 50},
         }.items():
-            phases = [replace(phase, steps=300) for phase in STAGED]
+            phases = [replace(phase, steps=300) for phase in DEFAULT.phases]
             drawn = PDAE(2, phases=phases, architecture=Architecture(**fields)).fit(counts).sample("A+B", 1000, rng=0)
             spread[name] = drawn.var(0).sum() / truth.var(0).sum()
             distance[name], low[name] = energy_distance(drawn, truth, unbiased=True), drawn.min()
@@ -234,7 +241,7 @@ def descended(precision: str) -> tuple[torch.Tensor, torch.Tensor]:
     network, generator = bank(precision), torch.Generator().manual_seed(1)
     x, labels = torch.randn(1, 3, 20, 6, generator=generator), torch.eye(3)[None]
     with network.lowered():
-        loss = TERMS["perturbation"](Step.of(network, x, labels, 1.0, [generator])).sum()
+        loss = TERMS["perturbation"](Step(network, x, labels, 1.0, [generator])).sum()
     loss.backward()
     return loss.detach(), torch.cat([p.grad.flatten() for p in network.decoder.parameters()])
 
@@ -248,5 +255,5 @@ def reconstructions(spread: float) -> tuple[float, float]:
         weight.copy_(torch.tensor([[[0.0], [spread]]]))
         bias.zero_()
         x = torch.randn(1, 1, 4000, 1, generator=generator)
-        step = Step.of(network, x, torch.zeros(1, 1, 1), 1.0, [generator])
+        step = Step(network, x, torch.zeros(1, 1, 1), 1.0, [generator])
         return float(TERMS["reconstruction"](step)), float(paired_distances(step.decode(step.z), x).mean())

@@ -10,13 +10,16 @@ import pytest
 import torch
 
 from pdae_sim import PDAE, align
-from pdae_sim.estimation import _persistence as persistence
+from pdae_sim.estimation import _checkpoint as checkpoints
+from pdae_sim.estimation._bank import frame, start
 from pdae_sim.estimation._batches import Cells
-from pdae_sim.estimation._early_stopping import Watch
-from pdae_sim.estimation.networks import Architecture
-from pdae_sim.estimation.pdae import begun
+from pdae_sim.estimation._checkpoint import Position
+from pdae_sim.estimation._early_stopping import EarlyStopping
+from pdae_sim.estimation._training import _Stretch, train
+from pdae_sim.estimation._weighted_terms import WeightedTerms
+from pdae_sim.estimation.architecture import Architecture
+from pdae_sim.estimation.phases import Phase
 from pdae_sim.estimation.presets import LATENTS
-from pdae_sim.estimation.training import Phase, _Stretch, train
 from pdae_sim.simulation.simulator import Simulator
 from pdae_sim.simulation.worlds import world
 
@@ -58,25 +61,23 @@ def test_environments_too_small_for_it_keep_all_their_cells_and_it_is_said(caplo
 def test_each_replicate_goes_back_to_its_own_best():
     parameter = torch.nn.Parameter(torch.zeros(2, 1, 1))
     nan = float("nan")
-    losses = iter([torch.tensor([nan, 1.0]), torch.tensor([2.0, 2.0]), torch.tensor([5.0, nan])])
-    watch = Watch(lambda: next(losses), [parameter])
-    for value in (1.0, 2.0, 3.0):
+    stopping = EarlyStopping([parameter])
+    for value, losses in ((1.0, [nan, 1.0]), (2.0, [2.0, 2.0]), (3.0, [5.0, nan])):
         parameter.data.fill_(value)
-        watch.look()
-    watch.restore()
+        stopping.look(torch.tensor(losses))
+    stopping.restore()
     assert parameter.flatten().tolist() == [2.0, 1.0]
 
 
 def test_a_phase_that_overfits_ends_with_its_best_and_without_cells_kept_out_with_its_last():
     data = small(cells=60).data
     model = PDAE(2, architecture=Architecture(width=32), phases=[PHASE])
-    framed = model.frame(data)
-    network, cells = begun([model], [framed])
-    history = train(network, cells, [model.phases])[0]
+    network, cells = start([model], frame([model], [data]))
+    history = train(WeightedTerms(network, 1.0), cells, [model.phases])[0]
     looks = [row["held_out"] for row in history if "held_out" in row]
     assert len(looks) == 30  # beside the one before the first step
     assert looks[-1] > min(looks) + 0.01  # it did overfit
-    ended = _Stretch(network, cells, [PHASE], 1.0, None)._held_out_loss()
+    ended = _Stretch(WeightedTerms(network, 1.0), cells, [PHASE], Position()).held_out_loss()
     assert float(ended.detach()) == pytest.approx(min(looks), rel=1e-5)
 
     other = PDAE(2, architecture=Architecture(width=32), phases=[replace(PHASE, held_out=0.0)])
@@ -95,8 +96,8 @@ def test_few_cells_are_not_folded():
         model = PDAE(2, phases=phases).fit(simulation.data)
         return align(model.encode(fresh.data.x), fresh.truth.isotropic().z).affine_r2
 
-    assert r2(LATENTS) > 0.95
-    assert r2((replace(LATENTS[0], held_out=0.0), replace(LATENTS[1], **free))) < 0.9
+    assert r2(LATENTS.phases) > 0.95
+    assert r2((replace(LATENTS.phases[0], held_out=0.0), replace(LATENTS.phases[1], **free))) < 0.9
 
 
 def small(cells: int):
@@ -104,7 +105,7 @@ def small(cells: int):
 
 
 def test_what_was_best_before_the_first_step_survives_an_interruption(tmp_path, monkeypatch):
-    monkeypatch.setattr(persistence, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
     wild = replace(PHASE, name="wild", steps=90, learning_rate=0.5, schedule="constant", clip=1e9)
     phases, shape = [replace(PHASE, steps=200, learning_rate=3e-3), wild], Architecture(width=32)
     data, path = small(cells=100).data, tmp_path / "checkpoint"
@@ -123,10 +124,10 @@ def test_what_was_best_before_the_first_step_survives_an_interruption(tmp_path, 
 def test_a_phase_that_only_harms_ends_where_it_began():
     wild = replace(PHASE, steps=30, learning_rate=0.5, schedule="constant", clip=1e9)
     model = PDAE(2, architecture=Architecture(width=32), phases=[replace(PHASE, steps=200, learning_rate=3e-3), wild])
-    framed = model.frame(small(cells=100).data)
-    network, cells = begun([model], [framed])
-    train(network, cells, [model.phases[:1]])
+    network, cells = start([model], frame([model], [small(cells=100).data]))
+    objective = WeightedTerms(network, 1.0)
+    train(objective, cells, [model.phases[:1]])
     before = network.encoder(cells.x[None, :50]).detach()
-    history = train(network, cells, [model.phases[1:]])[0]
+    history = train(objective, cells, [model.phases[1:]])[0]
     assert min(row["held_out"] for row in history if "held_out" in row) > 0
     torch.testing.assert_close(network.encoder(cells.x[None, :50]).detach(), before)

@@ -26,7 +26,7 @@ from experiments.benchmarks._worlds import band, measure_worlds
 from pdae_sim import energy_distance
 from pdae_sim.analysis.identifiability.alignment import align
 from pdae_sim.data import Simulation
-from pdae_sim.estimation.presets import PLANS
+from pdae_sim.estimation.presets import PRESETS
 from pdae_sim.simulation.worlds import world
 
 
@@ -207,7 +207,7 @@ def screen(tmp_path_factory):
 def test_a_measurement_extrapolates_a_pass_from_its_steps(screen, name):
     result = scale.one(name, str(screen), 1)
     n_environments = len(Simulation.read(screen).data.train.conditions)
-    for phase in PLANS[scale.RUNS[name][0]].phases:
+    for phase in PRESETS[scale.RUNS[name][0]].phases:
         batch = result["batch"][phase.name]
         assert batch == scale.cells_of_a_step(phase, n_environments)
         assert result["pass"][phase.name] == pytest.approx(result["step"][phase.name] * result["cells"] / batch)

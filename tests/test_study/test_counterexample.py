@@ -19,11 +19,11 @@ from pdae_sim.analysis.span import check_span
 from pdae_sim.cli._app import run
 from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.errors import InputError
-from pdae_sim.estimation.counterexample import displaced as displaced_pdae
+from pdae_sim.estimation._losses import Step, perturbation
+from pdae_sim.estimation.counterexample import _displaced as displaced_pdae
 from pdae_sim.estimation.counterexample import second_pdae
-from pdae_sim.estimation.losses import Step, perturbation
 from pdae_sim.estimation.pdae import PDAE
-from pdae_sim.estimation.presets import STAGED, shortened
+from pdae_sim.estimation.presets import DEFAULT
 from pdae_sim.simulation.counterexample import _displaced as displaced
 from pdae_sim.simulation.counterexample import second_simulator
 from pdae_sim.simulation.departures import Do, Epistasis, MechanismChange, Saturation, VarianceIntervention
@@ -221,7 +221,7 @@ def fitted(request):
     """A PDAE after a few steps, its data, and a label that they do not identify with its witness."""
     train, test = request.param, {3: "A+C", 2: "A+B"}[len(request.param)]
     data = a_world().sample(train, 80, rng=0).data
-    model = PDAE(2, phases=shortened(STAGED, 20)).fit(data)
+    model = PDAE(2, phases=DEFAULT.shortened(20).phases).fit(data)
     return model, data, test, check_span(data.labels, data.space.label(test)[None])[0].witness
 
 
@@ -265,7 +265,7 @@ class TestSecondPDAE:
         wrong = displaced_pdae(model, self.MOVE, witness + np.eye(3)[0], 0 * self.MOVE)
         with torch.no_grad():
             losses = [
-                float(perturbation(Step.of(m.network, x, labels, 1.0, []))) for m in (model, self.second(fitted), wrong)
+                float(perturbation(Step(m._network, x, labels, 1.0, []))) for m in (model, self.second(fitted), wrong)
             ]
         assert losses[1] == pytest.approx(losses[0], rel=1e-4)
         assert losses[2] > losses[0] * 1.01  # a v that is no witness is seen by the loss
@@ -281,11 +281,11 @@ class TestSecondPDAE:
 
     def test_the_first_is_left_as_it_is(self, fitted):
         model, data, _, _ = fitted
-        before = model.perturbation_matrix_.copy(), model.encode(data.x), model.network.shift.clone()
+        before = model.perturbation_matrix_.copy(), model.encode(data.x), model._network.shift.clone()
         self.second(fitted)
         assert np.array_equal(model.perturbation_matrix_, before[0])
         assert np.array_equal(model.encode(data.x), before[1])
-        assert torch.equal(model.network.shift, before[2])
+        assert torch.equal(model._network.shift, before[2])
 
     def test_what_is_no_witness_is_refused(self, fitted):
         model, _, test, witness = fitted

@@ -13,9 +13,10 @@ from pdae_sim import LinearLatentModel, Simulator
 from pdae_sim._json import plain
 from pdae_sim.analysis.identifiability.nested_maps import MAP_CLASSES
 from pdae_sim.cli._app import run
+from pdae_sim.estimation.baseline_encoders import random_encoder
 from pdae_sim.estimation.pdae import PDAE
-from pdae_sim.estimation.presets import STAGED, shortened
-from pdae_sim.study._baseline_encoders import mean_matrix, permuted_environments, random_encoder
+from pdae_sim.estimation.presets import DEFAULT
+from pdae_sim.study._baseline_encoders import mean_matrix, permuted_environments
 from pdae_sim.study.identification import identify
 
 
@@ -34,7 +35,7 @@ def recovered():
 def fitted(simulation, tmp_path_factory):
     """A model after two steps a phase, what it was fitted to, and a folder that holds both."""
     folder = tmp_path_factory.mktemp("identify")
-    model = PDAE(2, phases=shortened(STAGED, 2), random_state=0).fit(simulation.data)
+    model = PDAE(2, phases=DEFAULT.shortened(2).phases, random_state=0).fit(simulation.data)
     model.save(folder / "m")
     simulation.write(folder / "d.h5ad")
     return model, simulation, folder
@@ -88,7 +89,7 @@ class TestReport:
 
     def test_an_untrained_network_stands_for_a_trained_one(self, fitted):
         model, simulation, _ = fitted
-        z = random_encoder(model, simulation.data)(simulation.data.x)
+        z = random_encoder(model, simulation.data, rng=0)(simulation.data.x)
         assert z.shape == (len(simulation.data.x), 2)
         assert not np.allclose(z, model.encode(simulation.data.x))
 

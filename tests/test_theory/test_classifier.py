@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pdae_sim.estimation.losses import density_ratio_logits
+from pdae_sim.estimation._losses import density_ratio_logits
 from theory.engine.checker import measured
 from theory.engine.instances import log_ratios, worlds
 from theory.training import classifier, classifier_form

@@ -12,7 +12,7 @@ from scipy.stats import norm
 from sympy import Integer, Rational
 
 from pdae_sim.energy import distance_sum
-from pdae_sim.estimation.losses import perturbation_energy
+from pdae_sim.estimation._losses import perturbation_energy
 from theory.engine.checker import measured
 from theory.engine.instances import worlds
 from theory.training import loss, loss_batches, loss_within

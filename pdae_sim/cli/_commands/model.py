@@ -40,32 +40,30 @@ def fit(
 ) -> None:
     """Fit a PDAE; started again after an interruption it goes on from its own checkpoint."""
     from pdae_sim.data import PerturbationData
-    from pdae_sim.estimation import presets
-    from pdae_sim.estimation._persistence import check_place
     from pdae_sim.estimation.pdae import PDAE
+    from pdae_sim.estimation.presets import PRESETS
 
-    check_place(out, force=force)
+    PDAE.check_save(out, force=force)
     choice("--plan", plan, PLANS)
     choice("--precision", precision, PRECISIONS)
     data = PerturbationData.read(file)
-    settings = presets.PLANS[plan]
-    phases = presets.shortened(settings.phases, steps)
+    preset = PRESETS[plan].shortened(steps)
     model = PDAE(
         latents,
-        architecture=settings.architecture,
-        phases=phases,
+        architecture=preset.architecture,
+        phases=preset.phases,
         random_state=seed,
         device=_available(device),
         precision=precision,
     )
     checkpoint = out.parent / f".{out.name}.checkpoint"
-    with naming(file), output.fitting(phases) as on_step:
+    with naming(file), output.fitting(preset.phases) as on_step:
         model.fit(data, checkpoint=checkpoint, on_step=on_step)
     model.save(out, force=force)
     checkpoint.unlink(missing_ok=True)
     losses, n_latents = _final_losses(model.history_), len(model.perturbation_matrix_)
     payload = {"model": out, "latents": n_latents, "losses": losses}
-    payload["dimension"] = model.dimension_ and model.dimension_.state()
+    payload["dimension"] = model.dimension_
     ended = "; ".join(
         f"{phase}: " + ", ".join(f"{k} {v:.4g}" for k, v in terms.items()) for phase, terms in losses.items()
     )

@@ -23,7 +23,7 @@ import torch
 
 from pdae_sim.estimation._whitening import directions
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 NEIGHBOURS = 10
 CELLS = 8000
@@ -63,14 +63,14 @@ class Dimension:
     expected: Mapping[int, float] = field(default_factory=dict)
     errors: Mapping[int, float] = field(default_factory=dict)
 
-    def state(self) -> dict:
+    def to_json(self) -> dict:
         """The choice as plain JSON values."""
         by_dimension = {k: {str(d): v for d, v in getattr(self, k).items()} for k in _BY_DIMENSION}
         told = {k: None if math.isnan(getattr(self, k)) else getattr(self, k) for k in _ESTIMATED}
         return vars(self) | by_dimension | told
 
     @classmethod
-    def of(cls, state: Mapping | None) -> Dimension | None:
+    def from_json(cls, state: Mapping | None) -> Dimension | None:
         """The choice written as `state`; None where none was made."""
         if state is None:
             return None
@@ -162,7 +162,7 @@ def _bend(error: Callable[[int], float], first: int, most: int) -> tuple[int | N
 
 def _told(choice: Dimension) -> Dimension:
     how = "" if choice.sure else ", and this is not sure: give n_latents where it is known"
-    say = log.info if choice.sure else log.warning
+    say = _log.info if choice.sure else _log.warning
     say(
         "n_latents = %d (%s; neighbours say %.2f ± %.2f, shifts have rank %d)%s",
         choice.n_latents,

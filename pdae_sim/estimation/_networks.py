@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from pdae_sim import _random
-from pdae_sim._checks import at_least, choice, whole
+from pdae_sim.estimation.architecture import Architecture
 
 Generators = Sequence[torch.Generator]
 
@@ -48,58 +48,6 @@ ACTIVATIONS = {
     "relu": Activation(functional.relu, lambda u: (u > 0).to(u)),
     "tanh": Activation(torch.tanh, _tanh_slope),
 }
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """Shapes of the networks.
-
-    Args:
-        width: Units of each hidden layer.
-        depth: Hidden layers; each has parameters of its own.
-        activation: One of `ACTIVATIONS`.
-        skip: Add a linear map from input to output.
-        n_noise: Noise coordinates fed to the decoder beside z; 0 is a deterministic decoder.
-        noise_scale: Their standard deviation.
-        own_noise: Besides, every observed coordinate has a noise of its own, with a spread that is a function of z:
-            what counts have, gene by gene, and few noise coordinates cannot give.
-        output: ``linear`` or ``softplus`` (non-negative in the units of the data's own scale, centre not removed).
-        widths: Units of the encoder's hidden layers one by one, in place of `width` and `depth`; the decoder has them
-            in reverse.
-        charted: The encoder is a map of the plane of latents after a chart of the manifold of cells, g(x) = h(y(x))
-            with y in R^{d_Z}, so that it sees nothing of x but its place on the manifold; else it is one MLP on x.
-    """
-
-    width: int = 128
-    depth: int = 2
-    activation: str = "silu"
-    skip: bool = True
-    n_noise: int = 0
-    noise_scale: float = 1.0
-    own_noise: bool = False
-    output: str = "linear"
-    widths: tuple[int, ...] | None = None
-    charted: bool = True
-
-    def __post_init__(self) -> None:
-        whole("width", self.width)
-        whole("depth", self.depth, at_least=0)
-        whole("n_noise", self.n_noise, at_least=0)
-        at_least("noise_scale", self.noise_scale, 0.0)
-        choice("activation", self.activation, ACTIVATIONS)
-        choice("output", self.output, ("linear", "softplus"))
-        if self.widths is not None:
-            object.__setattr__(self, "widths", tuple(whole("widths", width) for width in self.widths))
-
-    @property
-    def stochastic(self) -> bool:
-        """Whether the decoder draws noise."""
-        return self.n_noise > 0 or self.own_noise
-
-    @property
-    def hidden(self) -> tuple[int, ...]:
-        """Units of the encoder's hidden layers."""
-        return (self.width,) * self.depth if self.widths is None else self.widths
 
 
 class MLP(nn.Module):
@@ -169,7 +117,7 @@ class MLP(nn.Module):
             weight[:, :n] = matrix @ weight[:, :n]
 
     @torch.no_grad()
-    def begin_linear(self, matrix: torch.Tensor) -> None:
+    def init_linear(self, matrix: torch.Tensor) -> None:
         """Let the output be x @ matrix, (R, n_in, n_out), and hidden layers add nothing yet.
 
         A deep network without a skip is left as it is.
@@ -222,8 +170,8 @@ class Decoder(nn.Module):
         n_outputs = n_observed * (1 + shape.own_noise)
         self.network = MLP([n_latents + shape.n_noise, *reversed(shape.hidden), n_outputs], shape, generators)
 
-    def forward(self, z: torch.Tensor, generators: Generators | None) -> torch.Tensor:
-        """Cells (R, …, d_X) of latents (R, …, d_Z)."""
+    def forward(self, z: torch.Tensor, generators: Generators = ()) -> torch.Tensor:
+        """Cells (R, …, d_X) of latents (R, …, d_Z); `generators` feed ε', if there is any."""
         if self.n_noise:
             z = torch.cat([z, self.noise_scale * normal((*z.shape[1:-1], self.n_noise), generators, z)], -1)
         x = self.network(z)

@@ -9,59 +9,69 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch.nn import functional
 
 from pdae_sim.energy import distance_sum, energy_loss, paired_distances
 from pdae_sim.errors import InputError
-from pdae_sim.estimation.networks import MLP, Generators, Network, normal
+from pdae_sim.estimation._networks import MLP, Generators, Network, normal
+
+PARTS = ("chart", "encoder", "shift", "decoder")
+"""The parts of a PDAE that can learn."""
+
+_LATENTS = ("chart", "encoder", "shift")
+"""The parts that base latents depend on."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
-    """What every term may read: the network, a batch, and the latents it encodes to.
+    """What every term may read: the network, a batch of cells, and what they are encoded to.
 
     Args:
-        network: The network.
+        network: Encoder, decoder and Ŵ.
         x: (R, E, b, d_X) standardised cells.
         labels: (R, E, K).
-        y: (R, E, b, d_Z) coordinates of the chart; x itself where there is none.
-        z: (R, E, b, d_Z) encoded cells g(x).
-        shifts: (R, E, d_Z) rows Ŵ l_e.
         beta: Exponent of the energy terms.
         generators: Sources of decoder noise and prior draws, one for each replicate.
-        volume: (R, E b) log |det ∂h/∂y|, where it was computed with the latents.
+        with_volume: Whether a term needs log |det ∂h/∂y|, which then gives the latents too.
     """
 
     network: Network
     x: torch.Tensor
     labels: torch.Tensor
-    y: torch.Tensor
-    z: torch.Tensor
-    shifts: torch.Tensor
     beta: float
     generators: Generators
-    volume: torch.Tensor | None = None
+    with_volume: bool = False
 
-    @classmethod
-    def of(
-        cls,
-        network: Network,
-        x: torch.Tensor,
-        labels: torch.Tensor,
-        beta: float,
-        generators: Generators,
-        terms: Collection[str] = (),
-    ) -> Step:
-        """Encode a batch; with the volume where a term needs it, which then gives the latents too."""
-        y, h = network.encoder.coordinates(x), network.encoder.map
-        if "likelihood" in terms:
-            z, volume = log_volume(h, _square(y, network).flatten(1, 2), generators)
-            z = z.unflatten(1, x.shape[1:3])
-        else:
-            z, volume = h(y), None
-        return cls(network, x, labels, y, z, network.shifts(labels), beta, generators, volume)
+    @cached_property
+    def y(self) -> torch.Tensor:
+        """(R, E, b, d_Z) coordinates of the chart; x itself where there is none."""
+        return self.network.encoder.coordinates(self.x)
+
+    @cached_property
+    def z(self) -> torch.Tensor:
+        """(R, E, b, d_Z) encoded cells g(x)."""
+        if self.with_volume:
+            return self._latents_and_volume[0].unflatten(1, self.x.shape[1:3])
+        return self.network.encoder.map(self.y)
+
+    @cached_property
+    def volume(self) -> torch.Tensor:
+        """(R, E b) log |det ∂h/∂y| at the coordinates of the chart."""
+        return self._latents_and_volume[1]
+
+    @cached_property
+    def _latents_and_volume(self) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.y.shape[-1] != self.network.shift.shape[1]:
+            raise InputError("likelihood needs an encoder with a chart where d_X > d_Z; set Architecture(charted=True)")
+        return log_volume(self.network.encoder.map, self.y.flatten(1, 2), self.generators)
+
+    @cached_property
+    def shifts(self) -> torch.Tensor:
+        """(R, E, d_Z) rows Ŵ l_e."""
+        return self.network.shifts(self.labels)
 
     @property
     def base(self) -> torch.Tensor:
@@ -73,6 +83,41 @@ class Step:
         return self.network.decoder(z, self.generators)
 
 
+@dataclass(frozen=True)
+class Term:
+    """A term of the loss.
+
+    Args:
+        function: Its value (R,) at a step.
+        moves: The parts in which it has a gradient.
+        needs: ``environments`` if it compares the cells of an environment with one another, ``chart`` if it trains
+            one, ``volume`` if it needs log |det ∂h/∂y|.
+    """
+
+    function: Callable[[Step], torch.Tensor]
+    moves: frozenset[str]
+    needs: frozenset[str]
+
+    def __call__(self, step: Step) -> torch.Tensor:
+        """The value (R,) at a step."""
+        return self.function(step)
+
+
+TERMS: dict[str, Term] = {}
+"""Loss terms by name. A new one is a function of a `Step` under `term`, here or in a module beside this one."""
+
+
+def term(*moves: str, needs: Collection[str] = ()) -> Callable[[Callable[[Step], torch.Tensor]], Callable]:
+    """Enter a function into `TERMS` under its own name, with the parts it moves and what it needs."""
+
+    def entered(function: Callable[[Step], torch.Tensor]) -> Callable[[Step], torch.Tensor]:
+        TERMS[function.__name__] = Term(function, frozenset(moves), frozenset(needs))
+        return function
+
+    return entered
+
+
+@term(*_LATENTS, "decoder")
 def perturbation(step: Step) -> torch.Tensor:
     """Every cell shifted to every target environment, against the cells of that environment, by energy score.
 
@@ -99,6 +144,7 @@ def perturbation_energy(x: torch.Tensor, simulated: torch.Tensor, beta: float) -
     return cross - 0.5 * ((spread - within) / b**2 + within / (b * (b - 1))) / E**2
 
 
+@term(*_LATENTS, "decoder")
 def all_pairs(step: Step) -> torch.Tensor:
     """The perturbation term as published: a cell is compared with its own reconstruction too.
 
@@ -125,16 +171,19 @@ def _spread(simulated: torch.Tensor, beta: float) -> torch.Tensor:
     return distance_sum(simulated, beta=beta) / (n * (n - 1))
 
 
+@term("decoder")
 def reconstruction(step: Step) -> torch.Tensor:
     """E‖x − f̂(g(x), ε)‖^β − ½ E‖f̂(g(x), ε) − f̂(g(x), ε')‖^β; the encoder is not moved by it."""
     return _reconstruction(step, step.z.detach())
 
 
+@term("chart", "encoder", "decoder")
 def autoencoding(step: Step) -> torch.Tensor:
     """The reconstruction term that moves the encoder too."""
     return _reconstruction(step, step.z)
 
 
+@term("chart", "encoder", "decoder")
 def inversion(step: Step) -> torch.Tensor:
     """‖x − E f̂(g(x), ε)‖², which an encoder that folds the manifold of cells cannot have small.
 
@@ -147,6 +196,7 @@ def inversion(step: Step) -> torch.Tensor:
     return (first * second).sum(-1).mean((1, 2))
 
 
+@term(*_LATENTS, needs=("environments",))
 def prior(step: Step) -> torch.Tensor:
     """Energy loss between the base latents of each environment and N(0, I), averaged over environments.
 
@@ -156,6 +206,7 @@ def prior(step: Step) -> torch.Tensor:
     return _prior(step.base, step).mean(1)
 
 
+@term(*_LATENTS)
 def pooled_prior(step: Step) -> torch.Tensor:
     """Energy loss between the base latents of all environments together and N(0, I)."""
     return _prior(step.base.flatten(1, 2), step)
@@ -165,6 +216,7 @@ def _prior(base: torch.Tensor, step: Step) -> torch.Tensor:
     return energy_loss(base, normal(base.shape[1:], step.generators, base), step.beta)
 
 
+@term(*_LATENTS, needs=("environments",))
 def moments(step: Step) -> torch.Tensor:
     """Squared departure of the base latents' means (by environment) and covariance (within them) from N(0, I)."""
     base = step.base
@@ -175,11 +227,13 @@ def moments(step: Step) -> torch.Tensor:
     return mean.square().sum(-1).mean((1, 2)) + excess.square().sum((1, 2))
 
 
+@term("shift")
 def sparsity(step: Step) -> torch.Tensor:
     """‖Ŵ‖_{2,1} by rows: switches superfluous latent dimensions off."""
     return step.network.shift.norm(dim=2).sum(1)
 
 
+@term(*_LATENTS, needs=("environments",))
 def density_ratio(step: Step) -> torch.Tensor:
     """Cross-entropy of environments given cells with the log-linear ratios of the model as logits.
 
@@ -196,11 +250,13 @@ def density_ratio_logits(z: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
     return z @ shifts.mT - 0.5 * shifts.square().sum(-1)[..., None, :]
 
 
-def charting(step: Step) -> torch.Tensor:
+@term("chart", "decoder", needs=("chart",))
+def chart_reconstruction(step: Step) -> torch.Tensor:
     """E‖x − f̂(y(x), ε)‖^β − …, the reconstruction from the coordinates of the chart: it moves chart and decoder."""
     return _reconstruction(step, step.y)
 
 
+@term(*_LATENTS, needs=("volume",))
 def likelihood(step: Step) -> torch.Tensor:
     """−log p_e(x) up to a constant, on the manifold of cells.
 
@@ -211,17 +267,7 @@ def likelihood(step: Step) -> torch.Tensor:
 
         −log p_e = ½ ‖h(y) − Ŵ l_e‖² − log |det ∂h/∂y| + const.
     """
-    volume = step.volume
-    if volume is None:
-        volume = log_volume(step.network.encoder.map, _square(step.y, step.network).flatten(1, 2), step.generators)[1]
-    return 0.5 * step.base.square().sum(-1).mean((1, 2)) - volume.mean(1)
-
-
-def _square(y: torch.Tensor, network: Network) -> torch.Tensor:
-    """The coordinates, if there are as many as latents."""
-    if y.shape[-1] != network.shift.shape[1]:
-        raise InputError("likelihood needs an encoder with a chart where d_X > d_Z; set Architecture(charted=True)")
-    return y
+    return 0.5 * step.base.square().sum(-1).mean((1, 2)) - step.volume.mean(1)
 
 
 _EXACT_DIMENSION = 3
@@ -246,22 +292,6 @@ def log_volume(h: MLP, y: torch.Tensor, generators: Generators) -> tuple[torch.T
     z, Jv = h.tangents(y, v[..., None, :])
     probe = (u * Jv[..., 0, :]).sum(-1)
     return z, value + probe - probe.detach()
-
-
-TERMS: dict[str, Callable[[Step], torch.Tensor]] = {
-    "perturbation": perturbation,
-    "all_pairs": all_pairs,
-    "reconstruction": reconstruction,
-    "autoencoding": autoencoding,
-    "inversion": inversion,
-    "prior": prior,
-    "pooled_prior": pooled_prior,
-    "moments": moments,
-    "sparsity": sparsity,
-    "density_ratio": density_ratio,
-    "charting": charting,
-    "likelihood": likelihood,
-}
 
 
 def _reconstruction(step: Step, z: torch.Tensor) -> torch.Tensor:

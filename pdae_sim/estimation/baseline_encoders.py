@@ -1,0 +1,79 @@
+"""Encoders that have learnt nothing: what chance and architecture alone achieve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from pdae_sim import _random
+from pdae_sim._linalg import whitening_root
+from pdae_sim.data import PerturbationData
+from pdae_sim.estimation._networks import Network, root_generator
+from pdae_sim.estimation._scaling import Scaling
+from pdae_sim.estimation.pdae import PDAE
+
+_ROWS = 8192
+"""Cells encoded at once."""
+
+_Encoder = Callable[[np.ndarray], np.ndarray]
+
+
+def random_encoder(model: object, data: PerturbationData, *, rng: object = None) -> _Encoder:
+    """An encoder that has learnt nothing, whitened within the environments of `data`.
+
+    For a PDAE it is a network of the same shapes at random starting values; for any other model a random smooth map of
+    as many latents. Whitening costs no learning and gives a random encoder the base law's mean and covariance.
+
+    Args:
+        model: With `perturbation_matrix_` (d_Z, K).
+        data: Training cells: the scaling of x, and the cells to whiten on.
+        rng: Seed or generator.
+
+    Returns:
+        A function from cells (n, d_X) to latents (n, d_Z).
+
+    Example:
+        >>> import numpy as np
+        >>> from pdae_sim import PerturbationData
+        >>> from pdae_sim.estimation import PDAE, Phase
+        >>> x = np.random.default_rng(0).normal(size=(400, 3))
+        >>> data = PerturbationData.from_arrays(x, ["ctrl"] * 200 + ["A"] * 200)
+        >>> model = PDAE(2, phases=[Phase("short", 1, {"prior": 1.0})]).fit(data)
+        >>> z = random_encoder(model, data, rng=0)(x[:200])
+        >>> bool(np.abs(np.cov(z.T) - np.eye(2)).max() < 0.5)
+        True
+    """
+    data, root = data.train, _random.child(_random.seed_sequence(rng), "random encoder")
+    make = _untrained_network if isinstance(model, PDAE) else _random_map
+    raw = make(model, data, root)
+    z = raw(data.x)
+    means = np.array([z[rows].mean(0) for rows in data.rows_by_environment])
+    within = z - means[data.environment]
+    spread = np.atleast_2d(np.cov(within, rowvar=False))
+    R = whitening_root(spread + 1e-12 * max(np.trace(spread), 1e-12) * np.eye(len(spread)))
+    return lambda x: (raw(x) - means[data.reference]) @ R.T
+
+
+def _untrained_network(model: PDAE, data: PerturbationData, root: np.random.SeedSequence) -> _Encoder:
+    """The encoder of a network of the model's shapes, as it is before any training."""
+    seed = int(_random.stream(root, "network").integers(2**31))
+    network = Network(model._sizes, model.architecture, [root_generator(seed, "network")])
+    scaling = Scaling.of(data, centred=model.architecture.output == "linear")
+
+    def encode(x: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            parts = torch.from_numpy(scaling.forward(x)).split(_ROWS)
+            return torch.cat([network.encoder(part[None])[0] for part in parts]).numpy().astype(np.float64)
+
+    return encode
+
+
+def _random_map(model: object, data: PerturbationData, root: np.random.SeedSequence) -> _Encoder:
+    """x ↦ tanh(u A + b) B of standardised cells u: random and smooth."""
+    d, p, rng = len(model.perturbation_matrix_), data.x.shape[1], _random.stream(root, "map")
+    scaling, n_hidden = Scaling.of(data), max(16, 4 * d)
+    A, b = 1.5 * rng.standard_normal((p, n_hidden)) / np.sqrt(p), rng.standard_normal(n_hidden)
+    B = rng.standard_normal((n_hidden, d))
+    return lambda x: np.tanh(scaling.forward(x).astype(np.float64) @ A + b) @ B
