@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import lcm
 
 import numpy as np
-from flint import fmpz_mat
+from flint import fmpq_mat, fmpz_mat
 from scipy import linalg
 
 
@@ -71,7 +71,7 @@ def solve_exactly(square: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, in
         >>> (N.ravel().tolist(), d) == ([3, -1], 5)
         True
     """
-    numerators, denominator = _matrix(square).solve(_matrix(right)).numer_denom()
+    numerators, denominator = fmpq_mat(_matrix(square)).solve(fmpq_mat(_matrix(right))).numer_denom()
     return _lowest_terms(_table(numerators), int(denominator))
 
 
@@ -81,7 +81,7 @@ def rank(table: np.ndarray) -> int:
 
 
 def _matrix(table: np.ndarray) -> fmpz_mat:
-    return fmpz_mat(*table.shape, table.ravel().tolist())
+    return fmpz_mat(table.shape[0], table.shape[1], table.ravel().tolist())
 
 
 def _table(matrix: fmpz_mat) -> np.ndarray:

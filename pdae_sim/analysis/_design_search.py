@@ -78,7 +78,7 @@ class Price:
     targets: np.ndarray
     offered: np.ndarray
     reference: int
-    counts: Sequence[int] | None
+    counts: Sequence[int] | np.ndarray | None
     cells: int | None
     W: np.ndarray | None
 
@@ -133,7 +133,8 @@ def search(problem: Problem, price: Price, max_sets: int) -> tuple[tuple[int, ..
 
 
 def _one_target_at_a_time(problem: Problem) -> tuple[tuple[int, ...], bool, str]:
-    chosen, exact = [], True
+    chosen: list[int] = []
+    exact = True
     for target in sorted(problem.open, key=lambda t: np.count_nonzero(problem.T[t])):
         if target not in problem.settled(chosen):
             added, searched = _fewest_beside(problem, chosen, target)
@@ -169,7 +170,7 @@ def needed(problem: Problem, chosen: tuple[int, ...], target: int) -> Iterator[i
 def ordered(needs: dict[int, frozenset[int]]) -> Iterator[int]:
     """Candidates such that the target with the fewest left to measure is always the next to be settled."""
     done: set[int] = set()
-    while left := [need - done for need in needs.values() if need - done]:
-        shortest = sorted(min(left, key=lambda need: (len(need), sorted(need))))
+    while left := [sorted(need - done) for need in needs.values() if need - done]:
+        shortest = min(left, key=lambda need: (len(need), need))
         yield from shortest
         done |= set(shortest)

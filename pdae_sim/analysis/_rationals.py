@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -47,36 +48,36 @@ def table(name: str, labels: Sequence | np.ndarray) -> np.ndarray:
     """
     n = len(labels)
     if isinstance(labels, np.ndarray) and labels.dtype.kind in "iufb":
-        found = labels.reshape(n, -1) if n else labels.reshape(0, 0)
+        rows = labels.reshape(n, -1) if n else labels.reshape(0, 0)
     else:
-        found = _objects(name, labels, n)
+        rows = _objects(name, labels, n)
     if name == "train_labels" and not n:
         raise InputError("train_labels must have at least one row")
-    if found.dtype.kind == "f" and not np.isfinite(found).all():
-        raise _not_finite(name, found, np.argwhere(~np.isfinite(found))[0])
-    return found
+    if rows.dtype.kind == "f" and not np.isfinite(rows).all():
+        raise _not_finite(name, rows, np.argwhere(~np.isfinite(rows))[0].tolist())
+    return rows
 
 
-def _objects(name: str, labels: Sequence, n: int) -> np.ndarray:
+def _objects(name: str, labels: Sequence | np.ndarray, n: int) -> np.ndarray:
     try:
-        found = np.asarray(labels, dtype=object).reshape(n, -1) if n else np.empty((0, 0), dtype=object)
+        rows = np.asarray(labels, dtype=object).reshape(n, -1) if n else np.empty((0, 0), dtype=object)
     except ValueError:
         raise InputError(f"{name} must have rows of one length") from None
-    if found.shape[1:] == (1,) and any(isinstance(value, (list, tuple, np.ndarray)) for value in found.ravel()):
+    if rows.shape[1:] == (1,) and any(isinstance(value, (list, tuple, np.ndarray)) for value in rows.ravel()):
         raise InputError(f"{name} must have rows of one length")
-    kinds = {kind: issubclass(kind, (numbers.Real, Decimal, np.bool_)) for kind in set(map(type, found.flat))}
-    for index, value in enumerate(found.flat):
+    kinds = {kind: issubclass(kind, (numbers.Real, Decimal, np.bool_)) for kind in set(map(type, rows.flat))}
+    for index, value in enumerate(rows.flat):
         if not kinds[type(value)] or (type(value) is not int and not math.isfinite(value)):
-            raise _not_finite(name, found, divmod(index, found.shape[1]))
-    return found
+            raise _not_finite(name, rows, divmod(index, rows.shape[1]))
+    return rows
 
 
-def _not_finite(name: str, found: np.ndarray, where: Sequence[int]) -> InputError:
-    i, k = (int(v) for v in where)
-    return InputError(f"{name} must hold finite numbers; row {i}, column {k} is {found[i, k]!r}")
+def _not_finite(name: str, rows: np.ndarray, where: Sequence[int]) -> InputError:
+    i, k = where
+    return InputError(f"{name} must hold finite numbers; row {i}, column {k} is {rows[i, k]!r}")
 
 
-def rational(value: object) -> Fraction | None:
+def rational(value: Any) -> Fraction | None:
     """The exact value meant; None for a float that is not a short decimal."""
     if isinstance(value, (Fraction, Decimal)):
         return Fraction(value)
@@ -89,15 +90,14 @@ def rational(value: object) -> Fraction | None:
 
 def shifts(train: np.ndarray, test: np.ndarray, reference: int) -> Shifts | None:
     """The shifts of tables from a training row as integers; None if a value is a float that is no short decimal."""
-    train = _Fractions.of(train)
-    test = None if train is None else _Fractions.of(test)
-    if test is None:
+    known, asked = _Fractions.of(train), _Fractions.of(test)
+    if known is None or asked is None:
         return None
-    common = train.common_denominator(1)
-    scales = test.denominators(common)
-    origin = train.times(np.array([common], dtype=object))
+    common = known.common_denominator(1)
+    scales = asked.denominators(common)
+    origin = known.times(np.array([common], dtype=object))
     moved = minus(origin, origin[reference])
-    aimed = minus(test.times(scales), times(origin[reference][None], narrow(scales[:, None] // common)))
+    aimed = minus(asked.times(scales), times(origin[reference][None], narrow(scales[:, None] // common)))
     return _in_small_units(moved, aimed, scales, common)
 
 
@@ -121,11 +121,12 @@ class _Fractions:
     @classmethod
     def of(cls, labels: np.ndarray) -> _Fractions | None:
         distinct, where = _distinct(labels)
-        values = []
+        values: list[Fraction] = []
         for value in distinct:
-            values.append(rational(value))
-            if values[-1] is None:
+            exact = rational(value)
+            if exact is None:
                 return None
+            values.append(exact)
         return cls(values, where)
 
     def common_denominator(self, least: int) -> int:
@@ -162,5 +163,5 @@ def _distinct(labels: np.ndarray) -> tuple[list, np.ndarray]:
         values, where = np.unique(labels, return_inverse=True)
         return list(values), where.reshape(labels.shape)
     index: dict[tuple, int] = {}
-    where = [index.setdefault((type(value), value), len(index)) for value in labels.flat]
-    return [value for _, value in index], np.array(where, dtype=int).reshape(labels.shape)
+    numbered = [index.setdefault((type(value), value), len(index)) for value in labels.flat]
+    return [value for _, value in index], np.array(numbered, dtype=int).reshape(labels.shape)

@@ -20,7 +20,7 @@ _P = 2**31 - 1
 _WIDTH = 4  # random coordinates beyond those that a search contracts away; fewer cost false alarms, never misses
 
 
-def sparse_combination(B: np.ndarray, x: np.ndarray, costs: np.ndarray) -> tuple[list[Fraction], str]:
+def sparse_combination(B: np.ndarray, x: np.ndarray, costs: np.ndarray) -> tuple[list[Fraction] | None, str]:
     """Weights w with Σ_e w_e B_e = x and the fewest that are not zero; of these the least Σ_e costs_e w_e².
 
     Args:
@@ -29,14 +29,15 @@ def sparse_combination(B: np.ndarray, x: np.ndarray, costs: np.ndarray) -> tuple
         costs: (M,) positive.
 
     Returns:
-        The M weights, and `SEARCHED` or `PROGRAMMED`.
+        The M weights, None where rounding spoilt the linear programme, and `SEARCHED` or `PROGRAMMED`.
 
     References:
         Chen, Donoho, Saunders (1998), Atomic decomposition by basis pursuit, for the linear programme.
 
     Example:
         >>> B = np.array([[0, 0, 1], [1, 0, 1], [0, 1, 1], [1, 1, 1]])
-        >>> [str(w) for w in sparse_combination(B, np.array([1, 1, 1]), np.ones(4))[0]]
+        >>> weights, _ = sparse_combination(B, np.array([1, 1, 1]), np.ones(4))
+        >>> [str(w) for w in weights]
         ['0', '0', '0', '1']
     """
     n_nodes = 0
@@ -44,9 +45,9 @@ def sparse_combination(B: np.ndarray, x: np.ndarray, costs: np.ndarray) -> tuple
         n_nodes += comb(len(B), max(size - 2, 0))
         if n_nodes > _MAX_NODES:
             return _programme(B, x), PROGRAMMED
-        found = [w for support in _dependent(B, x, size) if (w := _weights(B, x, support)) is not None]
-        if found:
-            return min(found, key=lambda w: float(costs @ np.array(w, dtype=np.float64) ** 2)), SEARCHED
+        candidates = [w for support in _dependent(B, x, size) if (w := _weights(B, x, support)) is not None]
+        if candidates:
+            return min(candidates, key=lambda w: float(costs @ np.array(w, dtype=np.float64) ** 2)), SEARCHED
     raise AssertionError("unreachable: x is in the span of all rows")
 
 

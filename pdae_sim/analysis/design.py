@@ -39,7 +39,7 @@ class PlannedExperiment:
 
 @dataclass(frozen=True, eq=False)
 class ExperimentPlan:
-    """What to measure, in which order, and why it is enough.
+    """Experiments to add, in order, with the certificates that they are enough.
 
     Args:
         experiments: In an order that settles targets as early as it can, one after another.
@@ -47,7 +47,7 @@ class ExperimentPlan:
         unreachable: Targets that no set of the candidates identifies.
         certificates: One per target, of what is measured with the plan added: rows are training labels, then
             experiments in order.
-        noise_gain: The sum over identified targets.
+        noise_gain: Sum over identified targets.
         distances: (n_targets,) δ to the nearest measured or planned condition; None without a perturbation matrix.
         least: A lower bound on the number of experiments: the rank of the targets modulo what is measured.
         optimal: Whether no fewer candidates do.
@@ -67,7 +67,7 @@ class ExperimentPlan:
 
 @dataclass(frozen=True, eq=False)
 class CellAllocation:
-    """Cells of every condition for a wanted precision.
+    """Cells of every condition for a stated precision.
 
     Args:
         cells: (M,) in all, those that exist among them.
@@ -86,12 +86,12 @@ def plan_experiments(
     *,
     candidates: Sequence | np.ndarray | None = None,
     reference: Sequence | np.ndarray | None = None,
-    counts: Sequence[int] | None = None,
+    counts: Sequence[int] | np.ndarray | None = None,
     cells: int | None = None,
     perturbation_matrix: np.ndarray | None = None,
     max_sets: int = _MAX_SETS,
 ) -> ExperimentPlan:
-    """The fewest candidates that identify the targets; of these the least noise gain, and of these the best support.
+    """Plan the fewest candidates that identify the targets; of these the least noise gain, then the best support.
 
     Up to `max_sets` sets of candidates the search is exhaustive. Beyond, each target in turn is given the fewest
     candidates that identify it beside those already chosen, and what has become superfluous is dropped: with fewest
@@ -121,13 +121,13 @@ def plan_experiments(
         >>> [e.label.tolist() for e in plan.experiments], plan.optimal
         ([[0, 1, 1]], True)
     """
-    train, wanted = rationals.table("train_labels", train_labels), rationals.table("targets", targets)
-    if not len(wanted) or wanted.shape[1] != train.shape[1]:
-        raise InputError(f"targets must be labels of {train.shape[1]} doses, at least one; received {wanted.shape}")
-    offered = _singles_and_doubles(train, wanted) if candidates is None else _unmeasured(train, candidates)
+    train, aims = rationals.table("train_labels", train_labels), rationals.table("targets", targets)
+    if not len(aims) or aims.shape[1] != train.shape[1]:
+        raise InputError(f"targets must be labels of {train.shape[1]} doses, at least one; received {aims.shape}")
+    offered = _singles_and_doubles(train, aims) if candidates is None else _unmeasured(train, candidates)
     origin = check_span(train, train[:1], reference)[0].reference
-    problem = Problem.of(train, wanted, offered, origin)
-    price = Price(train, wanted, offered, origin, counts, cells, perturbation_matrix)
+    problem = Problem.of(train, aims, offered, origin)
+    price = Price(train, aims, offered, origin, counts, cells, perturbation_matrix)
     chosen, optimal, method = search(problem, price, whole("max_sets", max_sets, at_least=0))
     return _plan(problem, price, chosen, optimal, method)
 
@@ -137,9 +137,9 @@ def allocate_cells(
     reference: int,
     *,
     standard_error: float,
-    existing: Sequence[int] | None = None,
+    existing: Sequence[int] | np.ndarray | None = None,
 ) -> CellAllocation:
-    """The fewest further cells with which a predicted shift has a wanted standard error per latent coordinate.
+    """Allocate the fewest further cells that give a predicted shift a stated standard error per latent coordinate.
 
     The shift from the reference has variance Σ_e c_e² / n_e with c_e = |α_e|, c_0 = |Σ_e α_e|. The least total for the
     variance s² is n_e = c_e (Σ c) / s²; with n_e ≥ m_e cells in hand it is n_e = max(m_e, λ c_e), λ in closed form for
@@ -170,8 +170,7 @@ def allocate_cells(
         raise InputError(f"existing must be {len(alpha)} numbers of cells ≥ 0; received {existing!r}")
     c = np.abs(alpha)
     c[reference] = abs(alpha.sum() - alpha[reference])
-    wanted = np.maximum(m, np.ceil(_multiplier(c, m, s**2) * c - 1e-9))
-    cells = wanted.astype(np.int64)
+    cells = np.maximum(m, np.ceil(_multiplier(c, m, s**2) * c - 1e-9)).astype(np.int64)
     used = c > 0
     attained = float(np.sqrt((c[used] ** 2 / cells[used]).sum()))
     return CellAllocation(cells, cells - m.astype(np.int64), attained)
@@ -218,7 +217,8 @@ def _rows(labels: list[tuple], width: int) -> np.ndarray:
 def _plan(problem: Problem, price: Price, chosen: tuple[int, ...], optimal: bool, method: str) -> ExperimentPlan:
     needs = {t: frozenset(needed(problem, chosen, t)) for t in problem.open}
     order = list(ordered(needs))
-    done, experiments = set(), []
+    done: set[int] = set()
+    experiments = []
     for position, c in enumerate(order):
         now = problem.settled(order[: position + 1]) - done
         done |= now

@@ -1,8 +1,8 @@
 """Is an unseen perturbation in the span of the training shifts? A certificate either way.
 
 With Δ_e = l_e − l_0 and L = [Δ_1 … Δ_M], the shift of a test label is identified if and only if Δ_t = L α for some α
-(claims 2.4 and 2.6 of the model). The certificate is α; where there is none it is a witness v with vᵀ L = 0 and
-vᵀ Δ_t = 1: W and W + u vᵀ then fit every training environment alike and differ by u at the test label.
+(theory, claims 2.4 and 2.6). The certificate is α; where there is none it is a witness v with vᵀ L = 0 and vᵀ Δ_t = 1:
+W and W + u vᵀ then fit every training environment alike and differ by u at the test label.
 """
 
 from __future__ import annotations
@@ -15,16 +15,13 @@ import numpy as np
 
 from pdae_sim._checks import between
 from pdae_sim.analysis import _rationals as rationals
-from pdae_sim.analysis._combinations import LEAST_GAIN, MIN_NORM, Combiner, ratio
+from pdae_sim.analysis._combinations import LEAST_GAIN, MIN_NORM, ratio, rule
 from pdae_sim.analysis._exact import RowSpace, blocks
 from pdae_sim.analysis._rationals import Shifts
-from pdae_sim.analysis._span_tolerance import measure
+from pdae_sim.analysis._span_tolerance import span_within_tolerance
 from pdae_sim.errors import InputError
 
-_FLOAT_RTOL = 1e-9
-"""Relative residual under which a float label counts as inside the span, after every column (perturbation) is divided
-by its largest entry among the training shifts (the test shift's, if they do not move it), and every training shift by
-its norm."""
+_FLOAT_RTOL = 1e-9  # tolerance of labels that are no exact numbers, where none is given
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +34,20 @@ class SpanCertificate:
         witness: (K,) v with vᵀ Δ_e = 0 for every training row and vᵀ Δ_t = 1; None if identified.
         noise_gain: Σ_e α_e² / n_e + (1 − Σ_e α_e)² / n_0, the variance of the predicted test mean per latent
             coordinate; in units of 1/n with n cells in every environment where no counts were given; infinite if not
-            identified (claim 2.10).
+            identified (theory, claim 2.10).
         arithmetic: ``exact`` (rationals) or ``float`` (to `tolerance`).
         reference: Row of the training labels that is l_0.
         method: Which α of the many it is, in words.
         residual: The part of Δ_t outside the span, relative to Δ_t, in the units of `tolerance`; 0 in exact arithmetic.
         tolerance: What the residual was held against; 0 in exact arithmetic.
         borderline: Whether a tolerance a decade larger or smaller would change the verdict; never in exact arithmetic.
+
+    Example:
+        >>> inside, outside = check_span([[0, 0], [1, 0]], [[2, 0], [1, 1]])
+        >>> inside.in_words("A:2", ["ctrl", "A"], ["A", "B"])
+        'A:2 = 2 A − ctrl'
+        >>> outside.to_json(["ctrl", "A"], ["A", "B"])["witness"]
+        {'B': 1.0}
     """
 
     identified: bool
@@ -72,14 +76,49 @@ class SpanCertificate:
         return math.log10(self.residual / self.tolerance)
 
     def in_words(self, test: str, train: Sequence[str], names: Sequence[str]) -> str:
-        """The certificate as a sentence, for instance ``A+B = A + B − ctrl``."""
+        """The certificate as a sentence, for instance ``A+B = A + B − ctrl``.
+
+        Args:
+            test: The test condition.
+            train: The n_train training conditions.
+            names: The K perturbations.
+        """
         near = f" (borderline: {self.residual:.1e} at tolerance {self.tolerance:.0e})" if self.borderline else ""
-        if self.identified:
+        if self.coefficients is not None:
             weights = self.coefficients.copy()
             weights[self.reference] = 1 - weights.sum()
-            return f"{test} = {_combination(weights, train)}{near}"
-        blind = _combination(self.witness, names)
+            return f"{test} = {_combination(weights.tolist(), train)}{near}"
+        blind = _combination([] if self.witness is None else self.witness.tolist(), names)
         return f"no training environment moves {blind} away from {train[self.reference]}; {test} does{near}"
+
+    def evidence(
+        self, train: Sequence[str] | None = None, names: Sequence[str] | None = None
+    ) -> dict[str, dict[str, float] | None]:
+        """Coefficients by training condition and the witness by perturbation; what is zero is left out.
+
+        Args:
+            train: The n_train training conditions; their numbers if None.
+            names: The K perturbations; their numbers if None.
+        """
+        return {
+            "coefficients": {} if self.coefficients is None else _by_name(self.coefficients, train),
+            "witness": None if self.witness is None else _by_name(self.witness, names),
+        }
+
+    def to_json(self, train: Sequence[str] | None = None, names: Sequence[str] | None = None) -> dict[str, object]:
+        """All fields as plain values; see `evidence` for the arguments."""
+        measured = self.arithmetic == "float"
+        return {
+            "identified": self.identified,
+            **self.evidence(train, names),
+            "noise_gain": self.noise_gain,
+            "arithmetic": self.arithmetic,
+            "method": self.method if self.identified else None,
+            "borderline": self.borderline,
+            "residual": self.residual if measured else None,
+            "tolerance": self.tolerance if measured else None,
+            "margin": self.margin if measured else None,
+        }
 
 
 def check_span(
@@ -87,14 +126,16 @@ def check_span(
     test_labels: Sequence | np.ndarray,
     reference: Sequence | np.ndarray | None = None,
     *,
-    counts: Sequence[int] | None = None,
+    counts: Sequence[int] | np.ndarray | None = None,
     sparse: bool = False,
     rtol: float | None = None,
 ) -> list[SpanCertificate]:
-    """A certificate per test label.
+    """Decide for each test label whether its shift is identified, with a certificate.
 
     The answer is exact for ints, Fractions, Decimals and floats that are short decimals (0.1 is read as 1/10). Labels
-    that hold other floats, or any labels with `rtol`, are judged as measured, to a tolerance.
+    that hold other floats, or any labels with `rtol`, are judged as measured, to a tolerance: a label is inside the
+    span if its relative residual is within it, after every column (perturbation) is divided by its largest entry among
+    the training shifts (the test shift's, if they do not move it), and every training shift by its norm.
 
     Args:
         train_labels: (n_train, K) labels of the training environments.
@@ -103,7 +144,7 @@ def check_span(
         counts: (n_train,) cells of each environment, whole and positive: α is then the one of least noise gain, not of
             least norm, and the gain is a variance. Two environments with one label are refused then.
         sparse: Seek the α of fewest training conditions, the reference counted; of these the one of least noise gain.
-        rtol: Doses are measured to this relative tolerance; `_FLOAT_RTOL` where needed and not given.
+        rtol: Doses are measured to this relative tolerance; 1e-9 where needed and not given.
 
     Returns:
         One certificate per test row.
@@ -113,7 +154,7 @@ def check_span(
             not those of distinct environments, or a sparse α is wanted of measured doses.
 
     References:
-        Claims 2.4 (sufficiency), 2.6 (necessity) and 2.10 (noise gain).
+        Theory, claims 2.4 (sufficiency), 2.6 (necessity) and 2.10 (noise gain).
 
     Example:
         >>> inside, outside = check_span([[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[1, 1, 0], [1, 0, 1]])
@@ -135,18 +176,18 @@ def check_span(
     if sparse:
         raise InputError("sparse needs exact labels; round the doses to 12 digits, or leave out sparse and rtol")
     tolerance = _FLOAT_RTOL if rtol is None else between("rtol", rtol, 0.0, 1.0)
-    return _measured_certificates(*(v.astype(np.float64) for v in (train, test)), position, sizes, tolerance)
+    return _tolerated_certificates(train.astype(np.float64), test.astype(np.float64), position, sizes, tolerance)
 
 
-def _reference_row(train: np.ndarray, reference) -> int:
+def _reference_row(train: np.ndarray, reference: Sequence | np.ndarray | None) -> int:
     if reference is None:
         zero = np.flatnonzero(~(train != 0).any(axis=1))
         return int(zero[0]) if zero.size else 0
-    wanted = [_comparable(value) for value in np.asarray(reference, dtype=object).ravel()]
-    found = next((i for i, row in enumerate(train) if [_comparable(value) for value in row] == wanted), None)
-    if found is None:
-        raise InputError(f"reference must be one of the training rows; received {[str(v) for v in wanted]}")
-    return found
+    origin = [_comparable(value) for value in np.asarray(reference, dtype=object).ravel()]
+    position = next((i for i, row in enumerate(train) if [_comparable(value) for value in row] == origin), None)
+    if position is None:
+        raise InputError(f"reference must be one of the training rows; received {[str(v) for v in origin]}")
+    return position
 
 
 def _comparable(value: object) -> object:
@@ -154,7 +195,7 @@ def _comparable(value: object) -> object:
     return value if exact is None else exact
 
 
-def _checked_counts(counts: Sequence[int], train: np.ndarray) -> np.ndarray:
+def _checked_counts(counts: Sequence[int] | np.ndarray, train: np.ndarray) -> np.ndarray:
     sizes = np.asarray(counts)
     if sizes.shape != (len(train),) or sizes.dtype.kind not in "iu" or (sizes < 1).any():
         raise InputError(f"counts must be {len(train)} whole numbers ≥ 1, one per training row; received {counts!r}")
@@ -170,22 +211,20 @@ def _exact_certificates(
     shifts: Shifts, reference: int, counts: np.ndarray | None, sparse: bool
 ) -> Iterator[SpanCertificate]:
     space = RowSpace.of(shifts.train)
-    combine = Combiner(shifts, space, reference, counts, sparse)
-    order = np.argsort(space.breadth(), kind="stable")
+    combine = rule(shifts, space, reference, counts, sparse)
+    order = np.argsort(space.breadth(), kind="stable")  # witnesses of few perturbations are the easiest to read
     for block in blocks(len(shifts.test)):
         residuals, rows = space.residuals(shifts.test[block])[:, order], np.arange(block.start, block.stop)
         outside = (residuals != 0).any(axis=1)
         inside = iter(combine(rows[~outside]) if not outside.all() else ())
-        for t, residual, out in zip(rows, residuals, outside, strict=True):
+        for t, residual, out in zip(rows.tolist(), residuals, outside, strict=True):
             if out:
                 first = int(np.argmax(residual != 0))
-                v = _witness(space, shifts, t, order[first], int(residual[first]))
+                v = _witness(space, shifts, t, int(order[first]), int(residual[first]))
                 yield SpanCertificate(False, None, v, math.inf, "exact", reference)
             else:
-                found = next(inside)
-                yield SpanCertificate(
-                    True, found.coefficients, None, found.noise_gain, "exact", reference, found.method
-                )
+                c = next(inside)
+                yield SpanCertificate(True, c.coefficients, None, c.noise_gain, "exact", reference, c.method)
 
 
 def _witness(space: RowSpace, shifts: Shifts, t: int, q: int, residual: int) -> np.ndarray:
@@ -197,25 +236,41 @@ def _witness(space: RowSpace, shifts: Shifts, t: int, q: int, residual: int) -> 
     return witness
 
 
-def _measured_certificates(
+def _tolerated_certificates(
     train: np.ndarray, test: np.ndarray, reference: int, counts: np.ndarray | None, rtol: float
 ) -> list[SpanCertificate]:
-    measured = measure(train - train[reference], test - train[reference], rtol=rtol, counts=counts)
+    span = span_within_tolerance(train - train[reference], test - train[reference], rtol=rtol, counts=counts)
     n, method = np.ones(len(train)) if counts is None else counts, MIN_NORM if counts is None else LEAST_GAIN
     certificates = []
-    for t, inside in enumerate(measured.identified.tolist()):
-        alpha = measured.weights[t].copy()
+    for t, inside in enumerate(span.identified.tolist()):
+        alpha = span.weights[t].copy()
         alpha[reference] = 0.0
-        gain = float((alpha**2 / n).sum() + (1 - alpha.sum()) ** 2 / n[reference])
-        evidence = (alpha, None, gain) if inside else (None, measured.witnesses[t], math.inf)
-        near = (method, float(measured.residuals[t]), rtol, bool(measured.borderline[t]))
-        certificates.append(SpanCertificate(inside, *evidence, "float", reference, *near))
+        gain = float((alpha**2 / n).sum() + (1 - alpha.sum()) ** 2 / n[reference]) if inside else math.inf
+        certificates.append(
+            SpanCertificate(
+                inside,
+                alpha if inside else None,
+                None if inside else span.witnesses[t],
+                gain,
+                "float",
+                reference,
+                method,
+                residual=float(span.residuals[t]),
+                tolerance=rtol,
+                borderline=bool(span.borderline[t]),
+            )
+        )
     return certificates
+
+
+def _by_name(values: np.ndarray, names: Sequence[str] | None) -> dict[str, float]:
+    named = map(str, range(len(values))) if names is None else names
+    return {name: value for name, value in zip(named, values.tolist(), strict=True) if value}
 
 
 def _combination(weights: Sequence[float], names: Sequence[str]) -> str:
     """``A + 2 B − ctrl`` from weights and names; weights that are zero are left out."""
-    terms = [(float(w), name) for w, name in zip(weights, names, strict=True) if abs(w) > 1e-12]
+    terms = [(w, name) for w, name in zip(weights, names, strict=True) if abs(w) > 1e-12]
     terms.sort(key=lambda term: term[0] < 0)
     text = " ".join(
         f"{'−' if w < 0 else '+'} {'' if abs(abs(w) - 1) < 1e-12 else f'{abs(w):.4g} '}{name}" for w, name in terms

@@ -21,13 +21,12 @@ from scipy.stats import chi2
 
 from pdae_sim import _random
 from pdae_sim._checks import between, matrix, positive, whole
+from pdae_sim._random import SeedLike
 from pdae_sim.analysis._noncentral import noncentrality_interval
 from pdae_sim.errors import InputError
 from pdae_sim.intervals import Interval
 
-_RANK = 1e-10
-"""Share of the largest singular value below which a direction of label space is not moved by the training labels."""
-
+_RANK = 1e-10  # share of the largest singular value below which the training labels do not move a direction
 _FARTHEST = 1e50  # doses whose squared distances overflow nowhere
 _WORK = 2**22  # numbers that a block of labels may hold at once
 
@@ -37,11 +36,16 @@ class ShiftError:
     """The sampling error of Ŵ: for an identified difference of labels d, Ŵ d has covariance v(d) I.
 
     With z seen, and its offset not known, Ŵ is least squares on the means of the training conditions and
-    v(d) = dᵀ (Σ_e n_e (l_e − l̄)(l_e − l̄)ᵀ)⁺ d: no combination of the means is quieter (claim 2.10).
+    v(d) = dᵀ (Σ_e n_e (l_e − l̄)(l_e − l̄)ᵀ)⁺ d: no combination of the means has less variance (theory, claim 2.10).
 
     Args:
         root: (K, r) with v(d) = ‖dᵀ root‖².
         degrees: Degrees of freedom of the covariance that whitened the latents; infinite if their scale is known.
+
+    Example:
+        >>> error = ShiftError.of([[0, 0], [1, 0], [0, 1]], [100, 100, 200])
+        >>> [round(v, 3) for v in error.variances([[1, 0], [1, 1]]).tolist()] == [0.02, 0.055]
+        True
     """
 
     root: np.ndarray
@@ -49,19 +53,14 @@ class ShiftError:
 
     @classmethod
     def of(
-        cls, train_labels: np.ndarray, counts: Sequence[int] | np.ndarray, *, degrees: float | None = None
+        cls, train_labels: Sequence | np.ndarray, counts: Sequence[int] | np.ndarray, *, degrees: float | None = None
     ) -> ShiftError:
         """The error of a Ŵ fitted to so many cells of each training condition.
 
         Args:
             train_labels: (E, K).
             counts: (E,) cells.
-            degrees: As above; Σ_e n_e − E, the covariance within conditions, if not given.
-
-        Example:
-            >>> error = ShiftError.of([[0, 0], [1, 0], [0, 1]], [100, 100, 200])
-            >>> [round(v, 3) for v in error.variances([[1, 0], [1, 1]]).tolist()] == [0.02, 0.055]
-            True
+            degrees: Those of the covariance; Σ_e n_e − E, the covariance within conditions, if None.
         """
         labels, n = matrix("train_labels", train_labels), positive("counts", counts, len(train_labels))
         centred = np.sqrt(n)[:, None] * (labels - n @ labels / n.sum())
@@ -72,7 +71,7 @@ class ShiftError:
         root = Vt[kept].T / s[kept] / unit[:, None]
         return cls(root, n.sum() - len(n) if degrees is None else float(degrees))
 
-    def variances(self, differences: np.ndarray) -> np.ndarray:
+    def variances(self, differences: Sequence | np.ndarray) -> np.ndarray:
         """v(d) per latent coordinate of each row d (n, K): the square of a shift's standard error."""
         return ((matrix("differences", differences, columns=len(self.root)) @ self.root) ** 2).sum(axis=1)
 
@@ -86,13 +85,13 @@ class ShiftError:
         return self.degrees - n_latents + 1
 
     def interval(
-        self, squared: np.ndarray, variances: np.ndarray, d: np.ndarray, n_latents: int, *, level: float = 0.95
+        self, squared: np.ndarray, variances: np.ndarray, n_latents: int, *, level: float = 0.95
     ) -> tuple[np.ndarray, np.ndarray]:
-        """An interval for δ² from ‖ŵ‖² of variance v in d coordinates; δ² itself where v is 0."""
+        """The ends of intervals for δ² from ‖ŵ‖² of variance v per coordinate; δ² itself where v is 0."""
         m = self.free(n_latents)
         scale = 1.0 if np.isinf(m) else m / self.degrees
         v = np.where(variances > 0, variances, 1.0)
-        low, high = (v * end for end in noncentrality_interval(scale * squared / v, d, m, level=level))
+        low, high = (v * end for end in noncentrality_interval(scale * squared / v, n_latents, m, level=level))
         return np.where(variances > 0, low, squared), np.where(variances > 0, high, squared)
 
     def standard_error_interval(self, standard_error: float, n_latents: int, *, level: float = 0.95) -> Interval:
@@ -122,12 +121,18 @@ class Support:
         distances: (E,) δ_e, less the bias of an estimate, in standard deviations of the base latent.
         cells: (E,) n_e exp(−δ_e²).
         effective_cells: Their sum.
-        interval: Of the sum, at the confidence `level`; None where W has no stated error.
+        interval: Interval of the sum, at the confidence `level`; None where W has no stated error.
         squared: (E,) ‖Ŵ (l − l_e)‖², as it is.
         variances: (E,) of Ŵ (l − l_e) per latent coordinate; zero where W has no stated error.
-        error: That of Ŵ; None where W has none.
+        error: Sampling error of Ŵ; None where W is taken as true.
         n_latents: d_Z.
         level: Confidence of the intervals.
+
+    Example:
+        >>> train, W = [[0, 0], [1, 0]], [[1.0, 0.0], [0.0, 1.0]]
+        >>> (support,) = supports(train, [[2, 0]], counts=[50, 100], perturbation_matrix=W)
+        >>> support.nearest, support.distances.tolist()
+        (1, [2.0, 1.0])
     """
 
     distances: np.ndarray
@@ -150,25 +155,25 @@ class Support:
         """(E, 2) an interval for each δ_e; both ends are δ_e where W has no stated error."""
         if self.error is None:
             return np.column_stack([self.distances, self.distances])
-        ends = self.error.interval(self.squared, self.variances, self.n_latents, self.n_latents, level=self.level)
+        ends = self.error.interval(self.squared, self.variances, self.n_latents, level=self.level)
         return np.sqrt(np.column_stack(ends))
 
 
 def supports(
-    train_labels: np.ndarray,
-    test_labels: np.ndarray,
+    train_labels: Sequence | np.ndarray,
+    test_labels: Sequence | np.ndarray,
     *,
     counts: Sequence[int] | np.ndarray,
-    perturbation_matrix: np.ndarray,
+    perturbation_matrix: Sequence | np.ndarray,
     error: ShiftError | None = None,
     level: float = 0.95,
 ) -> list[Support]:
-    """The support of each test label.
+    """Measure the support of each test label by the training cells.
 
     The interval of the sum is that of Q = Σ_e p_e δ_e², p_e being the share of environment e in the sum. Its estimate
     Σ_e p_e ‖ŵ_e‖² has variance 4 ‖Σ_e p_e w_e x_eᵀ‖² and more, with ‖x_e‖² = v_e, which by Cauchy and Schwarz is at
     most 4 Q Σ_e p_e v_e: that of one environment with distance Q and error Σ_e p_e v_e, and the law taken. The interval
-    is exact where one environment has it all, and longer than it need be where the errors of many cancel.
+    is exact if one environment carries all the weight, and longer than it need be where the errors of many cancel.
 
     Args:
         train_labels: (E, K).
@@ -182,7 +187,7 @@ def supports(
         InputError: If shapes disagree, doses are beyond 1e50, or there are too few cells to whiten the latents.
 
     References:
-        Claim 2.9.
+        Theory, claim 2.9.
 
     Example:
         >>> train, W = [[0, 0], [1, 0]], [[1.0, 0.0], [0.0, 1.0]]
@@ -206,15 +211,16 @@ def supports(
 
 
 def pooling_gain(
-    means: np.ndarray,
+    means: Sequence | np.ndarray,
     counts: Sequence[int] | np.ndarray,
-    target: np.ndarray,
+    target: Sequence | np.ndarray,
     *,
     n_draws: int = 4000,
-    rng: object = None,
+    rng: SeedLike = None,
 ) -> tuple[float, float]:
-    """By what factor importance sampling from all environments together beats their worth one by one, added up.
+    """Estimate how many times more all environments together are worth than their worths one by one, added up.
 
+    Both are worths by importance sampling, in cells of the target.
     Together they are worth n / (1 + χ²(P ‖ Σ_e n_e P_e / n)) cells, no less than Σ_e n_e exp(−δ_e²) and no more than
     n = Σ_e n_e. The integral of p² / (Σ_e n_e p_e) is taken over draws of Σ_e s_e N(2 μ − μ_e, I), s_e being the share
     of e in the sum: there the integrand is nowhere more than the density over the sum, so that no weight is heavy,
@@ -225,13 +231,13 @@ def pooling_gain(
         counts: (E,) cells.
         target: (d_Z,) μ = W l.
         n_draws: Draws.
-        rng: Seed or generator.
+        rng: Whatever `numpy.random.default_rng` takes.
 
     Returns:
         The factor, ≥ 1, and its standard error over draws.
 
     References:
-        Claim 2.9, whose sum is the lower bound; Owen, Zhou (2000), Safe and effective importance sampling.
+        Theory, claim 2.9, whose sum is the lower bound; Owen, Zhou (2000), Safe and effective importance sampling.
 
     Example:
         >>> alone, _ = pooling_gain([[0.0]], [100], [2.0], rng=0)
@@ -265,8 +271,9 @@ def _supports(
     if error is not None:
         p = np.exp(logs - sums[:, None])
         form, spread = (p * raw).sum(axis=1), (p * noise).sum(axis=1)
-        low, high = error.interval(form, spread, len(W), len(W), level=level)
+        low, high = error.interval(form, spread, len(W), level=level)
         entropy = sums + (p * squared).sum(axis=1)  # the sum is exp(entropy − Σ p_e δ_e²), and p hardly moves
         intervals = list(map(Interval, np.exp(entropy - high).tolist(), np.exp(entropy - low).tolist()))
     rows = zip(np.sqrt(squared), np.exp(logs), np.exp(sums).tolist(), intervals, raw, noise, strict=True)
-    return (Support(*row, error, len(W), level) for row in rows)
+    for distances, cells, total, interval, plain, variances in rows:
+        yield Support(distances, cells, total, interval, plain, variances, error, len(W), level)

@@ -26,10 +26,16 @@ class Verdict:
         effective_cells: Σ_e n_e exp(−δ_e²); None if unknown.
         distances: (E,) δ_e = ‖W (l − l_e)‖, in standard deviations of the base latent; None if unknown.
         support: Both, environment by environment, with intervals where W is an estimate; None if unknown.
-        standard_error: Of the shift from the reference that the certificate's α combines, per latent coordinate, at
-            the cells given: the root of Σ_e α_e² / n_e + (Σ_e α_e)² / n_0; None without cells or if not identified.
-        least_standard_error: That of the quietest combination there is, which a fitted Ŵ has.
+        standard_error: Standard error of the shift from the reference that the certificate's α combines, per latent
+            coordinate, at the cells given: √(Σ_e α_e² / n_e + (Σ_e α_e)² / n_0); None without cells or if not
+            identified.
+        least_standard_error: Standard error of the minimum-variance combination (GLS), which a fitted Ŵ has.
         threshold: Effective cells from which a label counts as supported.
+
+    Example:
+        >>> (verdict,) = judge([[0, 0], [1, 0]], [[2, 0]], counts=[100, 100])
+        >>> verdict.name, verdict.to_json(["ctrl", "A"], ["A", "B"])["coefficients"]
+        ('identified', {'A': 2.0})
     """
 
     certificate: SpanCertificate
@@ -54,7 +60,7 @@ class Verdict:
     @property
     def sure(self) -> bool | None:
         """Whether the interval of the effective cells lies on one side of the threshold; None where there is none."""
-        return None if self.interval is None else not self.interval[0] < self.threshold <= self.interval[1]
+        return None if self.interval is None else not self.interval.low < self.threshold <= self.interval.high
 
     @cached_property
     def standard_error_interval(self) -> Interval | None:
@@ -64,18 +70,48 @@ class Verdict:
         support, error = self.support, self.support.error
         return error.standard_error_interval(self.least_standard_error, support.n_latents, level=support.level)
 
+    def to_json(self, train: Sequence[str] | None = None, names: Sequence[str] | None = None) -> dict[str, object]:
+        """The certificate and all that is known beside it, as plain values.
+
+        Args:
+            train: The E training conditions; their numbers if None.
+            names: The K perturbations; their numbers if None.
+        """
+        return {
+            "supported": self.supported,
+            **self.certificate.to_json(train, names),
+            "standard_error": self.standard_error,
+            "least_standard_error": self.least_standard_error,
+            "standard_error_interval": self.standard_error_interval,
+            "effective_cells": self.effective_cells,
+            "effective_cells_interval": self.interval,
+            "threshold": self.threshold,
+            "sure": self.sure,
+            "nearest": None if self.support is None else self._nearest(self.support, train),
+            "verdict": self.name,
+        }
+
+    @staticmethod
+    def _nearest(support: Support, train: Sequence[str] | None) -> dict[str, object]:
+        e = support.nearest
+        return {
+            "condition": str(e) if train is None else train[e],
+            "distance": float(support.distances[e]),
+            "interval": None if support.error is None else Interval(*support.distance_intervals[e].tolist()),
+        }
+
 
 def judge(
-    train_labels: np.ndarray,
-    test_labels: np.ndarray,
+    train_labels: Sequence | np.ndarray,
+    test_labels: Sequence | np.ndarray,
     *,
-    counts: Sequence[int] | None = None,
+    counts: Sequence[int] | np.ndarray | None = None,
     perturbation_matrix: np.ndarray | None = None,
     min_effective_cells: float = MIN_EFFECTIVE_CELLS,
     certificates: Sequence[SpanCertificate] | None = None,
     error: ShiftError | None = None,
 ) -> list[Verdict]:
-    """A verdict per test label.
+    """Judge each test label: is its shift identified, and do training cells cover it?
 
     Args:
         train_labels: (E, K).
@@ -83,16 +119,19 @@ def judge(
         counts: (E,) cells of each training environment; needed with `perturbation_matrix`.
         perturbation_matrix: W or an estimate of it (d_Z, K) in the isotropic form; without it support is unknown.
         min_effective_cells: Support threshold.
-        certificates: Those of the test labels, where they were asked for in another way than `check_span` does.
+        certificates: Certificates of the test labels, where they were asked for in another way than `check_span` does.
         error: The sampling error of an estimate, for intervals and for distances less their bias; None takes
             `perturbation_matrix` as it is.
+
+    Returns:
+        One verdict per test label.
 
     Raises:
         InputError: If shapes disagree or counts are missing where they are needed.
 
     References:
-        Claim 2.9: the effective sample size of importance sampling from environment e is n_e exp(−δ_e²); claim 2.10 for
-        the standard error.
+        Theory, claim 2.9: the effective sample size of importance sampling from environment e is n_e exp(−δ_e²); claim
+        2.10 for the standard error.
 
     Example:
         >>> train, W = [[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.array([[1.5, 0, 1], [0, 1.5, 1]])
@@ -102,21 +141,21 @@ def judge(
         >>> bool(np.isclose(verdicts[0].standard_error, np.sqrt(6 / 4096)))
         True
     """
-    found = check_span(train_labels, test_labels) if certificates is None else list(certificates)
-    if len(found) != len(test_labels):
-        raise InputError(f"certificates must be one per test label ({len(test_labels)}); received {len(found)}")
+    spans = check_span(train_labels, test_labels) if certificates is None else list(certificates)
+    if len(spans) != len(test_labels):
+        raise InputError(f"certificates must be one per test label ({len(test_labels)}); received {len(spans)}")
     if counts is None:
         if perturbation_matrix is not None:
             raise InputError("counts must give the cells of every training environment beside perturbation_matrix")
-        return [Verdict(certificate, None, None, None) for certificate in found]
+        return [Verdict(certificate, None, None, None) for certificate in spans]
     n = positive("counts", counts, len(train_labels))
     train, test = np.asarray(train_labels, dtype=np.float64), np.asarray(test_labels, dtype=np.float64)
-    inside = np.array([certificate.identified for certificate in found], dtype=bool)
+    inside = np.array([certificate.identified for certificate in spans], dtype=bool)
     covers = iter(_covers(train, test[inside], n, perturbation_matrix, error))
-    errors = iter(_standard_errors([c for c in found if c.identified], n, train, test[inside], error))
+    errors = iter(_standard_errors([c for c in spans if c.identified], n, train, test[inside], error))
     return [
-        _verdict(c, next(covers), *next(errors), min_effective_cells) if c.identified else Verdict(c, None, None, None)
-        for c in found
+        _verdict(c, next(covers), next(errors), min_effective_cells) if c.identified else Verdict(c, None, None, None)
+        for c in spans
     ]
 
 
@@ -127,7 +166,7 @@ def _standard_errors(
     test: np.ndarray,
     error: ShiftError | None,
 ) -> np.ndarray:
-    """(T, 2) of the shift by the certificate's α at these cells, and by the quietest at the cells Ŵ was fitted to."""
+    """(T, 2) of the shift: by the certificate's α at these cells, and by GLS at the cells Ŵ was fitted to."""
     if not certificates:
         return np.empty((0, 2))
     alpha, reference = np.array([c.coefficients for c in certificates]), certificates[0].reference
@@ -137,17 +176,17 @@ def _standard_errors(
     return np.sqrt(np.column_stack([own, np.minimum(least, own) if error is None else least]))
 
 
-def _covers(train: np.ndarray, test: np.ndarray, n: np.ndarray, W: np.ndarray | None, error: ShiftError | None) -> list:
+def _covers(
+    train: np.ndarray, test: np.ndarray, n: np.ndarray, W: np.ndarray | None, error: ShiftError | None
+) -> Sequence[Support | None]:
     if W is None or not len(test):
         return [None] * len(test)
     return supports(train, test, counts=n, perturbation_matrix=W, error=error)
 
 
-def _verdict(
-    certificate: SpanCertificate, support: Support | None, own: float, least: float, threshold: float
-) -> Verdict:
-    errors = (float(own), float(least), threshold)
+def _verdict(certificate: SpanCertificate, support: Support | None, errors: np.ndarray, threshold: float) -> Verdict:
+    own, least = errors.tolist()
     if support is None:
-        return Verdict(certificate, None, None, None, None, *errors)
+        return Verdict(certificate, None, None, None, None, own, least, threshold)
     cells = support.effective_cells
-    return Verdict(certificate, cells >= threshold, cells, support.distances, support, *errors)
+    return Verdict(certificate, cells >= threshold, cells, support.distances, support, own, least, threshold)

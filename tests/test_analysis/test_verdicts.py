@@ -217,7 +217,7 @@ class TestCoverage:
         rng, d, v, n = np.random.default_rng(0), 10, 0.1, 2000
         w = np.sqrt(squared / d) * np.ones(d)
         found = ((w + np.sqrt(v) * rng.normal(size=(n, d))) ** 2).sum(axis=1)
-        low, high = ShiftError(np.eye(1)).interval(found, np.full(n, v), d, d)
+        low, high = ShiftError(np.eye(1)).interval(found, np.full(n, v), d)
         assert np.mean((low <= squared) & (squared <= high)) == pytest.approx(0.95, abs=3 * 0.0049)
         bootstrap = v * stats.ncx2.ppf([[0.025], [0.975]], d, found / v)
         if squared <= 1:

@@ -42,7 +42,7 @@ import numpy as np
 from scipy.special import log_softmax, logsumexp, softmax
 
 from pdae_sim._checks import whole
-from pdae_sim._random import child, seed_sequence, stream
+from pdae_sim._random import SeedLike, child, seed_sequence, stream
 from pdae_sim.analysis._constrained_logistic import FittedOdds, cross_fitted, standardised
 from pdae_sim.analysis._kernels import median_distance
 from pdae_sim.analysis._permutation import aggregated, null_quantiles, upper_p_value
@@ -127,7 +127,7 @@ def additivity_test(
     coefficients: Mapping[str, float] | None = None,
     n_multipliers: int = 999,
     n_folds: int = 3,
-    rng: object = None,
+    rng: SeedLike = None,
 ) -> AdditivityTest:
     """Test the product formula at one measured combination.
 
@@ -168,7 +168,7 @@ def additivity_test(
     return _record(part, target, weights, odds, (R, v, z), values)
 
 
-def additivity_tests(data: PerturbationData, *, rng: object = None, **settings: object) -> CorrectedTests:
+def additivity_tests(data: PerturbationData, *, rng: SeedLike = None, **settings: object) -> CorrectedTests:
     """The test at every independent linear dependence among the measured labels, with corrections.
 
     Conditions are taken with the fewest parts first; each that the independent ones before it span is tested against

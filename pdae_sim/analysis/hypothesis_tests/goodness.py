@@ -24,7 +24,7 @@ from enum import StrEnum
 import numpy as np
 
 from pdae_sim._checks import at_least, between, choice, naming
-from pdae_sim._random import child, seed_sequence, stream
+from pdae_sim._random import SeedLike, child, seed_sequence, stream
 from pdae_sim.analysis.hypothesis_tests.latent_law import common_law_test, normal_law_test
 from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, adjust_p_values
 from pdae_sim.analysis.hypothesis_tests.two_sample import EquivalenceTest, energy_test, equivalence_test
@@ -208,7 +208,7 @@ class GoodnessOfFit:
 
 
 def goodness_of_fit(
-    samples: FitSamples, *, cells: float = 100, n_resamples: int = 999, rng: object = None
+    samples: FitSamples, *, cells: float = 100, n_resamples: int = 999, rng: SeedLike = None
 ) -> GoodnessOfFit:
     """Judge a model by its transported, encoded and decoded cells.
 

@@ -14,7 +14,7 @@ from scipy.spatial.distance import pdist
 from scipy.special import gammaln, hyp1f1
 
 from pdae_sim._checks import matrix, whole
-from pdae_sim._random import seed_sequence, stream
+from pdae_sim._random import SeedLike, seed_sequence, stream
 from pdae_sim.analysis._permutation import quadratic_forms, upper_p_value
 from pdae_sim.errors import InputError
 
@@ -36,7 +36,7 @@ class LawTest:
     sizes: tuple[int, ...]
 
 
-def common_law_test(samples: Mapping[str, np.ndarray], *, n_permutations: int = 999, rng: object = None) -> LawTest:
+def common_law_test(samples: Mapping[str, np.ndarray], *, n_permutations: int = 999, rng: SeedLike = None) -> LawTest:
     """Permutation test of H0: all samples come from one law.
 
     The statistic is the between-sample part of the dispersion, Σ_{j<k} (n_j n_k / 2N) ED(j, k) of V-statistics, which
@@ -69,7 +69,7 @@ def common_law_test(samples: Mapping[str, np.ndarray], *, n_permutations: int = 
     return LawTest(float(values[0]), upper_p_value(values), n_permutations, sizes)
 
 
-def normal_law_test(x: np.ndarray, *, n_resamples: int = 999, rng: object = None) -> LawTest:
+def normal_law_test(x: np.ndarray, *, n_resamples: int = 999, rng: SeedLike = None) -> LawTest:
     """Monte Carlo test of H0: the rows of x are independent draws of N(0, I), nothing estimated.
 
     The statistic is n times the energy distance from the empirical law to N(0, I), see `energy_to_normal`.

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from pdae_sim._checks import between, choice, naming
-from pdae_sim._random import child, seed_sequence
+from pdae_sim._random import SeedLike, child, seed_sequence
 from pdae_sim.analysis.hypothesis_tests.two_sample import TwoSampleTest, energy_test, mmd_test
 from pdae_sim.errors import InputError
 
@@ -70,7 +70,7 @@ def two_sample_tests(
     *,
     kind: str = "energy",
     n_permutations: int = 999,
-    rng: object = None,
+    rng: SeedLike = None,
 ) -> CorrectedTests:
     """One two-sample test per environment, with corrections over all of them.
 

@@ -17,7 +17,7 @@ from scipy import stats
 from scipy.sparse.linalg import eigsh
 
 from pdae_sim._checks import between, matrix, whole
-from pdae_sim._random import seed_sequence, stream
+from pdae_sim._random import SeedLike, seed_sequence, stream
 from pdae_sim.analysis._kernels import bandwidths, gaussian
 from pdae_sim.analysis._permutation import (
     aggregated,
@@ -78,7 +78,7 @@ class EquivalenceTest:
 
 
 def energy_test(
-    x: np.ndarray, y: np.ndarray, *, beta: float = 1.0, n_permutations: int = 999, rng: object = None
+    x: np.ndarray, y: np.ndarray, *, beta: float = 1.0, n_permutations: int = 999, rng: SeedLike = None
 ) -> TwoSampleTest:
     """Permutation test on the energy distance ED(P, Q).
 
@@ -109,7 +109,7 @@ def energy_test(
 
 
 def mmd_test(
-    x: np.ndarray, y: np.ndarray, *, n_bandwidths: int = 5, n_permutations: int = 999, rng: object = None
+    x: np.ndarray, y: np.ndarray, *, n_bandwidths: int = 5, n_permutations: int = 999, rng: SeedLike = None
 ) -> TwoSampleTest:
     """Permutation test on MMD² with Gaussian kernels exp(−‖x − y‖² / λ²), aggregated over bandwidths λ.
 
@@ -189,7 +189,7 @@ def equivalence_test(x: np.ndarray, y: np.ndarray, margin: float, *, beta: float
     return EquivalenceTest(float(margin), value, error, _upper_limit(value, slope, floor), p_value, (n, m))
 
 
-def disjoint_halves(x: np.ndarray, *, rng: object = None) -> tuple[np.ndarray, np.ndarray]:
+def disjoint_halves(x: np.ndarray, *, rng: SeedLike = None) -> tuple[np.ndarray, np.ndarray]:
     """The rows of x (n, d) in two random halves that share none, the first the larger where n is odd."""
     x = matrix("x", x)
     if len(x) < 2:
@@ -243,7 +243,7 @@ def _samples(x: np.ndarray, y: np.ndarray, *, at_least_rows: int = 2) -> tuple[n
     return x, y
 
 
-def _pooled(x: np.ndarray, y: np.ndarray, n_permutations: int, rng: object) -> tuple[np.ndarray, np.ndarray]:
+def _pooled(x: np.ndarray, y: np.ndarray, n_permutations: int, rng: SeedLike) -> tuple[np.ndarray, np.ndarray]:
     generator = stream(seed_sequence(rng), "permutations")
     H = relabellings(len(x), len(y), whole("n_permutations", n_permutations, at_least=19), generator)
     return np.vstack([x, y]), H

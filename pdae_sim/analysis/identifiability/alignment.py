@@ -9,6 +9,7 @@ from scipy import linalg
 
 from pdae_sim import _random
 from pdae_sim._checks import matrix
+from pdae_sim._random import SeedLike
 from pdae_sim.analysis._intervals import operator_radius, ratio_intervals
 from pdae_sim.errors import InputError
 from pdae_sim.intervals import Estimate, Interval
@@ -90,7 +91,7 @@ class AlignmentIntervals:
         return dict(vars(self))
 
 
-def alignment_intervals(estimate: np.ndarray, truth: np.ndarray, *, rng: object = None) -> AlignmentIntervals:
+def alignment_intervals(estimate: np.ndarray, truth: np.ndarray, *, rng: SeedLike = None) -> AlignmentIntervals:
     """Estimate 95 % intervals over cells of what `align` returns.
 
     Squared errors are enlarged by the degrees of freedom that the maps spent on these very cells. Percentiles of

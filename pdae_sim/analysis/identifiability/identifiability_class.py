@@ -27,6 +27,7 @@ import numpy as np
 
 from pdae_sim import _random
 from pdae_sim._checks import between
+from pdae_sim._random import SeedLike
 from pdae_sim.analysis._intervals import ratio_intervals
 from pdae_sim.analysis.identifiability.nested_maps import MAP_CLASSES, NestedMaps
 from pdae_sim.errors import InputError
@@ -72,7 +73,7 @@ class IdentifiabilityClass:
 
 
 def classify_identifiability(
-    maps: NestedMaps, *, null: NestedMaps | None = None, tolerance: float = 0.1, rng: object = None
+    maps: NestedMaps, *, null: NestedMaps | None = None, tolerance: float = 0.1, rng: SeedLike = None
 ) -> IdentifiabilityClass:
     """Name the class of maps up to which an estimate identifies the truth.
 

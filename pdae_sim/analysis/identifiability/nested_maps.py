@@ -17,6 +17,7 @@ from scipy.optimize import linear_sum_assignment
 
 from pdae_sim import _random
 from pdae_sim._checks import matrix
+from pdae_sim._random import SeedLike
 from pdae_sim.analysis._intervals import operator_radius, ratio_intervals
 from pdae_sim.analysis._nystrom_ridge import nystrom_ridge
 from pdae_sim.errors import InputError
@@ -81,7 +82,7 @@ class NestedMaps:
         return [each.to_json() for each in self.classes]
 
 
-def fit_nested_maps(estimate: np.ndarray, truth: np.ndarray, *, rng: object = None) -> NestedMaps:
+def fit_nested_maps(estimate: np.ndarray, truth: np.ndarray, *, rng: SeedLike = None) -> NestedMaps:
     """Fit every class of maps on a random half of the cells and judge it on the other half.
 
     Intervals say how much the judging cells leave open about the maps as they were fitted. Give cells that the
