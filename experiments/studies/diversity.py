@@ -23,9 +23,9 @@ from pdae_sim.intervals import Estimate
 from pdae_sim.report import MUTED, PREDICTED, TRUE, styled
 from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.simulation.simulator import Simulator
-from pdae_sim.study._stopwatch import part
+from pdae_sim.study._stopwatch import timed
 from pdae_sim.study.evaluation import evaluate
-from pdae_sim.study.identification import moving_shifts, oracle_rows
+from pdae_sim.study.identification import oracle_rows, training_shifts
 from pdae_sim.study.spec import Cost, Study, task_root
 
 N_LATENTS = 3
@@ -135,7 +135,7 @@ def represent(name: str, data: PerturbationData, task: Mapping) -> PDAE:
     """Encoder and Ŵ from density ratios, the base latents held to N(0, I) by one of `PRIORS`."""
     weights = {"density_ratio": 1.0, PRIORS[name]: PRESETS["represent"].phases[0].weights["prior"]}
     phase = replace(PRESETS["represent"].phases[0], steps=task["steps"], cells=QUICK["cells"], weights=weights)
-    with part("fit", name):
+    with timed("fit", name):
         return PDAE(
             N_LATENTS, architecture=PRESETS["represent"].architecture, phases=[phase], random_state=task["seed"]
         ).fit(data)
@@ -169,7 +169,7 @@ def twisted(z: np.ndarray) -> np.ndarray:
 
 def gram_rows(models: Mapping[str, PDAE], simulation: Simulation, root: np.random.SeedSequence) -> list[dict]:
     """Relative Gram errors on the training shifts beside the oracle's; none where nothing is shifted."""
-    W, shifts = simulation.truth.isotropic().perturbation_matrix, moving_shifts(simulation)
+    W, shifts = simulation.truth.isotropic().perturbation_matrix, training_shifts(simulation)
     if not (shifts @ W.T).any():
         return []
     learnt = [_row(name, "gram_error", gram_error(m.perturbation_matrix_, W, shifts)) for name, m in models.items()]

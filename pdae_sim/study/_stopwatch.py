@@ -14,7 +14,7 @@ _UNDER_WAY: ContextVar[Parts | None] = ContextVar("parts", default=None)
 
 @contextmanager
 def recorded() -> Iterator[Parts]:
-    """The seconds of every `part` inside the block, as they end: ``{"fit": {"pdae": 3.1}, "judge": {"pdae": 0.2}}``."""
+    """Seconds of the `timed` blocks inside the block, as they end: ``{"fit": {"pdae": 3.1}, "judge": {"pdae": 0.2}}``."""
     parts: Parts = {}
     before = _UNDER_WAY.set(parts)
     try:
@@ -24,7 +24,7 @@ def recorded() -> Iterator[Parts]:
 
 
 @contextmanager
-def part(what: str, name: str) -> Iterator[None]:
+def timed(what: str, name: str) -> Iterator[None]:
     """Time a block as part of what is recorded, added to what the part took before; outside of a record, do nothing.
 
     Args:

@@ -11,7 +11,7 @@ from pdae_sim import _random
 from pdae_sim.errors import InputError
 from pdae_sim.protocols import Estimator
 from pdae_sim.study._estimators import Fit, fit_all, representation_of, settings_of
-from pdae_sim.study._stopwatch import part
+from pdae_sim.study._stopwatch import timed
 from pdae_sim.study.datasets import Dataset
 from pdae_sim.study.evaluation import PREDICTION_METRICS, evaluate
 from pdae_sim.study.identification import IDENTIFICATION_METRICS, identification_rows, oracle_rows
@@ -94,7 +94,7 @@ def _begun(task: Mapping, seed: int, folder: str) -> Replicate | dict:
 
 def _fit(declared: Mapping, replicates: list[Replicate]) -> None:
     name, settings = declared["name"], settings_of(declared)
-    with part("fit", name):
+    with timed("fit", name):
         found = fit_all(declared["kind"], [replicate.job(settings) for replicate in replicates])
     for replicate, estimator in zip(replicates, found, strict=True):
         replicate.take(name, estimator)
@@ -123,13 +123,13 @@ def _identifications(replicate: Replicate) -> list[dict]:
     metrics, dataset = set(replicate.task["metrics"]) & set(IDENTIFICATION_METRICS), replicate.dataset
     if not metrics:
         return []
-    with part("judge", "oracle"):
+    with timed("judge", "oracle"):
         rows = oracle_rows(dataset.simulation, metrics, rng=_random.child(dataset.root, "oracle"))
     n, rng = _evaluation(replicate.task)["n_fresh"], _random.child(dataset.root, "identification")
     for name, estimator in replicate.fitted.items():
         model = representation_of(estimator)
         if model is not None:
-            with part("judge", name):
+            with timed("judge", name):
                 found = identification_rows(model, dataset.simulation, metrics, n=n, rng=rng)
             rows += [{"estimator": name, **row} for row in found]
     return rows

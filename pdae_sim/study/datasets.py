@@ -22,7 +22,7 @@ from pdae_sim.io import read_table
 from pdae_sim.labels import LabelSpace
 from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.simulation.worlds import world
-from pdae_sim.study._stopwatch import part
+from pdae_sim.study._stopwatch import timed
 from pdae_sim.study.spec import task_root
 
 _SUFFIXES = (".h5ad", ".csv", ".parquet")
@@ -173,9 +173,9 @@ class Dataset:
     def of(cls, task: Mapping, seed: int, folder: str | Path = ".") -> Dataset:
         """The data set of a task under one of its seeds; `folder` is where paths of tables begin."""
         if "table" in task:
-            with part("read", task["scenario"]):
+            with timed("read", task["scenario"]):
                 return cls._measured(task["table"], seed, MeasuredTable.read_described(task["table"], folder))
-        with part("simulate", task["scenario"]):
+        with timed("simulate", task["scenario"]):
             return cls._simulated(task["world"], seed)
 
     @property

@@ -20,7 +20,7 @@ from pdae_sim.study.identification import IDENTIFICATION_METRICS
 from pdae_sim.study.spec import Study
 
 
-class Estimand(BaseModel):
+class EstimatorDeclaration(BaseModel):
     """An estimator of a study: a kind, a name of its own in the rows, and settings (all further keys)."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -58,7 +58,7 @@ class Declaration(BaseModel):
     claim: str
     prediction: str
     worlds: list[Scenario] = Field(min_length=1)
-    estimators: list[Estimand] = Field(min_length=1)
+    estimators: list[EstimatorDeclaration] = Field(min_length=1)
     metrics: list[str] = Field(["energy_distance"], min_length=1)
     seeds: int | list[int] = 10
     replicates: int = Field(1, ge=1)

@@ -16,7 +16,7 @@ from pdae_sim.estimation.baselines import BASELINES, Ceiling
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.tilting import Tilting
 from pdae_sim.protocols import Estimator
-from pdae_sim.study._stopwatch import part
+from pdae_sim.study._stopwatch import timed
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def evaluate(
             draw = _drawer(
                 estimator, condition, n_samples or max(len(truth), _LEAST_SAMPLES), _random.child(root, name, condition)
             )
-            with part("judge", name):
+            with timed("judge", name):
                 rows += [{"condition": condition, "estimator": name, **row} for row in measure(draw, truth, metrics)]
     return rows
 

@@ -146,7 +146,7 @@ def identify(model: PDAE, simulation: Simulation, *, n: int = 2000, rng: object 
     root, train = _random.seed_sequence(rng), simulation.data.train
     fresh = _fresh(simulation, n, root)
     truth, estimate = fresh.truth.isotropic(), model.encode(fresh.data.x)
-    W, W_hat, moving = truth.perturbation_matrix, model.perturbation_matrix_, moving_shifts(simulation)
+    W, W_hat, moving = truth.perturbation_matrix, model.perturbation_matrix_, training_shifts(simulation)
     error = gram_error(W_hat, W, moving)  # first: it refuses a world without effects
     maps, nulls = _ladders(model, simulation, fresh.data, estimate, truth, root)
     return Identification(
@@ -177,7 +177,7 @@ def _ladders(
 ) -> tuple[NestedMaps, Nulls]:
     """The ladder of the model and the nulls beside it, on the same cells: at most so many, which are enough."""
     rows = np.sort(_random.stream(root, "ladder").permutation(len(estimate))[:_LADDER_CELLS])
-    seed, W, moving = _random.child(root, "maps"), truth.perturbation_matrix, moving_shifts(simulation)
+    seed, W, moving = _random.child(root, "maps"), truth.perturbation_matrix, training_shifts(simulation)
     null = random_encoder(model, simulation.data, rng=root)(fresh.x)
     ranges = permuted_environments(estimate, fresh, W, moving, rng=root)
     null_error = gram_error(mean_matrix(null, fresh), W, moving)
@@ -246,7 +246,7 @@ def oracle_rows(simulation: Simulation, metrics: Collection[str], *, rng: object
 _AT_BEST = {"affine_r2": 1.0, "orthogonal_r2": 1.0, "orthogonality_defect": 0.0}
 
 
-def moving_shifts(simulation: Simulation) -> np.ndarray:
+def training_shifts(simulation: Simulation) -> np.ndarray:
     """(E − 1, K) shifts of the training labels from the reference, those that are not zero."""
     train = simulation.data.train
     shifts = train.labels - train.labels[train.reference]
@@ -264,7 +264,7 @@ def _mean_moves(simulation: Simulation) -> np.ndarray:
 
 def _gram_error(model: PDAE, simulation: Simulation) -> tuple[float]:
     W = simulation.truth.isotropic().perturbation_matrix
-    return (gram_error(model.perturbation_matrix_, W, moving_shifts(simulation)),)
+    return (gram_error(model.perturbation_matrix_, W, training_shifts(simulation)),)
 
 
 def _oracle_gram_error(simulation: Simulation, rng: object) -> tuple[float, float, float]:
@@ -272,7 +272,7 @@ def _oracle_gram_error(simulation: Simulation, rng: object) -> tuple[float, floa
     train, W, shifts = (
         simulation.data.train,
         simulation.truth.isotropic().perturbation_matrix,
-        moving_shifts(simulation),
+        training_shifts(simulation),
     )
     G = gram_matrix(W, shifts)
     if not np.linalg.norm(G):

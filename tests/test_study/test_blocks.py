@@ -14,7 +14,7 @@ from pdae_sim.study import _estimators as estimators
 from pdae_sim.study._costs import cost
 from pdae_sim.study._estimators import Kind
 from pdae_sim.study._execute import execute
-from pdae_sim.study._stopwatch import part, recorded
+from pdae_sim.study._stopwatch import recorded, timed
 from pdae_sim.study.datasets import Dataset
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.running import run_study
@@ -184,27 +184,27 @@ class TestStopwatch:
     def test_adds_up_by_what_and_name(self):
         with recorded() as parts:
             for _ in range(2):
-                with part("fit", "a"):
+                with timed("fit", "a"):
                     time.sleep(0.01)
-            with part("judge", "a"):
+            with timed("judge", "a"):
                 pass
         assert parts["fit"]["a"] >= 0.02 > parts["judge"]["a"] >= 0
 
     def test_records_what_fails_and_nothing_outside(self):
-        with part("fit", "before"):
+        with timed("fit", "before"):
             pass
-        with recorded() as parts, pytest.raises(KeyError), part("fit", "a"):
+        with recorded() as parts, pytest.raises(KeyError), timed("fit", "a"):
             raise KeyError
-        with part("fit", "after"):
+        with timed("fit", "after"):
             pass
         assert list(parts) == ["fit"]
         assert list(parts["fit"]) == ["a"]
 
     def test_records_one_within_another_apart(self):
         with recorded() as outer:
-            with recorded() as inner, part("fit", "a"):
+            with recorded() as inner, timed("fit", "a"):
                 pass
-            with part("fit", "b"):
+            with timed("fit", "b"):
                 pass
         assert (list(inner["fit"]), list(outer["fit"])) == (["a"], ["b"])
 
@@ -227,7 +227,7 @@ class TestProvenance:
 
     def test_holds_them_of_a_task_that_was_stopped_too(self):
         def slow(task):
-            with part("fit", "slow"):
+            with timed("fit", "slow"):
                 toys.swallowing(task)
 
         outcome = execute(slow, {"seed": 0}, timeout=0.1)

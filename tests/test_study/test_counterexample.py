@@ -30,7 +30,8 @@ from pdae_sim.simulation.departures import Do, Epistasis, MechanismChange, Satur
 from pdae_sim.simulation.laws import LAWS
 from pdae_sim.simulation.mixings import Affine, Fold, LinearTanh, Mixing, Orthonormal
 from pdae_sim.simulation.observation import GaussianNoise, Noiseless, random_observation
-from pdae_sim.study.counterexample import Draws, compare, draw, draws, most_visible, twins
+from pdae_sim.study.counterexample import find_counterexample, most_visible_move, sample_pair
+from pdae_sim.study.model_comparison import PairedSamples, compare_models
 from theory.identifiability.converse import second_model
 
 EPS = np.finfo(float).eps
@@ -305,7 +306,7 @@ class TestChoiceOfMove:
         W = np.random.default_rng(seed).normal(size=(3, 3))
         world = Simulator(LinearLatentModel.from_covariance(covariance, W), Mixing(()))
         for direction in (None, [1.0, 2.0, -1.0]):
-            u = twins(world, TEST, train=TRAIN, effect=effect, direction=direction).move
+            u = find_counterexample(world, TEST, train=TRAIN, effect=effect, direction=direction, rng=0).move
             assert np.sqrt(u @ np.linalg.solve(covariance, u)) == pytest.approx(effect, rel=1e-9)
         assert np.allclose(np.cross(u, [1.0, 2.0, -1.0]), 0, atol=1e-9 * effect)
 
@@ -315,7 +316,7 @@ class TestChoiceOfMove:
         rng = np.random.default_rng(seed)
         M = rng.normal(size=(5, 3))
         world = Simulator(LinearLatentModel.from_covariance(covariance, np.eye(3)), Mixing((Affine(M, np.zeros(5)),)))
-        u = most_visible(world, TEST, 2.0)
+        u = most_visible_move(world, TEST, 2.0, rng=0)
         largest = np.sqrt(np.linalg.eigvalsh(M @ covariance @ M.T)[-1])
         assert np.linalg.norm(M @ u) == pytest.approx(2 * largest, rel=1e-6)
 
@@ -328,19 +329,19 @@ class TestChoiceOfMove:
             return np.linalg.norm((world.decode(z + u) - world.decode(z)).mean(0))
 
         circle = [R @ [np.cos(a), np.sin(a)] for a in np.linspace(0, 2 * np.pi, 60)]
-        found = moved(most_visible(world, TEST, 1.0))
+        found = moved(most_visible_move(world, TEST, 1.0, rng=0))
         assert found > 0.85 * max(map(moved, circle))
         assert found > 1.5 * min(map(moved, circle))
 
 
 @pytest.fixture(scope="module")
 def pair():
-    return twins(a_world(), TEST, train=TRAIN, effect=1.5)
+    return find_counterexample(a_world(), TEST, train=TRAIN, effect=1.5, rng=0)
 
 
 @pytest.fixture(scope="module")
 def found(pair):
-    return compare(draw(pair, n=600, rng=1), margin=0.05, rng=2, n_permutations=199)
+    return compare_models(pair.sample(n=600, rng=1), margin=0.05, rng=2, n_permutations=199)
 
 
 class TestComparison:
@@ -359,7 +360,8 @@ class TestComparison:
     def test_a_v_that_is_no_witness_is_told_apart_in_training(self, pair):
         """Negative control: the same u with v = e_A + e_C moves A, which was measured."""
         wrong = displaced(pair.first, pair.move, np.array([1.0, 0, 1.0]), np.zeros(2))
-        found = compare(draws(pair.first, wrong, (*pair.train, pair.test), n=400, rng=1), n_permutations=199)
+        cells = sample_pair(pair.first, wrong, (*pair.train, pair.test), n=400, rng=1)
+        found = compare_models(cells, n_permutations=199, rng=0)
         assert found.told_apart == ("A",)
         assert "A" in found.unmatched
         assert not found.holds
@@ -370,22 +372,24 @@ class TestComparison:
         """Where f is even, the moved law is another only if it is not the mirror image (theory: injective)."""
         latent = LinearLatentModel([[0.0]], [1.0], [[0.0, -1.0]])
         world = Simulator(latent, Mixing((Fold(0.0, 0.1, 1),)))
-        hidden = twins(world, "B", train=["ctrl", "A"], effect=2.0, direction=[1.0])
-        seen = twins(world, "B", train=["ctrl", "A"], effect=2.0, direction=[-1.0])
-        judged = [compare(draw(each, n=300, rng=0), margin=0.2, n_permutations=199) for each in (hidden, seen)]
+        hidden = find_counterexample(world, "B", train=["ctrl", "A"], effect=2.0, direction=[1.0])
+        seen = find_counterexample(world, "B", train=["ctrl", "A"], effect=2.0, direction=[-1.0])
+        judged = [
+            compare_models(each.sample(n=300, rng=0), margin=0.2, n_permutations=199, rng=0) for each in (hidden, seen)
+        ]
         assert not judged[0].differs
         assert not judged[0].holds
         assert "ask for a larger effect" in judged[0].in_words()
         assert judged[1].differs
 
     def test_too_few_cells_show_no_match(self, pair):
-        found = compare(draw(pair, n=40, rng=0), n_permutations=99)
+        found = compare_models(pair.sample(n=40, rng=0), n_permutations=99, rng=0)
         assert found.unmatched
         assert not found.holds
         assert "draw more cells" in found.in_words()
 
     def test_holm_is_given_enough_relabellings(self, pair):
-        found = compare(draw(pair, n=40, rng=0), level=0.002, n_permutations=99)
+        found = compare_models(pair.sample(n=40, rng=0), level=0.002, n_permutations=99, rng=0)
         assert found.tests.tests["A"].n_permutations >= 3 / 0.002
 
     @pytest.mark.parametrize(
@@ -401,14 +405,14 @@ class TestComparison:
     )
     def test_what_has_no_twin_is_refused(self, change, match):
         with pytest.raises(InputError, match=match):
-            twins(a_world(), **{"test": TEST, "train": TRAIN, **change})
+            find_counterexample(a_world(), **{"test": TEST, "train": TRAIN, **change})
 
     def test_a_fitted_model_has_twins_too(self, fitted):
         model, data, test, _ = fitted
-        pair = twins(model, test, effect=2.0)
+        pair = find_counterexample(model, test, effect=2.0, rng=0)
         assert set(pair.train) == set(data.conditions)
         assert np.linalg.norm(pair.move) == pytest.approx(2.0)
-        found = compare(draw(pair, n=200, rng=0), margin=0.5, n_permutations=199)
+        found = compare_models(pair.sample(n=200, rng=0), margin=0.5, n_permutations=199, rng=0)
         assert found.differs
         assert not found.told_apart
         assert max(found.gaps.values()) < 1e-3  # float32 networks
@@ -416,7 +420,7 @@ class TestComparison:
     def test_no_draw_is_on_both_sides(self):
         """Draws with replacement repeat cells: of each the first is kept, on one side only."""
         x = np.random.default_rng(0).integers(0, 50, size=(400, 1)).astype(float)
-        left, right = Draws({"A": x, "B": x}, {"A": x, "B": x}, resampled=True).apart("A")
+        left, right = PairedSamples({"A": x, "B": x}, {"A": x, "B": x}, resampled=True).apart("A")
         assert len(np.unique(left)) == len(left)
         assert len(np.unique(right)) == len(right)
         assert not np.intersect1d(left, right).size
@@ -426,10 +430,10 @@ class TestComparison:
         """Without the repeats two samples of one law of counts would look like two laws."""
         rng = np.random.default_rng(0)
         first, second = ({c: rng.poisson(1.0, (1000, 2)).astype(float) for c in ("ctrl", "A", "B")} for _ in range(2))
-        found = compare(Draws(first, second), n_permutations=199, rng=0)
+        found = compare_models(PairedSamples(first, second), n_permutations=199, rng=0)
         assert not found.told_apart
         assert not found.differs
-        assert compare(Draws(first, second, resampled=True), n_permutations=199, rng=0).told_apart
+        assert compare_models(PairedSamples(first, second, resampled=True), n_permutations=199, rng=0).told_apart
 
     @pytest.mark.slow
     @pytest.mark.statistical
@@ -452,8 +456,8 @@ def null_p_values(seed):
     world = Simulator(latent, mixing, GaussianNoise(0.3) if seed % 3 == 0 else Noiseless())
     train = ["ctrl", "A", "B"] if seed % 4 else ["A", "B", "A+B"]
     test = "A+C" if seed % 4 else "C"
-    pair = twins(world, test, train=train, effect=rng.uniform(0.5, 3), direction=rng.normal(size=d))
-    cells = draw(pair, n=40, rng=seed)
+    pair = find_counterexample(world, test, train=train, effect=rng.uniform(0.5, 3), direction=rng.normal(size=d))
+    cells = pair.sample(n=40, rng=seed)
     sides = [{c: cells.apart(c)[side] for c in cells.train} for side in (0, 1)]
     return list(two_sample_tests(*sides, n_permutations=199, rng=seed).p_values.values())
 

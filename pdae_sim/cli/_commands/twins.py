@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pdae_sim.data import PerturbationData, Simulation
     from pdae_sim.estimation.pdae import PDAE
     from pdae_sim.simulation.simulator import Simulator
-    from pdae_sim.study.counterexample import Draws, Model, TwinComparison, Twins
+    from pdae_sim.study.counterexample import Counterexample
+    from pdae_sim.study.model_comparison import ModelComparison, PairedSamples
 
 _SAMPLES, _FIGURE, _MODEL = ("first.h5ad", "second.h5ad"), "twins.png", "second"
 
@@ -43,7 +44,8 @@ def twins(
     force: Force = False,
 ) -> int:
     """A second model that fits every training condition as well and differs at the test condition."""
-    from pdae_sim.study import counterexample as study
+    from pdae_sim.study.counterexample import find_counterexample
+    from pdae_sim.study.model_comparison import compare_models
 
     with naming("--margin"):
         between("margin", margin, 0.0, math.inf)
@@ -51,16 +53,16 @@ def twins(
     if out is not None:
         files.check_folder(out, (*_SAMPLES, _FIGURE, *([_MODEL] if model else [])), force=force)
     with naming(file):
-        pair = study.twins(first, test, train=train, effect=effect, rng=seed)
+        pair = find_counterexample(first, test, train=train, effect=effect, rng=seed)
     output.say(f"comparing {cells:,} cells of each model at {len(pair.train) + 1} conditions")
-    samples = study.draw(pair, n=cells, rng=seed)
-    comparison = study.compare(samples, margin=margin, rng=seed)
+    samples = pair.sample(n=cells, rng=seed)
+    comparison = compare_models(samples, margin=margin, rng=seed)
     written = {} if out is None else _write(out, pair, samples, comparison, seed, force=force)
     output.result(_payload(pair, comparison, written), _lines(pair, comparison, written))
     return 0 if comparison.holds else 1
 
 
-def _model_and_train(file: Path, folder: Path | None) -> tuple[Model, tuple[str, ...] | None]:
+def _model_and_train(file: Path, folder: Path | None) -> tuple[Simulator | PDAE, tuple[str, ...] | None]:
     """The first model; a fitted one knows its own training conditions."""
     if folder is not None:
         from pdae_sim.data import PerturbationData
@@ -80,7 +82,7 @@ def _model_and_train(file: Path, folder: Path | None) -> tuple[Model, tuple[str,
 
 
 def _write(
-    out: Path, pair: Twins, samples: Draws, comparison: TwinComparison, seed: int, *, force: bool
+    out: Path, pair: Counterexample, samples: PairedSamples, comparison: ModelComparison, seed: int, *, force: bool
 ) -> dict[str, Path]:
     """Both samples, with their truth if they are simulated; the figure; the second model if it is a fitted one."""
     from pdae_sim.report import counterexample_figure
@@ -101,7 +103,7 @@ def _write(
     return paths
 
 
-def _simulated(model: Simulator, pair: Twins, n: int, seed: int) -> Simulation:
+def _simulated(model: Simulator, pair: Counterexample, n: int, seed: int) -> Simulation:
     """The cells that were compared, drawn again together with their truth."""
     return model.sample([*pair.train, pair.test], n, rng=seed, held_out=[False] * len(pair.train) + [True])
 
@@ -116,19 +118,15 @@ def _predicted(model: PDAE, cells: dict[str, np.ndarray]) -> PerturbationData:
     return PerturbationData(x, labels, environment, space.names, held_out, model.features_, space.control)
 
 
-def _payload(pair: Twins, comparison: TwinComparison, written: dict[str, Path]) -> dict:
-    witness = evidence(pair.certificate, pair.train, _names(pair.first))["witness"]
+def _payload(pair: Counterexample, comparison: ModelComparison, written: dict[str, Path]) -> dict:
+    witness = evidence(pair.certificate, pair.train, pair.first.space.names)["witness"]
     about = {"condition": pair.test, "witness": witness, "effect": pair.effect, "move": pair.move}
     return about | comparison.to_json() | {"files": written}
 
 
-def _lines(pair: Twins, comparison: TwinComparison, written: dict[str, Path]) -> list[str]:
-    why = pair.certificate.in_words(pair.test, pair.train, _names(pair.first))
+def _lines(pair: Counterexample, comparison: ModelComparison, written: dict[str, Path]) -> list[str]:
+    why = pair.certificate.in_words(pair.test, pair.train, pair.first.space.names)
     size = f"the second model has W + u vᵀ, u of length {pair.effect:g} in standard deviations of the base latent"
     ends = "a good fit to these conditions says nothing about which of the two is right there"
     verdict = [comparison.in_words(), *([ends] if comparison.holds else [])]
     return [f"{pair.test} is not identified: {why}", size, *verdict, *map(str, written.values())]
-
-
-def _names(model: Model) -> tuple[str, ...]:
-    return model.names if hasattr(model, "names") else model.space_.names
