@@ -14,7 +14,7 @@ _UNDER_WAY: ContextVar[Parts | None] = ContextVar("parts", default=None)
 
 @contextmanager
 def recorded() -> Iterator[Parts]:
-    """Seconds of the `timed` blocks inside the block, as they end: ``{"fit": {"pdae": 3.1}, "judge": {"pdae": 0.2}}``."""
+    """Seconds of the `timed` blocks inside the block, as they end, such as ``{"fit": {"pdae": 3.1}, "judge": {…}}``."""
     parts: Parts = {}
     before = _UNDER_WAY.set(parts)
     try:
