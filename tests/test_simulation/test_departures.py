@@ -33,6 +33,9 @@ SMALL = LinearLatentModel([[0, 0.7], [0, 0]], [0.5, 1.0], [[1.0, 0.5], [-0.5, 1.
 NAMES = tuple(DEPARTURES)
 
 
+few = settings(max_examples=15)
+
+
 @st.composite
 def departed_models(draw, kind):
     """A Gaussian model with one departure, and a label."""
@@ -134,6 +137,7 @@ class TestPopulations:
 
 
 class TestWhatBreaks:
+    @few
     @given(strategies.latent_models(n_perturbations=3))
     def test_honest_shifts_are_additive_and_linear_in_the_dose(self, model):
         size = 20 * EPS * (1 + np.abs(model.perturbation_matrix).sum())
@@ -144,6 +148,7 @@ class TestWhatBreaks:
     def test_pairs_are_not_the_sum_of_singles(self, kind):
         assert np.abs(interaction(departed(HONEST, kind))).max() > 0.1
 
+    @few
     @given(strategies.latent_models(n_perturbations=3), st.sampled_from([0.25, 1.0, 4.0]))
     def test_saturation_bends_the_dose_but_adds_across_perturbations(self, honest, half):
         model = replace(honest, departures=(Saturation(half),))
@@ -223,6 +228,7 @@ class TestDensities:
         z = HONEST.draw(20, [1.0, 0.0, 0.0], rng=rng())[1]
         assert not np.allclose(HONEST.log_density(z, [1.0, 0, 0]), HONEST.log_density(z, [1.0, 1.0, 0]), atol=0.1)
 
+    @few
     @given(strategies.latent_models(), st.data())
     def test_claim_2_1_log_ratios_are_linear_with_slope_the_whitened_shift(self, model, data):
         """log p_e(z) − log p_0(z) = (W Δ)ᵀ Σ⁻¹ z + const."""
@@ -260,6 +266,7 @@ class TestDensities:
 
 
 class TestMechanisms:
+    @few
     @given(strategies.latent_models(), st.integers(0, 99))
     def test_noises_undo_solve(self, model, seed):
         mechanisms = model.mechanisms(np.ones(model.n_perturbations))
@@ -275,6 +282,7 @@ class TestMechanisms:
         gap = np.subtract.outer(np.arange(d), np.arange(d)).T
         assert np.array_equal(response_matrix(A), np.where(gap >= 0, 0.25 ** np.maximum(gap, 0), 0))
 
+    @few
     @given(strategies.latent_models())
     def test_internal_standardisation_gives_unit_variances_and_keeps_graph_and_signs(self, model):
         A, D = internally_standardised(model.adjacency, model.noise_variances)
@@ -324,6 +332,7 @@ class TestStates:
 
 class TestRandom:
     @pytest.mark.parametrize("kind", ["epistasis", "saturation", "variance", "mechanism"])
+    @few
     @given(model=strategies.latent_models(), seed=st.integers(0, 99))
     def test_strength_zero_is_no_departure(self, kind, model, seed):
         part = random_departure(kind, model.targets, strength=0.0, rng=rng(seed))
@@ -331,6 +340,7 @@ class TestRandom:
         assert zero.differs_by_a_shift(none)
         assert np.array_equal(zero.shift, none.shift)
 
+    @few
     @given(strategies.latent_models(), st.sampled_from([0.5, 2.0]))
     def test_the_meaning_of_strength(self, model, strength):
         S, hit = model.targets, model.targets != 0

@@ -3,7 +3,7 @@
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdae_sim import strategies
@@ -14,6 +14,9 @@ from pdae_sim.simulation._recipes import adjacency_matrix, signed_weights
 from pdae_sim.simulation.graphs import GRAPHS
 
 seeds = st.integers(0, 2**32 - 1)
+
+
+few = settings(max_examples=15)
 
 
 def rng(seed=0):
@@ -38,6 +41,7 @@ def degrees(kind, n, *, draws, **options):
 
 class TestKinds:
     @pytest.mark.parametrize("kind", GRAPHS)
+    @few
     @given(n=st.integers(1, 9), degree=st.floats(0, 9), seed=seeds)
     def test_every_graph_is_acyclic(self, kind, n, degree, seed):
         graph = random_dag(kind, n, rng=rng(seed), degree=degree)
@@ -45,6 +49,7 @@ class TestKinds:
         assert sorted(graph.nodes) == list(range(n))
 
     @pytest.mark.parametrize("kind", GRAPHS)
+    @few
     @given(n=st.integers(1, 9), seed=seeds)
     def test_one_seed_one_graph(self, kind, n, seed):
         first, second = (random_dag(kind, n, rng=rng(seed)) for _ in range(2))

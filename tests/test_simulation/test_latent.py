@@ -23,6 +23,9 @@ BASES = ("graph", "isotropic", "diagonal", "full")
 seeds = st.integers(0, 2**32 - 1)
 
 
+few = settings(max_examples=15)
+
+
 def rng(seed=0):
     return np.random.default_rng(seed)
 
@@ -77,6 +80,7 @@ class TestPopulation:
         assert (np.abs(z.mean(0)) < 5 * np.sqrt(np.diag(Sigma) / n)).all()
         assert (np.abs(np.cov(z.T) - Sigma) < 5 * np.sqrt((Sigma**2 + variance) / n)).all()
 
+    @few
     @given(strategies.latent_models())
     def test_the_isotropic_form_is_whitened(self, model):
         white, R = model.isotropic(), model.whitening
@@ -106,6 +110,7 @@ class TestPopulation:
 
 
 class TestDraws:
+    @few
     @given(strategies.latent_models(), st.data())
     def test_honest_labels_shift_the_base_by_w_l(self, model, data):
         label = data.draw(strategies.labels(model.n_perturbations, kind="float"))
@@ -128,6 +133,7 @@ class TestDraws:
         assert not np.allclose(base, z, atol=0.1)
 
     @pytest.mark.parametrize("law", LAWS)
+    @few
     @given(blocks=st.lists(st.integers(1, 9), min_size=1, max_size=4), seed=seeds)
     def test_block_by_block_is_at_once(self, law, blocks, seed):
         """Up to rounding: the matrix product may sum in another order for another number of rows."""
@@ -231,6 +237,7 @@ class TestRandom:
 
 class TestNormalised:
     @pytest.mark.parametrize("graph", GRAPHS)
+    @few
     @given(seed=seeds)
     def test_variances_are_one_and_the_graph_and_its_signs_stay(self, graph, seed):
         plain, tame = (LinearLatentModel.random(6, 2, graph=graph, normalise=n, rng=seed) for n in (False, True))
@@ -272,6 +279,7 @@ class TestRecord:
         model = LinearLatentModel.from_state({"adjacency": [[0]], "noise_variances": [1], "targets": [[1]]})
         assert (model.noise, model.departures, model.breaks) == (Gaussian(), (), ())
 
+    @few
     @given(strategies.latent_models())
     def test_its_graph_is_that_of_the_adjacency(self, model):
         assert np.array_equal(adjacency_matrix(model.graph), model.adjacency)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdae_sim import strategies
@@ -19,6 +19,9 @@ from pdae_sim.simulation.mixings import (
 EPS = np.finfo(float).eps
 
 seeds = st.integers(0, 2**32 - 1)
+
+
+few = settings(max_examples=15)
 
 
 def rng(seed=0):
@@ -51,6 +54,7 @@ class TestMixings:
         gap = np.linalg.norm(mixing.inverse(mixing(z)) - z, axis=1)
         assert (gap < 100 * EPS * condition * np.maximum(np.linalg.norm(z, axis=1), 1)).all()
 
+    @few
     @given(st.integers(1, 4).flatmap(strategies.mixings), seeds)
     def test_drawn_mixings_invert(self, mixing, seed):
         z = rng(seed).normal(size=(20, mixing.layers[0].Q.shape[1]))
@@ -92,6 +96,7 @@ class TestMixings:
         assert np.linalg.norm(np.diff(mixing(z), axis=0)) == pytest.approx(2 * np.linalg.norm(np.diff(z, axis=0)))
         assert np.allclose(condition_numbers(mixing, z), 1)
 
+    @few
     @given(st.integers(1, 3).flatmap(strategies.mixings))
     def test_its_state_is_json_and_rebuilds_it_exactly(self, mixing):
         again = Mixing.from_state(mixing.state())

@@ -24,6 +24,9 @@ LINE = LinearLatentModel([[0.0]], [1.5], [[1.2]])
 PLANE = LinearLatentModel([[0.0, 0.0], [0.7, 0.0]], [1.0, 0.5], [[1.0, 0.5], [0.0, 1.0]])
 
 
+few = settings(max_examples=15)
+
+
 def rng(seed=0):
     return np.random.default_rng(seed)
 
@@ -109,6 +112,7 @@ class TestDensities:
 
 
 class TestMoments:
+    @few
     @given(strategies.simulators(), st.data())
     def test_means_add_up_and_the_covariance_stays(self, world, data):
         label = data.draw(strategies.labels(world.latent.n_perturbations, kind="float"))

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdae_sim import _random, strategies
@@ -22,6 +22,9 @@ EPS = np.finfo(float).eps
 seeds = st.integers(0, 2**32 - 1)
 
 
+few = settings(max_examples=15)
+
+
 def rng(seed=0):
     return np.random.default_rng(seed)
 
@@ -32,6 +35,7 @@ def world(**options):
 
 
 class TestSimulator:
+    @few
     @given(strategies.simulators(), st.data())
     def test_shifts_add_up_and_the_mixing_recovers_the_latents(self, simulator, data):
         K = simulator.latent.n_perturbations
@@ -68,6 +72,7 @@ class TestSimulator:
         assert LabelSpace.lettered(2).names == ("A", "B")
         assert LabelSpace.lettered(27).names[26] == "P26"
 
+    @few
     @given(strategies.simulators(noise=True))
     def test_its_state_goes_through_a_file_and_draws_the_same_cells(self, simulator):
         tree, arrays = packed(simulator.state())
