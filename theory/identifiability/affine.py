@@ -8,7 +8,6 @@ Tried against it: variances that change with the perturbation. They break it alt
 space, because diversity of means is not diversity of density ratios: see `one_quadratic`.
 """
 
-from collections.abc import Callable
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -23,7 +22,6 @@ from theory.assumptions import (
     NOISELESS,
     PAPER,
     SHARED_COVARIANCE,
-    Assumption,
 )
 from theory.engine.instances import EPS, World, log_ratios, worlds
 from theory.engine.record import DEFINITION, Claim, Counterexample, Equation, Lemma, Measurement, Model, Step
@@ -230,20 +228,6 @@ def _of(world: World, H: np.ndarray) -> tuple[Measurement, ...]:
     return measure(world, rival_matrix(world, H), H @ world.Sigma @ H.T)
 
 
-def without(assumption: Assumption, statement: str, rival: Callable[[Rational], rivals.Rival]) -> Counterexample:
-    """A rival as a counterexample to identifiability.
-
-    What `Rival.identified` measures refutes 2.2 as well as 2.3: either h is not affine, or f̃ = f, hence h(z) = z, and
-    W̃ L is not W L, or there is no H at all because W̃ L = 0 and W L is not.
-    """
-
-    def build(size: Rational) -> Model:
-        model = rival(size)
-        return Model(model.premises, model.identified)
-
-    return Counterexample(assumption, statement, build)
-
-
 def one_quadratic(size: Rational) -> Model:
     """Variances that shrink with the perturbation: all log density ratios are multiples of one quadratic s(z).
 
@@ -290,17 +274,13 @@ CLAIM = Claim(
     conclusions=("constant_jacobian", "precision", "gram"),
     check=_check,
     counterexamples=(
-        without(ADDITIVE, "a dose response that is linear at the training doses only hides another W", rivals.curved),
-        without(GAUSSIAN, "h may wave with the period of the doses", rivals.wavy),
+        *rivals.counterexamples(ADDITIVE, GAUSSIAN),
         Counterexample(
             SHARED_COVARIANCE,
             "variances that change can put all density ratios on one quadratic, whose level lines h may reverse",
             one_quadratic,
         ),
-        without(NOISELESS, "a coin flip hides the shift", rivals.noisy),
-        without(INJECTIVE, "f may have the period of the doses, and W is not seen", rivals.folded),
-        without(DIVERSE, "h may turn two unseen coordinates by a varying angle", rivals.turned),
-        without(EQUIVALENT, "a model with other training laws has another W", rivals.different),
+        *rivals.counterexamples(NOISELESS, INJECTIVE, DIVERSE, EQUIVALENT),
     ),
     uses=(density_ratio.CLAIM,),
     remark="No smoothness is needed: f injective and almost every latent suffice. One covariance in all environments"

@@ -1,19 +1,13 @@
 """Claim 2.1: the log density ratio of two environments is affine in the latent, with slope Σ⁻¹ W Δ_e."""
 
 import numpy as np
-from sympy import Expr, Matrix, MatrixSymbol, Rational, Symbol, diff, hessian, log, pi, symbols
+from sympy import Matrix, MatrixSymbol, Rational, Symbol, diff, hessian, symbols
 
 from theory.assumptions import ADDITIVE, GAUSSIAN, PAPER, SHARED_COVARIANCE
+from theory.engine.formulas import log_density, quartic_log_density, symmetric
 from theory.engine.instances import EPS, World, log_densities, worlds
 from theory.engine.record import DEFINITION, Claim, Counterexample, Equation, Lemma, Measurement, Model, Step
 from theory.symbols import Delta_e, W, d, l_0, l_e, z
-
-
-def log_density(point: Matrix, mean: Matrix, covariance: Matrix) -> Expr:
-    """log N(point; mean, covariance) for explicit symbolic vectors (d, 1) and a regular covariance (d, d)."""
-    precision, deviation = covariance.adjugate() / covariance.det(), point - mean
-    return -(deviation.T * precision * deviation)[0] / 2 - log((2 * pi) ** point.rows * covariance.det()) / 2
-
 
 half = Rational(1, 2)
 ratio, log_p_e, log_p_0 = (
@@ -54,7 +48,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
 
 def explicit_step(size: int) -> Step:
     """The claim for d_Z = size from the density formula itself, with every entry a free symbol and K = 2."""
-    point, covariance = Matrix(symbols(f"z1:{size + 1}")), _symmetric(size)
+    point, covariance = Matrix(symbols(f"z1:{size + 1}")), symmetric(size)
     effects = Matrix(size, 2, lambda i, j: Symbol(f"w{i}{j}"))
     label, reference = Matrix(symbols("l1:3")), Matrix(symbols("r1:3"))
     precision = covariance.adjugate() / covariance.det()
@@ -66,10 +60,6 @@ def explicit_step(size: int) -> Step:
         log_density(point, effects * label, covariance) - log_density(point, effects * reference, covariance),
         (slope.T * point)[0] + constant[0] - constant[1],
     )
-
-
-def _symmetric(size: int) -> Matrix:
-    return Matrix(size, size, lambda i, j: Symbol(f"s{min(i, j)}{max(i, j)}"))
 
 
 def measure(world: World, slope: np.ndarray) -> Measurement:
@@ -104,15 +94,13 @@ def _unequal_covariances(size: Rational) -> Model:
     return Model(premises=(), gap=hessian(ratio, (z1, z2)))
 
 
-def _quartic_base(size: Rational) -> Model:
+def quartic_base(size: Rational) -> Model:
     """A symmetric base exp(-t²/2 - size t⁴/4), moved by 1: the second derivative of the ratio at 0 is not zero."""
     t = Symbol("t", real=True)
-    ratio = (_quartic(t - 1, size) - _quartic(t, size)).expand()
-    return Model(premises=(_quartic(t, size) - _quartic(-t, size),), gap=diff(ratio, t, 2).subs(t, 0))
-
-
-def _quartic(t: Expr, size: Rational) -> Expr:
-    return -(t**2) / 2 - size * t**4 / 4
+    ratio = (quartic_log_density(t - 1, size) - quartic_log_density(t, size)).expand()
+    return Model(
+        premises=(quartic_log_density(t, size) - quartic_log_density(-t, size),), gap=diff(ratio, t, 2).subs(t, 0)
+    )
 
 
 def _epistasis(size: Rational) -> Model:
@@ -146,7 +134,7 @@ CLAIM = Claim(
         Counterexample(
             SHARED_COVARIANCE, "a variance that grows under the perturbation leaves z₁²", _unequal_covariances
         ),
-        Counterexample(GAUSSIAN, "a base law exp(−t²/2 − t⁴/4) leaves a cubic and a square", _quartic_base),
+        Counterexample(GAUSSIAN, "a base law exp(−t²/2 − t⁴/4) leaves a cubic and a square", quartic_base),
         Counterexample(ADDITIVE, "an interaction of two perturbations is missing in the slope", _epistasis),
     ),
 )

@@ -19,13 +19,12 @@ from sympy import (
     MatrixSymbol,
     Rational,
     ZeroMatrix,
-    cos,
     pi,
-    sin,
     symbols,
 )
 
 from theory.assumptions import ADDITIVE, GAUSSIAN, ISOTROPIC, OURS
+from theory.engine.formulas import quartic_log_density, rotation
 from theory.engine.instances import EPS, World, log_densities, worlds
 from theory.engine.record import (
     DEFINITION,
@@ -61,14 +60,9 @@ SAME_LAW = Lemma(
 )
 
 
-def turn(angle: Expr) -> Matrix:
-    """The rotation of the plane by an angle."""
-    return Matrix([[cos(angle), -sin(angle)], [sin(angle), cos(angle)]])
-
-
 def turned_map(size: int, angle: Expr, point: Matrix) -> Matrix:
     """h: the last two of `size` coordinates turned by an angle."""
-    return Matrix.vstack(point[: size - 2, :], turn(angle) * point[size - 2 :, :])
+    return Matrix.vstack(point[: size - 2, :], rotation(angle) * point[size - 2 :, :])
 
 
 def _volume(size: int) -> Step:
@@ -181,11 +175,12 @@ def _quartic(size: Rational) -> Model:
     """Independent base latents with density exp(-t²/2 - size t⁴/4): an eighth of a turn of (1, 1) shows."""
     point = Matrix([pi / 4, 1, 1])
     before, after = point, turned_map(3, point[0], point)
-
-    def energy(at: Matrix) -> Expr:
-        return sum(t**2 / 2 + size * t**4 / 4 for t in at)
-
-    return Model(premises=(), gap=energy(after) - energy(before))
+    return Model(
+        premises=(),
+        gap=sum(
+            quartic_log_density(s, size) - quartic_log_density(t, size) for s, t in zip(before, after, strict=True)
+        ),
+    )
 
 
 def _uneven(size: Rational) -> Model:

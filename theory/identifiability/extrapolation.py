@@ -4,8 +4,6 @@ The proof goes through 2.3 and inherits its assumptions. Two of them, isotropy a
 and not by the conclusion: the rivals that they exclude predict the same.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from sympy import Identity, Matrix, MatrixSymbol, Rational
 
@@ -19,7 +17,6 @@ from theory.assumptions import (
     ISOTROPIC,
     NOISELESS,
     PAPER,
-    Assumption,
 )
 from theory.engine.instances import EPS, World, log_densities, worlds
 from theory.engine.record import (
@@ -33,8 +30,9 @@ from theory.engine.record import (
     Relaxation,
     Step,
 )
-from theory.identifiability import orthogonal, rivals
+from theory.identifiability import orthogonal
 from theory.identifiability.converse import second_model
+from theory.identifiability.rivals import curved, different, extrapolated, folded, noisy, stretched, turned, wavy
 from theory.identifiability.span import SpanSolution, least_gain, noise_gain, shift_gain, solve_span
 from theory.symbols import Delta_t, L, W, W_rival, alpha, d, l_0, l_t, z
 
@@ -120,18 +118,6 @@ def _check() -> tuple[Measurement, ...]:
     return tuple(m for world in worlds() for m in measure(world, orthogonal.rival_matrix(world), world.inside))
 
 
-def _case(rival: Callable[[Rational], rivals.Rival]) -> Callable[[Rational], Model]:
-    def build(size: Rational) -> Model:
-        model = rival(size)
-        return Model(model.premises, model.extrapolated)
-
-    return build
-
-
-def _without(assumption: Assumption, statement: str, rival: Callable[[Rational], rivals.Rival]) -> Counterexample:
-    return Counterexample(assumption, statement, _case(rival))
-
-
 def _second_model(size: Rational) -> Model:
     """Train on 0, e_1, e_2 and ask for e_3: the second model of 2.6 with u = size · (1, 1)."""
     W, training = Matrix([[1, 0, 2], [0, 1, 3]]), Matrix([[0, 0, 0], [1, 0, 0], [0, 1, 0]])
@@ -153,15 +139,17 @@ CLAIM = Claim(
     check=_check,
     counterexamples=(
         Counterexample(IN_SPAN, "the second model of 2.6", _second_model),
-        _without(ADDITIVE, "a dose response that is linear at the training doses only", rivals.curved),
-        _without(GAUSSIAN, "h may wave with the period of the doses: a half dose differs", rivals.wavy),
-        _without(NOISELESS, "a coin flip hides the shift at whole doses, not at half a dose", rivals.noisy),
-        _without(INJECTIVE, "f may have the period of the doses: a half dose differs", rivals.folded),
-        _without(EQUIVALENT, "a model with other training laws has another test law", rivals.different),
+        Counterexample(ADDITIVE, "a dose response that is linear at the training doses only", extrapolated(curved)),
+        Counterexample(GAUSSIAN, "h may wave with the period of the doses: a half dose differs", extrapolated(wavy)),
+        Counterexample(
+            NOISELESS, "a coin flip hides the shift at whole doses, not at half a dose", extrapolated(noisy)
+        ),
+        Counterexample(INJECTIVE, "f may have the period of the doses: a half dose differs", extrapolated(folded)),
+        Counterexample(EQUIVALENT, "a model with other training laws has another test law", extrapolated(different)),
     ),
     relaxations=(
-        Relaxation(ISOTROPIC, "a stretched rival predicts the same inside the span", _case(rivals.stretched)),
-        Relaxation(DIVERSE, "the rival that turns unseen coordinates predicts the same", _case(rivals.turned)),
+        Relaxation(ISOTROPIC, "a stretched rival predicts the same inside the span", extrapolated(stretched)),
+        Relaxation(DIVERSE, "the rival that turns unseen coordinates predicts the same", extrapolated(turned)),
     ),
     uses=(orthogonal.CLAIM,),
     remark="Isotropy and diversity are needed by the route through 2.3 and not by the conclusion: the rivals that they "

@@ -11,7 +11,7 @@ from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, INJECTIV
 from theory.engine.instances import World, worlds
 from theory.engine.record import Claim, Equation, Measurement, Step
 from theory.identifiability import affine, rivals
-from theory.identifiability.affine import H, P, P_rival, largest, recovered, rise, run, without
+from theory.identifiability.affine import H, P, P_rival, largest, recovered, rise, run
 from theory.symbols import L, W, W_rival, d
 
 ASSUMPTIONS = (ADDITIVE, GAUSSIAN, ISOTROPIC, NOISELESS, INJECTIVE, DIVERSE, EQUIVALENT)
@@ -81,15 +81,7 @@ CLAIM = Claim(
     proof=(ORTHOGONAL, ISOMETRY, SHIFTS),
     conclusions=("isometry", "shifts"),
     check=_check,
-    counterexamples=(
-        without(ADDITIVE, "a dose response that is linear at the training doses only hides another W", rivals.curved),
-        without(GAUSSIAN, "h may wave with the period of the doses", rivals.wavy),
-        without(ISOTROPIC, "h may stretch the latent space, with f and Σ", rivals.stretched),
-        without(NOISELESS, "a coin flip hides the shift", rivals.noisy),
-        without(INJECTIVE, "f may have the period of the doses, and W is not seen", rivals.folded),
-        without(DIVERSE, "h may turn two unseen coordinates by a varying angle", rivals.turned),
-        without(EQUIVALENT, "a model with other training laws has another W", rivals.different),
-    ),
+    counterexamples=rivals.counterexamples(*ASSUMPTIONS),
     uses=(affine.CLAIM,),
     remark="As in 2.2, injective f suffice, without smoothness.",
 )

@@ -6,12 +6,15 @@ At size 0 the rival is the model itself. The model has W = I, labels 0 and the u
 said otherwise.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
 from sympy import Expr, Integer, Matrix, Rational, Symbol, cos, diff, exp, integrate, oo, pi, sin, sqrt, symbols
 
-from theory.engine.record import Formula
+from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, Assumption
+from theory.engine.formulas import rotation
+from theory.engine.record import Counterexample, Formula, Model
 
 HALF = Rational(1, 2)
 
@@ -49,8 +52,7 @@ def wavy(size: Rational) -> Rival:
     All residuals are multiplied by σ.
     """
     t, a = Symbol("t", real=True), size / (4 * pi)
-    variance = 1 + 4 * pi * a * exp(-2 * pi**2) + a**2 * (1 - exp(-8 * pi**2)) / 2
-    h = t + a * sin(2 * pi * t)
+    variance, h = _wavy_variance(a), t + a * sin(2 * pi * t)
     return Rival(
         premises=(h.subs(t, t + 1) - h - 1, _second_moment(h, t) - variance),
         identified=diff(h, t, 2).subs(t, Rational(1, 4)),
@@ -65,8 +67,7 @@ def turned(size: Rational) -> Rival:
     rival also predicts dose 3 correctly.
     """
     z1, z2, z3 = z = symbols("z1:4", real=True)
-    c, s = cos(size * z1), sin(size * z1)
-    h = Matrix([z1, c * z2 - s * z3, s * z2 + c * z3])
+    h = Matrix([z1, *(rotation(size * z1) * Matrix([z2, z3]))])
     jacobian = h.jacobian(z)
     return Rival(
         premises=(jacobian.det() - 1, _exponent(h, 0) - _exponent(z, 0), _exponent(h, 1) - _exponent(z, 1)),
@@ -124,6 +125,58 @@ def curved(size: Rational) -> Rival:
 def different(size: Rational) -> Rival:
     """Not equivalent: W̃ = (1 + size) W, a model that is told apart by its training laws; test dose 2."""
     return Rival(premises=(), identified=(1 + size) ** 2 - 1, extrapolated=2 * (1 + size) - 2)
+
+
+KNOWN: dict[Assumption, tuple[str, Callable[[Rational], Rival]]] = {
+    ADDITIVE: ("a dose response that is linear at the training doses only hides another W", curved),
+    GAUSSIAN: ("h may wave with the period of the doses", wavy),
+    ISOTROPIC: ("h may stretch the latent space, with f and Σ", stretched),
+    NOISELESS: ("a coin flip hides the shift", noisy),
+    INJECTIVE: ("f may have the period of the doses, and W is not seen", folded),
+    DIVERSE: ("h may turn two unseen coordinates by a varying angle", turned),
+    EQUIVALENT: ("a model with other training laws has another W", different),
+}
+"""For each assumption the rival that it excludes, in words and as a model."""
+
+
+def counterexamples(*assumptions: Assumption) -> tuple[Counterexample, ...]:
+    """The rivals that these assumptions exclude, as counterexamples to identifiability.
+
+    What `Rival.identified` measures refutes 2.2 as well as 2.3: either h is not affine, or f̃ = f, hence h(z) = z, and
+    W̃ L is not W L, or there is no H at all because W̃ L = 0 and W L is not. But for the wavy rival, whose W̃ is
+    compared in `rescaled`, the Gram matrices differ too.
+    """
+    return tuple(Counterexample(dropped, KNOWN[dropped][0], identified(KNOWN[dropped][1])) for dropped in assumptions)
+
+
+def identified(rival: Callable[[Rational], Rival]) -> Callable[[Rational], Model]:
+    """A family of rivals as models whose gap is the violation of identifiability."""
+
+    def build(size: Rational) -> Model:
+        model = rival(size)
+        return Model(model.premises, model.identified)
+
+    return build
+
+
+def extrapolated(rival: Callable[[Rational], Rival]) -> Callable[[Rational], Model]:
+    """A family of rivals as models whose gap is the violation of equal laws at a test label."""
+
+    def build(size: Rational) -> Model:
+        model = rival(size)
+        return Model(model.premises, model.extrapolated)
+
+    return build
+
+
+def rescaled(size: Rational) -> Model:
+    """The rival whose h(z) = (z + a sin 2πz) / σ waves: W = 1 and W̃ = 1/σ, so the Gram matrices differ by σ² - 1."""
+    return Model(premises=wavy(size).premises, gap=_wavy_variance(size / (4 * pi)) - 1)
+
+
+def _wavy_variance(a: Expr) -> Expr:
+    """The variance of t + a sin 2πt under N(0, 1)."""
+    return 1 + 4 * pi * a * exp(-2 * pi**2) + a**2 * (1 - exp(-8 * pi**2)) / 2
 
 
 @cache

@@ -25,6 +25,7 @@ import numpy as np
 from sympy import Expr, Matrix, MatrixSymbol, Rational, Symbol, ZeroMatrix, diff, exp, hessian, symbols
 
 from theory.assumptions import INJECTIVE, NOISELESS, OURS
+from theory.engine.formulas import log_density
 from theory.engine.instances import EPS, Structure, log_densities, structures
 from theory.engine.record import (
     DEFINITION,
@@ -38,8 +39,7 @@ from theory.engine.record import (
     Step,
 )
 from theory.identifiability.affine import largest
-from theory.identifiability.density_ratio import log_density
-from theory.prediction.product_formula import TRANSPORT
+from theory.prediction.product_formula import TRANSPORT, epistasis
 from theory.symbols import d
 
 DISJOINT = Assumption(
@@ -152,13 +152,6 @@ def _same_mechanism(size: Rational) -> Model:
     return Model(premises=(diff(excess, z2),), gap=hessian(excess, (z1,)))
 
 
-def _epistasis(size: Rational) -> Model:
-    """A moves z_1 to 1 and B moves z_2 to 1, but to 1 + size where A is present."""
-    z1, z2 = symbols("z1 z2", real=True)
-    excess = _gaussians(*((mean, (1, 1)) for mean in ((1, 1 + size), (1, 0), (0, 1), (0, 0))))
-    return Model(premises=(diff(excess, z1),), gap=diff(excess, z2))
-
-
 def _swapped(size: Rational) -> Model:
     """A coin swaps the observed latents with probability size/2; A and B move one each by 1."""
     x1, x2 = symbols("x1 x2", real=True)
@@ -189,7 +182,7 @@ CLAIM = Claim(
     check=_check,
     counterexamples=(
         Counterexample(DISJOINT, "two changes of one variance do not multiply", _same_mechanism),
-        Counterexample(COMBINED, "an effect of B that depends on A leaves a slope", _epistasis),
+        Counterexample(COMBINED, "an effect of B that depends on A leaves a slope", epistasis),
         Counterexample(NOISELESS, "behind a random swap the ratios are sums", _swapped),
         Counterexample(INJECTIVE, "without the order of the latents the ratios are sums", _unordered),
     ),

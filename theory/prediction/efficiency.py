@@ -39,6 +39,7 @@ from sympy import (
 
 from theory.assumptions import GAUSSIAN, ISOTROPIC, OURS
 from theory.energy.gaussian import mean_absolute
+from theory.engine.formulas import normal_cdf
 from theory.engine.instances import EPS
 from theory.engine.record import (
     DEFINITION,
@@ -246,15 +247,11 @@ def _lognormal(size: Rational) -> Model:
     """x = (exp(σ z) - 1)/σ with σ = size, and its limit x = z: E (exp(A) - exp(B))⁺ of independent Gaussians A, B."""
     s, g = Symbol("sigma", positive=True), Integer(1)
     width = sqrt(2 + g)
-    above = exp(s**2 * (1 + g) / 2) * _cdf(s * (1 + g) / width) - exp(s**2 / 2) * _cdf(-s / width)
+    above = exp(s**2 * (1 + g) / 2) * normal_cdf(s * (1 + g) / width) - exp(s**2 / 2) * normal_cdf(-s / width)
     excess = exp(s**2 * (1 + g) / 2) - exp(s**2 / 2)
     own = 2 * exp(s**2 / 2) * erf(s / 2)
     ratio = (2 * (2 * above - excess) - exp(s**2 * g / 2) * own - own) / own
     return _displacement_gap(limit(ratio, s, size))
-
-
-def _cdf(point: Expr) -> Expr:
-    return (1 + erf(point / sqrt(2))) / 2
 
 
 def _overdispersed(size: Rational) -> Model:

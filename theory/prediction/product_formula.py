@@ -41,6 +41,7 @@ from scipy.linalg import null_space
 from sympy import Expr, Matrix, MatrixSymbol, Rational, Symbol, ZeroMatrix, cosh, diff, exp, hessian, symbols
 
 from theory.assumptions import ADDITIVE, GAUSSIAN, IN_SPAN, INJECTIVE, NOISELESS, OURS, SHARED_COVARIANCE
+from theory.engine.formulas import log_density, quartic_log_density, symmetric
 from theory.engine.instances import EPS, World, log_densities, worlds
 from theory.engine.record import (
     DEFINITION,
@@ -55,7 +56,6 @@ from theory.engine.record import (
 )
 from theory.identifiability import density_ratio
 from theory.identifiability.affine import P, largest, slopes
-from theory.identifiability.density_ratio import log_density
 from theory.symbols import Delta_e, Delta_t, K, L, M, W, alpha, d, l_0, l_e, z
 
 half = Rational(1, 2)
@@ -147,7 +147,7 @@ def _explicit() -> tuple[Step, ...]:
 
 def explicit_step(size: int) -> Step:
     """The formula for d_Z = size and M = 2 from the density itself, with every entry a free symbol."""
-    point, covariance = Matrix(symbols(f"z1:{size + 1}")), _symmetric(size)
+    point, covariance = Matrix(symbols(f"z1:{size + 1}")), symmetric(size)
     origin, effects = Matrix(symbols(f"m1:{size + 1}")), Matrix(size, 2, lambda i, j: Symbol(f"b{i}{j}"))
     coefficients = Matrix(symbols("alpha1:3"))
     G = effects.T * (covariance.adjugate() / covariance.det()) * effects
@@ -180,10 +180,6 @@ def tilting_step(n_environments: int) -> Step:
             *(Equation(DEFINITION, density, ratio * p_0) for density, ratio in zip(p, rho, strict=True)),
         ),
     )
-
-
-def _symmetric(size: int) -> Matrix:
-    return Matrix(size, size, lambda i, j: Symbol(f"s{min(i, j)}{max(i, j)}"))
 
 
 def measure(world: World, alpha: np.ndarray, test: np.ndarray) -> tuple[Measurement, ...]:
@@ -232,7 +228,7 @@ def _normal(point: tuple, mean: tuple, covariance: Matrix) -> Expr:
     return log_density(Matrix(point), Matrix(mean), covariance)
 
 
-def _epistasis(size: Rational) -> Model:
+def epistasis(size: Rational) -> Model:
     """Means (1, 0), (0, 1) and, for the double, (1, 1 + size): an interaction leaves a slope `size` in z_2."""
     point = z1, z2 = symbols("z1 z2", real=True)
     means = ((1, 1 + size), (1, 0), (0, 1), (0, 0))
@@ -243,7 +239,7 @@ def _epistasis(size: Rational) -> Model:
 def _quartic_base(size: Rational) -> Model:
     """A symmetric base exp(-t²/2 - size t⁴/4) and doses 0, 1, 2: the second difference of t⁴ is not constant."""
     t = Symbol("t", real=True)
-    control, one, double = (-((t - dose) ** 2) / 2 - size * (t - dose) ** 4 / 4 for dose in (0, 1, 2))
+    control, one, double = (quartic_log_density(t - dose, size) for dose in (0, 1, 2))
     return Model(
         premises=((control - control.subs(t, -t)).expand(),), gap=diff(_excess(double, one, one, control), t).subs(t, 0)
     )
@@ -321,7 +317,7 @@ CLAIM = Claim(
     conclusions=("double", "testable", "explicit_d1", "explicit_d2", "tilting_m1", "tilting_m2", "tilting_m3"),
     check=_check,
     counterexamples=(
-        Counterexample(ADDITIVE, "an interaction of two perturbations leaves a slope", _epistasis),
+        Counterexample(ADDITIVE, "an interaction of two perturbations leaves a slope", epistasis),
         Counterexample(GAUSSIAN, "a base law exp(−t²/2 − t⁴/4) leaves a square", _quartic_base),
         Counterexample(SHARED_COVARIANCE, "a variance that grows with the dose leaves a square", _growing_variance),
         Counterexample(NOISELESS, "behind a random sign the ratios are hyperbolic cosines", _coin),

@@ -17,9 +17,10 @@ is a lower bound too.
 import itertools
 
 import numpy as np
-from sympy import Expr, Integer, MatrixSymbol, Rational, Symbol, diff, erf, exp, integrate, oo, pi, sqrt, symbols
+from sympy import Expr, Integer, MatrixSymbol, Rational, Symbol, diff, erf, exp, integrate, oo, sqrt, symbols
 
 from theory.assumptions import ADDITIVE, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS
+from theory.engine.formulas import normal_density
 from theory.engine.instances import EPS, World, log_densities, worlds
 from theory.engine.record import DEFINITION, Claim, Counterexample, Equation, Lemma, Measurement, Model, Step
 from theory.symbols import W, d, l_e, l_t, z
@@ -99,12 +100,8 @@ def _explicit() -> Step:
         "explicit_d1",
         "d_Z = 1: pₜ²/pₑ has the antiderivative exp((a − b)²) Φ(t − 2 a + b), up to a constant",
         diff(antiderivative, t),
-        _normal(t - a) ** 2 / _normal(t - b),
+        normal_density(t - a) ** 2 / normal_density(t - b),
     )
-
-
-def _normal(t: Expr) -> Expr:
-    return exp(-(t**2) / 2) / sqrt(2 * pi)
 
 
 def _pooled() -> tuple[Step | Lemma, ...]:
@@ -249,7 +246,7 @@ def _noisy(size: Rational) -> Model:
 def _even(size: Rational) -> Model:
     """f(z) = z² and latent means size and -size: the laws of x are equal, and every cell counts."""
     x = Symbol("x", real=True)
-    folded = [_normal(x - m) + _normal(-x - m) for m in (size, -size)]
+    folded = [normal_density(x - m) + normal_density(-x - m) for m in (size, -size)]
     return Model(premises=(folded[0] - folded[1],), gap=1 - exp(-4 * size**2))
 
 

@@ -10,11 +10,10 @@ them. They give one equation per environment, against d_Z² + d_Z unknowns in H 
 (`_stretched`). The class frequencies do not matter, as the free intercepts absorb them.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from sympy import Expr, Identity, MatrixSymbol, Rational, Symbol, diff
+from sympy import Identity, MatrixSymbol, Rational, Symbol
 
 from theory.assumptions import ADDITIVE, DIVERSE, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS, Assumption
 from theory.engine.instances import EPS, World, log_ratios, worlds
@@ -156,27 +155,6 @@ def _stretched(size: Rational) -> Model:
     return Model(premises=(encoded / h - 1 / (2 * h**2) - (t - Rational(1, 2)),), gap=h**2 - 1)
 
 
-def _quartic(size: Rational) -> Model:
-    """Base law exp(-t²/2 - size t⁴/4), W = 1: the ratio, and with it g, is a cubic."""
-    t = Symbol("t", real=True)
-
-    def log_base(at: Expr) -> Expr:
-        return -(at**2) / 2 - size * at**4 / 4
-
-    encoded = (log_base(t - 1) - log_base(t)).expand()
-    return Model(premises=(log_base(t) - log_base(-t),), gap=diff(encoded, t, 2).subs(t, 0))
-
-
-def _without(assumption: Assumption, statement: str, rival: Callable[[Rational], rivals.Rival]) -> Counterexample:
-    """Two models with the same laws of x, hence the same best logits, that do not differ by a rotation."""
-
-    def build(size: Rational) -> Model:
-        model = rival(size)
-        return Model(model.premises, model.identified)
-
-    return Counterexample(assumption, statement, build)
-
-
 CLAIM = Claim(
     name="classifier_form",
     number="3.8",
@@ -188,13 +166,10 @@ CLAIM = Claim(
     conclusions=("shifts",),
     check=_check,
     counterexamples=(
-        _without(OPTIMAL, "logits of another model", rivals.different),
-        _without(ADDITIVE, "a dose response that is linear at the training doses only", rivals.curved),
-        Counterexample(NORMAL, "a base law exp(−t²/2 − t⁴/4) makes g a cubic", _quartic),
-        _without(ISOTROPIC, "the latents may be stretched, with f and Σ", rivals.stretched),
-        _without(NOISELESS, "a coin flip hides the shift", rivals.noisy),
-        _without(INJECTIVE, "f may have the period of the doses", rivals.folded),
-        _without(DIVERSE, "two unseen coordinates may turn by a varying angle", rivals.turned),
+        Counterexample(OPTIMAL, "logits of another model", rivals.identified(rivals.different)),
+        *rivals.counterexamples(ADDITIVE),
+        Counterexample(NORMAL, "a base law exp(−t²/2 − t⁴/4) makes g a cubic", density_ratio.quartic_base),
+        *rivals.counterexamples(ISOTROPIC, NOISELESS, INJECTIVE, DIVERSE),
         Counterexample(WHITE, "g stretched and W̃ shrunk have the same logits, intercepts included", _stretched),
     ),
     uses=(classifier.CLAIM, density_ratio.CLAIM),

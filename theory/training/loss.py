@@ -31,14 +31,11 @@ from sympy import (
     Rational,
     Symbol,
     ZeroMatrix,
-    cos,
     diff,
     erf,
-    erfinv,
     exp,
     pi,
     sin,
-    sqrt,
     symbols,
 )
 
@@ -46,6 +43,7 @@ from theory.assumptions import OURS
 from theory.energy import distance as energy
 from theory.energy.distance import EXPONENT, MOMENT, n, no_mean
 from theory.energy.gaussian import energy_distance_line, mean_absolute, mean_norm
+from theory.engine.formulas import normal_cdf, normal_density, normal_quantile, rotation
 from theory.engine.instances import World, worlds
 from theory.engine.record import (
     DEFINITION,
@@ -290,12 +288,10 @@ def transported(size: Rational) -> Model:
 
     Every cell is decoded to itself and the pooled base latents are N(0, 1): T'(z) n(T(z)) is their density.
     """
-    t, own = Symbol("t", real=True), Symbol("z", real=True)
-    density = exp(-(t**2) / 2) / sqrt(2 * pi)
-    pooled = (erf(own / sqrt(2)) + erf((own - size) / sqrt(2))) / 2
-    carried = sqrt(2) * erfinv(pooled)
-    mixture = (density.subs(t, own) + density.subs(t, own - size)) / 2
-    return Model(premises=(diff(carried, own) * density.subs(t, carried) - mixture,), gap=size**2)
+    z = Symbol("z", real=True)
+    carried = normal_quantile((normal_cdf(z) + normal_cdf(z - size)) / 2)
+    mixture = (normal_density(z) + normal_density(z - size)) / 2
+    return Model(premises=(diff(carried, z) * normal_density(carried) - mixture,), gap=size**2)
 
 
 def _wavy(size: Rational) -> Model:
@@ -312,8 +308,7 @@ def _wavy(size: Rational) -> Model:
 def _turned(size: Rational) -> Model:
     """g turns z_2, z_3 by the angle `size` and f̂ does not turn back: all laws are right, W = e_1, labels 0 and 1."""
     z = Matrix(symbols("z1:4", real=True))
-    c, s = cos(size), sin(size)
-    turn, shift = Matrix([[1, 0, 0], [0, c, -s], [0, s, c]]), Matrix([1, 0, 0])
+    turn, shift = Matrix.diag(1, rotation(size)), Matrix([1, 0, 0])
 
     def moved(point: Matrix, dose: int) -> Expr:
         return ((point - dose * shift).T * (point - dose * shift))[0]
