@@ -23,6 +23,7 @@ from theory.causal.latent_causal import (
     LINEAR,
     SHIFT,
     covariance,
+    cycle,
     is_acyclic,
     symbolic_adjacency,
     total_effects,
@@ -188,12 +189,6 @@ def _cut(size: Rational) -> Model:
     return Model(premises=(agree,), gap=covariance(during, [1, 1]) - carry * carry.T)
 
 
-def _feedback(size: Rational) -> Model:
-    """A rival in which two latents drive each other with gain `size`: at gain 1, T has no inverse."""
-    cycle = Matrix([[0, size], [size, 0]])
-    return Model(premises=(), gap=(Matrix.eye(2) - cycle).det() - 1)
-
-
 def _curved(size: Rational) -> Model:
     """z_2 = u_2 + size z_1² + shift: the rival without mechanisms takes f' = f ∘ N, N the curved reduced form."""
     noise, shift = Matrix(symbols("u1:3", real=True)), Matrix(symbols("s1:3", real=True))
@@ -220,7 +215,7 @@ CLAIM = Claim(
     counterexamples=(
         Counterexample(FREE_MIXING, "with f known the covariance tells an edge", _known_mixing),
         Counterexample(SHIFT, "an intervention that cuts an edge tells it", _cut),
-        Counterexample(ACYCLIC, "a cycle of gain 1 is not among the rivals", _feedback),
+        Counterexample(ACYCLIC, "a cycle of gain 1 is not among the rivals", cycle),
     ),
     relaxations=(Relaxation(LINEAR, "curved mechanisms with additive noise go into f′ as well", _curved),),
     remark="The rival has the same noises and the same targets, not only the same W and Σ after whitening, so knowing "

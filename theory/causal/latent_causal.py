@@ -273,7 +273,7 @@ def exact_matrix(structure: Structure) -> np.ndarray:
     return np.array(perturbation_matrix(structure.A, structure.S).tolist(), dtype=float)
 
 
-def _cycle(size: Rational) -> Model:
+def cycle(size: Rational) -> Model:
     """Two latents that drive each other with gain `size`: det(I - A) = 1 - size², no solution at gain 1."""
     feedback = Matrix([[0, size], [size, 0]])
     return Model(premises=(), gap=(eye(2) - feedback).det() - 1)
@@ -311,7 +311,7 @@ CLAIM = Claim(
     conclusions=("mean", "whitening", "structure_not_identified", "explicit_mean_d3", "explicit_covariance_d3"),
     check=_check,
     counterexamples=(
-        Counterexample(ACYCLIC, "a cycle of gain 1 has no solution", _cycle),
+        Counterexample(ACYCLIC, "a cycle of gain 1 has no solution", cycle),
         Counterexample(LINEAR, "a square turns a shift of the cause into a random change of the effect", _square),
         Counterexample(SHIFT, "a perfect intervention changes the covariance", _cut),
         Counterexample(GAUSSIAN_NOISE, "a coin as noise leaves a fourth cumulant", _coin),

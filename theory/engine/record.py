@@ -23,9 +23,10 @@ class Named(Protocol):
 
 
 Citation = str | Named
+Citations = Citation | tuple[Citation, ...]
 
 
-def cited_names(cites: Citation | tuple[Citation, ...]) -> tuple[str, ...]:
+def cited_names(cites: Citations) -> tuple[str, ...]:
     """The names of what is cited."""
     several = cites if isinstance(cites, tuple) else (cites,)
     return tuple(one if isinstance(one, str) else one.name for one in several)
@@ -57,7 +58,7 @@ class Equation:
         new: what it equals.
     """
 
-    cites: Citation | tuple[Citation, ...]
+    cites: Citations
     old: Formula
     new: Formula
 
@@ -102,7 +103,7 @@ class Lemma:
     name: str
     statement: str
     reason: str
-    cites: Citation | tuple[Citation, ...] = ()
+    cites: Citations = ()
 
     @property
     def rests_on(self) -> tuple[str, ...]:

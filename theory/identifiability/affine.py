@@ -8,38 +8,51 @@ Tried against it: variances that change with the perturbation. They break it alt
 space, because diversity of means is not diversity of density ratios: see `one_quadratic`.
 """
 
+from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
 import numpy as np
 from sympy import Expr, Identity, Integer, Matrix, MatrixSymbol, Rational, symbols
+from sympy.matrices.expressions import MatrixExpr
 
-from theory.assumptions import (
-    ADDITIVE,
-    DIVERSE,
-    EQUIVALENT,
-    GAUSSIAN,
-    INJECTIVE,
-    NOISELESS,
-    PAPER,
-    SHARED_COVARIANCE,
-)
+from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, INJECTIVE, NOISELESS, PAPER, SHARED_COVARIANCE
 from theory.engine.instances import EPS, World, log_ratios, worlds
-from theory.engine.record import DEFINITION, Claim, Counterexample, Equation, Lemma, Measurement, Model, Step
+from theory.engine.record import DEFINITION, Citations, Claim, Counterexample, Equation, Lemma, Measurement, Model, Step
 from theory.identifiability import density_ratio, rivals
 from theory.symbols import Delta_e, L, M, W, W_rival, d, l_0, l_e, z
 
-h, h_1, h_0 = (MatrixSymbol(name, d, 1) for name in ("h(z)", "h(z_{1})", "h(z_{0})"))
-z_1, z_0 = (MatrixSymbol(name, d, 1) for name in ("z_1", "z_0"))
-rise, run = MatrixSymbol(r"\left(h(z_{1}) - h(z_{0})\right)", d, 1), MatrixSymbol(r"\left(z_{1} - z_{0}\right)", d, 1)
+z_1, z_0, run = (MatrixSymbol(name, d, 1) for name in ("z_1", "z_0", r"\left(z_{1} - z_{0}\right)"))
 H, P, P_rival, Sigma = (MatrixSymbol(name, d, d) for name in ("H", "P", "Ptilde", "Sigma"))
 k = MatrixSymbol("k", d, 1)
 b, b_rival, c, r = (MatrixSymbol(name, M, 1) for name in ("b", "btilde", "c", "r"))
 E, E_inverse, Y = (MatrixSymbol(name, d, d) for name in ("E", "E^{-1}", "Y"))
 right_inverse = MatrixSymbol("(W L)^{+}", M, d)
 
+
+@dataclass(frozen=True)
+class Image:
+    """A map of the latent as proofs write it: at z, at two points, and its increment between these."""
+
+    at: MatrixSymbol
+    at_1: MatrixSymbol
+    at_0: MatrixSymbol
+    rise: MatrixSymbol
+
+    @property
+    def differences(self) -> tuple[Equation, Equation]:
+        """What the increments of the image and of the latent stand for."""
+        return Equation(DEFINITION, self.rise, self.at_1 - self.at_0), Equation(DEFINITION, run, z_1 - z_0)
+
+
+def image_of(letter: str) -> Image:
+    """The image of the latent under a map of this letter."""
+    one, zero = (f"{letter}(z_{{{i}}})" for i in (1, 0))
+    return Image(*(MatrixSymbol(name, d, 1) for name in (f"{letter}(z)", one, zero, rf"\left({one} - {zero}\right)")))
+
+
+IMAGE = image_of("h")
+h, rise = IMAGE.at, IMAGE.rise
 slopes, slopes_rival = L.T * W.T * P, L.T * W_rival.T * P_rival
-N = Sigma * right_inverse.T * slopes_rival
-"""The left inverse of H that diversity provides."""
 
 TRANSPORT = Lemma(
     "transport",
@@ -64,25 +77,70 @@ MEANS = Lemma(
 _ratio = (TRANSPORT, density_ratio.CLAIM)
 _diverse = Equation(DIVERSE, W * L * right_inverse, Identity(d))
 _regular = Equation(SHARED_COVARIANCE, Sigma * P, Identity(d))
-_differences = (Equation(DEFINITION, rise, h_1 - h_0), Equation(DEFINITION, run, z_1 - z_0))
 
-EQUAL_RATIOS = Step(
-    "equal_ratios",
+
+def equal_ratios(left: MatrixExpr, right: MatrixExpr, rival: Citations, own: Citations, statement: str) -> Step:
+    """`left` h(z) = `right` z + c: claim 2.1 for either model, stacked over the training labels."""
+    return Step(
+        "equal_ratios",
+        statement,
+        left * h,
+        right * z + c,
+        (Equation(rival, left * h, r - b_rival), Equation(own, right * z, r - b), Equation(DEFINITION, c, b - b_rival)),
+    )
+
+
+EQUAL_RATIOS = equal_ratios(
+    slopes_rival,
+    slopes,
+    _ratio,
+    _ratio,
     "(P̃ W̃ L)ᵀ h(z) = (P W L)ᵀ z + c: claim 2.1 for either model, stacked over the training labels",
-    slopes_rival * h,
-    slopes * z + c,
-    (
-        Equation(_ratio, slopes_rival * h, r - b_rival),
-        Equation(_ratio, slopes * z, r - b),
-        Equation(DEFINITION, c, b - b_rival),
-    ),
 )
-INCREMENTS = Step(
-    "increments",
+
+
+def increments(equal: Step, image: Image, left: MatrixExpr, right: MatrixExpr, statement: str) -> Step:
+    """From `left` h(z) = `right` z + c, by the difference of two points."""
+    at_points = (equal.equation({image.at: at, z: point}) for at, point in ((image.at_1, z_1), (image.at_0, z_0)))
+    return Step("increments", statement, left * image.rise, right * run, (*image.differences, *at_points))
+
+
+def linear_part(
+    equal: Step,
+    difference: Step,
+    image: Image,
+    sides: tuple[MatrixExpr, MatrixExpr],
+    inverse_of_right: MatrixExpr,
+    regular: tuple[Equation, ...],
+    statements: tuple[str, str, str],
+) -> tuple[Step, Step, Step]:
+    """Where `left` h(z) = `right` z + c and `right` has a left inverse, h is affine with an invertible H.
+
+    Args:
+        equal: the step that says so.
+        difference: its `increments`.
+        image: h.
+        sides: left and right.
+        inverse_of_right: a matrix that times `right` is I, by `regular`.
+        regular: why it is.
+        statements: of the steps `inverse`, `affine` and `slope`.
+    """
+    (left, right), N = sides, inverse_of_right * sides[0]
+    stacked, spread = difference.equation({image.rise: Y, run: E}), Equation(POINTS, E * E_inverse, Identity(d))
+    define_H, define_k = Equation(DEFINITION, H, Y * E_inverse), Equation(DEFINITION, k, H * inverse_of_right * c)
+    return (
+        Step("inverse", statements[0], N * H, Identity(d), (define_H, stacked, spread, *regular)),
+        Step("affine", statements[1], H * N * image.at, H * z + k, (equal.equation(), *regular, define_k)),
+        Step("slope", statements[2], left * H, right, (define_H, stacked, spread)),
+    )
+
+
+INCREMENTS = increments(
+    EQUAL_RATIOS,
+    IMAGE,
+    slopes_rival,
+    slopes,
     "the constant c cancels between two points: (P̃ W̃ L)ᵀ (h(z₁) − h(z₀)) = (P W L)ᵀ (z₁ − z₀)",
-    slopes_rival * rise,
-    slopes * run,
-    (*_differences, EQUAL_RATIOS.equation({h: h_1, z: z_1}), EQUAL_RATIOS.equation({h: h_0, z: z_0})),
 )
 
 
@@ -92,30 +150,25 @@ def _affine_at(image: MatrixSymbol, point: MatrixSymbol) -> Equation:
 
 
 def _linear_part() -> tuple[Step | Lemma, ...]:
-    stacked = INCREMENTS.equation({rise: Y, run: E})
-    spread = Equation(POINTS, E * E_inverse, Identity(d))
-    define_H = Equation(DEFINITION, H, Y * E_inverse)
-    inverse = Step(
-        "inverse",
-        "N = Σ (W L)⁺ᵀ (P̃ W̃ L)ᵀ and H = Y E⁻¹, Y the increments of h on E, satisfy N H = I, so rank(W̃ L) = d",
-        N * H,
-        Identity(d),
-        (define_H, stacked, spread, _diverse, _regular),
+    inverse, affine, slope = linear_part(
+        EQUAL_RATIOS,
+        INCREMENTS,
+        IMAGE,
+        (slopes_rival, slopes),
+        Sigma * right_inverse.T,
+        (_diverse, _regular),
+        (
+            "N = Σ (W L)⁺ᵀ (P̃ W̃ L)ᵀ and H = Y E⁻¹, Y the increments of h on E, satisfy N H = I, so rank(W̃ L) = d",
+            "N h(z) = z + Σ (W L)⁺ᵀ c, so H N h(z) = H z + k with k = H Σ (W L)⁺ᵀ c",
+            "(P̃ W̃ L)ᵀ H = (P W L)ᵀ",
+        ),
     )
-    affine = Step(
-        "affine",
-        "N h(z) = z + Σ (W L)⁺ᵀ c, so H N h(z) = H z + k with k = H Σ (W L)⁺ᵀ c",
-        H * N * h,
-        H * z + k,
-        (EQUAL_RATIOS.equation(), _diverse, _regular, Equation(DEFINITION, k, H * Sigma * right_inverse.T * c)),
-    )
-    slope = Step("slope", "(P̃ W̃ L)ᵀ H = (P W L)ᵀ", slopes_rival * H, slopes, (define_H, stacked, spread))
     constant_jacobian = Step(
         "constant_jacobian",
         "h(z₁) − h(z₀) = H (z₁ − z₀) for all pairs: the Jacobian of h is the constant H",
         rise,
         H * run,
-        (*_differences, _affine_at(h_1, z_1), _affine_at(h_0, z_0)),
+        (*IMAGE.differences, _affine_at(IMAGE.at_1, z_1), _affine_at(IMAGE.at_0, z_0)),
     )
     return POINTS, inverse, SQUARE, affine, constant_jacobian, slope
 

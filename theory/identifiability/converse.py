@@ -115,22 +115,29 @@ def _witness() -> tuple[Step | Lemma, ...]:
 
 
 def _second_law() -> tuple[Step | Lemma, ...]:
-    at_e, at_t = _latents("e", l_e), _latents("t", l_t)
+    (z_e, z_e_rival, latents_e), (z_t, z_t_rival, latents_t) = _latents("e", l_e), _latents("t", l_t)
     training = Step(
         "training_labels",
         "z′ − u vᵀ l₀ = z at every training label l₀ + L jₑ, so f′(z′) = f(z) sample by sample",
-        at_e.rival - offset,
-        at_e.own,
-        (*at_e.equations, *_second, Equation(DEFINITION, l_e, l_0 + L * selection), ANNIHILATES.equation()),
+        z_e_rival - offset,
+        z_e,
+        (*latents_e, *_second, Equation(DEFINITION, l_e, l_0 + L * selection), ANNIHILATES.equation()),
     )
     test = Step(
         "test_label",
         "z′ − u vᵀ l₀ = z + u vᵀ Δₜ at the test label",
-        at_t.rival - offset,
-        at_t.own + u * v.T * Delta_t,
-        (*at_t.equations, *_second, Equation(DEFINITION, l_t, l_0 + Delta_t)),
+        z_t_rival - offset,
+        z_t + u * v.T * Delta_t,
+        (*latents_t, *_second, Equation(DEFINITION, l_t, l_0 + Delta_t)),
     )
-    return training, test, *_displacement(at_t.own)
+    return training, test, *_displacement(z_t)
+
+
+def _latents(mark: str, label: MatrixSymbol) -> tuple[MatrixSymbol, MatrixSymbol, tuple[Equation, Equation]]:
+    """The latents of both models at one label, and what additivity says of them."""
+    own, rival = MatrixSymbol(f"z_{mark}", d, 1), MatrixSymbol(f"z'_{mark}", d, 1)
+    shifted = Equation(ADDITIVE, own, z_base + W * label), Equation(ADDITIVE, rival, z_base + W_second * label)
+    return own, rival, shifted
 
 
 def _displacement(own: MatrixSymbol) -> tuple[Step | Lemma, ...]:
@@ -151,21 +158,6 @@ def _displacement(own: MatrixSymbol) -> tuple[Step | Lemma, ...]:
         (Equation(DEFINITION, u, m / beta), SEES.equation(), Equation(NONZERO, v.T * v, beta * Identity(1))),
     )
     return READ_BACK, TRANSLATES, moves, anywhere
-
-
-@dataclass(frozen=True)
-class _Latents:
-    """The latents of both models at one label, as symbols, and what additivity says of them."""
-
-    own: MatrixSymbol
-    rival: MatrixSymbol
-    equations: tuple[Equation, ...]
-
-
-def _latents(mark: str, label: MatrixSymbol) -> _Latents:
-    own, rival = MatrixSymbol(f"z_{mark}", d, 1), MatrixSymbol(f"z'_{mark}", d, 1)
-    shifted = (Equation(ADDITIVE, own, z_base + W * label), Equation(ADDITIVE, rival, z_base + W_second * label))
-    return _Latents(own, rival, shifted)
 
 
 def _explicit() -> tuple[Step, ...]:
@@ -224,13 +216,33 @@ def _check() -> tuple[Measurement, ...]:
     return tuple(measurement for world in worlds() for measurement in measure(world))
 
 
-def _inside(size: Rational) -> Model:
+def third_column(size: Rational) -> tuple[Matrix, Matrix, Matrix]:
+    """W, the W' of a second model with u = size · (1, 1), and the test label e_3, for training labels 0, e_1, e_2."""
+    effects, test = Matrix([[1, 0, 2], [0, 1, 3]]), Matrix([0, 0, 1])
+    second = second_model(effects.tolist(), [[0, 0, 0], [1, 0, 0], [0, 1, 0]], list(test), [size, size])
+    return effects, Matrix(second.perturbation_matrix), test
+
+
+def moved_column(size: Rational) -> Model:
+    """Train on 0, e_1, e_2 and ask for e_3: the second model with u = size · (1, 1) moves its mean."""
+    effects, second, test = third_column(size)
+    return Model(premises=((second - effects)[:, :2],), gap=(second - effects) * test)
+
+
+def resized_column(size: Rational) -> Model:
+    """Train on 0, e_1, e_2 and ask for e_3: the second model with u = size · (1, 1) changes its size."""
+    effects, second, test = third_column(size)
+    sizes = [(matrix * test).dot(matrix * test) for matrix in (second, effects)]
+    return Model(premises=((second - effects)[:, :2],), gap=sizes[0] - sizes[1])
+
+
+def inside(size: Rational) -> Model:
     """The test label (1, 1, 1 - size) enters the span of e_1, e_2 at size 1, where v = e_3, u = size moves nothing."""
     witness, test = Matrix([0, 0, 1]), Matrix([1, 1, 1 - size])
     return Model(premises=(witness.T * Matrix([[1, 0], [0, 1], [0, 0]]),), gap=size * (1 - (witness.T * test)[0]))
 
 
-def _restricted(size: Rational) -> Model:
+def restricted(size: Rational) -> Model:
     """A class in which column 3 of W is column 1 plus column 2: the second model with u = size leaves it."""
     columns, law = Matrix([[1, 2, 3]]), Matrix([1, 1, -1])
     second = second_model(columns, [[0, 0, 0], [1, 0, 0], [0, 1, 0]], [0, 0, 1], [size]).perturbation_matrix
@@ -277,8 +289,8 @@ CLAIM = Claim(
     conclusions=("training_labels", "law_moves", "any_displacement", "explicit_training", "explicit_test"),
     check=_check,
     counterexamples=(
-        Counterexample(OUTSIDE_SPAN, "inside the span every v with vᵀ L = 0 has vᵀ Δₜ = 0", _inside),
-        Counterexample(UNRESTRICTED, "a known relation between columns of W can exclude the second model", _restricted),
+        Counterexample(OUTSIDE_SPAN, "inside the span every v with vᵀ L = 0 has vᵀ Δₜ = 0", inside),
+        Counterexample(UNRESTRICTED, "a known relation between columns of W can exclude the second model", restricted),
         Counterexample(INJECTIVE, "an even f does not see a mean that changes its sign", _even),
         Counterexample(NOISELESS, "a random sign does not see a mean that changes its sign", _random_sign),
     ),

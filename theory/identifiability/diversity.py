@@ -35,7 +35,7 @@ from theory.engine.record import (
     Step,
 )
 from theory.identifiability import density_ratio, rivals
-from theory.identifiability.affine import MEANS, TRANSPORT, b, b_rival, c, h, r
+from theory.identifiability.affine import MEANS, TRANSPORT, c, equal_ratios, h
 from theory.symbols import L, M, W, W_rival, d, l_0, l_e, z
 
 NEARLY_DIVERSE = Assumption(
@@ -55,16 +55,12 @@ phi, sign = MatrixSymbol("phi", 1, 1), MatrixSymbol("s", 1, 1)
 
 _ratio = (TRANSPORT, density_ratio.CLAIM, ISOTROPIC)
 
-EQUAL_RATIOS = Step(
-    "equal_ratios",
+EQUAL_RATIOS = equal_ratios(
+    L.T * W_rival.T,
+    L.T * W.T,
+    _ratio,
+    _ratio,
     "(W̃ L)ᵀ h(z) = (W L)ᵀ z + c: claim 2.1 for either model, stacked over the training labels",
-    L.T * W_rival.T * h,
-    L.T * W.T * z + c,
-    (
-        Equation(_ratio, L.T * W_rival.T * h, r - b_rival),
-        Equation(_ratio, L.T * W.T * z, r - b),
-        Equation(DEFINITION, c, b - b_rival),
-    ),
 )
 COVARIANCES = Lemma(
     "covariances",

@@ -23,8 +23,8 @@ from theory.engine.record import (
     Step,
 )
 from theory.identifiability import affine, density_ratio, rivals
-from theory.identifiability.affine import P, Sigma, b, b_rival, c, h, r, right_inverse, slopes, slopes_rival
-from theory.symbols import L, M, W, d, z
+from theory.identifiability.affine import P, Sigma, equal_ratios, right_inverse, slopes, slopes_rival
+from theory.symbols import L, M, W, d
 
 DIFFEOMORPHISM = Assumption(
     "diffeomorphism", "f and f̃ are diffeomorphisms onto one and the same image, so h = f̃⁻¹ ∘ f is one of ℝ^d"
@@ -73,16 +73,12 @@ def _determinants() -> tuple[Lemma, Step, Step]:
         ),
     )
     in_own, in_rival = (cancel, density_ratio.CLAIM), (cancel, density_ratio.CLAIM, EQUIVALENT)
-    equal = Step(
-        "equal_ratios",
+    equal = equal_ratios(
+        slopes_rival,
+        slopes,
+        in_rival,
+        in_own,
         "(P̃ W̃ L)ᵀ h(z) = (P W L)ᵀ z + c at every z: the ratios r of x by claim 2.1 in either model",
-        slopes_rival * h,
-        slopes * z + c,
-        (
-            Equation(in_rival, slopes_rival * h, r - b_rival),
-            Equation(in_own, slopes * z, r - b),
-            Equation(DEFINITION, c, b - b_rival),
-        ),
     )
     return CHANGE, cancel, equal
 

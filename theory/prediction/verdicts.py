@@ -41,7 +41,7 @@ from theory.engine.record import (
     Step,
 )
 from theory.identifiability import density_ratio, rivals
-from theory.identifiability.converse import second_model
+from theory.identifiability.converse import inside, resized_column, restricted, second_model
 from theory.identifiability.diversity import GRAM, GRAM_PROOF
 from theory.identifiability.orthogonal import rival_matrix
 from theory.identifiability.span import Number, Row, exact, rational, solve_span
@@ -151,15 +151,6 @@ def _check_inside() -> tuple[Measurement, ...]:
     return tuple(measure(world, rival_matrix(world), world.inside) for world in worlds())
 
 
-def _second_model(size: Rational) -> Model:
-    """Trained on 0, e_1, e_2 and asked for e_3: the second model of 2.6 with u = size · (1, 1) moves it away."""
-    effects, labels, test = Matrix([[1, 0, 2], [0, 1, 3]]), [[0, 0, 0], [1, 0, 0], [0, 1, 0]], [0, 0, 1]
-    second = second_model(effects.tolist(), labels, test, [size, size])
-    moved = (second.perturbation_matrix - effects) * Matrix(labels).T - second.offset * Matrix([[1, 1, 1]])
-    images = [matrix * Matrix(test) for matrix in (second.perturbation_matrix, effects)]
-    return Model(premises=(moved,), gap=(images[0].T * images[0] - images[1].T * images[1])[0])
-
-
 INSIDE = Claim(
     name="support_inside",
     number="2.9b",
@@ -174,7 +165,7 @@ INSIDE = Claim(
         *rivals.counterexamples(ADDITIVE),
         Counterexample(GAUSSIAN, "h may wave with the period of the doses and change the scale", rivals.rescaled),
         *rivals.counterexamples(ISOTROPIC, NOISELESS, INJECTIVE, EQUIVALENT),
-        Counterexample(IN_SPAN, "the second model of 2.6", _second_model),
+        Counterexample(IN_SPAN, "the second model of 2.6", resized_column),
     ),
     uses=(density_ratio.CLAIM,),
     remark="The distances need an isotropic base to be identified, and no diversity.",
@@ -261,19 +252,6 @@ def _check_outside() -> tuple[Measurement, ...]:
     return tuple(m for world in worlds() for target in (0.0, 1.0, 10.0) for m in measure_anywhere(world, target))
 
 
-def _inside_after_all(size: Rational) -> Model:
-    """The label (1, 1, 1 - size) enters the span of e_1, e_2 at size 1, where v = e_3 and u = size move nothing."""
-    blind, test = Matrix([0, 0, 1]), Matrix([1, 1, 1 - size])
-    return Model(premises=(blind.T * Matrix([[1, 0], [0, 1], [0, 0]]),), gap=size * (1 - (blind.T * test)[0]))
-
-
-def _restricted(size: Rational) -> Model:
-    """A class in which column 3 of W is column 1 plus column 2: the second model with u = size leaves it."""
-    columns, law = Matrix([[1, 2, 3]]), Matrix([1, 1, -1])
-    second = second_model(columns, [[0, 0, 0], [1, 0, 0], [0, 1, 0]], [0, 0, 1], [size]).perturbation_matrix
-    return Model(premises=(columns * law,), gap=(second * law)[0])
-
-
 def _interaction(size: Rational) -> Model:
     """With an interaction size·l_1 l_3 in both models u takes it into account: (1, 0, 1) is put at 7 from e_1."""
     effects, labels, test = Matrix([[1, 2, 3]]), [[0, 0, 0], [1, 0, 0], [0, 1, 0]], Matrix([1, 0, 1])
@@ -295,8 +273,8 @@ OUTSIDE = Claim(
     conclusions=("exclusive", "agrees", "anywhere"),
     check=_check_outside,
     counterexamples=(
-        Counterexample(OUTSIDE_SPAN, "inside the span no second model moves the label", _inside_after_all),
-        Counterexample(UNRESTRICTED, "a known relation between columns of W can exclude it", _restricted),
+        Counterexample(OUTSIDE_SPAN, "inside the span no second model moves the label", inside),
+        Counterexample(UNRESTRICTED, "a known relation between columns of W can exclude it", restricted),
     ),
     relaxations=(Relaxation(ADDITIVE, "an interaction common to both models is allowed for in u", _interaction),),
     remark="This is why there are three verdicts and not four: outside the span a label lies wherever one likes.",

@@ -19,6 +19,7 @@ from theory.assumptions import ADDITIVE, DIVERSE, GAUSSIAN, INJECTIVE, ISOTROPIC
 from theory.engine.instances import EPS, World, log_ratios, worlds
 from theory.engine.record import DEFINITION, Claim, Counterexample, Equation, Lemma, Measurement, Model, Step
 from theory.identifiability import density_ratio, rivals
+from theory.identifiability.affine import POINTS, SQUARE, H, b, c, image_of, increments, linear_part, r, right_inverse
 from theory.symbols import L, M, W, W_rival, d, z
 from theory.training import classifier
 from theory.training.classifier import COMMON_SUPPORT, OPTIMAL
@@ -27,23 +28,11 @@ NORMAL = replace(GAUSSIAN, implies=(COMMON_SUPPORT.name,))
 WHITE = Assumption("white", "the base latents g(xₑ) − H W lₑ of the learned encoder have covariance I")
 SAME_COORDINATES = (NOISELESS, INJECTIVE)
 
-g, k, z_1, z_0, g_1, g_0 = (MatrixSymbol(x, d, 1) for x in ("g(z)", "k", "z_1", "z_0", "g(z_{1})", "g(z_{0})"))
-H, points, images, points_inverse, Cov, Sigma = (
-    MatrixSymbol(name, d, d) for name in ("H", "E", "Y", "E^{-1}", "C", "Sigma")
-)
-b, c, r, kappa, rho = (MatrixSymbol(name, M, 1) for name in ("b", "c", "r", "kappa", "rho"))
-rise, run = MatrixSymbol(r"\left(g(z_{1}) - g(z_{0})\right)", d, 1), MatrixSymbol(r"\left(z_{1} - z_{0}\right)", d, 1)
-right_inverse = MatrixSymbol("(W L)^{+}", M, d)
+IMAGE = image_of("g")
+g, Cov = IMAGE.at, MatrixSymbol("C", d, d)
+kappa, rho = (MatrixSymbol(name, M, 1) for name in ("kappa", "rho"))
 
 _diverse = Equation(DIVERSE, W * L * right_inverse, Identity(d))
-
-SPREAD = Lemma(
-    "spread",
-    "almost every choice of z₀, …, z_d gives differences E = [z₁ − z₀ … z_d − z₀] with an inverse",
-    "det E is a polynomial that is not zero",
-    NORMAL,
-)
-SQUARE = Lemma("square", "for square matrices N H = I implies H N = I", "rank-nullity")
 
 LOGITS = Step(
     "equal_logits",
@@ -56,52 +45,28 @@ LOGITS = Step(
         Equation(DEFINITION, c, rho - b + kappa),
     ),
 )
-INCREMENTS = Step(
-    "increments",
-    "(W̃ L)ᵀ (g(z₁) − g(z₀)) = (W L)ᵀ (z₁ − z₀)",
-    L.T * W_rival.T * rise,
-    L.T * W.T * run,
-    (
-        Equation(DEFINITION, rise, g_1 - g_0),
-        Equation(DEFINITION, run, z_1 - z_0),
-        LOGITS.equation({g: g_1, z: z_1}),
-        LOGITS.equation({g: g_0, z: z_0}),
-    ),
-)
 
 
 def _linear() -> tuple[Step | Lemma, ...]:
-    stacked = INCREMENTS.equation({rise: images, run: points})
-    define_H, spread = (
-        Equation(DEFINITION, H, images * points_inverse),
-        Equation(SPREAD, points * points_inverse, Identity(d)),
+    sides = L.T * W_rival.T, L.T * W.T
+    difference = increments(LOGITS, IMAGE, *sides, "(W̃ L)ᵀ (g(z₁) − g(z₀)) = (W L)ᵀ (z₁ − z₀)")
+    inverse, affine, slope = linear_part(
+        LOGITS,
+        difference,
+        IMAGE,
+        sides,
+        right_inverse.T,
+        (_diverse,),
+        (
+            "N = (W L)⁺ᵀ (W̃ L)ᵀ and H = Y E⁻¹ satisfy N H = I, Y the increments of g over E",
+            "H N g(z) = H z + k, and H N = I: g is affine in the latent with the invertible slope H",
+            "(W̃ L)ᵀ H = (W L)ᵀ, i.e. W̃ L = H⁻ᵀ W L: g and W̃ turn against each other",
+        ),
     )
-    N = right_inverse.T * L.T * W_rival.T
-    inverse = Step(
-        "inverse",
-        "N = (W L)⁺ᵀ (W̃ L)ᵀ and H = Y E⁻¹ satisfy N H = I, Y the increments of g over E",
-        N * H,
-        Identity(d),
-        (define_H, stacked, spread, _diverse),
-    )
-    affine = Step(
-        "affine",
-        "H N g(z) = H z + k, and H N = I: g is affine in the latent with the invertible slope H",
-        H * N * g,
-        H * z + k,
-        (LOGITS.equation(), _diverse, Equation(DEFINITION, k, H * right_inverse.T * c)),
-    )
-    contragredient = Step(
-        "contragredient",
-        "(W̃ L)ᵀ H = (W L)ᵀ, i.e. W̃ L = H⁻ᵀ W L: g and W̃ turn against each other",
-        L.T * W_rival.T * H,
-        L.T * W.T,
-        (define_H, stacked, spread),
-    )
-    return SPREAD, inverse, SQUARE, affine, contragredient, *_white(contragredient)
+    return difference, POINTS, inverse, SQUARE, affine, slope, *_white(slope)
 
 
-def _white(contragredient: Step) -> tuple[Step, ...]:
+def _white(slope: Step) -> tuple[Step, ...]:
     orthogonal = Step(
         "orthogonal",
         "H Hᵀ = H Σ Hᵀ is the covariance of the learned base latents: I",
@@ -109,7 +74,7 @@ def _white(contragredient: Step) -> tuple[Step, ...]:
         Identity(d),
         (Equation((ISOTROPIC, "inverse", SQUARE, "affine"), H * H.T, Cov), Equation(WHITE, Cov, Identity(d))),
     )
-    one_way = Step("one_way", "H Hᵀ W̃ L = H W L", H * H.T * W_rival * L, H * W * L, (contragredient.equation(),))
+    one_way = Step("one_way", "H Hᵀ W̃ L = H W L", H * H.T * W_rival * L, H * W * L, (slope.equation(),))
     shifts = Step(
         "shifts",
         "W̃ L = H W L: the learned shifts are those of the learned latents, turned",
@@ -162,7 +127,7 @@ CLAIM = Claim(
     latex=r"g = Hf^{-1} + k,\quad \hat W L = H^{-\top} W L,\quad \mathrm{Cov}(g(x_e)) = I \Rightarrow HH^\top = I",
     assumptions=(OPTIMAL, ADDITIVE, NORMAL, ISOTROPIC, NOISELESS, INJECTIVE, DIVERSE, WHITE),
     source=OURS,
-    proof=(LOGITS, INCREMENTS, *_linear()),
+    proof=(LOGITS, *_linear()),
     conclusions=("shifts",),
     check=_check,
     counterexamples=(
