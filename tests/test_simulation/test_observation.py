@@ -13,11 +13,9 @@ from pdae_sim import _random
 from pdae_sim.errors import InputError
 from pdae_sim.simulation.observation import (
     OBSERVATIONS,
-    CentredLogRatio,
     Chain,
     Dropout,
     GaussianNoise,
-    Heteroscedastic,
     Log1p,
     LogNormal,
     LogNormalise,
@@ -202,134 +200,6 @@ class TestDistributions:
         lost = (SignalDropout(0.5, 2.0).sample(clean, streams=streams()) == 0).mean(0)
         p = 1 / (1 + np.exp(2.0 * (clean[0] - 0.5)))
         assert (np.abs(lost - p) < 5 * np.sqrt(p * (1 - p) / N)).all()
-
-
-class TestNoise:
-    def test_noiseless_is_the_identity(self):
-        assert np.array_equal(Noiseless().sample(positive(), streams=streams()), positive())
-
-    def test_a_negative_scale_is_refused(self):
-        with pytest.raises(InputError, match="scale must be a finite number ≥ 0"):
-            GaussianNoise(-1.0)
-
-    def test_the_ratio_of_variances(self):
-        clean = np.array([[0.0, 0.0], [2.0, 6.0]])
-        assert random_observation("gaussian", clean=clean, snr=5.0).scale == 1.0
-
-    @pytest.mark.parametrize("law", [GaussianNoise(0.0), Heteroscedastic(0.0, 1.0, 0.0, 1.0), Dropout(0.0)])
-    def test_none_of_it_breaks_nothing(self, law):
-        assert law.breaks == ()
-        assert np.array_equal(law.sample(positive(), streams=streams()), positive())
-
-    def test_the_conditional_deviation_grows_from_the_centre(self):
-        law = Heteroscedastic(0.5, 2.0, [1.0, 0.0], [1.0, 4.0])
-        assert np.allclose(
-            law.conditional_sd(np.array([[1.0, 8.0], [2.0, 0.0]])), [[0.5, 0.5 * 17**0.5], [0.5 * 5**0.5, 0.5]]
-        )
-
-    @pytest.mark.parametrize("rate", [-0.1, 1.0, True, float("nan")])
-    def test_a_rate_is_a_probability_below_one(self, rate):
-        with pytest.raises(InputError, match="rate must lie strictly between"):
-            Dropout(rate)
-
-
-class TestAssays:
-    def test_counts_are_whole_and_their_means_range_widely(self):
-        clean = rng().normal(size=(200, 400))
-        law = random_observation("negative_binomial", clean=clean, rng=0)
-        x = law.sample(clean, streams=streams())
-        assert np.array_equal(x, np.round(x))
-        assert (x >= 0).all()
-        means = law.mean(clean).mean(0)
-        assert means.max() / means.min() > 100
-        assert np.isclose(means.sum(), 800 * np.exp(0.3**2 / 2), rtol=1e-12)
-
-    def test_proportions_sum_to_one_far_from_the_centre(self):
-        p = whole_spread().proportions(np.array([[1e300, 0.0], [-1e5, 1e5]]))
-        assert np.array_equal(p, [[1.0, 0.0], [0.0, 1.0]])
-
-    @pytest.mark.parametrize(
-        ("law", "clean", "cause"),
-        [
-            (whole_spread(depth=1e300), 0.0, "lower depth or depth_spread"),
-            (whole_spread(1e4), 0.0, "the library size must have a logarithm within"),
-            (whole_spread(spread=1e-300), 1e10, "log rates must be finite"),
-            (whole_spread(), np.nan, "log rates must be finite"),
-            (LogNormal(0.0, 1.0, 0.0, 1.0, 0.1), 1e4, "a log-normal intensity must have a logarithm within"),
-            (LogNormal(0.0, 1.0, 0.0, 1.0, 0.1), -1e4, "a log-normal intensity must have a logarithm within"),
-            (LogNormal(0.0, 1.0, 0.0, 1.0, 0.1), np.nan, "a log-normal intensity must have a logarithm within"),
-            (Heteroscedastic(1.0, 1e300, 0.0, 1.0), 1e300, "must be finite"),
-        ],
-    )
-    def test_what_overflows_is_told(self, law, clean, cause):
-        with pytest.raises(InputError, match=cause):
-            law.sample(np.full((3, 2), clean), streams=streams())
-
-    def test_log_normal_without_noise_is_one_to_one(self):
-        assert LogNormal(0.0, 1.0, 0.0, 1.0, 0.0).breaks == ()
-        assert LogNormal(0.0, [1.0, 0.0], 0.0, 1.0, 0.0).breaks == ("injective",)
-
-    @pytest.mark.parametrize(
-        ("fields", "message"),
-        [
-            ({"spread": 0.0}, "spread must be > 0"),
-            ({"dispersion": -1.0}, "dispersion must be ≥ 0"),
-            ({"dispersion": 1e-310}, "dispersion must be 0 or"),
-            ({"depth": 0.0}, "depth must lie strictly between"),
-            ({"baseline": [[0.0]]}, "one number or one per feature"),
-            ({"centre": np.inf}, "centre must be finite"),
-        ],
-    )
-    def test_bad_parameters_are_refused(self, fields, message):
-        with pytest.raises(InputError, match=message):
-            whole_spread(**fields)
-
-    @pytest.mark.parametrize("name", ["baseline", "amplitude", "centre", "spread"])
-    def test_a_wrong_width_is_refused(self, name):
-        with pytest.raises(InputError, match=f"{name} must have one entry for each of 3 features; received 2"):
-            whole_spread(**{name: [1.0, 2.0]}).sample(np.zeros((4, 3)), streams=streams())
-
-    def test_arrays_are_copies_and_read_only(self):
-        baseline = np.zeros(2)
-        law = whole_spread(baseline=baseline)
-        baseline[0] = 9.0
-        assert law.baseline[0] == 0.0
-        with pytest.raises(ValueError, match="read-only"):
-            law.baseline[0] = 1.0
-
-
-class TestTransforms:
-    def test_log1p(self):
-        assert np.array_equal(Log1p().sample(positive(), streams={}), np.log1p(positive()))
-
-    def test_log_normalise_gives_every_cell_one_total(self):
-        x = LogNormalise(100.0).sample(positive(), streams={})
-        assert np.allclose(np.expm1(x).sum(1), 100.0, rtol=100 * EPS)
-        assert np.allclose(x, LogNormalise(100.0).sample(3.0 * positive(), streams={}), rtol=100 * EPS)
-
-    def test_an_empty_cell_stays_empty(self):
-        assert not LogNormalise().sample(np.zeros((2, 3)), streams={}).any()
-
-    def test_the_log_ratio_is_centred_and_forgets_the_scale(self):
-        clr = CentredLogRatio(pseudocount=0.0)
-        x = clr.sample(positive(), streams={})
-        assert np.abs(x.sum(1)).max() < 100 * EPS * np.abs(x).max()
-        assert np.allclose(x, clr.sample(7.0 * positive(), streams={}), atol=100 * EPS)
-        assert np.allclose(x - x[:, :1], np.log(positive()) - np.log(positive())[:, :1], atol=100 * EPS)
-
-    @pytest.mark.parametrize(
-        ("law", "value", "message"),
-        [
-            (Log1p(), -1.0, "log1p needs values > -1"),
-            (LogNormalise(), -0.1, "log_normalise needs values ≥ 0"),
-            (LogNormalise(), 1.7e308, "total overflows"),
-            (CentredLogRatio(), -1.0, "clr needs values > -1"),
-            (Log1p(), np.nan, "log1p needs values > -1; received nan"),
-        ],
-    )
-    def test_values_out_of_the_domain_are_refused(self, law, value, message):
-        with pytest.raises(InputError, match=message):
-            law.sample(np.full((2, 2), value), streams={})
 
 
 class TestChain:
