@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pdae_sim._json import plain
+from pdae_sim.cli._tables import Table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from pdae_sim.estimation.phases import Phase, Progress
 
 ALWAYS_LOGGED = ("pdae_sim.estimation._memory", "pdae_sim.estimation._dimension")
@@ -43,15 +42,25 @@ class Output:
         return cls(as_json, quiet)
 
     def result(self, payload: object, text: str | Table | Sequence[str | Table]) -> None:
-        """The result: `payload` as JSON, or `text` for people."""
+        """Write the result: `payload` as JSON; or `text` for people, tables apart by blank lines.
+
+        Tables have the width of the terminal, 80 letters in a file. Sentences are wrapped on a terminal alone.
+        """
         if self.as_json:
             sys.stdout.write(json.dumps(plain(payload), ensure_ascii=False, allow_nan=False) + "\n")
             return
         from rich.console import Console
 
-        console = Console(highlight=False, soft_wrap=True)
-        for part in text if isinstance(text, Sequence) and not isinstance(text, str) else [text]:
-            console.print(part, markup=False) if isinstance(part, str) else console.print(part)
+        console = Console(highlight=False, markup=False, emoji=False)
+        previous: str | Table | None = None
+        for part in [text] if isinstance(text, (str, Table)) else text:
+            if previous is not None and (isinstance(part, Table) or isinstance(previous, Table)):
+                console.print()
+            if isinstance(part, str):
+                console.print(part, soft_wrap=not console.is_terminal)
+            else:
+                console.print(*part.fitted(console.width), sep="\n")
+            previous = part
 
     def say(self, message: str) -> None:
         """A line of progress."""
@@ -73,22 +82,3 @@ class Output:
             yield lambda progress: bars.update(
                 bar, completed=before[progress.phase] + progress.step, description=phases[progress.phase].name
             )
-
-
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """A table for people; floats to four significant digits."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    shown = Table(title=escape(title), title_justify="left")
-    for column in columns:
-        shown.add_column(escape(column), overflow="fold")
-    for row in rows:
-        shown.add_row(*(escape(_cell(value)) for value in row))
-    return shown
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

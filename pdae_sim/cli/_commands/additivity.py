@@ -9,11 +9,11 @@ import typer
 from pdae_sim._checks import naming
 from pdae_sim.cli._figures import check_figure, write_figure
 from pdae_sim.cli._options import DatasetFile, FigureFile, Force, Seed, command
-from pdae_sim.cli._output import Output, table
+from pdae_sim.cli._output import Output
+from pdae_sim.cli._tables import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from rich.table import Table
 
     from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests
     from pdae_sim.data import PerturbationData
@@ -94,9 +94,17 @@ def _row(results: CorrectedTests, name: str) -> dict:
 
 
 def _text(results: CorrectedTests, rows: list[dict]) -> list[str | Table]:
-    columns = ("condition", "p_value", "holm", "bh", "effective_cells", "cells")
+    columns = {
+        "condition": "condition",
+        "p_value": "p",
+        "holm": "Holm",
+        "bh": "BH",
+        "effective_cells": "effective cells",
+        "cells": "cells",
+    }
     sentences = [results.tests[row["condition"]].in_words(_LEVEL if row["holm"] <= _LEVEL else 0.0) for row in rows]
-    return [table("Do effects add?", columns, [[row[column] for column in columns] for row in rows]), *sentences]
+    lines = [[row[key] for key in columns] for row in rows]
+    return [Table("Do effects add?", tuple(columns.values()), lines), *sentences]
 
 
 def _draw(results: CorrectedTests, data: PerturbationData) -> Figure:

@@ -11,7 +11,8 @@ import typer
 from pdae_sim import _files as files
 from pdae_sim._checks import naming, near_misses
 from pdae_sim.cli._options import Force, OutFile, Seed, command
-from pdae_sim.cli._output import Output, table
+from pdae_sim.cli._output import Output
+from pdae_sim.cli._tables import Table
 from pdae_sim.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def worlds(output: Output, seed: Seed = 0) -> None:
         for name, entry in WORLDS.items()
     ]
     lines = [(row["name"], ", ".join(row["breaks"]), row["difficulty"]) for row in rows]
-    output.result({"worlds": rows}, table("Named worlds", ("name", "breaks", "difficulty"), lines))
+    columns, prose = ("name", "breaks", "difficulty"), ("breaks", "difficulty")
+    output.result({"worlds": rows}, Table("Named worlds", columns, lines, prose))
 
 
 @command
@@ -123,4 +125,5 @@ def _describe(output: Output, out: Path, data: PerturbationData, truth: _Truth |
         rows = [row | {"verdict": truth.verdicts.get(row["condition"])} for row in rows]
         payload |= {"conditions": rows, "breaks": truth.breaks}
         title += f"; breaks {', '.join(truth.breaks)}" if truth.breaks else "; every assumption of the theory holds"
-    output.result(payload, table(title, tuple(rows[0]), [tuple(v or "" for v in row.values()) for row in rows]))
+    lines = [tuple(value or "" for value in row.values()) for row in rows]
+    output.result(payload, Table(title, tuple(rows[0]), lines, prose=("verdict",)))

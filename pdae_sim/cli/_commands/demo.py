@@ -47,4 +47,6 @@ def demo(
     }
     r2, error = identification.alignment.orthogonal_r2, identification.gram_error
     headline = f"orthogonal R² {r2:.4f}, relative Gram error {error:.3f}"
-    output.result(payload, [*evaluation_tables(result.rows), headline, f"report: {out / 'report.html'}"])
+    output.result(
+        payload, [*evaluation_tables(result.rows, result.verdict_names()), headline, f"report: {out / 'report.html'}"]
+    )

@@ -14,12 +14,12 @@ from pdae_sim._checks import naming
 from pdae_sim.cli._certificates import evidence
 from pdae_sim.cli._figures import check_figure, write_figure
 from pdae_sim.cli._options import DatasetFile, FigureFile, Force, Seed, command
-from pdae_sim.cli._output import Output, table
+from pdae_sim.cli._output import Output
 from pdae_sim.cli._perturbation_matrix import load_perturbation_matrix, read_dataset
+from pdae_sim.cli._tables import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from rich.table import Table
 
     from pdae_sim.analysis.design import ExperimentPlan
     from pdae_sim.data import PerturbationData
@@ -155,7 +155,7 @@ class _Design:
         ]
         if rows:
             columns = ("order", "condition", "needed by", "then identified")
-            parts.append(table(f"Measure ({self.plan.method})", columns, rows))
+            parts.append(Table(f"Measure ({self.plan.method})", columns, rows, prose=columns[2:]))
         for name, c in zip(self.targets, self.plan.certificates, strict=True):
             gain = f" Standard error of its mean at these cells: {c.noise_gain**0.5:.3g}." if c.identified else ""
             parts.append(f"{c.answer}: {c.in_words(name, self.conditions, self.train.names)}.{gain}")
@@ -163,7 +163,7 @@ class _Design:
         if added is not None:
             lines = list(added.items())
             parts.append(
-                table("Cells to add", ("condition", "cells"), lines) if lines else "the cells in hand are enough"
+                Table("Cells to add", ("condition", "cells"), lines) if lines else "the cells in hand are enough"
             )
         return parts
 

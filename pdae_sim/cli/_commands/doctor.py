@@ -7,7 +7,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from pdae_sim.cli._options import Seed, command
-from pdae_sim.cli._output import Output, table
+from pdae_sim.cli._output import Output
+from pdae_sim.cli._tables import Table
 
 _CORE = ("numpy", "scipy", "torch", "networkx", "pandas", "pyarrow", "anndata", "matplotlib", "pydantic", "safetensors")
 _OPTIONAL = {"hypothesis": "testing", "zuko": "flows", "sympy": "dev", "dcor": "dev", "sempler": "dev", "ruff": "dev"}
@@ -33,7 +34,7 @@ def doctor(output: Output, seed: Seed = 0) -> None:
     rows = [*machine.items(), ("devices", ", ".join(devices)), *packages.items()]
     rows += [(f"{k} (optional)", v["version"] or f"absent; extra {v['extra']}") for k, v in optional.items()]
     payload = machine | {"packages": packages, "optional": optional, "devices": devices}
-    output.result(payload, table("pdae_sim", ("part", "version"), rows))
+    output.result(payload, Table("pdae_sim", ("part", "version"), rows, prose=("version",)))
 
 
 def _installed(name: str) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +14,10 @@ from pdae_sim._checks import naming
 from pdae_sim.cli._figures import check_figure, write_figure
 from pdae_sim.cli._matching import check_match, check_unseen
 from pdae_sim.cli._options import DatasetFile, FigureFile, Force, ModelFolder, Seed, command
-from pdae_sim.cli._output import Output, table
+from pdae_sim.cli._output import Output
+from pdae_sim.cli._tables import Table, number, with_interval
 from pdae_sim.errors import InputError
+from pdae_sim.intervals import Interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +25,15 @@ if TYPE_CHECKING:
     from pdae_sim.analysis.hypothesis_tests.goodness import GoodnessOfFit
     from pdae_sim.data import PerturbationData
     from pdae_sim.estimation.pdae import PDAE
+
+_METRICS = {
+    "energy_distance": "energy distance",
+    "n_eff": "worth in cells",
+    "mmd": "MMD",
+    "mean_difference": "Δ mean",
+    "mean_r2": "R² mean",
+}
+"""Headings of the metrics."""
 
 _FRESH = 2000  # cells of each training condition drawn anew from a simulated world
 
@@ -68,26 +80,29 @@ def evaluate(
     output.result(payload, [*evaluation_tables(rows), *([] if result is None else goodness_tables(result.to_json()))])
 
 
-def evaluation_tables(rows: list[dict]) -> list:
-    """One table per condition: estimators by metrics with their intervals, best energy distance first."""
+def evaluation_tables(rows: Sequence[Mapping], verdicts: Mapping[str, str] | None = None) -> list[str | Table]:
+    """One table per condition: estimators by metrics with their intervals, least energy distance first."""
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
-    tables = []
+    columns = ("estimator", *(_METRICS.get(metric, metric) for metric in metrics))
+    tables: list[str | Table] = []
     for condition in dict.fromkeys(row["condition"] for row in rows):
         cells = {(r["estimator"], r["metric"]): r for r in rows if r["condition"] == condition}
         names = sorted(dict.fromkeys(name for name, _ in cells), key=lambda name: _rank(cells.get((name, metrics[0]))))
-        lines = [(name, *(_with_interval(cells.get((name, metric))) for metric in metrics)) for name in names]
-        tables.append(table(condition, ("estimator", *metrics), lines))
+        lines = [(name, *(_shown(cells.get((name, metric))) for metric in metrics)) for name in names]
+        title = condition if verdicts is None else f"{condition}: {verdicts[condition]}"
+        tables.append(Table(title, columns, lines))
     return tables
 
 
-def goodness_tables(result: Mapping) -> list:
+def goodness_tables(result: Mapping) -> list[str | Table]:
     """The goodness of fit by part and condition, and in words."""
-    columns = ("part", "condition", "p", "Holm", "worth in cells", "p: worth less")
+    columns = ("part", "condition", "p", "Holm", "worth in cells", "p of less")
     lines = [
         (row["part"], row["condition"], row["p_value"], row["holm"], _worth(row), row["equivalence_p_value"])
         for row in result["rows"]
     ]
-    return [table(f"goodness of fit, worth against {result['cells']:g} cells", columns, lines), result["in_words"]]
+    title = f"Goodness of fit; the last column tests a worth of less than {result['cells']:g} cells"
+    return [Table(title, columns, lines), result["in_words"]]
 
 
 def _goodness(
@@ -133,14 +148,20 @@ def _rank(row: Mapping | None) -> tuple:
     return (value is None, value)
 
 
-def _with_interval(row: Mapping | None) -> str | float | None:
-    """A value above its interval; where nothing bounds it, its lower end alone."""
+def _shown(row: Mapping | None) -> str | float | None:
+    """A value with its interval; its bound alone where an end is open, or a distance not told apart from zero."""
     if row is None or row["value"] is None or row["low"] is None:
         return row and row["value"]
-    if row["high"] is None:
-        return f"≥ {row['low']:.4g}"
-    return f"{row['value']:.4g}\n{row['low']:.3g} to {row['high']:.3g}"
+    if row["metric"] == "energy_distance" and row["low"] <= 0:
+        return f"≤ {number(row['high'])}"
+    return with_interval(row["value"], _interval(row["low"], row["high"]))
 
 
-def _worth(row: Mapping) -> str | float | None:
-    return _with_interval({"value": row["n_eff"], "low": row["n_eff_low"], "high": row["n_eff_high"]})
+def _worth(row: Mapping) -> str | None:
+    if row["n_eff"] is None:
+        return None
+    return with_interval(row["n_eff"], _interval(row["n_eff_low"], row["n_eff_high"]))
+
+
+def _interval(low: float, high: float | None) -> Interval:
+    return Interval(low, math.inf if high is None else high)

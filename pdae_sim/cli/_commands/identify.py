@@ -8,14 +8,19 @@ from pdae_sim._checks import naming
 from pdae_sim.cli._figures import check_figure, write_figure
 from pdae_sim.cli._matching import check_match
 from pdae_sim.cli._options import DatasetFile, FigureFile, Force, ModelFolder, Seed, command
-from pdae_sim.cli._output import Output, table
+from pdae_sim.cli._output import Output
+from pdae_sim.cli._tables import Table, interval_text, with_interval
 from pdae_sim.errors import InputError
+from pdae_sim.intervals import Interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from rich.table import Table
 
     from pdae_sim.study.identification import Identification
+
+
+_JOINT = {"latents": "latents", "matrix": "W", "base": "base means", "base_covariance": "base covariance"}
+"""Parts of a model that one rotation aligns."""
 
 
 @command
@@ -56,38 +61,48 @@ def _draw(identification: Identification) -> Figure:
 def _text(result: dict, title: str) -> list[str | Table]:
     """The outcome with its reason, then tables."""
     verdict = result["outcome"]
-    effects = ("condition", "truth", "learnt", "encoded", "low", "high", "permuted")
     return [
         f"{verdict['name']}: {verdict['reason']}",
         _maps(result),
-        table("effects ‖W Δ‖", effects, _effects(result)),
-        table(title, ("quantity", "value", "low", "high"), _quantities(result)),
+        _effects(result),
+        Table(title, ("quantity", "value"), _quantities(result)),
     ]
 
 
 def _maps(result: dict) -> Table:
     null = [row["r2"]["value"] for row in result["nulls"]["random_encoder"]["maps"]]
     rows = [
-        (row["map"], *row["r2"].values(), row["defect"]["value"], chance)
+        (row["map"], _estimate(row["r2"]), row["defect"]["value"], chance)
         for row, chance in zip(result["maps"], null, strict=True)
     ]
-    return table("truth given a map of the estimate", ("map", "R²", "low", "high", "defect", "random encoder"), rows)
+    title = "R² of the truth given a map of the estimate, and of a random encoder's"
+    return Table(title, ("map", "R²", "defect", "random encoder"), rows)
 
 
-def _effects(result: dict) -> list[tuple]:
-    return [
-        (row["condition"], row["truth"], row["learnt"], *row["encoded"].values(), row["permuted"])
+def _effects(result: dict) -> Table:
+    rows = [
+        (row["condition"], row["truth"], row["learnt"], _estimate(row["encoded"]), row["permuted"])
         for row in result["effects"]
     ]
+    return Table("Sizes of effects ‖W Δ‖", ("condition", "truth", "learnt", "encoded", "permuted"), rows)
 
 
-def _quantities(result: dict) -> list[tuple]:
-    rows = [(k, result[k], *result["intervals"][k]) for k in ("affine_r2", "orthogonal_r2")]
+def _estimate(record: dict) -> str:
+    return with_interval(record["value"], Interval(record["low"], record["high"]))
+
+
+def _quantities(result: dict) -> list[tuple[str, object]]:
+    intervals = {name: Interval(*result["intervals"][name]) for name in ("affine_r2", "orthogonal_r2")}
     singular = zip(result["singular_values"], result["intervals"]["singular_values"], strict=True)
-    rows += [(f"singular value {j}", value, *interval) for j, (value, interval) in enumerate(singular, 1)]
-    rows += [("gram_error", result["gram_error"], None, None)]
-    rows += [("the same, oracle", None, *result["gram_error_oracle"])]
-    rows += [("the same, permuted", None, *result["nulls"]["permuted_environments"]["gram_error"])]
+    singular_values = [with_interval(value, Interval(*ends)) for value, ends in singular]
+    permuted = result["nulls"]["permuted_environments"]["gram_error"]
     joint = result["joint"] or {}
-    parts = ("latents", "matrix", "base", "base_covariance")
-    return rows + [(f"{part} under one rotation", joint.get(part), None, None) for part in parts]
+    return [
+        ("affine R²", with_interval(result["affine_r2"], intervals["affine_r2"])),
+        ("orthogonal R²", with_interval(result["orthogonal_r2"], intervals["orthogonal_r2"])),
+        *((f"singular value {j}", text) for j, text in enumerate(singular_values, 1)),
+        ("Gram error", result["gram_error"]),
+        ("Gram error of an oracle", interval_text(Interval(*result["gram_error_oracle"]))),
+        ("Gram error, environments permuted", interval_text(Interval(*permuted))),
+        *((f"error of {_JOINT[part]} under one rotation", joint.get(part)) for part in _JOINT),
+    ]
