@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -156,7 +157,7 @@ class _DistanceSum(torch.autograd.Function):
     """The sum and its gradient in one pass: ∂/∂x_i = β Σ_j w_ij (x_i − y_j), w_ij = ‖x_i − y_j‖^(β−2), 0 at ties."""
 
     @staticmethod
-    def forward(ctx, x: torch.Tensor, y: torch.Tensor, beta: float, same: bool) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor, y: torch.Tensor, beta: float, same: bool) -> torch.Tensor:
         wanted = (x.requires_grad, y.requires_grad and not same)
         grad_x = torch.zeros_like(x) if wanted[0] else None
         grad_y = torch.zeros_like(y) if wanted[1] else None
@@ -179,18 +180,19 @@ class _DistanceSum(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, upstream: torch.Tensor) -> tuple:
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple:
         saved = iter(ctx.saved_tensors)
         scale = (ctx.factor * upstream)[:, None, None]
         grads = [scale * next(saved) if wanted else None for wanted in ctx.wanted]
         return *grads, None, None
 
 
-def _slots(grad_x, grad_y, rows: slice, columns: slice, same: bool) -> tuple:
+def _slots(
+    grad_x: torch.Tensor | None, grad_y: torch.Tensor | None, rows: slice, columns: slice, same: bool
+) -> tuple[torch.Tensor | None, torch.Tensor | None]:
     """Where the two sides of a block add their gradient; in a symmetric sum both sides belong to x."""
-    if same:
-        return grad_x[:, rows], None if rows == columns else grad_x[:, columns]
-    return (None if grad_x is None else grad_x[:, rows]), (None if grad_y is None else grad_y[:, columns])
+    other = (None if rows == columns else grad_x) if same else grad_y
+    return (None if grad_x is None else grad_x[:, rows]), (None if other is None else other[:, columns])
 
 
 def _accumulate(squared: torch.Tensor, x: torch.Tensor, y: torch.Tensor, beta: float, slots: tuple) -> torch.Tensor:
@@ -220,7 +222,8 @@ def _blocks(batch: int, n: int, m: int, same: bool) -> Iterator[tuple[slice, sli
 def _squared_distances(x: torch.Tensor, y: torch.Tensor, diagonal: bool = False) -> torch.Tensor:
     """(b, n, m) squared distances; where the matrix product cancels, from the difference itself."""
     if x.shape[-1] <= _DIRECT_DIMENSION:
-        return sum((x[:, :, None, k] - y[:, None, :, k]).square_() for k in range(x.shape[-1]))
+        first, *rest = ((x[:, :, None, k] - y[:, None, :, k]).square_() for k in range(x.shape[-1]))
+        return sum(rest, first)
     x_norm, y_norm = x.square().sum(-1), y.square().sum(-1)
     left = torch.cat([-2 * x, x_norm[..., None], torch.ones_like(x_norm)[..., None]], -1)
     right = torch.cat([y, torch.ones_like(y_norm)[..., None], y_norm[..., None]], -1)
@@ -233,7 +236,9 @@ def _squared_distances(x: torch.Tensor, y: torch.Tensor, diagonal: bool = False)
     return squared
 
 
-def _repair(squared, x, y, x_norm, y_norm) -> None:
+def _repair(
+    squared: torch.Tensor, x: torch.Tensor, y: torch.Tensor, x_norm: torch.Tensor, y_norm: torch.Tensor
+) -> None:
     share = _CANCELLED[x.dtype]
     if squared.min() >= share * (x_norm.max() + y_norm.max()):
         return
@@ -256,7 +261,7 @@ def _without_rounding(value: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     return torch.where((value < 0) & (value > -tolerance), value * 0 + 0.0, value)
 
 
-def _pair(x, y) -> tuple[torch.Tensor, torch.Tensor, bool]:
+def _pair(x: np.ndarray | torch.Tensor, y: np.ndarray | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, bool]:
     """Both samples as tensors of one floating dtype, and whether they came as arrays."""
     if not isinstance(x, torch.Tensor) and not isinstance(y, torch.Tensor):
         x, y = _array("x", x), _array("y", y)
@@ -268,7 +273,7 @@ def _pair(x, y) -> tuple[torch.Tensor, torch.Tensor, bool]:
     return *_same_shape(x, y), False
 
 
-def _array(name: str, value) -> np.ndarray:
+def _array(name: str, value: object) -> np.ndarray:
     dtype = np.float32 if getattr(value, "dtype", None) == np.float32 else np.float64
     array = np.ascontiguousarray(matrix(name, value, dtype=dtype))
     return array if array.flags.writeable else array.copy()
@@ -283,5 +288,5 @@ def _same_shape(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.T
     return x, y
 
 
-def _kind(value) -> str:
+def _kind(value: object) -> str:
     return f"{type(value).__name__} of {getattr(value, 'dtype', 'no dtype')}"

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from pdae_sim._random import SeedLike
 from pdae_sim.data import PerturbationData
 from pdae_sim.labels import LabelSpace
 
@@ -32,7 +33,7 @@ class GenerativeModel(Protocol):
     def space(self) -> LabelSpace:
         """The perturbations that a condition may name."""
 
-    def sample(self, condition: Condition, n: int, /, *, rng: object = None) -> np.ndarray:
+    def sample(self, condition: Condition, n: int, /, *, rng: SeedLike = None) -> np.ndarray:
         """Cells (n, d_X), float64, of the law under a condition; `rng` is whatever `numpy.random.default_rng` takes."""
 
 
@@ -52,5 +53,5 @@ class Estimator(Protocol):
     def fit(self, data: PerturbationData) -> Estimator:
         """Learn from the environments of `data` that are not held out."""
 
-    def sample(self, condition: Condition, n: int, /, *, rng: object = None) -> np.ndarray:
+    def sample(self, condition: Condition, n: int, /, *, rng: SeedLike = None) -> np.ndarray:
         """Cells (n, d_X), float64, of the predicted law at a condition."""

@@ -70,7 +70,7 @@ class Dimension:
         return vars(self) | by_dimension | told
 
     @classmethod
-    def from_json(cls, state: Mapping | None) -> Dimension | None:
+    def from_json(cls, state: dict | None) -> Dimension | None:
         """The choice written as `state`; None where none was made."""
         if state is None:
             return None

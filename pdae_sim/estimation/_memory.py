@@ -114,7 +114,7 @@ class Need:
 
     def in_words(self) -> str:
         """One line for the log."""
-        largest = max(self.steps, key=self.steps.get, default="none")
+        largest = max(self.steps, key=lambda name: self.steps[name], default="none")
         parts = {"training cells selected": self.selected, "standardised": self.cells, "network and Adam": self.network}
         told = ", ".join(f"{name} {written(size)}" for name, size in parts.items() if size)
         return (
@@ -182,7 +182,7 @@ def written(size: int) -> str:
 def _fix(need: Need) -> str:
     """The change that frees most."""
     if need.step > need.cells + need.selected:
-        worst = max(need.steps, key=need.steps.get)
+        worst = max(need.steps, key=lambda name: need.steps[name])
         return f"lower cells or environments of phase {worst!r} (a step of it takes {written(need.step)})"
     return "fit fewer cells or fewer columns of x, or give x as float32"
 

@@ -172,14 +172,15 @@ class _Stretch:
     def _step(self, step: int) -> Losses:
         """The moves of every player on one batch; the losses before them."""
         self._seed("step", step)
-        batch, told = self._cells.batch(self.phase, step), {}
+        batch = self._cells.batch(self.phase, step)
+        recorded: Losses = {}
         for descent in self._descents:
             losses: Losses = {}
             for _ in range(descent.rounds):
                 losses = self._objective.losses(descent.terms, *batch, self._generators)
                 descent.move(losses, step)
-            told = {term: loss.detach() for term, loss in losses.items()} | told
-        return told
+            recorded = {term: loss.detach() for term, loss in losses.items()} | recorded
+        return recorded
 
     def _seed(self, stream: str, *names: object) -> None:
         for generator, root in zip(self._generators, self._cells.roots, strict=True):

@@ -67,8 +67,9 @@ def directions(values: np.ndarray) -> int:
 def _covariance(x: torch.Tensor, rows: torch.Tensor) -> np.ndarray:
     """(d_X, d_X) of the chosen rows in float64, block by block."""
     parts = rows.split(block_rows(x.shape[1]))
-    mean = sum(x[part].double().sum(0) for part in parts) / len(rows)
-    scatter = sum((centred := x[part].double() - mean).T @ centred for part in parts)
+    nothing = x.new_zeros(x.shape[1], dtype=torch.float64)
+    mean = sum((x[part].double().sum(0) for part in parts), nothing) / len(rows)
+    scatter = sum(((centred := x[part].double() - mean).T @ centred for part in parts), nothing)
     return (scatter / max(len(rows) - 1, 1)).cpu().numpy()
 
 

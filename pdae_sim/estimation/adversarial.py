@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from pdae_sim import _random
 from pdae_sim._checks import at_least, choice, matrix, whole
+from pdae_sim._random import SeedLike
 from pdae_sim.estimation._batches import Cells
 from pdae_sim.estimation._networks import MLP, Generators, normal, root_generator
 from pdae_sim.estimation._single_phase import SinglePhaseEstimator
@@ -131,7 +132,7 @@ class AdversarialAutoencoder(SinglePhaseEstimator):
         x = matrix("x", x, columns=self._standardised.sizes[0])
         return self._encoded(x).cpu().numpy().astype(np.float64)
 
-    def sample(self, condition: Condition, n: int, *, rng: object = None) -> np.ndarray:
+    def sample(self, condition: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         """n draws (n, d_X) from the predicted law at a label, in the data's units.
 
         A perturbation of the label space that no training condition holds has no effect.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from pdae_sim import _random
 from pdae_sim._linalg import whitening_root
+from pdae_sim._random import SeedLike
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation._networks import Network, root_generator
 from pdae_sim.estimation._scaling import Scaling
@@ -20,7 +22,14 @@ _ROWS = 8192
 _Encoder = Callable[[np.ndarray], np.ndarray]
 
 
-def random_encoder(model: object, data: PerturbationData, *, rng: object = None) -> _Encoder:
+class _Representation(Protocol):
+    """What is asked of a model: Ŵ (d_Z, K)."""
+
+    @property
+    def perturbation_matrix_(self) -> np.ndarray: ...
+
+
+def random_encoder(model: _Representation, data: PerturbationData, *, rng: SeedLike = None) -> _Encoder:
     """An encoder that has learnt nothing, whitened within the environments of `data`.
 
     For a PDAE it is a network of the same shapes at random starting values; for any other model a random smooth map of
@@ -46,8 +55,7 @@ def random_encoder(model: object, data: PerturbationData, *, rng: object = None)
         True
     """
     data, root = data.train, _random.child(_random.seed_sequence(rng), "random encoder")
-    make = _untrained_network if isinstance(model, PDAE) else _random_map
-    raw = make(model, data, root)
+    raw = _untrained_network(model, data, root) if isinstance(model, PDAE) else _random_map(model, data, root)
     z = raw(data.x)
     means = np.array([z[rows].mean(0) for rows in data.rows_by_environment])
     within = z - means[data.environment]
@@ -70,7 +78,7 @@ def _untrained_network(model: PDAE, data: PerturbationData, root: np.random.Seed
     return encode
 
 
-def _random_map(model: object, data: PerturbationData, root: np.random.SeedSequence) -> _Encoder:
+def _random_map(model: _Representation, data: PerturbationData, root: np.random.SeedSequence) -> _Encoder:
     """x ↦ tanh(u A + b) B of standardised cells u: random and smooth."""
     d, p, rng = len(model.perturbation_matrix_), data.x.shape[1], _random.stream(root, "map")
     scaling, n_hidden = Scaling.of(data), max(16, 4 * d)

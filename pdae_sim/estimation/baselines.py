@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pdae_sim._checks import whole
-from pdae_sim._random import seed_sequence, stream
+from pdae_sim._random import SeedLike, seed_sequence, stream
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._base import BaseEstimator
@@ -25,7 +25,7 @@ class Pool(BaseEstimator):
         self._train, self.space_ = data.train, data.space
         return self
 
-    def sample(self, label: Condition, n: int, *, rng: object = None) -> np.ndarray:
+    def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         self.space.label(label)
         return _mixture(self._train, range(len(self._train.labels)), n, rng)
 
@@ -37,7 +37,7 @@ class Pseudobulk(BaseEstimator):
         self._train, self.space_ = data.train, data.space
         return self
 
-    def sample(self, label: Condition, n: int, *, rng: object = None) -> np.ndarray:
+    def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         wanted = self.space.label(label) != 0
         shared = np.flatnonzero(((self._train.labels != 0) & wanted).any(1))
         return _mixture(self._train, shared if shared.size else range(len(self._train.labels)), n, rng)
@@ -50,7 +50,7 @@ class Control(BaseEstimator):
         self._train, self.space_ = data.train, data.space
         return self
 
-    def sample(self, label: Condition, n: int, *, rng: object = None) -> np.ndarray:
+    def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         self.space.label(label)
         return _mixture(self._train, [self._train.reference], n, rng)
 
@@ -68,7 +68,7 @@ class Additive(BaseEstimator):
         self._effects = np.linalg.pinv(shifts) @ (means - means[train.reference])  # (K, d_X)
         return self
 
-    def sample(self, label: Condition, n: int, *, rng: object = None) -> np.ndarray:
+    def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         reference = self._train.reference
         shift = self.space.label(label) - self._train.labels[reference]
         return _mixture(self._train, [reference], n, rng) + shift @ self._effects
@@ -83,7 +83,7 @@ class Linear(BaseEstimator):
         self._coefficients = np.linalg.lstsq(design, _environment_means(train), rcond=None)[0]  # (1 + K, d_X)
         return self
 
-    def sample(self, label: Condition, n: int, *, rng: object = None) -> np.ndarray:
+    def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         label = self.space.label(label)
         rows = _draw(self._train, range(len(self._train.labels)), n, rng)
         fitted = self._mean(self._train.labels[self._train.environment[rows]])
@@ -103,7 +103,7 @@ class Ceiling(BaseEstimator):
         self._measured, self.space_ = data, data.space
         return self
 
-    def sample(self, label: Condition, n: int, *, rng: object = None) -> np.ndarray:
+    def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         wanted = self.space.label(label)
         found = np.flatnonzero((self._measured.labels == wanted).all(1))
         if not found.size:
@@ -119,12 +119,12 @@ def _environment_means(data: PerturbationData) -> np.ndarray:
     return np.array([data.samples(e).mean(0, dtype=np.float64) for e in range(len(data.labels))])
 
 
-def _mixture(data: PerturbationData, environments: Sequence[int], n: int, rng: object) -> np.ndarray:
+def _mixture(data: PerturbationData, environments: Sequence[int] | np.ndarray, n: int, rng: SeedLike) -> np.ndarray:
     """n cells (n, d_X) from the equal mixture of some environments."""
     return data.x[_draw(data, environments, n, rng)].astype(np.float64)
 
 
-def _draw(data: PerturbationData, environments: Sequence[int], n: int, rng: object) -> np.ndarray:
+def _draw(data: PerturbationData, environments: Sequence[int] | np.ndarray, n: int, rng: SeedLike) -> np.ndarray:
     """n row numbers: an environment uniformly, then one of its cells, with replacement."""
     generator = stream(seed_sequence(rng), "cells")
     chosen = np.asarray(environments)[generator.integers(len(environments), size=whole("n", n))]

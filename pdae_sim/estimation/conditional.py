@@ -12,6 +12,7 @@ from torch import nn
 
 from pdae_sim import _random
 from pdae_sim._checks import between, whole
+from pdae_sim._random import SeedLike
 from pdae_sim.energy import energy_loss
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._batches import Cells
@@ -77,7 +78,7 @@ class ConditionalGenerator(SinglePhaseEstimator):
         self.beta, self.random_state, self.device = beta, random_state, device
         self._check_parameters()
 
-    def sample(self, condition: Condition, n: int, *, rng: object = None) -> np.ndarray:
+    def sample(self, condition: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         """n draws (n, d_X) from the predicted law at a label, in the data's units.
 
         A perturbation of the label space that no training condition holds has no effect.

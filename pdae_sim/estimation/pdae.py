@@ -8,12 +8,14 @@ from dataclasses import replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from pdae_sim import _random
 from pdae_sim._checks import between, choice, matrix, whole
+from pdae_sim._random import SeedLike
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation import _bank as bank
@@ -80,7 +82,7 @@ class PDAE(BaseEstimator):
         self._check_parameters()
 
     @classmethod
-    def published(cls, n_latents: int | None = None, *, steps: int | None = None, **settings: object) -> PDAE:
+    def published(cls, n_latents: int | None = None, *, steps: int | None = None, **settings: Any) -> PDAE:
         """The estimator with the terms, weights, networks and optimiser of the paper's largest experiment.
 
         Args:
@@ -122,7 +124,7 @@ class PDAE(BaseEstimator):
         precision = np.float32 if getattr(x, "dtype", None) == np.float32 else np.float64
         return self._encoded(matrix("x", x, columns=len(self.features_), dtype=precision), slice(None))
 
-    def decode(self, z: np.ndarray, *, rng: object = None) -> np.ndarray:
+    def decode(self, z: np.ndarray, *, rng: SeedLike = None) -> np.ndarray:
         """Cells f̂(z, ε') (n, d_X) of latents (n, d_Z), in the data's units; `rng` feeds ε', if there is any."""
         self._check_fitted()
         z = matrix("z", z, columns=self._d_Z)
@@ -136,7 +138,7 @@ class PDAE(BaseEstimator):
             )
         return self._scaling.inverse(decoded)
 
-    def transport(self, x: np.ndarray, source: Condition, target: Condition, *, rng: object = None) -> np.ndarray:
+    def transport(self, x: np.ndarray, source: Condition, target: Condition, *, rng: SeedLike = None) -> np.ndarray:
         """Counterfactuals of given cells: what each row of x, measured under `source`, would have been under `target`.
 
         Args:
@@ -152,7 +154,7 @@ class PDAE(BaseEstimator):
         shift = self.space_.label(target) - self.space_.label(source)
         return self.decode(self.encode(x) + self.perturbation_matrix_ @ shift, rng=rng)
 
-    def sample(self, condition: Condition, n: int, *, rng: object = None) -> np.ndarray:
+    def sample(self, condition: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         """n draws (n, d_X) from the predicted population at a label.
 
         Base latents g(x_i) − Ŵ l_e are drawn with replacement from the training cells, every environment with the same

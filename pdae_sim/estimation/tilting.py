@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from pdae_sim._checks import whole
-from pdae_sim._random import seed_sequence, stream
+from pdae_sim._random import SeedLike, seed_sequence, stream
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._base import BaseEstimator
@@ -54,7 +54,7 @@ class Tilting(BaseEstimator):
         """1 / Σ w²: how many of the training cells the prediction rests on."""
         return float(1 / (self.weights(label) ** 2).sum())
 
-    def sample(self, label: Condition, n: int, *, rng: object = None) -> np.ndarray:
+    def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         """n draws (n, d_X) with replacement by weight."""
         rows = stream(seed_sequence(rng), "cells").choice(len(self._z), whole("n", n), p=self.weights(label))
         return self._train.x[rows].astype(np.float64)
