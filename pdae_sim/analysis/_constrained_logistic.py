@@ -1,11 +1,8 @@
-"""Log odds of the environments given x, fitted under the product formula and applied to cells that no fit saw.
+"""Multinomial logistic regression constrained by the product formula, applied to cells that no fit saw.
 
-A multinomial regression with logits η_e(x) that satisfy Σ_e w_e η_e(x) = const: all but the baseline's, which is zero,
-and the target's, which is what the formula makes of the others', are free functions of x: the columns of x and Nyström
-features of a Gaussian kernel, with a ridge penalty.
-
-References:
-    Williams & Seeger (2001), Using the Nyström method to speed up kernel machines.
+The logits, log odds of the environments given x, are functions η_e(x) with Σ_e w_e η_e(x) = const: all but the
+baseline's, which is zero, and the target's, which is what the formula makes of the others', are free combinations of
+the columns of x and of Nyström features of a Gaussian kernel, with a ridge penalty.
 """
 
 from __future__ import annotations
@@ -53,18 +50,19 @@ def cross_fitted(
     """
     fold, U = _folds(environment, n_folds, stream(root, "folds")), _free(w)
     bases = [_basis(z, z[fold != k], stream(root, "landmarks", k)) for k in range(n_folds)]
-    starts, best = [None] * n_folds, FittedOdds(None, np.inf, np.inf)
+    starts: list[np.ndarray | None] = [None] * n_folds
+    fitted: list[FittedOdds] = []
     for penalty in _PENALTIES:
         eta = np.empty((len(z), len(w)))
         for k, B in enumerate(bases):
             seen = fold != k
-            starts[k] = _fit(B[seen], environment[seen], U, penalty, starts[k])
-            eta[~seen] = _logits(B[~seen], U, starts[k])
-        loss = cross_entropy(eta, environment)
-        if loss > best.cross_entropy:
+            starts[k] = t = _fit(B[seen], environment[seen], U, penalty, starts[k])
+            eta[~seen] = _logits(B[~seen], U, t)
+        loss = _cross_entropy(eta, environment)
+        if fitted and loss > fitted[-1].cross_entropy:
             break  # a weaker penalty only fits noise better
-        best = FittedOdds(eta, penalty, loss)
-    return best
+        fitted.append(FittedOdds(eta, penalty, loss))
+    return fitted[-1]
 
 
 def _folds(environment: np.ndarray, n_folds: int, rng: np.random.Generator) -> np.ndarray:
@@ -130,27 +128,33 @@ def _logits(B: np.ndarray, U: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 
 def _objective(B: np.ndarray, environment: np.ndarray, U: np.ndarray, ridge: np.ndarray, t: np.ndarray) -> float:
-    return cross_entropy(_logits(B, U, t), environment) + float(ridge @ t**2) / 2
+    return _cross_entropy(_logits(B, U, t), environment) + float(ridge @ t**2) / 2
 
 
-def cross_entropy(eta: np.ndarray, environment: np.ndarray) -> float:
+def _cross_entropy(eta: np.ndarray, environment: np.ndarray) -> float:
     """The mean negative log probability, in nats, of the environments (n,) under logits (n, E)."""
     return -float(log_softmax(eta, axis=1)[np.arange(len(eta)), environment].mean())
 
 
-def _derivatives(columns, B, environment, U, ridge, t) -> tuple[np.ndarray, np.ndarray]:
+def _derivatives(
+    columns: list[np.ndarray], B: np.ndarray, environment: np.ndarray, U: np.ndarray, ridge: np.ndarray, t: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Gradient and Hessian; between rows a, b of U the weights are their covariance under π(x)."""
     n, P = len(B), softmax(_logits(B, U, t), axis=1)
     mean = P @ U.T
     residual = mean - U.T[environment]
     gradient = np.concatenate([D.T @ residual[:, a] for a, D in enumerate(columns)]) / n + ridge * t
-    blocks = [[None] * len(U) for _ in U]
+    ends = np.cumsum([0, *(D.shape[1] for D in columns)])
+    hessian = np.diag(ridge)
     for a, left in enumerate(columns):
         for b in range(a, len(U)):
             covariance = P @ (U[a] * U[b]) - mean[:, a] * mean[:, b]
-            blocks[a][b] = left.T @ (covariance[:, None] * columns[b]) / n
-            blocks[b][a] = blocks[a][b].T
-    return gradient, np.block(blocks) + np.diag(ridge)
+            block = left.T @ (covariance[:, None] * columns[b]) / n
+            rows, others = slice(*ends[a : a + 2]), slice(*ends[b : b + 2])
+            hessian[rows, others] += block
+            if a != b:
+                hessian[others, rows] += block.T
+    return gradient, hessian
 
 
 def standardised(x: np.ndarray) -> np.ndarray:

@@ -131,7 +131,7 @@ class TestErrors:
         [
             (np.ones((5, 2)), np.ones((5, 3)), r"must have one shape; received \(5, 2\) and \(5, 3\)"),
             (np.ones((4, 2)), np.ones((5, 2)), "must have one shape"),
-            (np.eye(3), np.eye(3), "alignment needs more rows than dimensions; received 3 rows, 3 dimensions"),
+            (np.eye(3), np.eye(3), "at least 4 cells for alignment of 3 latents; received 3"),
             (latents(2), np.ones((200, 2)), "truth must vary in every direction"),
             (latents(2), latents(2)[:, [0, 0]], "truth must vary in every direction"),
             (np.full((5, 2), np.nan), latents(2, n=5), "estimate must be finite"),

@@ -93,8 +93,8 @@ class TestNestedMaps:
     @pytest.mark.parametrize(
         ("estimate", "truth", "message"),
         [
-            (latents(30), latents(30), "nested maps of 3 latents need at least 40 cells; received 30"),
-            (latents(41, 20), latents(41, 20), "nested maps of 20 latents need at least 81 cells; received 41"),
+            (latents(30), latents(30), "at least 40 cells for nested maps of 3 latents; received 30"),
+            (latents(41, 20), latents(41, 20), "at least 81 cells for nested maps of 20 latents; received 41"),
             (latents(50), np.ones((50, 3)), "truth must vary in every direction"),
             (latents(50), latents(50, 2), "must have one shape"),
             (np.full((50, 3), np.inf), latents(50), "estimate must be finite"),

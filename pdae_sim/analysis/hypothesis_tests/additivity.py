@@ -1,6 +1,6 @@
-"""Do effects add? A test of the product formula where a combination and its parts were both measured.
+"""Additivity of effects: a test of the product formula where a combination and its parts were both measured.
 
-If labels are linearly dependent, Δ_t = Σ_e α_e Δ_e, then claim 2.7 says of the *observed* laws, with w_t = 1,
+If labels are linearly dependent, Δ_t = Σ_e α_e Δ_e, then the *observed* laws obey (theory, claim 2.7), with w_t = 1,
 w_e = −α_e, w_0 = −(1 − Σ α_e),
 
     Σ_e w_e log p_e(x) = const:   for a double, p_AB(x) p_0(x) / (p_A(x) p_B(x)) does not depend on x.
@@ -21,14 +21,12 @@ two errors. R is orthogonal to what the classifier gets slightly wrong, and that
 What a pass does not say: the formula also holds where A and B change *different* mechanisms in whatever way, since
 their factors p(z_j | causes) multiply. It vouches for the prediction of combinations, not for shifts or Gaussian noise.
 
-What did not serve, tried or reasoned: strata of x with a test for equal odds ratios (the formula does not survive
-coarsening x); the first-order score 1[e = t] − π_t(x) with the same sign flips (no rejection at 10 % in 60 honest
-worlds: the fit has eaten its variance); coefficients of least norm over all conditions (they bring in environments
-that overlap with nothing: 0 effective cells where the singles alone leave 240).
+Coefficients are sought over independent conditions with the fewest parts, not those of least norm: these bring in
+environments that overlap with nothing (0 effective cells where the singles alone leave 240).
 
 References:
-    Claim 2.7(b); Chernozhukov et al. (2018), Double/debiased machine learning, Econometrics J. 21; Muandet et al.
-    (2020), Kernel conditional moment test via maximum moment restriction. The score is that of a conditional odds
+    Theory, claim 2.7(b); Chernozhukov et al. (2018), Double/debiased machine learning, Econometrics J. 21; Muandet et
+    al. (2020), Kernel conditional moment test via maximum moment restriction. The score is that of a conditional odds
     ratio, as in Tchetgen Tchetgen, Robins & Rotnitzky (2010), On doubly robust estimation in a semiparametric odds
     ratio model, Biometrika 97.
 """
@@ -52,7 +50,7 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 
 MIN_OVERLAP_CELLS = 100.0
-"""Below this the environments overlap too little to tell, whatever p says, and `AdditivityTest.in_words` says so."""
+"""Effective cells below which the environments overlap too little to tell, whatever the p-value."""
 
 _FREQUENCIES = 50
 _SCALES = (0.5, 1.0, 2.0)  # kernel widths in units of the median distance
@@ -66,7 +64,7 @@ class AdditivityTest:
 
     Args:
         target: The condition on the left, for instance ``A+B``.
-        conditions: Those of non-zero weight, the target last.
+        conditions: Conditions of non-zero weight, the target last.
         weights: (E,) w, adding to zero: Σ_e w_e log p_e(x) = const is what is tested.
         statistic: The greatest rank, over kernels, of ‖Σ_i R_i φ(x_i)‖² among its sign-flipped copies, as a share.
         p_value: (1 + #{copies at least as extreme}) / (n_multipliers + 1).
@@ -74,15 +72,22 @@ class AdditivityTest:
         null_quantiles: Quantile of the statistic over the copies, by level.
         counts: (E,) cells.
         effective_cells: (Σ |w_e|)² Σ_i v(x_i): cells of environments that coincide and would tell as much.
-        cross_entropy: Of the fitted π on cells it has not seen, in nats.
-        prior_entropy: The same for a classifier that knows the counts alone.
+        cross_entropy: Cross-entropy of the fitted π on cells it has not seen, in nats.
+        prior_entropy: Cross-entropy of a classifier that knows the counts alone.
         penalty: Ridge penalty that was best on unseen cells.
         slopes: (d_X,) change of Σ_e w_e log p_e per standard deviation of a column of x: one Newton step from zero.
         slope_errors: (d_X,) their standard errors, one column at a time.
         feature: The column with the largest |slope| / error.
         edges: Inner edges of the bins of that column, its quantiles in the pooled cells.
         observed_counts: (n_bins, E) cells in each bin.
-        expected_counts: (n_bins, E) the same under the formula: Σ π_e over all cells in the bin.
+        expected_counts: (n_bins, E) cells expected under the formula: Σ π_e over all cells in the bin.
+
+    Example:
+        >>> means = {"ctrl": 0.0, "A": 1.0, "B": -1.0, "A+B": 0.0}
+        >>> x = np.concatenate([np.random.default_rng(0).normal(m, 1.0, (100, 1)) for m in means.values()])
+        >>> data = PerturbationData.from_arrays(x, np.repeat(list(means), 100))
+        >>> additivity_test(data, "A+B", n_multipliers=99, rng=0).to_json()["weights"]
+        {'ctrl': 1.0, 'A': -1.0, 'B': -1.0, 'A+B': 1.0}
     """
 
     target: str
@@ -104,20 +109,44 @@ class AdditivityTest:
     observed_counts: np.ndarray
     expected_counts: np.ndarray
 
+    @property
+    def enough_overlap(self) -> bool:
+        """Whether the environments overlap enough for the test to tell anything."""
+        return self.effective_cells >= MIN_OVERLAP_CELLS
+
+    @property
+    def steepest(self) -> int:
+        """The column of `feature`."""
+        return int(np.argmax(np.abs(self.slopes / self.slope_errors)))
+
     def in_words(self, level: float = 0.05) -> str:
         """What the test says, and what it does not say."""
-        formula = f"{self.target} against {_product(self.weights[:-1], self.conditions[:-1])}"
-        found = f"{formula}: p = {self.p_value:.3g}, {self.effective_cells:.0f} effective of {self.counts.sum()} cells"
-        if self.effective_cells < MIN_OVERLAP_CELLS:
-            return f"{found}; too little overlap to tell"
+        formula = f"{self.target} against {_product(self.weights[:-1].tolist(), self.conditions[:-1])}"
+        said = f"{formula}: p = {self.p_value:.3g}, {self.effective_cells:.0f} effective of {self.counts.sum()} cells"
+        if not self.enough_overlap:
+            return f"{said}; too little overlap to tell"
         if self.p_value <= level:
-            j = int(np.argmax(np.abs(self.slopes / self.slope_errors)))
+            slope, error = self.slopes[self.steepest], self.slope_errors[self.steepest]
             return (
-                f"{found}; the product formula fails, most along {self.feature} (log ratio {self.slopes[j]:+.2f} ± "
-                f"{self.slope_errors[j]:.2f} per standard deviation): effects do not add, or change more than means, "
-                "or noise or a batch effect hides the latents"
+                f"{said}; the product formula fails, most along {self.feature} (log ratio {slope:+.2f} ± {error:.2f} "
+                "per standard deviation): effects do not add, or change more than means, or noise or a batch effect "
+                "hides the latents"
             )
-        return f"{found}; no departure from the product formula was found"
+        return f"{said}; no departure from the product formula was found"
+
+    def to_json(self) -> dict[str, object]:
+        """The test and the column where the formula fails most, as plain values."""
+        return {
+            "condition": self.target,
+            "weights": dict(zip(self.conditions, self.weights.tolist(), strict=True)),
+            "p_value": self.p_value,
+            "enough_overlap": self.enough_overlap,
+            "effective_cells": self.effective_cells,
+            "cells": int(self.counts.sum()),
+            "feature": self.feature,
+            "slope": float(self.slopes[self.steepest]),
+            "slope_error": float(self.slope_errors[self.steepest]),
+        }
 
 
 def additivity_test(
@@ -134,8 +163,8 @@ def additivity_test(
     Args:
         data: Cells of the target and of conditions whose shifts combine to its shift, held-out or not.
         target: A measured condition.
-        coefficients: α by condition, the reference not needed; absent, over independent others with
-            the fewest parts: a double from its singles.
+        coefficients: α by condition, the reference not needed; if None, those over independent others with the fewest
+            parts: a double from its singles.
         n_multipliers: Sign-flipped copies for the p-value.
         n_folds: Folds of cross-fitting, ≥ 2.
         rng: Whatever `numpy.random.default_rng` takes.
@@ -145,8 +174,8 @@ def additivity_test(
             environment involved has fewer cells than folds or 10.
 
     References:
-        Claim 2.7(b). The sign flips are a wild bootstrap: calibrated for large samples, not exactly. With 150 cells a
-        condition 1.2, 5.9 and 11.4 % of 5,000 additive worlds were rejected at 1, 5 and 10 %.
+        Theory, claim 2.7(b). The sign flips are a wild bootstrap: calibrated for large samples, not exactly. With 150
+        cells a condition 1.2, 5.9 and 11.4 % of 5,000 additive worlds were rejected at 1, 5 and 10 %.
 
     Example:
         >>> import numpy as np
@@ -168,19 +197,35 @@ def additivity_test(
     return _record(part, target, weights, odds, (R, v, z), values)
 
 
-def additivity_tests(data: PerturbationData, *, rng: SeedLike = None, **settings: object) -> CorrectedTests:
-    """The test at every independent linear dependence among the measured labels, with corrections.
+def additivity_tests(
+    data: PerturbationData, *, n_multipliers: int = 999, n_folds: int = 3, rng: SeedLike = None
+) -> CorrectedTests[AdditivityTest]:
+    """Test the product formula at every independent linear dependence among the measured labels, with corrections.
 
     Conditions are taken with the fewest parts first; each that the independent ones before it span is tested against
     those, so that a double is tested against its singles.
 
+    Args:
+        data: Cells of conditions, held-out or not.
+        n_multipliers: Sign-flipped copies for each p-value.
+        n_folds: Folds of cross-fitting, ≥ 2.
+        rng: Whatever `numpy.random.default_rng` takes.
+
     Raises:
         InputError: If the measured labels are linearly independent, so that nothing can be tested.
+
+    Example:
+        >>> means = {"ctrl": 0.0, "A": 1.0, "B": -1.0, "A+B": 0.0}
+        >>> x = np.concatenate([np.random.default_rng(0).normal(m, 1.0, (100, 1)) for m in means.values()])
+        >>> data = PerturbationData.from_arrays(x, np.repeat(list(means), 100))
+        >>> additivity_tests(data, n_multipliers=99, rng=0).rejected()
+        ()
     """
     relations = _dependences(data)
     if not relations:
         raise InputError("data must hold a condition that others combine to; measure a combination and its parts")
     root = seed_sequence(rng)
+    settings = {"n_multipliers": n_multipliers, "n_folds": n_folds}
     tests = {
         target: additivity_test(data, target, coefficients=alpha, rng=child(root, "additivity", target), **settings)
         for target, alpha in relations.items()
@@ -189,7 +234,7 @@ def additivity_tests(data: PerturbationData, *, rng: SeedLike = None, **settings
 
 
 def _dependences(data: PerturbationData) -> dict[str, dict[str, float]]:
-    """α by condition for every measured condition that independent ones with fewer parts span; see claim 2.7(b)."""
+    """α by condition for every measured condition that independent ones with fewer parts span."""
     return _walked(data, _by_parts(data))
 
 
@@ -202,15 +247,15 @@ def _by_parts(data: PerturbationData) -> list[int]:
 
 def _walked(data: PerturbationData, order: Sequence[int]) -> dict[str, dict[str, float]]:
     """Each environment in turn: in the span of the independent ones before it, or independent itself."""
-    found, before = {}, [data.reference]
+    spanned, before = {}, [data.reference]
     for e in order:
-        certificate = check_span(data.labels[before], data.labels[[e]], data.labels[data.reference])[0]
-        if not certificate.identified:
+        alpha = check_span(data.labels[before], data.labels[[e]], data.labels[data.reference])[0].coefficients
+        if alpha is None:
             before.append(e)
             continue
-        alpha = {data.conditions[b]: float(a) for b, a in zip(before, certificate.coefficients, strict=True)}
-        found[data.conditions[e]] = {name: a for name, a in alpha.items() if abs(a) > 1e-12}
-    return found
+        by_name = {data.conditions[b]: a for b, a in zip(before, alpha.tolist(), strict=True)}
+        spanned[data.conditions[e]] = {name: a for name, a in by_name.items() if abs(a) > 1e-12}
+    return spanned
 
 
 def _relation(data: PerturbationData, target: str, coefficients: Mapping | None) -> tuple[list[int], list[float]]:
@@ -229,31 +274,31 @@ def _relation(data: PerturbationData, target: str, coefficients: Mapping | None)
 
 def _spanned(data: PerturbationData, t: int) -> dict[str, float]:
     target = data.conditions[t]
-    found = _walked(data, [*(e for e in _by_parts(data) if e != t), t])
-    if target not in found:
+    relations = _walked(data, [*(e for e in _by_parts(data) if e != t), t])
+    if target not in relations:
         raise InputError(f"target {target!r} must be a combination of other measured conditions; it is not")
-    return found[target]
+    return relations[target]
 
 
 def _checked(data: PerturbationData, t: int, coefficients: Mapping[str, float]) -> dict[int, float]:
     alpha = {_position(data, name): float(a) for name, a in coefficients.items()}
     origin = data.labels[data.reference]
     reached = sum(a * (data.labels[e] - origin) for e, a in alpha.items())
-    wanted = data.labels[t] - origin
-    if t in alpha or not np.allclose(reached, wanted, rtol=0, atol=1e-9 * np.abs(data.labels).max()):
+    shift = data.labels[t] - origin
+    if t in alpha or not np.allclose(reached, shift, rtol=0, atol=1e-9 * np.abs(data.labels).max()):
         raise InputError(
             f"coefficients must combine other conditions' shifts to that of {data.conditions[t]!r}, "
-            f"{wanted.tolist()}; they reach {np.asarray(reached).tolist()}"
+            f"{shift.tolist()}; they reach {np.asarray(reached).tolist()}"
         )
     return alpha
 
 
 def _position(data: PerturbationData, condition: str) -> int:
     label = data.space.label(condition)
-    found = np.flatnonzero((data.labels == label).all(1))
-    if not found.size:
+    rows = np.flatnonzero((data.labels == label).all(1))
+    if not rows.size:
         raise InputError(f"condition {condition!r} must be measured; known: {', '.join(data.conditions)}")
-    return int(found[0])
+    return int(rows[0])
 
 
 def _enough_cells(part: PerturbationData, n_folds: int) -> None:
@@ -270,7 +315,9 @@ def _scores(eta: np.ndarray, environment: np.ndarray, w: np.ndarray) -> tuple[np
     return w[environment] * np.exp(log_v - log_pi[np.arange(len(eta)), environment]), np.exp(log_v)
 
 
-def _statistics(z, eta, R, v, n_multipliers: int, root: np.random.SeedSequence) -> np.ndarray:
+def _statistics(
+    z: np.ndarray, eta: np.ndarray, R: np.ndarray, v: np.ndarray, n_multipliers: int, root: np.random.SeedSequence
+) -> np.ndarray:
     """(n_multipliers + 1,) statistics, the observed first, then with the signs of the R flipped at random.
 
     The flips are centred with weights v, which makes them orthogonal to the constant of the formula.
@@ -291,7 +338,14 @@ def _forms(u: np.ndarray, H: np.ndarray, rng: np.random.Generator) -> Iterator[n
         yield ((np.hstack([np.cos(phase), np.sin(phase)]).T @ H) ** 2).sum(0) / _FREQUENCIES
 
 
-def _record(part, target: str, w, odds: FittedOdds, scores: tuple, values: np.ndarray) -> AdditivityTest:
+def _record(
+    part: PerturbationData,
+    target: str,
+    w: np.ndarray,
+    odds: FittedOdds,
+    scores: tuple[np.ndarray, np.ndarray, np.ndarray],
+    values: np.ndarray,
+) -> AdditivityTest:
     R, v, z = scores
     slopes, errors = _slopes(z, R, v)
     column = int(np.argmax(np.abs(slopes / errors)))

@@ -1,4 +1,4 @@
-"""Does a fitted model generate the cells it is said to? Four parts, each with a test and with a worth in cells.
+"""Goodness of fit of a model, in four parts, each with a test and with a worth in cells.
 
     transport   cells of the *other* environments moved to h, against cells of h: the whole model, one test by h.
                 From an environment to itself the shift would cancel, and any Ŵ pass.
@@ -27,7 +27,7 @@ from pdae_sim._checks import at_least, between, choice, naming
 from pdae_sim._random import SeedLike, child, seed_sequence, stream
 from pdae_sim.analysis.hypothesis_tests.latent_law import common_law_test, normal_law_test
 from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, adjust_p_values
-from pdae_sim.analysis.hypothesis_tests.two_sample import EquivalenceTest, energy_test, equivalence_test
+from pdae_sim.analysis.hypothesis_tests.two_sample import EquivalenceTest, TwoSampleTest, energy_test, equivalence_test
 from pdae_sim.analysis.prediction_error import Worth, energy_estimate, worth
 from pdae_sim.errors import InputError
 
@@ -64,7 +64,7 @@ MIN_CELLS_PER_CONDITION = 8
 
 @dataclass(frozen=True, eq=False)
 class FitSamples:
-    """What a model makes of cells it has not seen; rows that are compared come from disjoint cells.
+    """Cells that a model transports, encodes and decodes, beside the disjoint cells they are compared with.
 
     Args:
         transported: By condition h: cells (n, d_X) of other conditions moved to h.
@@ -74,6 +74,14 @@ class FitSamples:
             base latents of all conditions under `ALL_CONDITIONS`.
         decoded: By condition: f̂(g(x)) (n, d_X) of half of its cells.
         kept: By condition: the other half (m, d_X).
+
+    Raises:
+        InputError: If the samples are not of the same two or more conditions.
+
+    Example:
+        >>> x = {"ctrl": np.zeros((8, 1)), "A": np.ones((8, 1))}
+        >>> FitSamples(x, x, x, {"ctrl": np.zeros((8, 1))}, x, x).base["A"].shape
+        (8, 1)
     """
 
     transported: Mapping[str, np.ndarray]
@@ -93,17 +101,21 @@ class FitSamples:
 
 @dataclass(frozen=True, eq=False)
 class PartGoodness:
-    """One part of a goodness of fit.
+    """Tests, worths and equivalence tests of one part of a model.
 
     Args:
-        name: One of `ModelPart`.
+        name: The part.
         tests: p-values by condition, or under `ALL_CONDITIONS`, corrected over them.
         worth: n_eff by condition, or under `ALL_CONDITIONS`.
-        equivalence: Test of H0 "worth no more than the stated cells", likewise.
+        equivalence: Test of H0 "worth no more than the stated cells", by condition, or under `ALL_CONDITIONS`.
+
+    Example:
+        >>> PartGoodness(ModelPart.SHIFTS, adjust_p_values({"A": 0.01, "B": 0.04}), {}, {}).p_value
+        0.02
     """
 
-    name: str
-    tests: CorrectedTests
+    name: ModelPart
+    tests: CorrectedTests[TwoSampleTest]
     worth: dict[str, Worth]
     equivalence: dict[str, EquivalenceTest]
 
@@ -125,7 +137,7 @@ class PartGoodness:
 
 @dataclass(frozen=True, eq=False)
 class GoodnessOfFit:
-    """How well a model's cells match cells it has not seen, part by part.
+    """Goodness of fit of a model on cells it has not seen, part by part.
 
     Args:
         parts: By name, in the order of `ModelPart`.
@@ -133,15 +145,22 @@ class GoodnessOfFit:
         cells: What equivalence asks: worth more than so many cells.
         base_mean: (d_Z,) mean of the base latents of the reference.
         base_variances: (d_Z,) eigenvalues of their covariance, ascending; all one under the model.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(2, 5, 10, 1))
+        >>> by_part = [dict(zip(("ctrl", "A"), part)) for part in x.swapaxes(0, 1)]
+        >>> fit = goodness_of_fit(FitSamples(*by_part[:3], {"ctrl": x[0, 2]}, *by_part[3:]), n_resamples=99, rng=0)
+        >>> list(fit.parts) == list(ModelPart)
+        True
     """
 
-    parts: dict[str, PartGoodness]
-    holm: dict[str, float]
+    parts: dict[ModelPart, PartGoodness]
+    holm: dict[ModelPart, float]
     cells: float
     base_mean: np.ndarray
     base_variances: np.ndarray
 
-    def faults(self, level: float = 0.05) -> tuple[str, ...]:
+    def faults(self, level: float = 0.05) -> tuple[ModelPart, ...]:
         """The parts told apart from the truth; a right model has any with at most the probability `level`."""
         between("level", level, 0.0, 1.0)
         return tuple(name for name, p_value in self.holm.items() if p_value <= level)
@@ -151,7 +170,7 @@ class GoodnessOfFit:
 
         The k-th smallest of the parts has to reach level / (parts − k + 1), and within it conditions step alike.
         """
-        part, faults = self.parts[choice("name", name, ModelPart)], self.faults(level)
+        part, faults = self.parts[ModelPart(choice("name", name, ModelPart))], self.faults(level)
         before = sum(self.parts[other].p_value < part.p_value for other in faults)
         share, E = level / (len(self.parts) - before), len(part.tests.holm)
         passed = sum(p_value <= share for p_value in part.tests.holm.values())
@@ -163,10 +182,10 @@ class GoodnessOfFit:
 
     def in_words(self, level: float = 0.05) -> str:
         """Whether the model was told apart from the truth, by which part, and what it is worth all the same."""
-        return f"{self._found(level)}; {self._value(level)}"
+        return f"{self._faults_in_words(level)}; {self._worth_in_words(level)}"
 
-    def to_json(self) -> dict:
-        """The record as plain values."""
+    def to_json(self) -> dict[str, object]:
+        """Faults, sentences and a row for every comparison, as plain values."""
         return {
             "faults": list(self.faults()),
             "in_words": self.in_words(),
@@ -176,12 +195,12 @@ class GoodnessOfFit:
             "rows": [row for part in self.parts.values() for row in self._rows(part)],
         }
 
-    def _rows(self, part: PartGoodness) -> list[dict]:
+    def _rows(self, part: PartGoodness) -> list[dict[str, object]]:
         """A row for every comparison; where one test is of all conditions its p-value stands in a row of its own."""
         conditions = dict.fromkeys([*part.tests.p_values, *part.worth])
         return [_row(part, condition, self.holm[part.name]) for condition in conditions]
 
-    def _found(self, level: float) -> str:
+    def _faults_in_words(self, level: float) -> str:
         faults = self.faults(level)
         if not faults:
             return f"not told apart from the truth (p = {min(self.holm.values()):.2g} over all parts)"
@@ -190,7 +209,7 @@ class GoodnessOfFit:
         inner = [name for name in faults if name != ModelPart.TRANSPORT]
         return "told apart from the truth: " + "; ".join(self._fault(name) for name in inner)
 
-    def _fault(self, name: str) -> str:
+    def _fault(self, name: ModelPart) -> str:
         part = self.parts[name]
         evidence = f"p = {self.holm[name]:.2g}"
         if name == ModelPart.BASE:
@@ -200,7 +219,7 @@ class GoodnessOfFit:
             evidence += f"; most at {part.least}"
         return f"{_FAULTS[name]} ({evidence})"
 
-    def _value(self, level: float) -> str:
+    def _worth_in_words(self, level: float) -> str:
         part = self.parts[ModelPart.TRANSPORT]
         worst = f"transported cells are {part.worth[part.least].in_words()} at {part.least}, the least of all"
         enough = "" if self.is_worth_it(level) else "not shown to be "
@@ -213,7 +232,7 @@ def goodness_of_fit(
     """Judge a model by its transported, encoded and decoded cells.
 
     Args:
-        samples: What the model makes of cells it has not seen.
+        samples: Cells of the model beside cells it has not seen.
         cells: The worth that equivalence asks for: its margin is the energy distance E‖Y − Y'‖ / cells.
         n_resamples: Relabellings and redraws of each test, at least; tests by condition use 400 per condition or more.
             A part of E tests with n redraws cannot be at fault at a level below 4 E / (n + 1).
@@ -223,11 +242,11 @@ def goodness_of_fit(
         InputError: If conditions differ, shapes disagree or samples share cells, with the condition in front.
 
     References:
-        Claims 2.1 and 2.3 for what must hold; Holm (1979) over conditions and again over parts.
+        Theory, claims 2.1 and 2.3 for what must hold; Holm (1979) over conditions and again over parts.
 
     Example:
         >>> import numpy as np
-        >>> x = np.random.default_rng(0).normal(size=(2, 5, 200, 1))
+        >>> x = np.random.default_rng(0).normal(size=(2, 5, 60, 1))
         >>> by_part = [dict(zip(("ctrl", "A"), part)) for part in x.swapaxes(0, 1)]
         >>> samples = FitSamples(*by_part[:3], {"ctrl": x[0, 2]}, *by_part[3:])
         >>> goodness_of_fit(samples, rng=0).faults()
@@ -246,7 +265,8 @@ def goodness_of_fit(
     (reference,) = samples.reference.values()
     variances = np.linalg.eigvalsh(np.atleast_2d(np.cov(reference.T)))
     holm = adjust_p_values({part.name: part.p_value for part in parts}).holm
-    return GoodnessOfFit({part.name: part for part in parts}, holm, cells, reference.mean(0), variances)
+    by_part = {part.name: holm[part.name] for part in parts}
+    return GoodnessOfFit({part.name: part for part in parts}, by_part, cells, reference.mean(0), variances)
 
 
 @dataclass(frozen=True)
@@ -255,7 +275,13 @@ class _Settings:
     n_permutations: int
 
 
-def _by_condition(name, made: Mapping, measured: Mapping, settings: _Settings, root) -> PartGoodness:
+def _by_condition(
+    name: ModelPart,
+    made: Mapping[str, np.ndarray],
+    measured: Mapping[str, np.ndarray],
+    settings: _Settings,
+    root: np.random.SeedSequence,
+) -> PartGoodness:
     """A two-sample test, a worth and an equivalence test for every condition."""
     tests, values, matches = {}, {}, {}
     for h in measured:
@@ -264,21 +290,26 @@ def _by_condition(name, made: Mapping, measured: Mapping, settings: _Settings, r
                 made[h], measured[h], n_permutations=settings.n_permutations, rng=child(root, "environment", h)
             )
             values[h], matches[h] = _practical(made[h], measured[h], settings.cells)
-    return PartGoodness(name, adjust_p_values({h: t.p_value for h, t in tests.items()}, tests=tests), values, matches)
+    corrected = adjust_p_values({h: t.p_value for h, t in tests.items()}, tests=tests)
+    return PartGoodness(name, corrected, values, matches)
 
 
-def _shifts(base: Mapping[str, np.ndarray], cells: float, n_resamples: int, root) -> PartGoodness:
+def _shifts(
+    base: Mapping[str, np.ndarray], cells: float, n_resamples: int, root: np.random.SeedSequence
+) -> PartGoodness:
     """One test of all conditions; worth and equivalence of each against the others."""
     test = common_law_test(base, n_permutations=n_resamples, rng=root)
-    found = {}
+    values, matches = {}, {}
     for h in base:
         with naming(f"{ModelPart.SHIFTS}, {h}"):
-            found[h] = _practical(_pooled({e: z for e, z in base.items() if e != h}), base[h], cells)
-    values, matches = ({h: pair[i] for h, pair in found.items()} for i in (0, 1))
+            others = np.vstack([z for e, z in base.items() if e != h])
+            values[h], matches[h] = _practical(others, base[h], cells)
     return PartGoodness(ModelPart.SHIFTS, adjust_p_values({ALL_CONDITIONS: test.p_value}), values, matches)
 
 
-def _base(reference: Mapping[str, np.ndarray], cells: float, n_resamples: int, root) -> PartGoodness:
+def _base(
+    reference: Mapping[str, np.ndarray], cells: float, n_resamples: int, root: np.random.SeedSequence
+) -> PartGoodness:
     """Base latents against N(0, I): in closed form for the test, by draws of it for the worth."""
     ((name, z),) = reference.items()
     test = normal_law_test(z, n_resamples=n_resamples, rng=root)
@@ -292,10 +323,6 @@ def _practical(made: np.ndarray, measured: np.ndarray, cells: float) -> tuple[Wo
     if not estimate.spread > 0:
         raise InputError("latents or cells must vary to be worth something; the encoder or the decoder has collapsed")
     return worth(estimate), equivalence_test(made, measured, estimate.spread / cells)
-
-
-def _pooled(base: Mapping[str, np.ndarray]) -> np.ndarray:
-    return np.vstack(list(base.values()))
 
 
 def _row(part: PartGoodness, condition: str, holm_of_part: float) -> dict[str, object]:

@@ -28,6 +28,11 @@ class LawTest:
         p_value: (1 + #{resamples at least as extreme}) / (n_resamples + 1).
         n_resamples: Resamples drawn under the statement.
         sizes: Rows of each sample.
+
+    Example:
+        >>> import numpy as np
+        >>> normal_law_test(np.random.default_rng(0).normal(size=(30, 2)), n_resamples=99, rng=0).sizes
+        (30,)
     """
 
     statistic: float
@@ -35,9 +40,13 @@ class LawTest:
     n_resamples: int
     sizes: tuple[int, ...]
 
+    def to_json(self) -> dict[str, object]:
+        """The fields as plain values."""
+        return dict(vars(self))
+
 
 def common_law_test(samples: Mapping[str, np.ndarray], *, n_permutations: int = 999, rng: SeedLike = None) -> LawTest:
-    """Permutation test of H0: all samples come from one law.
+    """Test H0: all samples come from one law, by permutations.
 
     The statistic is the between-sample part of the dispersion, Σ_{j<k} (n_j n_k / 2N) ED(j, k) of V-statistics, which
     is N/2 of the mean distance among all rows less Σ_j n_j/2 of that among the rows of sample j.
@@ -70,7 +79,7 @@ def common_law_test(samples: Mapping[str, np.ndarray], *, n_permutations: int = 
 
 
 def normal_law_test(x: np.ndarray, *, n_resamples: int = 999, rng: SeedLike = None) -> LawTest:
-    """Monte Carlo test of H0: the rows of x are independent draws of N(0, I), nothing estimated.
+    """Test H0: the rows of x are independent draws of N(0, I), nothing estimated, by Monte Carlo.
 
     The statistic is n times the energy distance from the empirical law to N(0, I), see `energy_to_normal`.
 
@@ -97,10 +106,20 @@ def normal_law_test(x: np.ndarray, *, n_resamples: int = 999, rng: SeedLike = No
 
 
 def energy_to_normal(x: np.ndarray) -> float:
-    """ED between the empirical law of x (n, d) and N(0, I): 2 E‖x_i − Z‖ − E‖Z − Z'‖ − (mean of ‖x_i − x_j‖)."""
+    """Energy distance of an empirical law to N(0, I), in closed form: 2 E‖x_i − Z‖ − E‖Z − Z'‖ − mean of ‖x_i − x_j‖.
+
+    Args:
+        x: (n, d).
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).normal(size=(500, 2))
+        >>> energy_to_normal(x) < 0.01 < energy_to_normal(x + 1.0)
+        True
+    """
     n, d = x.shape
     own = 2 * float(pdist(x).sum()) / n**2
-    return 2 * float(_distance_to_normal((x**2).sum(1), d).mean()) - float(_normal_spread(d)) - own
+    return 2 * float(_distance_to_normal((x**2).sum(1), d).mean()) - _normal_spread(d) - own
 
 
 def _distance_to_normal(squared: np.ndarray, d: int) -> np.ndarray:
@@ -110,7 +129,7 @@ def _distance_to_normal(squared: np.ndarray, d: int) -> np.ndarray:
 
 def _normal_spread(d: int) -> float:
     """E‖Z − Z'‖ = 2 Γ((d+1)/2) / Γ(d/2)."""
-    return 2 * np.exp(gammaln((d + 1) / 2) - gammaln(d / 2))
+    return float(2 * np.exp(gammaln((d + 1) / 2) - gammaln(d / 2)))
 
 
 def _stacked(samples: Mapping[str, np.ndarray]) -> tuple[np.ndarray, tuple[int, ...]]:

@@ -1,9 +1,10 @@
-"""One p-value per environment, corrected for their number: Holm for any false rejection, BH for their share."""
+"""Several tests at once, corrected for their number: Holm for any false rejection, BH for their share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from scipy import stats
@@ -13,11 +14,13 @@ from pdae_sim._random import SeedLike, child, seed_sequence
 from pdae_sim.analysis.hypothesis_tests.two_sample import TwoSampleTest, energy_test, mmd_test
 from pdae_sim.errors import InputError
 
-_TESTS = {"energy": energy_test, "mmd": mmd_test}
+_TESTS: dict[str, Callable[..., TwoSampleTest]] = {"energy": energy_test, "mmd": mmd_test}
+
+Test = TypeVar("Test")
 
 
 @dataclass(frozen=True)
-class CorrectedTests:
+class CorrectedTests(Generic[Test]):
     """p-values of several hypotheses with their corrections, all by the name of the hypothesis.
 
     Args:
@@ -25,12 +28,16 @@ class CorrectedTests:
         holm: Adjusted so that rejecting those ≤ α errs anywhere with probability ≤ α, whatever their dependence.
         bh: Adjusted so that of those ≤ q a share ≤ q is expected to be false, if independent or positively dependent.
         tests: The tests behind the p-values, where they were run here.
+
+    Example:
+        >>> adjust_p_values({"A": 0.01, "B": 0.2}).rejected()
+        ('A',)
     """
 
     p_values: dict[str, float]
     holm: dict[str, float]
     bh: dict[str, float]
-    tests: dict[str, TwoSampleTest]
+    tests: dict[str, Test]
 
     def rejected(self, level: float = 0.05, *, correction: str = "holm") -> tuple[str, ...]:
         """The names whose corrected p-value is at most `level`, in the order given."""
@@ -38,11 +45,17 @@ class CorrectedTests:
         between("level", level, 0.0, 1.0)
         return tuple(name for name, value in values.items() if value <= level)
 
+    def to_json(self) -> dict[str, object]:
+        """p-values and corrections by name."""
+        return {"p_values": self.p_values, "holm": self.holm, "bh": self.bh}
 
-def adjust_p_values(
-    p_values: Mapping[str, float], *, tests: Mapping[str, TwoSampleTest] | None = None
-) -> CorrectedTests:
-    """Holm's and Benjamini and Hochberg's adjusted p-values.
+
+def adjust_p_values(p_values: Mapping[str, float], *, tests: Mapping[str, Test] | None = None) -> CorrectedTests[Test]:
+    """Adjust p-values for their number, after Holm and after Benjamini and Hochberg.
+
+    Args:
+        p_values: By the name of the hypothesis.
+        tests: The tests behind them, by the same names.
 
     Raises:
         InputError: If a p-value is not a number in [0, 1].
@@ -58,10 +71,10 @@ def adjust_p_values(
     bad = [name for name, value in zip(names, p, strict=True) if not 0 <= value <= 1]
     if bad:
         raise InputError(f"p_values must lie in [0, 1]; received {p_values[bad[0]]!r} for {bad[0]!r}")
-    by_name = [
+    own, holm, bh = (
         dict(zip(names, values.tolist(), strict=True)) for values in (p, _holm(p), stats.false_discovery_control(p))
-    ]
-    return CorrectedTests(*by_name, dict(tests or {}))
+    )
+    return CorrectedTests(own, holm, bh, dict(tests or {}))
 
 
 def two_sample_tests(
@@ -71,8 +84,8 @@ def two_sample_tests(
     kind: str = "energy",
     n_permutations: int = 999,
     rng: SeedLike = None,
-) -> CorrectedTests:
-    """One two-sample test per environment, with corrections over all of them.
+) -> CorrectedTests[TwoSampleTest]:
+    """Run one two-sample test per environment and correct their p-values over all of them.
 
     Each environment draws its relabellings from a stream of its own name, whatever the others are.
 
@@ -85,25 +98,32 @@ def two_sample_tests(
 
     Raises:
         InputError: If conditions differ, or as the test, with the condition in front.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(2, 100, 2))
+        >>> observed = {"A": x[0, :50], "B": x[1, :50]}
+        >>> predicted = {"A": x[0, 50:], "B": x[1, 50:] + 2.0}
+        >>> two_sample_tests(predicted, observed, n_permutations=99, rng=0).rejected()
+        ('B',)
     """
     if set(predicted) != set(observed):
         raise InputError(f"predicted and observed must have the same conditions; {_difference(predicted, observed)}")
-    test, root = _TESTS[choice("kind", kind, _TESTS)], seed_sequence(rng)
+    run, root = _TESTS[choice("kind", kind, _TESTS)], seed_sequence(rng)
     tests = {}
     for name in observed:
         with naming(name):
-            tests[name] = test(
+            tests[name] = run(
                 predicted[name], observed[name], n_permutations=n_permutations, rng=child(root, "environment", name)
             )
-    return adjust_p_values({name: found.p_value for name, found in tests.items()}, tests=tests)
+    return adjust_p_values({name: test.p_value for name, test in tests.items()}, tests=tests)
 
 
 def _holm(p: np.ndarray) -> np.ndarray:
     order = np.argsort(p, kind="stable")
     steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    found = np.empty_like(steps)
-    found[order] = np.minimum(steps, 1.0)
-    return found
+    adjusted = np.empty_like(steps)
+    adjusted[order] = np.minimum(steps, 1.0)
+    return adjusted
 
 
 def _difference(predicted: Mapping, observed: Mapping) -> str:

@@ -1,4 +1,4 @@
-"""Do two samples come from one law? Permutation tests, calibrated at every sample size, and a test for "matches".
+"""Two-sample tests: permutation tests of equal laws, calibrated at every sample size, and a test of equivalence.
 
 Both samples must be independent draws. The same cell must not be in both: it is looked for. A prediction drawn with
 replacement from few cells is not a sample of independent cells: that is not looked for. Judge a fitted model on cells
@@ -45,6 +45,12 @@ class TwoSampleTest:
         null_quantiles: Quantile of the statistic over relabellings, by level.
         sizes: Rows of the first and the second sample.
         by_bandwidth: MMD² (V-statistic) by bandwidth; empty for the energy test.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).normal(size=(40, 2))
+        >>> energy_test(x[:20], x[20:], n_permutations=99, rng=0).sizes
+        (20, 20)
     """
 
     kind: str
@@ -55,6 +61,10 @@ class TwoSampleTest:
     sizes: tuple[int, int]
     by_bandwidth: dict[float, float] = field(default_factory=dict)
 
+    def to_json(self) -> dict[str, object]:
+        """The fields as plain values."""
+        return dict(vars(self))
+
 
 @dataclass(frozen=True)
 class EquivalenceTest:
@@ -63,10 +73,17 @@ class EquivalenceTest:
     Args:
         margin: The energy distance that would no longer count as a match.
         value: The unbiased estimate of the energy distance.
-        standard_error: At the margin, see `equivalence_test`.
+        standard_error: Standard error of `value` at the margin, see `equivalence_test`.
         upper: Upper 95 % confidence limit of the energy distance, by the same test.
         p_value: Small where the distance is below the margin.
         sizes: Rows of the first and the second sample.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).normal(size=(400, 2))
+        >>> test = equivalence_test(x[:200], x[200:], 0.5)
+        >>> test.upper < test.margin and test.p_value < 0.05
+        True
     """
 
     margin: float
@@ -76,11 +93,15 @@ class EquivalenceTest:
     p_value: float
     sizes: tuple[int, int]
 
+    def to_json(self) -> dict[str, object]:
+        """The fields as plain values."""
+        return dict(vars(self))
+
 
 def energy_test(
     x: np.ndarray, y: np.ndarray, *, beta: float = 1.0, n_permutations: int = 999, rng: SeedLike = None
 ) -> TwoSampleTest:
-    """Permutation test on the energy distance ED(P, Q).
+    """Test equality of two laws by permutations of the energy distance ED(P, Q).
 
     Args:
         x: (n, d) independent draws of P.
@@ -104,14 +125,14 @@ def energy_test(
     x, y = _samples(x, y)
     between("beta", beta, 0.0, 2.0)
     z, H = _pooled(x, y, n_permutations, rng)
-    values = -quadratic_forms(z, H, [lambda D: D.copy() if beta == 1 else D**beta])[0]
+    values = -quadratic_forms(z, H, [lambda D: D**beta])[0]
     return _judged("energy", values, (len(x), len(y)))
 
 
 def mmd_test(
     x: np.ndarray, y: np.ndarray, *, n_bandwidths: int = 5, n_permutations: int = 999, rng: SeedLike = None
 ) -> TwoSampleTest:
-    """Permutation test on MMD² with Gaussian kernels exp(−‖x − y‖² / λ²), aggregated over bandwidths λ.
+    """Test equality of two laws by permutations of MMD² with Gaussian kernels exp(−‖x − y‖² / λ²), over bandwidths λ.
 
     The bandwidths are equally spaced in logarithm from half the 5 % to twice the 95 % quantile of the distances between
     pooled rows: a symmetric function of the pooled sample, which the exactness of the test needs.
@@ -128,6 +149,12 @@ def mmd_test(
 
     References:
         Schrab, Kim, Albert, Laurent, Guedj & Gretton (2023), MMD aggregated two-sample test, JMLR 24.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).normal(size=(200, 2))
+        >>> mmd_test(x[:100], x[100:] * 2.0, n_permutations=199, rng=0).p_value == 0.005
+        True
     """
     x, y = _samples(x, y)
     z, H = _pooled(x, y, n_permutations, rng)
@@ -140,7 +167,7 @@ def mmd_test(
 
 
 def equivalence_test(x: np.ndarray, y: np.ndarray, margin: float, *, beta: float = 1.0) -> EquivalenceTest:
-    """Test of H0: ED(P, Q) ≥ margin; rejecting it says that P and Q match within the margin.
+    """Test H0: ED(P, Q) ≥ margin; rejecting it says that P and Q match within the margin.
 
     For β in (0, 2) the distance embeds in a Hilbert space, ‖x − y‖^β = ‖φ(x) − φ(y)‖², where ED = 2 ‖μ_P − μ_Q‖². The
     U-statistic varies to first order by 4 ⟨φ(x) − μ_P, μ_P − μ_Q⟩ averaged over x, and likewise over y, so that
@@ -190,7 +217,17 @@ def equivalence_test(x: np.ndarray, y: np.ndarray, margin: float, *, beta: float
 
 
 def disjoint_halves(x: np.ndarray, *, rng: SeedLike = None) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of x (n, d) in two random halves that share none, the first the larger where n is odd."""
+    """Split the rows of x into two random halves that share none, the first the larger where n is odd.
+
+    Args:
+        x: (n, d), n ≥ 2.
+        rng: Whatever `numpy.random.default_rng` takes.
+
+    Example:
+        >>> first, second = disjoint_halves(np.arange(5.0), rng=0)
+        >>> len(first), sorted(np.vstack([first, second]).ravel().tolist())
+        (3, [0.0, 1.0, 2.0, 3.0, 4.0])
+    """
     x = matrix("x", x)
     if len(x) < 2:
         raise InputError(f"x must have at least 2 rows to be halved; received {len(x)}")
@@ -202,13 +239,21 @@ def disjoint_halves(x: np.ndarray, *, rng: SeedLike = None) -> tuple[np.ndarray,
 def refuse_shared_rows(x: np.ndarray, y: np.ndarray) -> None:
     """Refuse two samples that hold the same cells.
 
-    The rule: where no row repeats within x or within y, the data are continuous and one row in both is a cell in both.
+    Where no row repeats within x or within y, the data are continuous and one row in both is a cell in both.
     Where rows repeat within a sample, as counts do, equal rows across are ties, unless there are more of them than a
     random division of the pooled rows would give: more than 4 standard deviations, over 200 divisions. Too few shared
     cells among many ties go unseen.
 
+    Args:
+        x: (n, d).
+        y: (m, d).
+
     Raises:
         InputError: In one line that counts the shared rows.
+
+    Example:
+        >>> refuse_shared_rows(np.array([[0.0], [1.0]]), np.array([[1.5], [2.0]])) is None  # no row is in both
+        True
     """
     codes = np.unique(np.vstack([x, y]) + 0.0, axis=0, return_inverse=True)[1].ravel()
     n_kinds = codes.max() + 1

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg
 
 from pdae_sim import _random
-from pdae_sim._checks import matrix
 from pdae_sim._random import SeedLike
 from pdae_sim.analysis._intervals import operator_radius, ratio_intervals
+from pdae_sim.analysis.identifiability._pairs import checked_pair
 from pdae_sim.errors import InputError
 from pdae_sim.intervals import Estimate, Interval
 
@@ -29,6 +30,11 @@ class Alignment:
         affine_map: H (d_Z, d_Z) with estimate ≈ H truth + constant.
         determined: Whether these cells leave one rotation only; none does where the estimate does not vary with the
             truth in some direction.
+
+    Example:
+        >>> z = np.random.default_rng(0).normal(size=(100, 2))
+        >>> bool(abs(align(1.5 * z, z).orthogonality_defect - 0.5) < 1e-9)
+        True
     """
 
     affine_r2: float
@@ -42,6 +48,10 @@ class Alignment:
     def orthogonality_defect(self) -> float:
         """The largest |σ_j − 1| of the affine map's singular values, zero if and only if it is orthogonal."""
         return float(np.abs(self.singular_values - 1).max())
+
+    def to_json(self) -> dict[str, object]:
+        """The figures of merit and both maps, as plain values."""
+        return {**vars(self), "orthogonality_defect": self.orthogonality_defect}
 
 
 def align(estimate: np.ndarray, truth: np.ndarray) -> Alignment:
@@ -57,7 +67,7 @@ def align(estimate: np.ndarray, truth: np.ndarray) -> Alignment:
         InputError: If shapes disagree, n ≤ d_Z or the truth does not vary in every direction.
 
     References:
-        Schönemann (1966), orthogonal Procrustes; claim 2.3.
+        Schönemann (1966), orthogonal Procrustes; theory, claim 2.3.
 
     Example:
         >>> import numpy as np
@@ -80,6 +90,11 @@ class AlignmentIntervals:
         affine_r2: Bootstrap-t interval of the affine R².
         orthogonal_r2: Bootstrap-t interval of the orthogonal R².
         singular_values: One interval per singular value, a band that covers all of them at once.
+
+    Example:
+        >>> z = np.random.default_rng(0).normal(size=(100, 2))
+        >>> 1.0 in alignment_intervals(z, z, rng=0).affine_r2
+        True
     """
 
     affine_r2: Interval
@@ -131,17 +146,8 @@ def _holding(estimate: Estimate, value: float) -> Interval:
 
 
 def _centred_pair(estimate: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both minus their means, if they can be aligned."""
-    estimate, truth = matrix("estimate", estimate), matrix("truth", truth)
-    if estimate.shape != truth.shape:
-        raise InputError(f"estimate and truth must have one shape; received {estimate.shape} and {truth.shape}")
-    n, d = truth.shape
-    if n <= d:
-        raise InputError(f"alignment needs more rows than dimensions; received {n} rows, {d} dimensions")
-    Z_hat, Z = estimate - estimate.mean(0), truth - truth.mean(0)
-    if np.linalg.matrix_rank(Z) < d:
-        raise InputError("truth must vary in every direction; a column is constant or repeats others")
-    return Z_hat, Z
+    Z_hat, Z = checked_pair(estimate, truth, "alignment", lambda d: d + 1)
+    return Z_hat - Z_hat.mean(0), Z - Z.mean(0)
 
 
 def _least_squares(Z_hat: np.ndarray, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -151,12 +157,23 @@ def _least_squares(Z_hat: np.ndarray, Z: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def gram_error(estimate: np.ndarray, truth: np.ndarray, shifts: np.ndarray) -> float:
-    """‖Ĝ − G‖ / ‖G‖ for the Gram matrices G = (W L)ᵀ (W L) of Ŵ and W on the training shifts (claim 2.5).
+    """Relative error ‖Ĝ − G‖ / ‖G‖ of the Gram matrix G = (W L)ᵀ (W L) of Ŵ on the training shifts.
 
     Args:
         estimate: Ŵ (d_Z, K), of any latent dimension.
         truth: W (d_Z, K) in isotropic form.
         shifts: (M, K) rows Δ_e = l_e − l_0.
+
+    Raises:
+        InputError: If W moves no environment.
+
+    References:
+        Theory, claim 2.5: the Gram matrix is what is identified of W, since any rotation Q W has the same.
+
+    Example:
+        >>> W = np.array([[1.0, 0.5], [0.0, 2.0]])
+        >>> gram_error(W[::-1], W, np.eye(2)) == 0.0
+        True
     """
     G_hat, G = (gram_matrix(W, shifts) for W in (estimate, truth))
     if not np.linalg.norm(G):
@@ -164,12 +181,33 @@ def gram_error(estimate: np.ndarray, truth: np.ndarray, shifts: np.ndarray) -> f
     return float(np.linalg.norm(G_hat - G) / np.linalg.norm(G))
 
 
-def gram_matrix(W: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """(W L)ᵀ (W L) (M, M) for shifts (M, K) as rows."""
+def gram_matrix(W: Sequence | np.ndarray, shifts: Sequence | np.ndarray) -> np.ndarray:
+    """Gram matrix (W L)ᵀ (W L) of the effects of shifts.
+
+    Args:
+        W: (d_Z, K).
+        shifts: (M, K) rows Δ_e.
+
+    Returns:
+        (M, M).
+
+    Example:
+        >>> gram_matrix([[1.0, 1.0]], [[1, 0], [0, 2]]).tolist()
+        [[1.0, 2.0], [2.0, 4.0]]
+    """
     moved = np.asarray(shifts) @ np.asarray(W).T
     return moved @ moved.T
 
 
 def r2(fitted: np.ndarray, Z: np.ndarray) -> float:
-    """The share of the sum of squares of centred Z (n, d) that its fit (n, d) explains."""
+    """Share of the sum of squares of a centred target that a fit explains.
+
+    Args:
+        fitted: (n, d).
+        Z: (n, d), centred.
+
+    Example:
+        >>> r2(np.zeros((2, 1)), np.array([[1.0], [-1.0]]))
+        0.0
+    """
     return float(1 - ((fitted - Z) ** 2).sum() / (Z**2).sum())

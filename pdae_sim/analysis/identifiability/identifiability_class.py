@@ -1,4 +1,4 @@
-"""Up to which maps were the latents identified? A name, with the evidence, by a rule that says what it compares.
+"""Class of identifiability: up to which maps the latents were identified, with the evidence.
 
 Two maps are taken for the same if they differ by less than a `tolerance` τ of a standard deviation, root mean square:
 an R² within τ², or singular values within 1 ± τ. Going down from the largest class, a smaller class is *as good* if the
@@ -15,8 +15,8 @@ Whatever the class, it must explain more than a null by τ², else nothing is id
 of the truth may the most flexible map be no better than the mean, else only a part is.
 
 References:
-    Claims 2.2 and 2.3; Frisch (1934) and Klepper & Leamer (1984), Econometrica 52, for the bounds that two opposite
-    regressions put on a relation between noisy variables.
+    Theory, claims 2.2 and 2.3; Frisch (1934) and Klepper & Leamer (1984), Econometrica 52, for the bounds that two
+    opposite regressions put on a relation between noisy variables.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _IN_PART = "identified in part"
 _NOT_IDENTIFIED = "not identified"
 
 _NAMES = dict(zip(MAP_CLASSES, (_EXACT, _SIGNED_PERMUTATION, _ORTHOGONAL, _AFFINE, _NONLINEAR), strict=True))
-"""The outcome by the smallest class that is as good as all larger ones."""
+"""Name by the smallest class that is as good as all larger ones."""
 
 _AS_GOOD, _WORSE, _OPEN = "as good", "worse", "not told apart"
 
@@ -52,13 +52,20 @@ class IdentifiabilityClass:
     """Up to which maps the latents were identified.
 
     Args:
-        name: In words; one of `_NAMES`, `_IN_PART`, `_NOT_IDENTIFIED`, or, where the cells do not tell, a class and the
-            smaller one that is not excluded.
+        name: ``identified exactly``, ``identified up to signed permutation``, ``identified up to orthogonal``, ``affine
+            but not orthogonal``, ``nonlinear but not affine``, ``identified in part``, ``not identified``, or, where
+            the cells do not tell, ``identified up to affine; orthogonal not excluded`` and the like.
         map: The smallest class shown to be as good as all larger ones.
         decided: Whether the next smaller class was shown to be worse; where nothing, or a part, is identified, whether
             that was shown, and not only that the cells do not tell.
         beyond_null: R² of `map` less that of the null, which is the mean of the truth where none was given.
         reason: One sentence of evidence.
+
+    Example:
+        >>> from pdae_sim.analysis.identifiability.nested_maps import fit_nested_maps
+        >>> z = np.random.default_rng(0).normal(size=(200, 2))
+        >>> classify_identifiability(fit_nested_maps(z, z, rng=0), rng=0).map
+        'identity'
     """
 
     name: str
@@ -67,7 +74,7 @@ class IdentifiabilityClass:
     beyond_null: Estimate
     reason: str
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, object]:
         """The fields as plain values."""
         return {**vars(self), "beyond_null": self.beyond_null.to_json()}
 
@@ -78,10 +85,11 @@ def classify_identifiability(
     """Name the class of maps up to which an estimate identifies the truth.
 
     Args:
-        maps: Of the estimate.
-        null: Of a null on the same cells with the same seed, such as a random encoder; the mean of the truth if None.
+        maps: Nested maps of the estimate.
+        null: Nested maps of a null on the same cells with the same seed, such as a random encoder; the mean of the
+            truth if None.
         tolerance: τ in (0, 1), in standard deviations of the truth.
-        rng: Of the resampling.
+        rng: Whatever `numpy.random.default_rng` takes; seeds the resampling.
 
     Raises:
         InputError: If the null was judged on other cells.
@@ -89,7 +97,8 @@ def classify_identifiability(
     Example:
         >>> from pdae_sim.analysis.identifiability.nested_maps import fit_nested_maps
         >>> z = np.random.default_rng(0).normal(size=(400, 2))
-        >>> classify_identifiability(fit_nested_maps(z @ np.array([[0.6, 0.8], [-0.8, 0.6]]), z)).name
+        >>> maps = fit_nested_maps(z @ np.array([[0.6, 0.8], [-0.8, 0.6]]), z, rng=0)
+        >>> classify_identifiability(maps, rng=0).name
         'identified up to orthogonal'
     """
     tau = between("tolerance", tolerance, 0.0, 1.0)
@@ -133,9 +142,9 @@ def _descend(maps: NestedMaps, tolerance: float) -> tuple[str, str]:
     return MAP_CLASSES[0], _WORSE
 
 
-def _beyond(maps: NestedMaps, null: NestedMaps | None, each: int, rng: np.random.Generator) -> Estimate:
-    lost = maps.spread if null is None else null.losses[each]
-    return ratio_intervals((lost - maps.losses[each])[None], maps.spread, rng)[0]
+def _beyond(maps: NestedMaps, null: NestedMaps | None, position: int, rng: np.random.Generator) -> Estimate:
+    lost = maps.spread if null is None else null.losses[position]
+    return ratio_intervals((lost - maps.losses[position])[None], maps.spread, rng)[0]
 
 
 def _named(name: str, step: str) -> str:
@@ -158,5 +167,5 @@ def _r2(maps: NestedMaps, name: str) -> str:
     return f"{name} R² {_shown(maps[name].r2)}"
 
 
-def _shown(interval: Estimate) -> str:
-    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+def _shown(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"

@@ -16,11 +16,10 @@ from scipy import linalg
 from scipy.optimize import linear_sum_assignment
 
 from pdae_sim import _random
-from pdae_sim._checks import matrix
 from pdae_sim._random import SeedLike
 from pdae_sim.analysis._intervals import operator_radius, ratio_intervals
 from pdae_sim.analysis._nystrom_ridge import nystrom_ridge
-from pdae_sim.errors import InputError
+from pdae_sim.analysis.identifiability._pairs import checked_pair
 from pdae_sim.intervals import Estimate, Interval
 
 MAP_CLASSES = ("identity", "signed permutation", "orthogonal", "affine", "nonlinear")
@@ -40,6 +39,11 @@ class MapClass:
         name: One of `MAP_CLASSES`.
         r2: R² of the truth given the fitted map of the estimate, on cells the fit did not see.
         defect: R² that the next larger class adds; for the largest, what no class explains.
+
+    Example:
+        >>> z = np.random.default_rng(0).normal(size=(200, 2))
+        >>> fit_nested_maps(2 * z, z, rng=0)["orthogonal"].defect.low > 0.2
+        True
     """
 
     name: str
@@ -53,17 +57,23 @@ class MapClass:
 
 @dataclass(frozen=True, eq=False)
 class NestedMaps:
-    """The ladder of maps from estimate to truth.
+    """R² of every class of maps from estimate to truth, and what else tells the classes apart.
 
     Args:
         classes: One per class, in the order of `MAP_CLASSES`.
         weakest: R² of the nonlinear map along the direction of the truth that it explains least.
         stretch: Greatest singular value of the affine map from truth to estimate, as an interval. Noise in the estimate
             cannot raise it, so that above 1 it is no noise.
-        shrinkage: The same of the affine map from estimate to truth: above 1, the estimate shrinks the truth.
+        shrinkage: Greatest singular value of the affine map from estimate to truth: above 1, the estimate shrinks the
+            truth.
         losses: (5, m) squared errors on the cells that judge.
         spread: (m,) squared distances of the truth from its mean on the same cells.
         judged: (m,) which rows those are.
+
+    Example:
+        >>> z = np.random.default_rng(0).normal(size=(200, 2))
+        >>> [row["map"] for row in fit_nested_maps(z, z, rng=0).to_json()] == list(MAP_CLASSES)
+        True
     """
 
     classes: tuple[MapClass, ...]
@@ -92,21 +102,21 @@ def fit_nested_maps(estimate: np.ndarray, truth: np.ndarray, *, rng: SeedLike = 
     Args:
         estimate: (n, d_Z) encoded latents; a coordinate may be constant.
         truth: (n, d_Z) true latents of the same cells, n ≥ 40 and n > 4 d_Z.
-        rng: Seed or generator, of the halves, the smoother's folds and the resampling.
+        rng: Whatever `numpy.random.default_rng` takes; seeds halves, folds and resampling.
 
     Raises:
         InputError: If shapes disagree, cells are too few, or the truth does not vary in every direction.
 
     References:
-        Claims 2.2 and 2.3; Schönemann (1966) for the orthogonal map, Kuhn (1955) for the permutation.
+        Theory, claims 2.2 and 2.3; Schönemann (1966) for the orthogonal map, Kuhn (1955) for the permutation.
 
     Example:
         >>> z = np.random.default_rng(0).normal(size=(400, 2))
-        >>> found = fit_nested_maps(z @ np.array([[1.0, 1.0], [0.0, 1.0]]), z)
-        >>> found["affine"].r2.low > 0.999 > 0.99 > found["orthogonal"].r2.high
+        >>> maps = fit_nested_maps(z @ np.array([[1.0, 1.0], [0.0, 1.0]]), z, rng=0)
+        >>> maps["affine"].r2.low > 0.999 > 0.99 > maps["orthogonal"].r2.high
         True
     """
-    Z_hat, Z = _checked_pair(estimate, truth)
+    Z_hat, Z = checked_pair(estimate, truth, "nested maps", lambda d: max(_MIN_CELLS, 4 * d + 1))
     root = _random.seed_sequence(rng)
     order = _random.stream(root, "halves").permutation(len(Z))
     fit, judged = np.sort(order[: len(Z) // 2]), np.sort(order[len(Z) // 2 :])
@@ -128,26 +138,22 @@ def fit_nested_maps(estimate: np.ndarray, truth: np.ndarray, *, rng: SeedLike = 
     )
 
 
-def _checked_pair(estimate: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as float64 matrices of one shape, if cells are enough and the truth varies in every direction."""
-    estimate, truth = matrix("estimate", estimate), matrix("truth", truth)
-    if estimate.shape != truth.shape:
-        raise InputError(f"estimate and truth must have one shape; received {estimate.shape} and {truth.shape}")
-    n, d = truth.shape
-    if n < max(_MIN_CELLS, 4 * d + 1):
-        raise InputError(f"nested maps of {d} latents need at least {max(_MIN_CELLS, 4 * d + 1)} cells; received {n}")
-    if np.linalg.matrix_rank(truth - truth.mean(0)) < d:
-        raise InputError("truth must vary in every direction; a column is constant or repeats others")
-    return estimate, truth
-
-
 def least_squares_maps(Z_hat: np.ndarray, Z: np.ndarray, rng: np.random.Generator) -> tuple[_Map, ...]:
-    """The least-squares map of every class, in the order of `MAP_CLASSES`.
+    """Fit the least-squares map of every class, in the order of `MAP_CLASSES`.
 
     Args:
         Z_hat: (n, d_Z) estimated latents.
         Z: (n, d_Z) true latents.
-        rng: Of the smoother.
+        rng: Generator of landmarks and folds of the nonlinear map.
+
+    Returns:
+        Five functions of (m, d_Z) with values (m, d_Z).
+
+    Example:
+        >>> z = np.random.default_rng(0).normal(size=(100, 2))
+        >>> identity, permutation, *_ = least_squares_maps(-z[:, ::-1], z, np.random.default_rng(0))
+        >>> bool(np.allclose(permutation(-z[:, ::-1]), z))
+        True
     """
     affine = _through_means(Z_hat, Z, linalg.lstsq(Z_hat - Z_hat.mean(0), Z - Z.mean(0))[0])
     bend = nystrom_ridge(Z_hat, Z - affine(Z_hat), rng)

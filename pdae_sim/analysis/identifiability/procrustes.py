@@ -1,4 +1,4 @@
-"""One rotation for everything: latents, perturbation matrix and base law under the same Q and the same offset c.
+"""Joint Procrustes: latents, perturbation matrix and base law under one rotation Q and one offset c.
 
 Theory leaves one Q open, not one per object (claim 2.3): z = Q ẑ + c, W L = Q Ŵ L, and the base law N(0, I) is kept.
 Latents that match under one rotation and a W that matches under another are no match.
@@ -18,14 +18,24 @@ from pdae_sim.errors import InputError
 
 _PARTS = ("latents", "matrix", "base")
 _EQUAL = dict.fromkeys(_PARTS, 1.0)
-"""Each part, in units of its own, counts the same."""
 
 _DETERMINED = 1e-9  # share of the greatest singular value below which a direction is not determined
 
 
 @dataclass(frozen=True, eq=False)
 class LatentEstimate:
-    """Latents z (n, d_Z), base latents z_base = z − Ŵ l (n, d_Z) and Ŵ (d_Z, K) as an estimator has them."""
+    """Latents as an estimator has them.
+
+    Args:
+        z: (n, d_Z) latents.
+        z_base: (n, d_Z) base latents z − Ŵ l.
+        perturbation_matrix: Ŵ (d_Z, K).
+
+    Example:
+        >>> W, base = np.eye(2), np.zeros((3, 2))
+        >>> LatentEstimate(base + [1, 0], base, W).z.shape
+        (3, 2)
+    """
 
     z: np.ndarray
     z_base: np.ndarray
@@ -34,7 +44,7 @@ class LatentEstimate:
 
 @dataclass(frozen=True, eq=False)
 class JointProcrustes:
-    """One Q and c with what is left of each part under them.
+    """The rotation and the offset, with the residual of each part under them.
 
     Args:
         rotation: Q (d_Z, d_Z) with truth ≈ Q estimate + c.
@@ -47,6 +57,12 @@ class JointProcrustes:
         separation: The least singular value of what Q was found from as a share of the greatest: how far Q is from
             being open.
         weights: What each part counted.
+
+    Example:
+        >>> truth = Truth(np.eye(3)[:, :2], np.eye(3)[:, :2], np.eye(2), np.eye(2))
+        >>> joint = joint_procrustes(LatentEstimate(truth.z, truth.z_base, np.eye(2)), truth, np.eye(2))
+        >>> joint.latents < 1e-12 < joint.separation
+        True
     """
 
     rotation: np.ndarray
@@ -58,7 +74,7 @@ class JointProcrustes:
     separation: float
     weights: Mapping[str, float]
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, object]:
         """The fields as plain values."""
         arrays = {"rotation": self.rotation.tolist(), "offset": self.offset.tolist()}
         return {**vars(self), **arrays, "weights": dict(self.weights)}
@@ -67,23 +83,32 @@ class JointProcrustes:
 def joint_procrustes(
     estimate: LatentEstimate, truth: Truth, shifts: np.ndarray, *, weights: Mapping[str, float] = _EQUAL
 ) -> JointProcrustes:
-    """The orthogonal Q and the offset c that make the weighted sum of the three residual shares least.
+    """Find the orthogonal Q and the offset c that make the weighted sum of the three residual shares least.
 
     w_z Σ‖Qẑ_i + c − z_i‖² / Σ‖z_i − z̄‖² + w_W ‖QŴL − WL‖² / ‖WL‖² + w_b ‖Qm̂ + c − m‖² / d_Z: for given Q the best
     c is a weighted mean, and what remains is one orthogonal Procrustes problem.
 
     Args:
-        estimate: What was learnt.
-        truth: The same cells in isotropic form.
+        estimate: Latents, base latents and Ŵ as learnt.
+        truth: The truth of the same cells in isotropic form.
         shifts: (M, K) rows Δ_e of the training environments.
-        weights: Of the `_PARTS`, ≥ 0, those not named 0.
+        weights: w_z, w_W and w_b by the names ``latents``, ``matrix`` and ``base``, ≥ 0; those not named are 0. Each
+            part is in units of its own, and counts the same by default.
 
     Raises:
         InputError: If shapes disagree, a weight is negative, the true shifts are all zero, or Q is not determined.
             Fewer than d_Z independent directions leave a reflection or a rotation open (scipy issue 14948).
 
     References:
-        Claim 2.3; Schönemann (1966).
+        Theory, claim 2.3; Schönemann (1966).
+
+    Example:
+        >>> base, W, labels = np.random.default_rng(0).normal(size=(50, 2)), np.eye(2), np.eye(2)[np.arange(50) % 2]
+        >>> truth = Truth(base + labels @ W.T, base, W, np.eye(2))
+        >>> Q = np.array([[0.6, 0.8], [-0.8, 0.6]])
+        >>> joint = joint_procrustes(LatentEstimate(truth.z @ Q, base @ Q, Q.T @ W), truth, np.eye(2))
+        >>> bool(np.allclose(joint.rotation, Q)) and joint.latents < 1e-12
+        True
     """
     W, Z, Z_hat = truth.perturbation_matrix, matrix("truth", truth.z), matrix("estimate", estimate.z)
     if Z_hat.shape != Z.shape or estimate.perturbation_matrix.shape != W.shape:
@@ -115,7 +140,7 @@ def joint_procrustes(
 
 
 def _determined(M: np.ndarray) -> tuple[np.ndarray, float]:
-    """Q with tr(Q M) greatest and how well it is determined, refused where a direction has nothing to say."""
+    """Q with tr(Q M) greatest and how well it is determined; refused where M leaves a direction open."""
     values = linalg.svdvals(M)
     separation = float(values[-1] / values[0]) if values[0] > 0 else 0.0
     if separation < _DETERMINED:
