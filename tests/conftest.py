@@ -3,10 +3,11 @@
 import os
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
-settings.register_profile("default", deadline=None, max_examples=60)
-settings.register_profile("ci", deadline=None, max_examples=60, derandomize=True)
+PHASES = set(Phase) - {Phase.explain}  # explaining a failure, or what `find` has found, takes longer than finding it
+settings.register_profile("default", deadline=None, max_examples=60, phases=PHASES)
+settings.register_profile("ci", deadline=None, max_examples=60, phases=PHASES, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 

@@ -33,6 +33,10 @@ class TrueVerdict:
             what each environment is worth by itself, added up, and no more than what they are worth pooled; None where
             it is not known.
         supported: Whether that reaches `MIN_EFFECTIVE_CELLS`; None if not in the span or unknown.
+
+    Example:
+        >>> TrueVerdict(in_span=True, guaranteed=True, effective_cells=3.0, supported=False).name
+        'identified, off support'
     """
 
     in_span: bool

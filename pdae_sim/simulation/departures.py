@@ -22,7 +22,12 @@ _MECHANISMS = ("additive", "shared_covariance")
 
 
 class Departure(Protocol):
-    """A change of mechanisms that depends on the label and is none at the label 0."""
+    """A change of mechanisms that depends on the label and is none at the label 0.
+
+    Example:
+        >>> {kind: kind in DEPARTURES for kind in ("do", "undo")}
+        {'do': True, 'undo': False}
+    """
 
     @property
     def breaks(self) -> tuple[str, ...]:
@@ -38,6 +43,12 @@ class Epistasis:
 
     Args:
         terms: (d, K, K); entries on and below the diagonal of the last two axes are not read.
+
+    Example:
+        >>> mechanisms = Mechanisms([[0.0]], [1.0], [0.0])
+        >>> both = Epistasis(np.full((1, 2, 2), 0.5)).apply(mechanisms, np.ones(2), np.ones((1, 2)))
+        >>> both.shift.tolist()
+        [0.5]
     """
 
     terms: np.ndarray
@@ -65,6 +76,10 @@ class Saturation:
 
     Args:
         half: > 0; infinite for none.
+
+    Example:
+        >>> Saturation(1.0).dose(np.array([0.0, 1.0, 3.0])).tolist()
+        [0.0, 1.0, 1.5]
     """
 
     half: float
@@ -95,6 +110,12 @@ class Do:
     Args:
         values: (d, K), NaN where perturbation k does not set latent j.
         noise: Fraction ≥ 0 of the noise scale that is kept; 0 sets j exactly and leaves no density.
+
+    Example:
+        >>> mechanisms = Mechanisms([[0.0]], [1.0], [5.0])
+        >>> fixed = Do([[2.0]]).apply(mechanisms, np.ones(1), np.ones((1, 1)))
+        >>> fixed.shift.tolist(), fixed.scale.tolist()
+        ([2.0], [0.0])
     """
 
     values: np.ndarray
@@ -127,6 +148,12 @@ class VarianceIntervention:
 
     Args:
         log_ratio: (d, K), log ratio of the standard deviations at one unit of k to those of the reference.
+
+    Example:
+        >>> mechanisms = Mechanisms([[0.0]], [1.0], [0.0])
+        >>> change = VarianceIntervention([[np.log(2.0)]])
+        >>> change.apply(mechanisms, np.ones(1), np.ones((1, 1))).scale.round(6).tolist()
+        [2.0]
     """
 
     log_ratio: np.ndarray
@@ -150,6 +177,12 @@ class MechanismChange:
 
     Args:
         rate: (d, K) ≥ 0.
+
+    Example:
+        >>> mechanisms = Mechanisms([[0, 0], [0.8, 0]], [1, 1], [0, 0])
+        >>> change = MechanismChange([[0.0], [np.log(2.0)]])
+        >>> change.apply(mechanisms, np.ones(1), np.ones((2, 1))).adjacency[1].round(6).tolist()
+        [0.4, 0.0]
     """
 
     rate: np.ndarray

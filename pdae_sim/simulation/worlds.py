@@ -215,6 +215,10 @@ def world(name: str, overrides: tuple[str, ...] = (), *, seed: int | None = None
         name: One of `WORLDS`.
         overrides: ``key=value`` settings to change.
         seed: The world's seed; 0 when absent.
+
+    Example:
+        >>> world("heavy-tails", ("design.cells=100",)).breaks
+        ('gaussian',)
     """
     if name not in WORLDS:
         raise InputError(f"unknown world {name!r}; {near_misses(name, WORLDS)}")

@@ -27,6 +27,11 @@ def planted_designs(draw: st.DrawFn, *, max_in_span: int = 3, max_out_of_span: i
     Args:
         max_in_span: Greatest number of test labels inside the span of the training labels, `design.planted`.
         max_out_of_span: Greatest number outside it.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(planted_designs(), lambda pair: len(pair[0].test) == 2)[0].planted.tolist()
+        [False, False]
     """
     K, M = draw(st.integers(1, 5)), draw(st.integers(0, 7))
     r = draw(st.integers(min(1, M), min(K, M)))
@@ -37,7 +42,13 @@ def planted_designs(draw: st.DrawFn, *, max_in_span: int = 3, max_out_of_span: i
 
 @st.composite
 def designs_of_doubles(draw: st.DrawFn) -> Design:
-    """Singles and doubles, some held out; shrinks to two perturbations."""
+    """Singles and doubles, some held out; shrinks to two perturbations.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(designs_of_doubles(), lambda design: len(design.test) > 0).planted.tolist()
+        [True]
+    """
     K = draw(st.integers(2, 6))
     n = draw(st.integers(0, comb(K, 2)))
     return singles_and_doubles(K, n_doubles=n, n_held_out=draw(st.integers(0, n)), rng=draw(_SEEDS))
@@ -45,7 +56,13 @@ def designs_of_doubles(draw: st.DrawFn) -> Design:
 
 @st.composite
 def designs(draw: st.DrawFn) -> Design:
-    """A design of any kind; shrinks to the singles of one perturbation."""
+    """A design of any kind; shrinks to the singles of one perturbation.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(designs(), lambda design: True).train.tolist()
+        [[0.0], [1.0]]
+    """
     K, levels = draw(st.integers(1, 3)), draw(st.lists(st.sampled_from([0.5, 1.0, 2.0, -1.0]), min_size=1, unique=True))
     made = [singles(K), all_doubles(K), one_factor_at_a_time(K, levels=levels), dose_grid(K, levels=levels)]
     doses = _SEEDS.map(lambda seed: random_doses(K, 3, n_test=2, per_environment=K, rng=seed))

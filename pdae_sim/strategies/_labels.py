@@ -37,6 +37,11 @@ def doses(kind: str = "fraction", *, largest: int = 6) -> st.SearchStrategy[Any]
     Args:
         kind: One of `NUMBER_KINDS`.
         largest: Greatest magnitude of the numerator; the denominators are small.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(doses("decimal"), lambda dose: 0 < dose < 1)
+        Decimal('0.5')
     """
     return st.builds(quotient(kind), st.integers(-largest, largest), st.sampled_from(UNITS[kind]))
 
@@ -57,7 +62,13 @@ def labels(n_perturbations: int, *, kind: str = "fraction") -> st.SearchStrategy
 
 
 def conditions(space: LabelSpace) -> st.SearchStrategy[str]:
-    """Condition strings of a label space, canonical or not; shrinks to the control."""
+    """Condition strings of a label space, canonical or not; shrinks to the control.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(conditions(LabelSpace(("A",))), lambda condition: "A" in condition)
+        'A:1'
+    """
     return spellings(space).map(lambda pair: pair[0])
 
 
@@ -66,6 +77,11 @@ def spellings(draw: st.DrawFn, space: LabelSpace) -> tuple[str, tuple[Fraction, 
     """A condition string beside the label it must be read as, planted.
 
     The string may list the parts in any order, pad them, spell out a dose of 1 or 0 and mention the control.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(spellings(LabelSpace(("A",))), lambda pair: pair[1] == (2,))
+        ('A:2', (Fraction(2, 1),))
     """
     chosen = draw(st.lists(st.sampled_from(range(len(space))), unique=True)) if len(space) else []
     amounts = [draw(doses("fraction")) if draw(st.booleans()) else Fraction(1) for _ in chosen]

@@ -31,6 +31,11 @@ def orthogonal_matrices(draw: st.DrawFn, size: int) -> np.ndarray:
 
     Args:
         size: d.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(orthogonal_matrices(2), lambda Q: True).tolist() == np.eye(2).tolist()
+        True
     """
     T = np.zeros((size, size))
     upper = np.triu_indices(size, 1)
@@ -46,6 +51,11 @@ def covariances(draw: st.DrawFn, size: int) -> np.ndarray:
 
     Args:
         size: d.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(covariances(2), lambda S: S[0, 0] > 1).shape
+        (2, 2)
     """
     Q = draw(orthogonal_matrices(size))
     powers = draw(st.lists(st.sampled_from([0, 1, -1, 3, -3]), min_size=size, max_size=size))
@@ -61,6 +71,11 @@ def adjacency_matrices(draw: st.DrawFn, size: int) -> np.ndarray:
 
     Args:
         size: d.
+
+    Example:
+        >>> from hypothesis import find
+        >>> bool(find(adjacency_matrices(3), lambda A: True).any())
+        False
     """
     A = np.zeros((size, size))
     A[np.tril_indices(size, -1)] = draw(_quarters((size * (size - 1) // 2,)))
@@ -69,7 +84,13 @@ def adjacency_matrices(draw: st.DrawFn, size: int) -> np.ndarray:
 
 
 def noise_laws() -> st.SearchStrategy[Law]:
-    """Noise laws with their parameters; shrinks to the Gaussian."""
+    """Noise laws with their parameters; shrinks to the Gaussian.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(noise_laws(), lambda law: True)
+        Gaussian()
+    """
     return st.one_of(
         st.just(Gaussian()),
         st.just(Laplace()),
@@ -87,6 +108,11 @@ def departures(draw: st.DrawFn, n_latents: int, n_perturbations: int, *, kind: s
         n_latents: d_Z.
         n_perturbations: K.
         kind: One of `DEPARTURES`; any when None.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(departures(2, 2), lambda departure: True).breaks
+        ()
     """
     shape = (n_latents, n_perturbations)
     kind = draw(st.sampled_from(list(DEPARTURES))) if kind is None else choice("kind", kind, DEPARTURES)
@@ -118,6 +144,11 @@ def latent_models(
         n_perturbations: K; 1 to 4 when None.
         noise: Laws of the noises, such as `noise_laws()`; Gaussian when None.
         departing: Whether the model has one departure from additive shifts.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(latent_models(n_latents=2), lambda model: True).perturbation_matrix.tolist()
+        [[0.0], [0.0]]
     """
     d = n_latents or draw(st.integers(1, 4))
     K = n_perturbations or draw(st.integers(1, 4))

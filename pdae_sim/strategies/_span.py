@@ -23,6 +23,11 @@ class SpanProblem:
         rank: Rank of the training shifts.
         coefficients: Some α (not always the least) with Σ_e α_e Δ_e = Δ_t; None outside the span.
         witness: Some v with vᵀ Δ_e = 0 for every training row and vᵀ Δ_t = 1; None inside the span.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(span_problems(identified=False), lambda problem: True).witness
+        (Fraction(1, 1),)
     """
 
     train: tuple[tuple, ...]
@@ -58,6 +63,11 @@ def span_problems(
         max_environments: Greatest number of training labels beside the reference.
         kind: One of `NUMBER_KINDS`, the numbers of the labels.
         identified: Whether the test label is in the span; either when None.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(span_problems(), lambda problem: problem.rank == 2 and problem.identified).test
+        (0, 0)
     """
     K = draw(st.integers(1, max_perturbations))
     inside = draw(st.booleans()) if identified is None else identified

@@ -22,6 +22,11 @@ def mixings(draw: st.DrawFn, n_latents: int, n_observed: int | None = None) -> M
     Args:
         n_latents: d_Z.
         n_observed: d_X ≥ d_Z; d_Z to d_Z + 3 when None.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(mixings(1, 2), lambda f: True)(np.array([[3.0]])).tolist()
+        [[3.0, 0.0]]
     """
     p = n_observed or n_latents + draw(st.integers(0, 3))
     layers = [draw(_orthonormal_layers(p, n_latents))]
@@ -37,6 +42,11 @@ def family_mixings(draw: st.DrawFn, kind: str, *, max_latents: int = 4) -> Mixin
     Args:
         kind: One of `FAMILIES`.
         max_latents: Greatest d_Z; d_X is up to four more, under a linear or a curved embedding.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(family_mixings("henon"), lambda f: True).n_latents
+        2
     """
     d = draw(st.integers(FAMILIES[choice("kind", kind, FAMILIES)].least, max_latents))
     p = d + draw(st.integers(0, 4))
@@ -55,6 +65,11 @@ def simulators(
         n_latents: d_Z; 1 to 4 when None.
         n_perturbations: K; 1 to 4 when None.
         noise: Whether Gaussian observation noise is allowed.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(simulators(), lambda simulator: True).observation
+        Noiseless()
     """
     latent = draw(latent_models(n_latents=n_latents, n_perturbations=n_perturbations))
     scales = st.sampled_from([0.0, 0.1, 1.0] if noise else [0.0])
@@ -72,6 +87,11 @@ def perturbation_data(
         n_perturbations: K; 1 to 3 when None.
         n_observed: d_X; 1 to 3 when None.
         max_environments: Greatest number of environments.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(perturbation_data(), lambda data: True).x.shape
+        (1, 1)
     """
     space = draw(label_spaces(min_size=n_perturbations or 1, max_size=n_perturbations or 3))
     rows = draw(st.lists(labels(len(space), kind="float"), min_size=1, max_size=max_environments, unique=True))

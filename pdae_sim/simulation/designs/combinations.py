@@ -23,6 +23,10 @@ def singles(n_perturbations: int) -> Design:
 
     Args:
         n_perturbations: K ≥ 1.
+
+    Example:
+        >>> singles(2).train.tolist()
+        [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
     """
     return Design(with_control(np.eye(whole("n_perturbations", n_perturbations))))
 
@@ -43,6 +47,11 @@ def singles_and_doubles(
         n_doubles: how many different ones to draw.
         n_held_out: How many of the doubles become test labels.
         rng: Seed or generator.
+
+    Example:
+        >>> design = singles_and_doubles(4, n_doubles=3, n_held_out=1, rng=0)
+        >>> len(design.train), int(design.test.sum()), design.planted.tolist()
+        (7, 2, [True])
     """
     K = whole("n_perturbations", n_perturbations)
     root = _random.seed_sequence(rng)
@@ -59,7 +68,12 @@ def singles_and_doubles(
 
 
 def all_doubles(n_perturbations: int, *, n_held_out: int = 0, rng: SeedLike = None) -> Design:
-    """The control, all singles and all K (K − 1) / 2 doubles; see `singles_and_doubles`."""
+    """The control, all singles and all K (K − 1) / 2 doubles; see `singles_and_doubles`.
+
+    Example:
+        >>> len(all_doubles(4).train) == 1 + 4 + 6
+        True
+    """
     pairs = list(combinations(range(whole("n_perturbations", n_perturbations)), 2))
     return singles_and_doubles(n_perturbations, pairs=pairs, n_held_out=n_held_out, rng=rng)
 
@@ -70,6 +84,10 @@ def one_factor_at_a_time(n_perturbations: int, *, levels: Sequence[float]) -> De
     Args:
         n_perturbations: K.
         levels: Distinct doses, not 0.
+
+    Example:
+        >>> one_factor_at_a_time(1, levels=[0.5, 1.0]).train.tolist()
+        [[0.0], [0.5], [1.0]]
     """
     eye = np.eye(whole("n_perturbations", n_perturbations))
     return Design(with_control(*(level * eye for level in _levels(levels))))
@@ -81,6 +99,10 @@ def dose_grid(n_perturbations: int, *, levels: Sequence[float]) -> Design:
     Args:
         n_perturbations: K.
         levels: Distinct doses, not 0.
+
+    Example:
+        >>> len(dose_grid(3, levels=[0.5, 1.0]).train) == 3**3
+        True
     """
     K, levels = whole("n_perturbations", n_perturbations), _levels(levels)
     if (size := (len(levels) + 1) ** K) > _MOST_ROWS:
@@ -113,6 +135,10 @@ def random_doses(
         high: Greatest dose.
         step: Doses are multiples of this power of two, 0 left out.
         rng: Seed or generator.
+
+    Example:
+        >>> random_doses(5, 8, per_environment=(1, 3), rng=0).train.shape
+        (9, 5)
     """
     K, n = whole("n_perturbations", n_perturbations), whole("n_environments", n_environments, at_least=0)
     n += whole("n_test", n_test, at_least=0)

@@ -12,6 +12,11 @@ class Layer(ABC):
     """A differentiable map R^d_in → R^d_out, applied to rows.
 
     An injective layer has an exact left inverse.
+
+    Example:
+        >>> from pdae_sim.simulation.mixings import LAYERS
+        >>> [kind for kind, layer in LAYERS.items() if not layer.injective]
+        ['fold', 'periodic']
     """
 
     injective: ClassVar[bool] = True

@@ -15,7 +15,13 @@ from pdae_sim.simulation.mixings._layer import Layer
 
 @dataclass(frozen=True, eq=False)
 class Orthonormal(Layer):
-    """z ↦ gain · Q z + bias with Q (d_out, d_in) of orthonormal columns."""
+    """z ↦ gain · Q z + bias with Q (d_out, d_in) of orthonormal columns.
+
+    Example:
+        >>> lift = Orthonormal([[1.0], [0.0]], [0.0, 3.0], gain=2.0)
+        >>> lift.forward(np.array([[1.0]])).tolist(), lift.inverse(np.array([[2.0, 3.0]])).tolist()
+        ([[2.0, 3.0]], [[1.0]])
+    """
 
     Q: np.ndarray
     bias: np.ndarray
@@ -53,7 +59,12 @@ class Orthonormal(Layer):
 
 @dataclass(frozen=True, eq=False)
 class Affine(Layer):
-    """z ↦ M z + bias with M (d_out, d_in) of full column rank, d_out ≥ d_in; inverted by the pseudo-inverse."""
+    """z ↦ M z + bias with M (d_out, d_in) of full column rank, d_out ≥ d_in; inverted by the pseudo-inverse.
+
+    Example:
+        >>> bool(np.isclose(Affine([[2.0, 1.0], [0.0, 2.0]], [0.0, 0.0]).log_det(np.zeros((1, 2)))[0], np.log(4)))
+        True
+    """
 
     matrix: np.ndarray
     bias: np.ndarray

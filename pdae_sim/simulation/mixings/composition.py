@@ -46,6 +46,12 @@ class Mixing:
 
     Args:
         layers: The first acts first.
+
+    Example:
+        >>> f = Mixing((LinearTanh(0.5), Orthonormal(np.eye(3)[:, :2], np.zeros(3))))
+        >>> z = np.array([[1.0, -2.0]])
+        >>> f(z).shape, f.jacobian(z).shape, bool(np.allclose(f.inverse(f(z)), z))
+        ((1, 3), (1, 3, 2), True)
     """
 
     layers: tuple[Layer, ...]

@@ -18,6 +18,11 @@ def linear_r2(mixing: Mixing, z: np.ndarray) -> float:
     Args:
         mixing: f.
         z: Latents (n, d_Z), n > d_Z + 1.
+
+    Example:
+        >>> from pdae_sim.simulation.mixings import Affine
+        >>> bool(np.isclose(linear_r2(Mixing((Affine(np.eye(2), np.ones(2)),)), reference_latents(2, 64)), 1.0))
+        True
     """
     z, x = matrix("z", z), mixing(z)
     n, d = z.shape
@@ -29,7 +34,13 @@ def linear_r2(mixing: Mixing, z: np.ndarray) -> float:
 
 
 def condition_numbers(mixing: Mixing, z: np.ndarray) -> np.ndarray:
-    """The condition numbers of the Jacobians of f at z (n, d_Z), (n,); inf where a Jacobian is singular."""
+    """The condition numbers of the Jacobians of f at z (n, d_Z), (n,); inf where a Jacobian is singular.
+
+    Example:
+        >>> from pdae_sim.simulation.mixings import Affine
+        >>> condition_numbers(Mixing((Affine(np.diag([4.0, 1.0]), np.zeros(2)),)), np.zeros((1, 2))).tolist()
+        [4.0]
+    """
     numbers = [np.empty(0)]
     for J in mixing.jacobian_blocks(matrix("z", z)):
         s = np.linalg.svd(np.linalg.qr(J, mode="r") if J.shape[1] > 2 * J.shape[2] else J, compute_uv=False)
@@ -51,6 +62,11 @@ def reference_latents(n_latents: int, n: int = 4096, *, covariance: np.ndarray |
 
     References:
         Owen (1998), Scrambling Sobol' and Niederreiter–Xing points.
+
+    Example:
+        >>> z = reference_latents(2, covariance=np.diag([4.0, 1.0]))
+        >>> bool(np.allclose(np.cov(z.T), np.diag([4.0, 1.0]), atol=0.01))
+        True
     """
     from scipy.special import ndtri
     from scipy.stats import qmc

@@ -25,6 +25,11 @@ class Curved(Layer):
         weights: B (h, d).
         offsets: b (h,).
         heights: C (m, h).
+
+    Example:
+        >>> graph = Curved(np.eye(2), np.zeros(2), [[1.0]], [0.0], [[2.0]])
+        >>> bool(np.allclose(graph.forward(np.array([[1.0]])), [[1.0, 2 * np.tanh(1.0)]]))
+        True
     """
 
     Q: np.ndarray

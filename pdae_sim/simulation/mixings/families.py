@@ -58,6 +58,12 @@ def random_mixing(
 
     Raises:
         InputError: If a setting is unknown, or the difficulty out of reach, with the range that is within reach.
+
+    Example:
+        >>> from pdae_sim.simulation.mixings import condition_numbers, reference_latents
+        >>> f = random_mixing(2, 5, kind="coupling", condition=10.0, rng=0)
+        >>> bool(abs(np.median(condition_numbers(f, reference_latents(2))) / 10 - 1) < 0.02)
+        True
     """
     d, p, rng = whole("n_latents", n_latents), whole("n_observed", n_observed), np.random.default_rng(rng)
     choice("kind", kind, FAMILIES)

@@ -60,6 +60,11 @@ class Fold(_FirstAxes):
         offset: Where the crease is.
         width: How round it is; the map is smooth for every width > 0.
         count: Number of coordinates folded.
+
+    Example:
+        >>> f, z = Fold(), np.array([[0.7]])
+        >>> bool(np.allclose(f.forward(f.twin(z)), f.forward(z))), f.twin(z).tolist()
+        (True, [[-0.7]])
     """
 
     offset: float = 0.0
@@ -88,6 +93,11 @@ class Periodic(_FirstAxes):
     Args:
         frequency: ω > 0.
         count: Number of coordinates.
+
+    Example:
+        >>> f, z = Periodic(2.0), np.array([[0.7]])
+        >>> bool(np.allclose(f.forward(f.twin(z)), f.forward(z)))
+        True
     """
 
     frequency: float = 1.5

@@ -23,6 +23,10 @@ class QuadraticShear(Layer):
     References:
         Hénon (1976), A two-dimensional mapping with a strange attractor; Friedland & Milnor (1989), Dynamical
         properties of plane polynomial automorphisms.
+
+    Example:
+        >>> QuadraticShear([[[1.0]]]).forward(np.array([[3.0, 1.0]])).tolist()
+        [[3.0, 10.0]]
     """
 
     coefficients: np.ndarray

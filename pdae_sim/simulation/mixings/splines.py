@@ -29,6 +29,11 @@ class Spline(Elementwise):
 
     References:
         Durkan, Bekasov, Murray & Papamakarios (2019), Neural spline flows; `zuko.transforms.MonotonicRQSTransform`.
+
+    Example:
+        >>> zero = np.zeros((1, 4))
+        >>> Spline(zero, zero, zero[:, 1:]).dimensions
+        (1, 1)
     """
 
     widths: np.ndarray

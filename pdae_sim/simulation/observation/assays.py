@@ -31,6 +31,11 @@ class NegativeBinomial:
         centre: f(z) at the baseline, a number or (d_X,).
         spread: Unit of f(z), > 0, a number or (d_X,).
         dispersion: ≥ 0, a number or (d_X,); 0 is Poisson.
+
+    Example:
+        >>> counts = NegativeBinomial(100.0, 0.0, [0.0, np.log(3.0)], 1.0, 0.0, 1.0, 0.2)
+        >>> counts.mean(np.zeros((1, 2))).round(6).tolist()
+        [[25.0, 75.0]]
     """
 
     depth: float
@@ -120,6 +125,10 @@ class LogNormal:
         centre: f(z) at the baseline, a number or (d_X,).
         spread: Unit of f(z), > 0, a number or (d_X,).
         sigma: Standard deviation of the log noise, ≥ 0, a number or (d_X,).
+
+    Example:
+        >>> LogNormal(np.log(2.0), 1.0, 0.0, 1.0, 0.0).mean(np.zeros((1, 1))).round(6).tolist()
+        [[2.0]]
     """
 
     baseline: np.ndarray

@@ -15,7 +15,12 @@ from pdae_sim.simulation.observation.transforms import CentredLogRatio, Log1p, L
 
 
 class Observation(Protocol):
-    """A law of x given f(z). The random ones also tell their exact `mean` and `variance` given f(z)."""
+    """A law of x given f(z). The random ones also tell their exact `mean` and `variance` given f(z).
+
+    Example:
+        >>> [kind for kind, law in OBSERVATIONS.items() if getattr(law, "random", None) is False]
+        ['none', 'log1p', 'log_normalise', 'clr']
+    """
 
     @property
     def random(self) -> bool:

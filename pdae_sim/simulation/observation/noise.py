@@ -29,7 +29,12 @@ class _Noise(ABC):
 
 @dataclass(frozen=True)
 class Noiseless:
-    """x = f(z)."""
+    """x = f(z).
+
+    Example:
+        >>> Noiseless().random
+        False
+    """
 
     random = False
     breaks = ()
@@ -45,6 +50,10 @@ class GaussianNoise(_Noise):
 
     Args:
         scale: Standard deviation of the noise, in units of f(z).
+
+    Example:
+        >>> GaussianNoise(0.5).variance(np.zeros((1, 2))).tolist()
+        [[0.25, 0.25]]
     """
 
     scale: float
@@ -82,6 +91,10 @@ class Heteroscedastic(_Noise):
         slope: Growth per spread, ≥ 0; 0 is `GaussianNoise`.
         centre: f(z) of least noise, a number or (d_X,).
         spread: Unit of f(z), > 0, a number or (d_X,).
+
+    Example:
+        >>> Heteroscedastic(1.0, 1.0, 0.0, 1.0).variance(np.array([[0.0, 3.0]])).round(6).tolist()
+        [[1.0, 10.0]]
     """
 
     scale: float
@@ -131,6 +144,10 @@ class Dropout(_Noise):
 
     Args:
         rate: The probability, in [0, 1).
+
+    Example:
+        >>> Dropout(0.25).mean(np.array([[4.0]])).tolist()
+        [[3.0]]
     """
 
     rate: float
@@ -164,6 +181,10 @@ class SignalDropout:
     Args:
         midpoint: f(z) at which half of the entries are lost, a number or (d_X,).
         steepness: Fall of the log odds per unit of f(z), a number or (d_X,); negative where strong signals are lost.
+
+    Example:
+        >>> SignalDropout(midpoint=1.0, steepness=2.0).probability(np.array([[1.0]])).tolist()
+        [[0.5]]
     """
 
     midpoint: np.ndarray

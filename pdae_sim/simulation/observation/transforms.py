@@ -13,7 +13,12 @@ from pdae_sim.errors import InputError
 
 @dataclass(frozen=True)
 class Log1p:
-    """x ↦ log(1 + x), entry by entry; one to one for x > −1."""
+    """x ↦ log(1 + x), entry by entry; one to one for x > −1.
+
+    Example:
+        >>> Log1p().breaks, LogNormalise().breaks
+        ((), ('injective',))
+    """
 
     random = False
     breaks = ()
@@ -30,6 +35,11 @@ class LogNormalise:
 
     Args:
         target: Total of every cell after scaling, > 0.
+
+    Example:
+        >>> streams = Streams(np.random.SeedSequence(0))
+        >>> bool(np.isclose(np.expm1(LogNormalise(100.0).sample(np.array([[1.0, 4.0]]), streams=streams)).sum(), 100))
+        True
     """
 
     target: float = 1e4
@@ -63,6 +73,11 @@ class CentredLogRatio:
 
     References:
         Aitchison, The statistical analysis of compositional data (1982).
+
+    Example:
+        >>> streams = Streams(np.random.SeedSequence(0))
+        >>> bool(np.isclose(CentredLogRatio().sample(np.array([[1.0, 4.0]]), streams=streams).sum(), 0))
+        True
     """
 
     pseudocount: float = 1.0
