@@ -37,8 +37,8 @@ class StudyPresentation(Protocol):
     def summary(self, rows: list[dict]) -> list[tuple]:
         """Rows of the table."""
 
-    def figure(self, rows: list[dict], *, width: float = 7.5) -> Figure:
-        """The figure, `width` inches wide."""
+    def figure(self, rows: list[dict]) -> Figure:
+        """The figure, as wide as a page."""
 
 
 class StudyModule(StudyPresentation, Protocol):
