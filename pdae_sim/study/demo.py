@@ -17,7 +17,7 @@ from pdae_sim.simulation.worlds import world
 from pdae_sim.study.evaluation import evaluate, fitted_estimators
 from pdae_sim.study.identification import Identification, identify
 
-_PREDICTED_CELLS = 4000
+_FRESH_CELLS, _PREDICTED_CELLS = 2000, 4000
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,8 @@ def run_demo(
     Args:
         seed: Seed of world, fit and evaluation, each with streams of its own.
         steps: Gradient steps of each phase; the plan's own when absent.
-        cells: Cells per condition; the world's own when absent.
+        cells: Cells per condition, and half the cells drawn for each judgement, for a quick look; the world's own, and
+            thousands, when absent.
         say: Called with what is under way.
         showing: Given the phases, a context whose value is called after every step.
 
@@ -86,14 +87,16 @@ def run_demo(
     with showing(phases) as on_step:
         model = PDAE(2, phases=phases, random_state=seed).fit(data, on_step=on_step)
     say("judging predictions of " + ", ".join(data.test.conditions))
+    fresh = _FRESH_CELLS if cells is None else 2 * cells
+    predicted = _PREDICTED_CELLS if cells is None else 2 * cells
     return DemoResult(
         seed=seed,
         simulation=simulation,
         model=model,
         verdicts=_verdicts(model, simulation),
-        identification=identify(model, simulation, rng=seed),
-        rows=evaluate(fitted_estimators(model, data), data, rng=seed),
-        predictions=_predictions(model, data.test.conditions, seed),
+        identification=identify(model, simulation, n=fresh, rng=seed),
+        rows=evaluate(fitted_estimators(model, data), data, n_samples=None if cells is None else fresh, rng=seed),
+        predictions=_predictions(model, data.test.conditions, predicted, seed),
     )
 
 
@@ -105,7 +108,7 @@ def _verdicts(model: PDAE, simulation: Simulation) -> dict[str, Verdict]:
     return dict(zip(test.conditions, judged, strict=True))
 
 
-def _predictions(model: PDAE, conditions: Sequence[str], seed: int) -> dict[str, np.ndarray]:
+def _predictions(model: PDAE, conditions: Sequence[str], n: int, seed: int) -> dict[str, np.ndarray]:
     """Cells drawn from the model at every held-out condition."""
     root = _random.child(np.random.SeedSequence(seed), "predictions")
-    return {c: model.sample(c, _PREDICTED_CELLS, rng=_random.child(root, c)) for c in conditions}
+    return {c: model.sample(c, n, rng=_random.child(root, c)) for c in conditions}
