@@ -87,7 +87,19 @@ def energy_score(
         unbiased: Average ‖X−X'‖^β over distinct pairs only.
 
     Returns:
-        (m,) scores.
+        (m,) scores, in the units of a distance to the power β.
+
+    Raises:
+        InputError: If shapes disagree, a value is not finite or `beta` is outside (0, 2).
+
+    References:
+        Gneiting & Raftery (2007), eq. 22.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).normal(size=(500, 3))
+        >>> bool(energy_score(x[:250], x[250:]).mean() > energy_score(x[:250] + 1.0, x[250:]).mean())
+        True
     """
     samples, x, as_array = _pair(samples, x)
     between("beta", beta, 0.0, 2.0)
@@ -106,12 +118,30 @@ def energy_loss(samples: torch.Tensor, x: torch.Tensor, beta: float = 1.0) -> to
 
     Returns:
         (…,) losses, one per leading index.
+
+    Example:
+        >>> x = torch.randn(2, 300, 3, generator=torch.Generator().manual_seed(0))
+        >>> bool(energy_loss(x[0], x[1]) < energy_loss(x[0] + 1.0, x[1]))
+        True
     """
     return mean_distance(samples, x, beta=beta) - 0.5 * mean_distance(samples, beta=beta)
 
 
 def mean_distance(x: torch.Tensor, y: torch.Tensor | None = None, *, beta: float = 1.0) -> torch.Tensor:
-    """The mean of ‖x_i − y_j‖^β over all pairs, or over the pairs i ≠ j of one sample; (…,) over leading indices."""
+    """The mean of ‖x_i − y_j‖^β over all pairs, or over the pairs i ≠ j of one sample.
+
+    Args:
+        x: (…, n, d).
+        y: (…, m, d) with the same leading shape, or None.
+        beta: Exponent in (0, 2).
+
+    Returns:
+        (…,) means, with gradients.
+
+    Example:
+        >>> float(mean_distance(torch.tensor([[0.0], [1.0], [3.0]])))
+        2.0
+    """
     n = x.shape[-2]
     return distance_sum(x, y, beta=beta) / (n * (n - 1) if y is None else n * y.shape[-2])
 
@@ -126,6 +156,11 @@ def distance_sum(x: torch.Tensor, y: torch.Tensor | None = None, *, beta: float 
 
     Returns:
         (…,) sums, in the dtype of x, accumulated in float64.
+
+    Example:
+        >>> x = torch.tensor([[0.0], [1.0], [3.0]])
+        >>> float(distance_sum(x)) == 2 * (1.0 + 2.0 + 3.0)
+        True
     """
     lead = x.shape[:-2]
     x = x.reshape(-1, *x.shape[-2:])
@@ -138,14 +173,40 @@ def distance_sum(x: torch.Tensor, y: torch.Tensor | None = None, *, beta: float 
 
 
 def paired_distances(x: torch.Tensor, y: torch.Tensor, *, beta: float = 1.0) -> torch.Tensor:
-    """‖x_i − y_i‖^β row by row, (…, n) for x and y (…, n, d), with gradient zero at ties."""
+    """‖x_i − y_i‖^β row by row, with gradient zero at ties.
+
+    Args:
+        x: (…, n, d).
+        y: (…, n, d).
+        beta: Exponent in (0, 2).
+
+    Returns:
+        (…, n) distances.
+
+    Example:
+        >>> paired_distances(torch.tensor([[3.0, 4.0]]), torch.zeros(1, 2)).tolist()
+        [5.0]
+    """
     squared = (x - y).square().sum(-1)
     apart = squared > 0
     return torch.where(apart, squared, 1.0).pow(beta / 2) * apart
 
 
 def row_sums(x: torch.Tensor, y: torch.Tensor, *, beta: float = 1.0) -> torch.Tensor:
-    """(n,) sums Σ_j ‖x_i − y_j‖^β in float64, without gradients."""
+    """Sums Σ_j ‖x_i − y_j‖^β over the rows of y, without gradients.
+
+    Args:
+        x: (n, d).
+        y: (m, d).
+        beta: Exponent in (0, 2).
+
+    Returns:
+        (n,) sums in float64.
+
+    Example:
+        >>> row_sums(torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [4.0]])).tolist()
+        [5.0, 3.0]
+    """
     sums = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     for rows, columns in _blocks(1, len(x), len(y), False):
         squared = _squared_distances(x[None, rows], y[None, columns])[0]

@@ -52,6 +52,11 @@ class Dimension:
         rank: Of the training shifts. Orthogonal identification needs a rank of n_latents − 1 or more.
         sure: Whether the evidence agrees: neighbours with the choice, or a clear bend of the errors.
         reason: In words.
+
+    Example:
+        >>> choice = Dimension(2, 1.98, 0.03, rank=2, sure=True, reason="nearest neighbours")
+        >>> Dimension.from_json(choice.to_json()) == choice
+        True
     """
 
     n_latents: int

@@ -40,6 +40,13 @@ class Adversary:
         learning_rate: Its rate, constant while that of the autoencoder falls.
         width: Units of each of its hidden layers.
         depth: Its hidden layers.
+
+    Raises:
+        InputError: If a setting is out of range.
+
+    Example:
+        >>> Adversary(weight=0.0).rounds == Adversary().rounds
+        True
     """
 
     weight: float = 300.0
@@ -107,6 +114,17 @@ class AdversarialAutoencoder(SinglePhaseEstimator):
     References:
         Lotfollahi et al. (2023), Predicting cellular responses to complex perturbations in high-throughput screens,
         Mol. Syst. Biol. 19, e11517. Gradient penalty: Mescheder et al. (2018), ICML.
+
+    Example:
+        >>> import numpy as np
+        >>> from pdae_sim import PerturbationData
+        >>> x = np.random.default_rng(0).normal(size=(300, 3))
+        >>> x[100:200, 0] += 2.0
+        >>> x[200:, 1] += 2.0
+        >>> data = PerturbationData.from_arrays(x, ["ctrl"] * 100 + ["A"] * 100 + ["B"] * 100)
+        >>> model = AdversarialAutoencoder(2, phase=Phase("short", 50, cells=16)).fit(data)
+        >>> model.sample("A+B", 10, rng=0).shape == (10, 3), model.basal(x).shape == (300, 2)
+        (True, True)
     """
 
     def __init__(

@@ -19,7 +19,15 @@ from pdae_sim.protocols import Condition
 
 
 class Pool(BaseEstimator):
-    """Every training environment mixed, whatever the label."""
+    """All training environments mixed, whatever the condition.
+
+    Example:
+        >>> import numpy as np
+        >>> from pdae_sim import PerturbationData
+        >>> data = PerturbationData.from_arrays(np.arange(6.0)[:, None], ["ctrl", "ctrl", "A", "A", "B", "B"])
+        >>> set(Pool().fit(data).sample("A+B", 200, rng=0).ravel()) == {0.0, 1.0, 2.0, 3.0, 4.0, 5.0}
+        True
+    """
 
     def fit(self, data: PerturbationData) -> Pool:
         self._train, self.space_ = data.train, data.space
@@ -31,20 +39,36 @@ class Pool(BaseEstimator):
 
 
 class Pseudobulk(BaseEstimator):
-    """The training environments that share a perturbation with the label, mixed; all of them where none does."""
+    """Training environments that share a perturbation with the condition, mixed; all of them if none does.
+
+    Example:
+        >>> import numpy as np
+        >>> from pdae_sim import PerturbationData
+        >>> data = PerturbationData.from_arrays(np.arange(6.0)[:, None], ["ctrl", "ctrl", "A", "A", "B", "B"])
+        >>> set(Pseudobulk().fit(data).sample("A:2", 200, rng=0).ravel()) == {2.0, 3.0}
+        True
+    """
 
     def fit(self, data: PerturbationData) -> Pseudobulk:
         self._train, self.space_ = data.train, data.space
         return self
 
     def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
-        wanted = self.space.label(label) != 0
-        shared = np.flatnonzero(((self._train.labels != 0) & wanted).any(1))
+        target = self.space.label(label) != 0
+        shared = np.flatnonzero(((self._train.labels != 0) & target).any(1))
         return _mixture(self._train, shared if shared.size else range(len(self._train.labels)), n, rng)
 
 
 class Control(BaseEstimator):
-    """The reference environment, whatever the label."""
+    """The reference environment, whatever the condition.
+
+    Example:
+        >>> import numpy as np
+        >>> from pdae_sim import PerturbationData
+        >>> data = PerturbationData.from_arrays(np.arange(6.0)[:, None], ["ctrl", "ctrl", "A", "A", "B", "B"])
+        >>> set(Control().fit(data).sample("A+B", 200, rng=0).ravel()) == {0.0, 1.0}
+        True
+    """
 
     def fit(self, data: PerturbationData) -> Control:
         self._train, self.space_ = data.train, data.space
@@ -59,6 +83,13 @@ class Additive(BaseEstimator):
     """Reference cells moved by Σ_e α_e (mean_e − mean_0), with the least-norm α that best solves Σ_e α_e Δ_e = Δ_t.
 
     For singles this is the sum of the singles' mean shifts; the same rule serves combinations of any order and doses.
+
+    Example:
+        >>> import numpy as np
+        >>> from pdae_sim import PerturbationData
+        >>> data = PerturbationData.from_arrays(np.arange(6.0)[:, None], ["ctrl", "ctrl", "A", "A", "B", "B"])
+        >>> set(Additive().fit(data).sample("A+B", 200, rng=0).ravel()) == {6.0, 7.0}  # 0 or 1, and 2 + 4
+        True
     """
 
     def fit(self, data: PerturbationData) -> Additive:
@@ -75,7 +106,15 @@ class Additive(BaseEstimator):
 
 
 class Linear(BaseEstimator):
-    """Regression of the environments' means on the labels with an intercept; residuals of all training cells on top."""
+    """Regression of the environments' means on the labels with an intercept; residuals of all training cells on top.
+
+    Example:
+        >>> import numpy as np
+        >>> from pdae_sim import PerturbationData
+        >>> data = PerturbationData.from_arrays(np.arange(6.0)[:, None], ["ctrl", "ctrl", "A", "A", "B", "B"])
+        >>> set(Linear().fit(data).sample("A+B", 200, rng=0).round(9).ravel()) == {6.0, 7.0}
+        True
+    """
 
     def fit(self, data: PerturbationData) -> Linear:
         self._train, self.space_ = (train := data.train), data.space
@@ -97,6 +136,13 @@ class Ceiling(BaseEstimator):
     """The cells of the very condition, had it been measured: what any prediction can hope for.
 
     Give `fit` one half of the cells of the held-out conditions and judge against the other half.
+
+    Example:
+        >>> import numpy as np
+        >>> from pdae_sim import PerturbationData
+        >>> data = PerturbationData.from_arrays(np.arange(6.0)[:, None], ["ctrl", "ctrl", "A", "A", "B", "B"])
+        >>> set(Ceiling().fit(data).sample("B", 200, rng=0).ravel()) == {4.0, 5.0}
+        True
     """
 
     def fit(self, data: PerturbationData) -> Ceiling:
@@ -112,6 +158,7 @@ class Ceiling(BaseEstimator):
 
 
 BASELINES = {"pool": Pool, "pseudobulk": Pseudobulk, "control": Control, "additive": Additive, "linear": Linear}
+"""Simple estimators by name, as evaluations and declarations know them."""
 
 
 def _environment_means(data: PerturbationData) -> np.ndarray:

@@ -42,7 +42,21 @@ def second_pdae(model: PDAE, move: np.ndarray, *, witness: np.ndarray, test: str
         InputError: If the model is not fitted, shapes disagree, u is zero or v is no witness.
 
     References:
-        Claim 2.6.
+        Theory, claim 2.6.
+
+    Example:
+        >>> import numpy as np
+        >>> from pdae_sim import PerturbationData
+        >>> x = np.random.default_rng(0).normal(size=(300, 3))
+        >>> x[100:200, 0] += 2.0
+        >>> x[200:, 1] += 2.0
+        >>> data = PerturbationData.from_arrays(x, np.repeat([[0, 0], [1, 0], [2, 0]], 100, axis=0), names=("A", "B"))
+        >>> from pdae_sim.estimation import DEFAULT
+        >>> model = PDAE(2, phases=DEFAULT.shortened(3).phases).fit(data)
+        >>> second = second_pdae(model, np.array([1.0, 0.0]), witness=np.array([0.0, 1.0]), test="B")
+        >>> seen, unseen = (np.abs(second.sample(c, 9, rng=0) - model.sample(c, 9, rng=0)).max() for c in ("A", "B"))
+        >>> bool(seen < 1e-5 < unseen)
+        True
     """
     model._check_fitted()
     d_Z, K = model._network.shift.shape[1:]

@@ -45,25 +45,35 @@ class PDAE(BaseEstimator):
     A cell x of environment e under target h is simulated as f̂(g(x) + Ŵ (l_h − l_e), ε').
 
     Args:
-        n_latents: d_Z; None estimates it from the cells (see `dimension`), and says how sure that is.
+        n_latents: d_Z; None estimates it from the cells, and `dimension_` says how sure that is.
         architecture: Shapes of encoder and decoder.
-        phases: The training plan: one of `plans`, or phases of your own.
+        phases: The training plan: that of a preset, or phases of your own.
         beta: Exponent of the energy terms, in (0, 2).
         random_state: Seed; the same seed, data and number of threads give the same fit on a CPU.
         device: Where to train, for example ``cpu`` or ``cuda``.
         precision: ``float32``, or ``bfloat16`` for the products inside the networks while they train, which halves
             their activations and is fast on CUDA; on a CPU it is as good, and mostly slower. Parameters, distances,
-            likelihood, settling and predictions stay in float32 or better.
+            likelihood, whitening and predictions stay in float32 or better.
 
     Attributes:
         perturbation_matrix_: Ŵ (d_Z, K) in the units of the labels; zero on perturbations outside the training span.
         train_labels_, train_counts_: (E, K) labels and (E,) cells of the training environments.
         base_latents_: (n, d_Z) g(x) − Ŵ l of the training cells.
         history_: One dictionary per recorded step: phase, step, the loss terms.
-        dimension_: The choice of d_Z with its evidence; None where it was given.
+        dimension_: The choice of d_Z with its evidence; None if `n_latents` is given.
 
     References:
-        von Kügelgen et al. (2025), arXiv:2504.18522; section 3 of the model for the terms.
+        von Kügelgen et al. (2025), arXiv:2504.18522. The terms of the loss are in `TERMS`.
+
+    Example:
+        >>> import numpy as np
+        >>> from pdae_sim import PerturbationData
+        >>> z = np.random.default_rng(0).normal(size=(600, 2)) + np.repeat([[0, 0], [2, 0], [0, 2]], 200, axis=0)
+        >>> x = np.tanh(0.3 * z @ [[1, 0, 1], [0, 1, -1]])  # a curved surface in three dimensions
+        >>> data = PerturbationData.from_arrays(x, ["ctrl"] * 200 + ["A"] * 200 + ["B"] * 200)
+        >>> model = PDAE(2, phases=DEFAULT.shortened(60).phases).fit(data)
+        >>> bool(np.abs(model.sample("A+B", 500, rng=0).mean(0) - np.tanh([0.6, 0.6, 0.0])).max() < 0.1)
+        True
     """
 
     def __init__(
@@ -91,7 +101,11 @@ class PDAE(BaseEstimator):
             **settings: Further arguments of `PDAE`, which take precedence.
 
         References:
-            von Kügelgen et al. (2025), arXiv:2504.18522; `PRESETS` lists the settings under ``published``.
+            von Kügelgen et al. (2025), arXiv:2504.18522; `PRESETS` has the settings under ``published``.
+
+        Example:
+            >>> PDAE.published(101, steps=10).architecture.hidden
+            (512, 256, 256, 128)
         """
         preset = PRESETS["published"].shortened(steps)
         return cls(n_latents, **{"architecture": preset.architecture, "phases": preset.phases, **settings})
@@ -139,12 +153,12 @@ class PDAE(BaseEstimator):
         return self._scaling.inverse(decoded)
 
     def transport(self, x: np.ndarray, source: Condition, target: Condition, *, rng: SeedLike = None) -> np.ndarray:
-        """Counterfactuals of given cells: what each row of x, measured under `source`, would have been under `target`.
+        """Counterfactual cells: what each row of x, measured under `source`, would have been under `target`.
 
         Args:
             x: (n, d_X) cells of one condition.
             source: The condition or label they were measured under.
-            target: The condition or label wanted.
+            target: The condition or label to move them to.
             rng: Seed or generator of the decoder's noise.
 
         Returns:

@@ -121,6 +121,7 @@ class Progress:
         histories: One row per recorded step, for each replicate.
 
     Example:
+        >>> import numpy as np
         >>> from pdae_sim import PDAE, PerturbationData
         >>> x = np.random.default_rng(0).normal(size=(40, 3))
         >>> data = PerturbationData.from_arrays(x, ["ctrl"] * 20 + ["A"] * 20)

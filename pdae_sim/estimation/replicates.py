@@ -41,6 +41,19 @@ def fit_replicates(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> 
     Raises:
         InputError: If the models or data differ in what a bank must have in common.
         TrainingError: If a loss or a gradient of any replicate is not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> from pdae_sim import PerturbationData
+        >>> x = np.random.default_rng(0).normal(size=(300, 3))
+        >>> x[100:200, 0] += 2.0
+        >>> x[200:, 1] += 2.0
+        >>> data = PerturbationData.from_arrays(x, ["ctrl"] * 100 + ["A"] * 100 + ["B"] * 100)
+        >>> quick = DEFAULT.shortened(3).phases
+        >>> models = fit_replicates([PDAE(2, phases=quick, random_state=seed) for seed in range(3)], [data] * 3)
+        >>> alone = PDAE(2, phases=quick, random_state=2).fit(data)
+        >>> bool(np.abs(models[2].perturbation_matrix_ - alone.perturbation_matrix_).max() < 1e-3)
+        True
     """
     if len(models) != len(data) or not models:
         raise InputError(f"models and data must be as many, and some; received {len(models)} and {len(data)}")
@@ -54,7 +67,7 @@ def fit_restarts(models: Sequence[PDAE], data: PerturbationData) -> PDAE:
     """Fit models that differ in their seeds to the same data, all at once, and return the best.
 
     The best has the least perturbation energy loss, every training condition predicted from every other, on cells that
-    no gradient step of any phase saw; scaling, start and settling are of all training cells. Held-out conditions are
+    no gradient step of any phase saw; scaling, start and whitening are of all training cells. Held-out conditions are
     never looked at.
 
     Args:
@@ -64,6 +77,18 @@ def fit_restarts(models: Sequence[PDAE], data: PerturbationData) -> PDAE:
     Raises:
         InputError: If a phase keeps too few cells out, or training conditions are too small for it.
         TrainingError: If no model has a finite loss.
+
+    Example:
+        >>> import numpy as np
+        >>> from pdae_sim import PerturbationData
+        >>> x = np.random.default_rng(0).normal(size=(1200, 3))
+        >>> x[400:800, 0] += 2.0
+        >>> x[800:, 1] += 2.0
+        >>> data = PerturbationData.from_arrays(x, ["ctrl"] * 400 + ["A"] * 400 + ["B"] * 400)
+        >>> phases = DEFAULT.shortened(3).phases
+        >>> best = fit_restarts([PDAE(2, phases=phases, random_state=seed) for seed in range(2)], data)
+        >>> best.random_state in (0, 1)
+        True
     """
     for phase in (phase for model in models for phase in model.phases):
         if phase.steps and phase.held_out < _SHARE_JUDGED:

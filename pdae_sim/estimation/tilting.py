@@ -8,6 +8,8 @@ weight of a pooled training cell is
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 from scipy.special import logsumexp
 
@@ -25,9 +27,28 @@ class Tilting(BaseEstimator):
     """Weighted resampling of the pooled training cells.
 
     Args:
-        representation: A fitted model whose g and Ŵ to use; without one, `fit` trains one (no decoder for
-            its latents).
+        representation: A model whose g and Ŵ to use: as they are if it is fitted, else those of a copy fitted to the
+            same data; without one the latents of the default plan.
         random_state: Seed of that training.
+
+    References:
+        Theory, claim 2.7.
+
+    Example:
+        >>> import numpy as np
+        >>> from pdae_sim import PerturbationData
+        >>> x = np.random.default_rng(0).normal(size=(300, 3))
+        >>> x[100:200, 0] += 2.0
+        >>> x[200:, 1] += 2.0
+        >>> data = PerturbationData.from_arrays(x, ["ctrl"] * 100 + ["A"] * 100 + ["B"] * 100)
+        >>> from pdae_sim import PDAE
+        >>> from pdae_sim.estimation import PRESETS
+        >>> quick = PRESETS["represent"].shortened(100)
+        >>> model = PDAE(2, phases=quick.phases, architecture=quick.architecture).fit(data)
+        >>> tilting = Tilting(model).fit(data)
+        >>> near, far = (tilting.effective_sample_size(condition) for condition in ("A:0.5", "A:3+B:3"))
+        >>> near > far
+        True
     """
 
     def __init__(self, representation: PDAE | None = None, *, random_state: int = 0) -> None:
@@ -36,7 +57,8 @@ class Tilting(BaseEstimator):
     def fit(self, data: PerturbationData) -> Tilting:
         """Take g and Ŵ from the representation, or learn them, and encode the training cells."""
         self._train, self.space_ = (train := data.train), data.space
-        model = self.representation or PDAE(phases=LATENTS.phases, random_state=self.random_state).fit(train)
+        model = self.representation or PDAE(phases=LATENTS.phases, random_state=self.random_state)
+        model = model if hasattr(model, "perturbation_matrix_") else copy.copy(model).fit(train)
         self._W, self._z = model.perturbation_matrix_, model.encode(train.x)
         shifts = train.labels @ self._W.T
         logits = self._z @ shifts.T - 0.5 * (shifts**2).sum(1)
