@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 
@@ -22,7 +21,7 @@ def seed_sequence(rng: SeedLike) -> np.random.SeedSequence:
         return rng
     if isinstance(rng, (np.random.Generator, np.random.BitGenerator)):
         return np.random.SeedSequence(np.random.default_rng(rng).integers(2**32, size=4).tolist())
-    return np.random.SeedSequence(cast("int | Sequence[int] | None", rng))
+    return np.random.SeedSequence(rng)
 
 
 def stream(root: np.random.SeedSequence, *names: object) -> np.random.Generator:

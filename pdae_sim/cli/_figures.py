@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdae_sim import _files as files
+from pdae_sim import report
 from pdae_sim.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +27,5 @@ def write_figure(path: Path | None, draw: Callable[[], Figure], *, force: bool) 
     """Draw and write a figure, whole or not at all; nothing without a path."""
     if path is None:
         return
-    from pdae_sim.report import figure_png
-
     with files.whole_file(path, force=force) as temporary:
-        temporary.write_bytes(figure_png(draw()))
+        temporary.write_bytes(report.figure_png(draw()))

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from pdae_sim.errors import InputError
 
 if TYPE_CHECKING:
-    from pdae_sim.data import PerturbationData
-    from pdae_sim.estimation.pdae import PDAE
+    from pdae_sim import PDAE, PerturbationData
 
 
 def check_unseen(model: PDAE, data: PerturbationData, where: Path, file: Path) -> None:

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import pdae_sim
+from pdae_sim import analysis, io
+from pdae_sim.cli._matching import check_match
 from pdae_sim.errors import InputError
 
 if TYPE_CHECKING:
-    from pdae_sim.analysis.support import ShiftError
-    from pdae_sim.data import PerturbationData
+    from pdae_sim import PerturbationData
+    from pdae_sim.analysis import ShiftError
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,31 +29,19 @@ class KnownPerturbationMatrix:
 
 def read_dataset(file: Path, model: Path | None) -> PerturbationData:
     """A dataset, without its X where no model is to be compared with it."""
-    from pdae_sim.data import PerturbationData
-    from pdae_sim.io import read_labels
-
-    return read_labels(file) if model is None else PerturbationData.read(file)
+    return io.read_labels(file) if model is None else pdae_sim.PerturbationData.read(file)
 
 
 def load_perturbation_matrix(file: Path, model: Path | None, data: PerturbationData) -> KnownPerturbationMatrix | None:
     """A fitted model's W if there is one, else the file's true W if it was simulated."""
     if model is None:
-        from pdae_sim.io import has_truth, read_truth
-
-        return (
-            KnownPerturbationMatrix(read_truth(file).isotropic().perturbation_matrix, "truth")
-            if has_truth(file)
-            else None
-        )
-    from pdae_sim.analysis.support import ShiftError
-    from pdae_sim.cli._matching import check_match
-    from pdae_sim.estimation.pdae import PDAE
-
-    fitted = PDAE.load(model)
+        matrix = io.read_truth(file).isotropic().perturbation_matrix if io.has_truth(file) else None
+        return None if matrix is None else KnownPerturbationMatrix(matrix, "truth")
+    fitted = pdae_sim.PDAE.load(model)
     check_match(fitted, data, model, file)
     if _as_set(fitted.train_labels_) != _as_set(data.train.labels):
         raise InputError(f"{file}: its training conditions are not those that {model} was fitted on; fit it again")
-    error = ShiftError.of(fitted.train_labels_, fitted.train_counts_)
+    error = analysis.ShiftError.of(fitted.train_labels_, fitted.train_counts_)
     return KnownPerturbationMatrix(fitted.perturbation_matrix_, "model", error)
 
 

@@ -16,7 +16,7 @@ from pdae_sim._files import check_target, whole_file
 from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.errors import InputError
 from pdae_sim.io._annotations import SCHEMA_VERSION, Annotations, Columns
-from pdae_sim.io._hdf5 import as_texts, readable, truth_of, undamaged
+from pdae_sim.io._hdf5 import readable, truth_of, undamaged, without
 from pdae_sim.io._state import observed_by, packed, unpacked
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _open(path: Path) -> AnnData:
 
 def _annotations(adata: AnnData, columns: Columns) -> Annotations:
     obs = {
-        name: np.where(adata.obs[name].isna(), None, as_texts(adata.obs[name].astype(str).to_numpy()))
+        name: without(adata.obs[name].astype(str).to_numpy(), adata.obs[name].isna().to_numpy())
         for name in astuple(columns)[:3]
         if name in adata.obs
     }

@@ -48,9 +48,12 @@ def read_labels(path: Path, **columns: str) -> PerturbationData:
         )
     with naming(path):
         labels, space = annotations.labels()
-        about = {"names": space.names, "control": space.control}
         return PerturbationData.from_arrays(
-            np.empty((len(labels), 0)), labels, held_out=annotations.held_out(), **about
+            np.empty((len(labels), 0)),
+            labels,
+            names=space.names,
+            held_out=annotations.held_out(),
+            control=space.control,
         )
 
 
@@ -134,9 +137,9 @@ def _texts(element: h5py.Group | h5py.Dataset) -> np.ndarray:
         return as_texts(_plain(element))
     keys = set(element)
     if keys == {"codes", "categories"}:  # code −1 is a missing value, and takes the last entry
-        return np.append(_texts(element["categories"]), None)[_plain(element["codes"])]
+        return np.array([*_texts(element["categories"]), None], dtype=object)[_plain(element["codes"])]
     if keys == {"values", "mask"}:
-        return np.where(_plain(element["mask"]), None, _texts(element["values"]))
+        return without(_texts(element["values"]), _plain(element["mask"]))
     raise _OtherEncodingError
 
 
@@ -148,6 +151,11 @@ def _plain(element: h5py.Group | h5py.Dataset) -> np.ndarray:
 
 def as_texts(values: np.ndarray) -> np.ndarray:
     """Values as an object array of texts, None for None and NaN."""
-    texts = values.astype(str).astype(object) if values.dtype != object else values.copy()
-    texts[values != values] = None  # NaN alone differs from itself
+    return without(values.astype(object if values.dtype == object else str), values != values)
+
+
+def without(texts: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """A copy of texts as objects, None where they are missing."""
+    texts = texts.astype(object)
+    texts[missing] = None
     return texts

@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import pdae_sim
+from pdae_sim import report
 from pdae_sim._checks import naming
+from pdae_sim._random import child, seed_sequence
+from pdae_sim.analysis import hypothesis_tests
 from pdae_sim.cli._figures import check_figure, write_figure
 from pdae_sim.cli._options import DatasetFile, FigureFile, Force, Seed, command
 from pdae_sim.cli._output import Output
 from pdae_sim.cli._tables import Table
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests
-    from pdae_sim.data import PerturbationData
+    from pdae_sim import PerturbationData
+    from pdae_sim.analysis.hypothesis_tests import CorrectedTests
 
 _LEVEL = 0.05
 """A formula whose p-value, corrected after Holm, is no greater is rejected."""
@@ -39,13 +41,11 @@ def additivity(
     Rejected are those of at most 5 % after Holm that overlap enough to tell. The figure shows where a single target
     fails, or all p-values where there are several.
     """
-    from pdae_sim.data import PerturbationData
-
     check_figure(figure, force=force)
-    data = PerturbationData.read(file)
+    data = pdae_sim.PerturbationData.read(file)
     with naming(file):
         results = _tested(data, target or [], multipliers, seed)
-        write_figure(figure, lambda: _draw(results, data), force=force)
+        write_figure(figure, lambda: report.additivity_figure(results, data.features, level=_LEVEL), force=force)
     rows = [_row(results, name) for name in results.tests]
     rejected = [row["condition"] for row in rows if row["rejected"]]
     payload = {"tests": rows, "rejected": rejected, "figure": figure}
@@ -55,27 +55,23 @@ def additivity(
 
 def _tested(data: PerturbationData, targets: list[str], n_multipliers: int, seed: int) -> CorrectedTests:
     """Every target's test, corrected over all of them; a target's p-value by itself is the one it has among others."""
-    from pdae_sim._random import child, seed_sequence
-    from pdae_sim.analysis.hypothesis_tests.additivity import additivity_test, additivity_tests
-    from pdae_sim.analysis.hypothesis_tests.multiple_testing import adjust_p_values
-
     if not targets:
-        return additivity_tests(data, rng=seed, n_multipliers=n_multipliers)
+        return hypothesis_tests.additivity_tests(data, rng=seed, n_multipliers=n_multipliers)
     root = seed_sequence(seed)
     with naming("--target"):
         names = list(dict.fromkeys(data.space.condition(data.space.exact(target)) for target in targets))
         tests = {
-            name: additivity_test(data, name, n_multipliers=n_multipliers, rng=child(root, "additivity", name))
+            name: hypothesis_tests.additivity_test(
+                data, name, n_multipliers=n_multipliers, rng=child(root, "additivity", name)
+            )
             for name in names
         }
-    return adjust_p_values({name: test.p_value for name, test in tests.items()}, tests=tests)
+    return hypothesis_tests.adjust_p_values({name: test.p_value for name, test in tests.items()}, tests=tests)
 
 
 def _row(results: CorrectedTests, name: str) -> dict:
-    from pdae_sim.analysis.hypothesis_tests.additivity import MIN_OVERLAP_CELLS
-
     test, holm = results.tests[name], results.holm[name]
-    enough = test.effective_cells >= MIN_OVERLAP_CELLS
+    enough = test.effective_cells >= hypothesis_tests.MIN_OVERLAP_CELLS
     steepest = int(abs(test.slopes / test.slope_errors).argmax())
     return {
         "condition": name,
@@ -105,9 +101,3 @@ def _text(results: CorrectedTests, rows: list[dict]) -> list[str | Table]:
     sentences = [results.tests[row["condition"]].in_words(_LEVEL if row["holm"] <= _LEVEL else 0.0) for row in rows]
     lines = [[row[key] for key in columns] for row in rows]
     return [Table("Do effects add?", tuple(columns.values()), lines), *sentences]
-
-
-def _draw(results: CorrectedTests, data: PerturbationData) -> Figure:
-    from pdae_sim.report import additivity_figure
-
-    return additivity_figure(results, data.features, level=_LEVEL)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import pdae_sim
 from pdae_sim import _files as files
+from pdae_sim import io, simulation
 from pdae_sim._checks import naming, near_misses
 from pdae_sim.cli._options import Force, OutFile, Seed, command
 from pdae_sim.cli._output import Output
@@ -16,8 +18,7 @@ from pdae_sim.cli._tables import Table
 from pdae_sim.errors import InputError
 
 if TYPE_CHECKING:
-    from pdae_sim.data import PerturbationData, Simulation
-    from pdae_sim.simulation.config import WorldConfig
+    from pdae_sim import PerturbationData, Simulation
 
 
 @command
@@ -33,19 +34,17 @@ def simulate(
     files.check_target(out, force=force, suffix=".h5ad")
     overrides = (*(set_ or ()), *(() if seed is None else (f"seed={seed}",)))
     with naming(config):
-        simulation = _configured(config, overrides).simulate()
-    simulation.write(out, force=force)
-    _describe(output, out, simulation.data, _Truth.of(simulation))
+        result = _configured(config, overrides).simulate()
+    result.write(out, force=force)
+    _describe(output, out, result.data, _Truth.of(result))
 
 
 @command
 def worlds(output: Output, seed: Seed = 0) -> None:
     """List the named worlds: how hard each is, and which assumptions it breaks."""
-    from pdae_sim.simulation.worlds import WORLDS, world
-
     rows = [
-        {"name": name, "breaks": world(name, seed=seed).breaks, "difficulty": entry.difficulty}
-        for name, entry in WORLDS.items()
+        {"name": name, "breaks": simulation.world(name, seed=seed).breaks, "difficulty": entry.difficulty}
+        for name, entry in simulation.WORLDS.items()
     ]
     lines = [(row["name"], ", ".join(row["breaks"]), row["difficulty"]) for row in rows]
     columns, prose = ("name", "breaks", "difficulty"), ("breaks", "difficulty")
@@ -67,10 +66,8 @@ def convert(
     force: Force = False,
 ) -> None:
     """Convert a CSV or Parquet table to the dataset format; problems are listed all at once."""
-    from pdae_sim.io import read_table
-
     files.check_target(out, force=force, suffix=".h5ad")
-    data = read_table(
+    data = io.read_table(
         source,
         condition=condition_column,
         split=split_column,
@@ -83,15 +80,12 @@ def convert(
     _describe(output, out, data)
 
 
-def _configured(config: str, overrides: tuple[str, ...]) -> WorldConfig:
-    from pdae_sim.simulation.config import WorldConfig
-    from pdae_sim.simulation.worlds import WORLDS, world
-
-    if config in WORLDS and not Path(config).exists():
-        return world(config, overrides)
+def _configured(config: str, overrides: tuple[str, ...]) -> simulation.WorldConfig:
+    if config in simulation.WORLDS and not Path(config).exists():
+        return simulation.world(config, overrides)
     if Path(config).suffix != ".toml":
-        raise InputError(f"neither a .toml file nor a named world; {near_misses(config, WORLDS)}")
-    return WorldConfig.read(Path(config), overrides)
+        raise InputError(f"neither a .toml file nor a named world; {near_misses(config, simulation.WORLDS)}")
+    return simulation.WorldConfig.read(Path(config), overrides)
 
 
 @dataclass(frozen=True)
@@ -102,10 +96,8 @@ class _Truth:
     verdicts: dict[str, str]
 
     @classmethod
-    def of(cls, simulation: Simulation) -> _Truth:
-        from pdae_sim.simulation.simulator import Simulator
-
-        simulator, data = Simulator.from_state(simulation.simulator), simulation.data
+    def of(cls, result: Simulation) -> _Truth:
+        simulator, data = pdae_sim.Simulator.from_state(result.simulator), result.data
         held_out = data.held_out
         judged = simulator.verdicts(data.labels[held_out], data.labels[~held_out], data.counts[~held_out])
         names = [name for name, apart in zip(data.conditions, held_out, strict=True) if apart]

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pdae_sim import _files as files
+from pdae_sim import report, study
 from pdae_sim.cli._commands.evaluate import evaluation_tables
 from pdae_sim.cli._options import Force, Seed, command
 from pdae_sim.cli._output import Output
@@ -27,18 +28,15 @@ def demo(
     """The main job: simulate, fit PDAE and baselines, judge, report."""
     import torch
 
-    from pdae_sim.report import demo_page, render_page
-    from pdae_sim.study.demo import run_demo
-
     files.check_folder(out, _FILES, force=force)
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # the same result whatever the machine's number of cores
-    result = run_demo(seed=seed, steps=steps, cells=cells, say=output.say, showing=output.fitting)
+    result = study.run_demo(seed=seed, steps=steps, cells=cells, say=output.say, showing=output.fitting)
     output.say("writing the report")
     result.simulation.write(out / "data.h5ad", force=force)
     result.model.save(out / "model", force=force)
     files.write_table(out / "results.parquet", result.table(), force=force)
-    files.write_text(out / "report.html", render_page(demo_page(result)), force=force)
+    files.write_text(out / "report.html", report.render_page(report.demo_page(result)), force=force)
     identification = result.identification
     payload = {Path(name).stem: out / name for name in _FILES} | {
         "verdicts": result.verdict_names(),

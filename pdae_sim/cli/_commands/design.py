@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
+from pdae_sim import analysis, report
 from pdae_sim._checks import naming
-from pdae_sim.cli._certificates import evidence
 from pdae_sim.cli._figures import check_figure, write_figure
-from pdae_sim.cli._options import DatasetFile, FigureFile, Force, Seed, command
+from pdae_sim.cli._options import DatasetFile, FigureFile, Force, Seed, SupportModel, command
 from pdae_sim.cli._output import Output
 from pdae_sim.cli._perturbation_matrix import load_perturbation_matrix, read_dataset
 from pdae_sim.cli._tables import Table
@@ -21,9 +21,8 @@ from pdae_sim.cli._tables import Table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from pdae_sim.analysis.design import ExperimentPlan
-    from pdae_sim.data import PerturbationData
-    from pdae_sim.labels import LabelSpace
+    from pdae_sim import LabelSpace, PerturbationData
+    from pdae_sim.analysis import ExperimentPlan
 
 
 @command
@@ -39,28 +38,26 @@ def design(
     standard_error: Annotated[
         float | None, typer.Option(help="Standard error of each target's shift to reach; gives cells per condition.")
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="A fitted model whose Ŵ tells the support.")] = None,
+    model: SupportModel = None,
     figure: FigureFile = None,
     seed: Seed = 0,
     force: Force = False,
 ) -> int:
     """Which experiments to add so that the targets become identified. Status 1 if no set of the candidates does it."""
-    from pdae_sim.analysis.design import plan_experiments
-
     check_figure(figure, force=force)
     data = read_dataset(file, model)
     train, W = data.train, load_perturbation_matrix(file, model, data)
     targets = _labels(file, "--target", target, data.space)
     candidates = _labels(file, "--candidate", candidate, data.space) if candidate else None
     with naming(file):
-        plan = plan_experiments(
+        plan = analysis.plan_experiments(
             train.labels,
             targets,
             candidates=candidates,
             reference=train.labels[train.reference],
             counts=train.counts.tolist(),
             cells=cells,
-            perturbation_matrix=W and W.matrix,
+            perturbation_matrix=None if W is None else W.matrix,
         )
     conditions = (*train.conditions, *(data.space.condition(e.label) for e in plan.experiments))
     with naming(f"{file}: --standard-error"):
@@ -103,16 +100,13 @@ class _Design:
 
     def draw(self) -> Figure:
         """The plan and, where they are known, the cells to add."""
-        from pdae_sim.analysis.span import check_span
-        from pdae_sim.report import design_figure
-
         train, counts = self.train, self.train.counts.tolist()
-        before = check_span(train.labels, self.labels, train.labels[train.reference], counts=counts)
+        before = analysis.check_span(train.labels, self.labels, train.labels[train.reference], counts=counts)
         cells = None
         if self.added is not None:
             pairs = zip(counts + [0] * len(self.new), self.added.tolist(), strict=True)
             cells = dict(zip(self.conditions, pairs, strict=True))
-        return design_figure(self.plan, self.targets, self.new, before=before, cells=cells)
+        return report.design_figure(self.plan, self.targets, self.new, before=before, cells=cells)
 
     def payload(self) -> dict:
         plan = self.plan
@@ -141,7 +135,7 @@ class _Design:
             "condition": self.targets[t],
             "identified_before": t in self.plan.identified,
             "identified": certificate.identified,
-            **evidence(certificate, self.conditions, self.train.names),
+            **certificate.evidence(self.conditions, self.train.names),
             "noise_gain": certificate.noise_gain,
             "mean_standard_error": certificate.noise_gain**0.5 if certificate.identified else None,
             "distance": None if distances is None or not certificate.identified else distances[t],
@@ -175,12 +169,10 @@ def _labels(file: Path, option: str, conditions: Sequence[str], space: LabelSpac
 
 def _cells_to_add(plan: ExperimentPlan, counts: np.ndarray, standard_error: float) -> np.ndarray:
     """(M,) cells to add so that every identified target has the standard error: the most that any of them asks for."""
-    from pdae_sim.analysis.design import allocate_cells
-
     existing = np.append(counts, [0] * len(plan.experiments))
     added = [
-        allocate_cells(c.coefficients, c.reference, standard_error=standard_error, existing=existing).added
+        analysis.allocate_cells(c.coefficients, c.reference, standard_error=standard_error, existing=existing).added
         for c in plan.certificates
-        if c.identified
+        if c.coefficients is not None
     ]
     return np.max(added, axis=0) if added else np.zeros(len(existing), dtype=int)

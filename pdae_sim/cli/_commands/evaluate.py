@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
+import pdae_sim
+from pdae_sim import io, report, study
 from pdae_sim._checks import naming
+from pdae_sim._random import child, seed_sequence
 from pdae_sim.cli._figures import check_figure, write_figure
 from pdae_sim.cli._matching import check_match, check_unseen
 from pdae_sim.cli._options import DatasetFile, FigureFile, Force, ModelFolder, Seed, command
@@ -20,11 +23,8 @@ from pdae_sim.errors import InputError
 from pdae_sim.intervals import Interval
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from pdae_sim.analysis.hypothesis_tests.goodness import GoodnessOfFit
-    from pdae_sim.data import PerturbationData
-    from pdae_sim.estimation.pdae import PDAE
+    from pdae_sim import PDAE, PerturbationData
+    from pdae_sim.analysis.hypothesis_tests import GoodnessOfFit
 
 _METRICS = {
     "energy_distance": "energy distance",
@@ -55,29 +55,30 @@ def evaluate(
     force: Force = False,
 ) -> None:
     """All metrics at the held-out conditions, beside the noise ceiling; with --goodness, whether the fit holds."""
-    from pdae_sim.data import PerturbationData
-    from pdae_sim.estimation.pdae import PDAE
-    from pdae_sim.study.evaluation import evaluate, fitted_estimators
-
     check_figure(figure, force=force)
     if cells is not None and not goodness:
         raise InputError("--cells are for --goodness; give both")
-    fitted, data = PDAE.load(model), PerturbationData.read(file)
+    fitted, data = pdae_sim.PDAE.load(model), pdae_sim.PerturbationData.read(file)
     check_match(fitted, data, model, file)
     if not data.held_out.any() and not goodness:
         raise InputError(f"{file}: no condition is held out; mark some as test, or judge the fit with --goodness")
     check_unseen(fitted, data, model, file)
-    rows, result = [], None
+    rows: list[dict] = []
+    result: GoodnessOfFit | None = None
     if goodness:
         output.say("judging the fit on fresh cells")
-        fresh = _fresh_cells(file, seed) if cells is None else PerturbationData.read(cells)
+        fresh = _fresh_cells(file, seed) if cells is None else pdae_sim.PerturbationData.read(cells)
         result = _goodness(fitted, fresh, data, model, cells or file, seed)
     if data.held_out.any():
         with naming(file):
-            rows = evaluate(fitted_estimators(fitted, data, baselines=baselines), data, rng=seed)
-    write_figure(figure, lambda: _draw(rows, result), force=force)
-    payload = {"rows": rows} | ({} if result is None else {"goodness": result})
-    output.result(payload, [*evaluation_tables(rows), *([] if result is None else goodness_tables(result.to_json()))])
+            rows = study.evaluate(study.fitted_estimators(fitted, data, baselines=baselines), data, rng=seed)
+    if result is None:
+        write_figure(figure, lambda: report.evaluation_figure(rows), force=force)
+        output.result({"rows": rows}, evaluation_tables(rows))
+    else:
+        write_figure(figure, lambda: report.goodness_figure(result), force=force)
+        tables = [*evaluation_tables(rows), *goodness_tables(result.to_json())]
+        output.result({"rows": rows, "goodness": result}, tables)
 
 
 def evaluation_tables(rows: Sequence[Mapping], verdicts: Mapping[str, str] | None = None) -> list[str | Table]:
@@ -106,52 +107,43 @@ def goodness_tables(result: Mapping) -> list[str | Table]:
 
 
 def _goodness(
-    model: PDAE, fresh: PerturbationData, data: PerturbationData, where: Path, source: Path, seed: int
+    model: PDAE,
+    fresh: PerturbationData,
+    data: PerturbationData,
+    where: Path,
+    source: Path,
+    seed: int,
 ) -> GoodnessOfFit:
     """Goodness of fit at the conditions that a model was fitted on, judged on cells it has not seen."""
-    from pdae_sim.study.goodness import check_fit
-
     check_match(model, fresh, where, source)
     seen = {tuple(row) for row in model.train_labels_}
     known = np.array([tuple(row) in seen for row in fresh.labels])
     if not known.any():
         raise InputError(f"{source}: holds no condition that {where} was fitted on; --goodness judges those")
     with naming(source):
-        return check_fit(model, fresh.select(known), fitted_on=data, rng=seed)
+        return study.check_fit(model, fresh.select(known), fitted_on=data, rng=seed)
 
 
 def _fresh_cells(file: Path, seed: int) -> PerturbationData:
     """Fresh cells of the training conditions of a simulated dataset, from its own world."""
-    from pdae_sim._random import child, seed_sequence
-    from pdae_sim.data import Simulation
-    from pdae_sim.io import has_truth
-    from pdae_sim.simulation.simulator import Simulator
-
-    if not has_truth(file):
+    if not io.has_truth(file):
         raise InputError(f"{file}: was not simulated; --goodness needs cells the fit has not seen, give --cells FILE")
-    simulation = Simulation.read(file)
+    simulation = pdae_sim.Simulation.read(file)
     root = child(seed_sequence(seed), "goodness")
     labels = simulation.data.train.labels
-    return Simulator.from_state(simulation.simulator).sample(labels, _FRESH, rng=root).data
-
-
-def _draw(rows: list[dict], result: GoodnessOfFit | None) -> Figure:
-    """The goodness of fit where it was judged, else every estimator at every condition."""
-    from pdae_sim.report import evaluation_figure, goodness_figure
-
-    return evaluation_figure(rows) if result is None else goodness_figure(result)
+    return pdae_sim.Simulator.from_state(simulation.simulator).sample(labels, _FRESH, rng=root).data
 
 
 def _rank(row: Mapping | None) -> tuple:
     """Order of estimators by a metric of which less is better; failures stand last."""
-    value = row and row["value"]
+    value = None if row is None else row["value"]
     return (value is None, value)
 
 
 def _shown(row: Mapping | None) -> str | float | None:
     """A value with its interval; its bound alone where an end is open, or a distance not told apart from zero."""
     if row is None or row["value"] is None or row["low"] is None:
-        return row and row["value"]
+        return None if row is None else row["value"]
     if row["metric"] == "energy_distance" and row["low"] <= 0:
         return f"≤ {number(row['high'])}"
     return with_interval(row["value"], _interval(row["low"], row["high"]))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import pdae_sim
+from pdae_sim import report, study
 from pdae_sim._checks import naming
 from pdae_sim.cli._figures import check_figure, write_figure
 from pdae_sim.cli._matching import check_match
@@ -12,12 +12,6 @@ from pdae_sim.cli._output import Output
 from pdae_sim.cli._tables import Table, interval_text, with_interval
 from pdae_sim.errors import InputError
 from pdae_sim.intervals import Interval
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from pdae_sim.study.identification import Identification
-
 
 _JOINT = {"latents": "latents", "matrix": "W", "base": "base means", "base_covariance": "base covariance"}
 """Parts of a model that one rotation aligns."""
@@ -33,12 +27,8 @@ def identify(
     force: Force = False,
 ) -> None:
     """Learnt against true latents and W, on fresh cells of a simulated world."""
-    from pdae_sim.data import Simulation
-    from pdae_sim.estimation.pdae import PDAE
-    from pdae_sim.study.identification import identify
-
     check_figure(figure, force=force)
-    fitted, simulation = PDAE.load(model), Simulation.read(file)
+    fitted, simulation = pdae_sim.PDAE.load(model), pdae_sim.Simulation.read(file)
     check_match(fitted, simulation.data, model, file)
     d = simulation.truth.z.shape[1]
     if len(fitted.perturbation_matrix_) != d:
@@ -46,16 +36,10 @@ def identify(
             f"{model}: has {len(fitted.perturbation_matrix_)} latents where {file} has {d}; fit with --latents {d}"
         )
     with naming(file):
-        identification = identify(fitted, simulation, rng=seed)
-    write_figure(figure, lambda: _draw(identification), force=force)
+        identification = study.identify(fitted, simulation, rng=seed)
+    write_figure(figure, lambda: report.identifiability_figure(identification), force=force)
     result = identification.to_json()
     output.result(result, _text(result, f"{model} against the truth of {file}"))
-
-
-def _draw(identification: Identification) -> Figure:
-    from pdae_sim.report import identifiability_figure
-
-    return identifiability_figure(identification)
 
 
 def _text(result: dict, title: str) -> list[str | Table]:

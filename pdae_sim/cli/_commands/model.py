@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
+import pdae_sim
 from pdae_sim import _files as files
+from pdae_sim import estimation
 from pdae_sim._checks import choice, naming
 from pdae_sim.cli._options import DatasetFile, Force, ModelFolder, OutFile, Seed, command
 from pdae_sim.cli._output import Output
 from pdae_sim.errors import InputError
 
 if TYPE_CHECKING:
-    from pdae_sim.estimation.pdae import PDAE
+    from pdae_sim import PDAE
 
-PLANS = ("staged", "screen", "joint", "published", "published_small")
+_PLANS = ("staged", "screen", "joint", "published", "published_small")
 """Plans that train a decoder."""
 
-PRECISIONS = ("float32", "bfloat16")
+_PRECISIONS = ("float32", "bfloat16")
 
 
 @command
@@ -31,7 +33,7 @@ def fit(
     file: DatasetFile,
     out: OutFile,
     latents: Annotated[int | None, typer.Option(min=1, help="Latent dimension; estimated where absent.")] = None,
-    plan: Annotated[str, typer.Option(help=f"{', '.join(PLANS)}.")] = "staged",
+    plan: Annotated[str, typer.Option(help=f"{', '.join(_PLANS)}.")] = "staged",
     steps: Annotated[int | None, typer.Option(min=1, help="Gradient steps of each phase.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
     precision: Annotated[str, typer.Option(help="float32; bfloat16 halves activations on CUDA.")] = "float32",
@@ -39,16 +41,12 @@ def fit(
     force: Force = False,
 ) -> None:
     """Fit a PDAE; started again after an interruption it goes on from its own checkpoint."""
-    from pdae_sim.data import PerturbationData
-    from pdae_sim.estimation.pdae import PDAE
-    from pdae_sim.estimation.presets import PRESETS
-
-    PDAE.check_save(out, force=force)
-    choice("--plan", plan, PLANS)
-    choice("--precision", precision, PRECISIONS)
-    data = PerturbationData.read(file)
-    preset = PRESETS[plan].shortened(steps)
-    model = PDAE(
+    pdae_sim.PDAE.check_save(out, force=force)
+    choice("--plan", plan, _PLANS)
+    choice("--precision", precision, _PRECISIONS)
+    data = pdae_sim.PerturbationData.read(file)
+    preset = estimation.PRESETS[plan].shortened(steps)
+    model = pdae_sim.PDAE(
         latents,
         architecture=preset.architecture,
         phases=preset.phases,
@@ -62,8 +60,7 @@ def fit(
     model.save(out, force=force)
     checkpoint.unlink(missing_ok=True)
     losses, n_latents = _final_losses(model.history_), len(model.perturbation_matrix_)
-    payload = {"model": out, "latents": n_latents, "losses": losses}
-    payload["dimension"] = model.dimension_
+    payload = {"model": out, "latents": n_latents, "losses": losses, "dimension": model.dimension_}
     ended = "; ".join(
         f"{phase}: " + ", ".join(f"{k} {v:.4g}" for k, v in terms.items()) for phase, terms in losses.items()
     )
@@ -94,16 +91,13 @@ def predict(
     force: Force = False,
 ) -> None:
     """Sample an unseen condition; one that is not identified is refused."""
-    from pdae_sim.analysis.span import check_span
-    from pdae_sim.estimation.pdae import PDAE
-
     files.refuse_existing(out, force=force)
     if out.suffix not in (".h5ad", ".csv", ".parquet"):
         raise InputError(f"{out}: --out must end in .h5ad, .csv or .parquet")
-    fitted = PDAE.load(model)
+    fitted = pdae_sim.PDAE.load(model)
     with naming(f"{model}: --condition"):
         label = fitted.space_.exact(condition)
-    (certificate,) = check_span(fitted.train_labels_, [label])
+    (certificate,) = pdae_sim.check_span(fitted.train_labels_, [label])
     if not certificate.identified and not allow_unidentified:
         train = [fitted.space_.condition(row) for row in fitted.train_labels_]
         why = certificate.in_words(condition, train, fitted.space_.names)
@@ -118,12 +112,12 @@ def predict(
 def _write_cells(out: Path, x: np.ndarray, condition: str, model: PDAE, *, force: bool) -> None:
     """Write predicted cells as .h5ad, .csv or .parquet, by suffix."""
     if out.suffix == ".h5ad":
-        from pdae_sim.data import PerturbationData
-
         space = model.space_
         labels = np.broadcast_to(space.vector(condition), (len(x), len(space)))
-        about = {"features": model.features_, "control": space.control}
-        PerturbationData.from_arrays(x, labels, names=space.names, **about).write(out, force=force)
+        data = pdae_sim.PerturbationData.from_arrays(
+            x, labels, names=space.names, features=model.features_, control=space.control
+        )
+        data.write(out, force=force)
         return
     import pandas as pd
 

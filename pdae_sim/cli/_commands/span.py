@@ -9,20 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
+import pdae_sim
+from pdae_sim import analysis, io, report
 from pdae_sim._checks import naming
-from pdae_sim.cli._certificates import evidence
 from pdae_sim.cli._figures import check_figure, write_figure
-from pdae_sim.cli._options import DatasetFile, FigureFile, Force, Seed, command
+from pdae_sim.cli._options import DatasetFile, FigureFile, Force, Seed, SupportModel, command
 from pdae_sim.cli._output import Output
 from pdae_sim.cli._perturbation_matrix import KnownPerturbationMatrix, load_perturbation_matrix, read_dataset
 from pdae_sim.errors import InputError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from pdae_sim.analysis.span import SpanCertificate
-    from pdae_sim.analysis.verdict import Verdict
-    from pdae_sim.data import PerturbationData
+    from pdae_sim import PerturbationData
+    from pdae_sim.analysis import SpanCertificate, Verdict
     from pdae_sim.simulation import TrueVerdict
 
 _CAVEAT = "Intervals count the cells that Ŵ was fitted to; what a learnt encoder adds to the error is not in them."
@@ -35,7 +33,7 @@ def span(
     test: Annotated[
         list[str] | None, typer.Option(help="A condition to judge; repeat for more. The held-out ones.")
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="A fitted model whose Ŵ tells the support.")] = None,
+    model: SupportModel = None,
     sparse: Annotated[bool, typer.Option("--sparse", help="The α of fewest training conditions.")] = False,
     rtol: Annotated[float | None, typer.Option(help="Doses are measured to this relative tolerance.")] = None,
     counts_weighted: Annotated[
@@ -49,8 +47,6 @@ def span(
     force: Force = False,
 ) -> None:
     """Verdict and certificate per condition. Support needs W: the truth of a simulated file, or --model."""
-    from pdae_sim.analysis.span import check_span
-
     check_figure(figure, force=force)
     data = read_dataset(file, model)
     train, conditions = data.train, _conditions(file, data, test)
@@ -58,7 +54,7 @@ def span(
         labels = np.array([data.space.exact(condition) for condition in conditions])
     with naming(file):
         counts = train.counts.tolist() if counts_weighted else None
-        certificates = check_span(train.labels, labels, counts=counts, sparse=sparse, rtol=rtol)
+        certificates = analysis.check_span(train.labels, labels, counts=counts, sparse=sparse, rtol=rtol)
     W = load_perturbation_matrix(file, model, data)
     if pooled and W is None:
         raise InputError(f"{file}: holds no truth, and --pooled needs W; give a fitted --model")
@@ -66,40 +62,19 @@ def span(
         verdicts = _judged(train, labels, certificates, W)
     cells = _pooled(train, labels, verdicts, W, seed) if pooled and W else [None] * len(verdicts)
     truths = _truths(file, train, conditions) if W and W.source == "model" else [None] * len(verdicts)
-    rows = [_row(c, v, train) for c, v in zip(conditions, verdicts, strict=True)]
-    for row, together, true in zip(rows, cells, truths, strict=True):
-        row |= {"pooled_cells": together, "source": W and W.source, "truth": _truth_row(true)}
-    write_figure(figure, lambda: _draw(rows), force=force)
+    rows = [
+        {
+            "condition": condition,
+            **verdict.to_json(train.conditions, train.names),
+            "pooled_cells": together,
+            "source": None if W is None else W.source,
+            "truth": _truth_row(true),
+        }
+        for condition, verdict, together, true in zip(conditions, verdicts, cells, truths, strict=True)
+    ]
+    write_figure(figure, lambda: report.verdict_figure(rows), force=force)
     sentences = [_sentence(row, v, train) for row, v in zip(rows, verdicts, strict=True)]
     output.result({"verdicts": rows}, [*sentences, *([_CAVEAT] if W and W.error else [])])
-
-
-def _row(condition: str, verdict: Verdict, train: PerturbationData) -> dict:
-    """The fields of one verdict of `pdae-sim span --json`."""
-    c = verdict.certificate
-    measured = c.arithmetic == "float"
-    return {
-        "condition": condition,
-        "identified": c.identified,
-        "supported": verdict.supported,
-        **evidence(c, train.conditions, train.names),
-        "noise_gain": c.noise_gain,
-        "arithmetic": c.arithmetic,
-        "method": c.method if c.identified else None,
-        "borderline": c.borderline,
-        "residual": c.residual if measured else None,
-        "tolerance": c.tolerance if measured else None,
-        "margin": c.margin if measured else None,
-        "standard_error": verdict.standard_error,
-        "least_standard_error": verdict.least_standard_error,
-        "standard_error_interval": verdict.standard_error_interval,
-        "effective_cells": verdict.effective_cells,
-        "effective_cells_interval": verdict.interval,
-        "threshold": verdict.threshold,
-        "sure": verdict.sure,
-        "nearest": _nearest(verdict, train),
-        "verdict": verdict.name,
-    }
 
 
 def _conditions(file: Path, data: PerturbationData, test: list[str] | None) -> list[str]:
@@ -115,39 +90,35 @@ def _judged(
     certificates: Sequence[SpanCertificate],
     W: KnownPerturbationMatrix | None,
 ) -> list[Verdict]:
-    from pdae_sim.analysis.verdict import judge
-
-    known = {} if W is None else {"perturbation_matrix": W.matrix, "error": W.error}
-    return judge(train.labels, labels, certificates=certificates, counts=train.counts, **known)
+    return analysis.judge(
+        train.labels,
+        labels,
+        certificates=certificates,
+        counts=train.counts,
+        perturbation_matrix=None if W is None else W.matrix,
+        error=None if W is None else W.error,
+    )
 
 
 def _pooled(
     train: PerturbationData, labels: np.ndarray, verdicts: Sequence[Verdict], W: KnownPerturbationMatrix, seed: int
 ) -> list[float | None]:
     """What all training cells together are worth at each label: the sum over conditions times the gain of pooling."""
-    from pdae_sim.analysis.support import pooling_gain
-
-    labels = labels.astype(np.float64)
-    means = train.labels @ W.matrix.T
+    means, targets = train.labels @ W.matrix.T, labels.astype(np.float64) @ W.matrix.T
     return [
         None
-        if v.support is None
-        else v.effective_cells * pooling_gain(means, train.counts, W.matrix @ label, rng=seed)[0]
-        for v, label in zip(verdicts, labels, strict=True)
+        if verdict.effective_cells is None
+        else verdict.effective_cells * analysis.pooling_gain(means, train.counts, target, rng=seed)[0]
+        for verdict, target in zip(verdicts, targets, strict=True)
     ]
 
 
-def _truths(file: Path, train: PerturbationData, conditions: list[str]) -> list[TrueVerdict | None]:
+def _truths(file: Path, train: PerturbationData, conditions: list[str]) -> Sequence[TrueVerdict | None]:
     """The verdicts of the simulator that wrote the file; None for a file without one."""
-    from pdae_sim.data import Simulation
-    from pdae_sim.io import has_truth
-
-    state = Simulation.read(file).simulator if has_truth(file) else None
+    state = pdae_sim.Simulation.read(file).simulator if io.has_truth(file) else None
     if not state:
         return [None] * len(conditions)
-    from pdae_sim.simulation.simulator import Simulator
-
-    return Simulator.from_state(state).verdicts(conditions, train.conditions, train.counts)
+    return pdae_sim.Simulator.from_state(state).verdicts(conditions, train.conditions, train.counts)
 
 
 def _truth_row(true: TrueVerdict | None) -> dict | None:
@@ -157,24 +128,16 @@ def _truth_row(true: TrueVerdict | None) -> dict | None:
     return {"verdict": true.name, "in_span": true.in_span, "guaranteed": true.guaranteed, **support}
 
 
-def _nearest(verdict: Verdict, train: PerturbationData) -> dict | None:
-    support = verdict.support
-    if support is None:
-        return None
-    e = support.nearest
-    interval = None if support.error is None else support.distance_intervals[e].tolist()
-    return {"condition": train.conditions[e], "distance": float(support.distances[e]), "interval": interval}
-
-
 def _sentence(row: dict, verdict: Verdict, train: PerturbationData) -> str:
     certificate = verdict.certificate.in_words(row["condition"], train.conditions, train.names)
     parts = [f"{row['condition']}: {row['verdict']}. {certificate}."]
     if row["nearest"] is not None:
+        interval = "" if row["effective_cells_interval"] is None else f" {row['effective_cells_interval']}"
         unsure = "" if row["sure"] is not False else ", too near to the threshold to be sure"
         together = "" if row["pooled_cells"] is None else f", {row['pooled_cells']:.3g} together"
         parts.append(
             f"Nearest {row['nearest']['condition']} at {row['nearest']['distance']:.2g} standard deviations; "
-            f"training cells are worth {row['effective_cells']:.3g}{_range(row['effective_cells_interval'])} of its own"
+            f"training cells are worth {row['effective_cells']:.3g}{interval} of its own"
             f"{together}{unsure}."
         )
     if row["standard_error"] is not None:
@@ -184,13 +147,3 @@ def _sentence(row: dict, verdict: Verdict, train: PerturbationData) -> str:
         worth = "" if known is None or not row["truth"]["in_span"] else f" ({known:.3g} cells)"
         parts.append(f"In truth: {row['truth']['verdict']}{worth}.")
     return " ".join(parts)
-
-
-def _range(interval: tuple[float, float] | None) -> str:
-    return "" if interval is None else f" [{interval[0]:.3g}, {interval[1]:.3g}]"
-
-
-def _draw(rows: Sequence[dict]) -> Figure:
-    from pdae_sim.report import verdict_figure
-
-    return verdict_figure(rows)

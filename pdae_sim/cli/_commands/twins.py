@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 
+import pdae_sim
 from pdae_sim import _files as files
+from pdae_sim import io, report, study
 from pdae_sim._checks import between, naming
-from pdae_sim.cli._certificates import evidence
 from pdae_sim.cli._figures import write_figure
 from pdae_sim.cli._matching import check_match
 from pdae_sim.cli._options import DatasetFile, Force, Seed, command
@@ -19,11 +21,8 @@ from pdae_sim.cli._output import Output
 from pdae_sim.errors import InputError
 
 if TYPE_CHECKING:
-    from pdae_sim.data import PerturbationData, Simulation
-    from pdae_sim.estimation.pdae import PDAE
-    from pdae_sim.simulation.simulator import Simulator
-    from pdae_sim.study.counterexample import Counterexample
-    from pdae_sim.study.model_comparison import ModelComparison, PairedSamples
+    from pdae_sim import PDAE, PerturbationData, Simulation, Simulator
+    from pdae_sim.study import Counterexample, ModelComparison, PairedSamples
 
 _SAMPLES, _FIGURE, _MODEL = ("first.h5ad", "second.h5ad"), "twins.png", "second"
 
@@ -44,19 +43,16 @@ def twins(
     force: Force = False,
 ) -> int:
     """A second model that fits every training condition as well and differs at the test condition."""
-    from pdae_sim.study.counterexample import find_counterexample
-    from pdae_sim.study.model_comparison import compare_models
-
     with naming("--margin"):
         between("margin", margin, 0.0, math.inf)
     first, train = _model_and_train(file, model)
     if out is not None:
         files.check_folder(out, (*_SAMPLES, _FIGURE, *([_MODEL] if model else [])), force=force)
     with naming(file):
-        pair = find_counterexample(first, test, train=train, effect=effect, rng=seed)
+        pair = study.find_counterexample(first, test, train=train, effect=effect, rng=seed)
     output.say(f"comparing {cells:,} cells of each model at {len(pair.train) + 1} conditions")
     samples = pair.sample(n=cells, rng=seed)
-    comparison = compare_models(samples, margin=margin, rng=seed)
+    comparison = study.compare_models(samples, margin=margin, rng=seed)
     written = {} if out is None else _write(out, pair, samples, comparison, seed, force=force)
     output.result(_payload(pair, comparison, written), _lines(pair, comparison, written))
     return 0 if comparison.holds else 1
@@ -65,39 +61,29 @@ def twins(
 def _model_and_train(file: Path, folder: Path | None) -> tuple[Simulator | PDAE, tuple[str, ...] | None]:
     """The first model; a fitted one knows its own training conditions."""
     if folder is not None:
-        from pdae_sim.data import PerturbationData
-        from pdae_sim.estimation.pdae import PDAE
-
-        fitted = PDAE.load(folder)
-        check_match(fitted, PerturbationData.read(file), folder, file)
+        fitted = pdae_sim.PDAE.load(folder)
+        check_match(fitted, pdae_sim.PerturbationData.read(file), folder, file)
         return fitted, None
-    from pdae_sim.data import Simulation
-    from pdae_sim.io import has_truth
-    from pdae_sim.simulation.simulator import Simulator
-
-    if not has_truth(file):
+    if not io.has_truth(file):
         raise InputError(f"{file}: holds no truth to start from; pass a fitted model with --model")
-    simulation = Simulation.read(file)
-    return Simulator.from_state(simulation.simulator), simulation.data.train.conditions
+    simulation = pdae_sim.Simulation.read(file)
+    return pdae_sim.Simulator.from_state(simulation.simulator), simulation.data.train.conditions
 
 
 def _write(
     out: Path, pair: Counterexample, samples: PairedSamples, comparison: ModelComparison, seed: int, *, force: bool
 ) -> dict[str, Path]:
     """Both samples, with their truth if they are simulated; the figure; the second model if it is a fitted one."""
-    from pdae_sim.report import counterexample_figure
-    from pdae_sim.simulation.simulator import Simulator
-
     paths = {Path(name).stem: out / name for name in (*_SAMPLES, _FIGURE)}
     n = len(samples.first[pair.test])
     out.mkdir(parents=True, exist_ok=True)
     for name, model, cells in (("first", pair.first, samples.first), ("second", pair.second, samples.second)):
-        sample = _simulated(model, pair, n, seed) if isinstance(model, Simulator) else _predicted(model, cells)
+        sample = _simulated(model, pair, n, seed) if isinstance(model, pdae_sim.Simulator) else _predicted(model, cells)
         sample.write(paths[name], force=force)
     p_values = comparison.tests.p_values | {pair.test: comparison.test.p_value}
     both = {condition: (samples.first[condition], samples.second[condition]) for condition in samples.first}
-    write_figure(paths["twins"], lambda: counterexample_figure(both, p_values), force=force)
-    if not isinstance(pair.second, Simulator):
+    write_figure(paths["twins"], lambda: report.counterexample_figure(both, p_values), force=force)
+    if not isinstance(pair.second, pdae_sim.Simulator):
         paths["model"] = out / _MODEL
         pair.second.save(paths["model"], force=force)
     return paths
@@ -108,18 +94,16 @@ def _simulated(model: Simulator, pair: Counterexample, n: int, seed: int) -> Sim
     return model.sample([*pair.train, pair.test], n, rng=seed, held_out=[False] * len(pair.train) + [True])
 
 
-def _predicted(model: PDAE, cells: dict[str, np.ndarray]) -> PerturbationData:
-    from pdae_sim.data import PerturbationData
-
+def _predicted(model: PDAE, cells: Mapping[str, np.ndarray]) -> PerturbationData:
     space, held_out = model.space_, [False] * (len(cells) - 1) + [True]
     labels = [space.vector(condition) for condition in cells]
     environment = np.repeat(np.arange(len(cells)), [len(x) for x in cells.values()])
     x = np.vstack(list(cells.values()))
-    return PerturbationData(x, labels, environment, space.names, held_out, model.features_, space.control)
+    return pdae_sim.PerturbationData(x, labels, environment, space.names, held_out, model.features_, space.control)
 
 
 def _payload(pair: Counterexample, comparison: ModelComparison, written: dict[str, Path]) -> dict:
-    witness = evidence(pair.certificate, pair.train, pair.first.space.names)["witness"]
+    witness = pair.certificate.evidence(pair.train, pair.first.space.names)["witness"]
     about = {"condition": pair.test, "witness": witness, "effect": pair.effect, "move": pair.move}
     return about | comparison.to_json() | {"files": written}
 
