@@ -28,10 +28,10 @@ class TrueVerdict:
 
     Args:
         in_span: Whether l − l_0 lies in the span of the training shifts, by exact arithmetic.
-        guaranteed: Whether that settles P(x | l): in the span, in a world where claim 2.4 applies.
-        effective_cells: Σ_e n_e / (1 + χ²(P_l ‖ P_e)), which is Σ_e n_e exp(−δ_e²) for Gaussian shifts (claim 2.9):
-            what each environment is worth by itself, added up, and no more than what they are worth pooled; None where
-            it is not known.
+        guaranteed: Whether that settles P(x | l): in the span, in a world where claim 2.4 of the theory applies.
+        effective_cells: Σ_e n_e / (1 + χ²(P_l ‖ P_e)), which is Σ_e n_e exp(−δ_e²) for Gaussian shifts (theory, claim
+            2.9): what each environment is worth by itself, added up, and no more than what they are worth pooled; None
+            where it is not known.
         supported: Whether that reaches `MIN_EFFECTIVE_CELLS`; None if not in the span or unknown.
 
     Example:

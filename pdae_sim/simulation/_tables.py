@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -83,7 +84,7 @@ class LatentConfig(Table):
         """The latent model: given, or drawn."""
         if self.covariance is not None:
             return self._from_covariance(self.covariance, root)
-        drawn = LinearLatentModel.random(
+        model = LinearLatentModel.random(
             self.n_latents,
             self.n_perturbations,
             graph=self.graph,
@@ -93,15 +94,15 @@ class LatentConfig(Table):
             rng=root,
             **self.model_dump(include={"base", "degree", "layers", "shift", "density"}),
         )
-        A, D = drawn.adjacency, drawn.noise_variances
+        A, D = model.adjacency, model.noise_variances
         if self.adjacency is not None:
             A, D = np.array(self.adjacency, dtype=np.float64), np.ones(self.n_latents)
         D = D if self.noise_variances is None else np.array(self.noise_variances, dtype=np.float64)
-        model = LinearLatentModel(A, D, drawn.targets, drawn.noise, drawn.departures)
+        model = replace(model, adjacency=A, noise_variances=D)
         if not self.normalise:
             return model
-        A, D = internally_standardised(model.adjacency, model.noise_variances)
-        return LinearLatentModel(A, D, model.targets, model.noise, model.departures)
+        A, D = internally_standardised(A, D)  # once it is known that they fit
+        return replace(model, adjacency=A, noise_variances=D)
 
     def _from_covariance(self, covariance: list[list[float]], root: np.random.SeedSequence) -> LinearLatentModel:
         """The model of a given Σ and W, with the noise and the departures asked for."""
@@ -116,9 +117,8 @@ class LatentConfig(Table):
                 raise InputError(
                     f"{name} = {getattr(self, name)} disagrees with perturbation_matrix {W.shape}; remove it"
                 )
-        plain = LinearLatentModel.from_covariance(np.array(covariance, dtype=np.float64), W)
-        departures = random_departures(self.departures, plain.targets, root)
-        return LinearLatentModel(plain.adjacency, plain.noise_variances, plain.targets, self.law(), departures)
+        model = LinearLatentModel.from_covariance(np.array(covariance, dtype=np.float64), W)
+        return replace(model, noise=self.law(), departures=random_departures(self.departures, model.targets, root))
 
     def resolved(self) -> dict[str, Any]:
         """Every key that is read, with its value."""

@@ -1,4 +1,6 @@
-"""The second simulator of claim 2.6: no training condition tells it from the first, the test condition does.
+"""The second simulator of a label that is not identified (theory, claim 2.6).
+
+No training condition tells it from the first, the test condition does.
 
 For a witness v, with vᵀ Δ_e = 0 for every training label and vᵀ Δ_t = 1, and any u (d_Z,),
 
@@ -58,7 +60,7 @@ def second_simulator(
             conditions.
 
     References:
-        Claim 2.6.
+        Theory, claim 2.6.
 
     Example:
         >>> from pdae_sim import LinearLatentModel
@@ -95,10 +97,10 @@ def _displaced(simulator: Simulator, move: np.ndarray, direction: np.ndarray, of
     return replace(simulator, latent=replace(latent, targets=targets), mixing=mixing)
 
 
-def _check_move(first: Simulator, second: Simulator, label: np.ndarray, wanted: np.ndarray, u: np.ndarray) -> None:
-    """Refuse a second model whose latents under a label are not those of the first plus `wanted`."""
+def _check_move(first: Simulator, second: Simulator, label: np.ndarray, difference: np.ndarray, u: np.ndarray) -> None:
+    """Refuse a second model whose latents under a label are not those of the first plus a difference."""
     own, other = first.latent.mechanisms(label), second.latent.mechanisms(label)
-    error = np.abs(other.mean - own.mean - wanted).max()
+    error = np.abs(other.mean - own.mean - difference).max()
     if not own.differs_by_a_shift(other) or error > _MOVED * max(np.abs(u).max(), 1e-3 * np.abs(own.mean).max()):
         where, breaks = first.space.condition(label), ", ".join(first.latent.breaks)
         reason = f"; or a departure changes what W does (this world breaks {breaks})" if first.latent.departures else ""

@@ -20,7 +20,7 @@ from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.mixings import Mixing, random_mixing
 from pdae_sim.simulation.observation import OBSERVATIONS, Noiseless, Observation
 
-Cells = int | Sequence[int] | np.ndarray
+_Cells = int | Sequence[int] | np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +71,9 @@ class Simulator:
                 Gaussian latents with the covariance of z_base, whatever its law: the law of the noises changes no f.
         """
         own = {name: fields.pop(name) for name in ("observation", "names") if name in fields}
-        drawn = {"rng": _random.stream(_random.seed_sequence(rng), "mixing"), "covariance": latent.covariance, **fields}
-        return cls(latent, random_mixing(latent.n_latents, n_observed, **drawn), **own)
+        rng = _random.stream(_random.seed_sequence(rng), "mixing")
+        arguments = {"covariance": latent.covariance, **fields}
+        return cls(latent, random_mixing(latent.n_latents, n_observed, rng=rng, **arguments), **own)
 
     @property
     def space(self) -> LabelSpace:
@@ -91,7 +92,7 @@ class Simulator:
     def sample(
         self,
         labels: Sequence[Condition] | np.ndarray,
-        n: Cells,
+        n: _Cells,
         *,
         rng: _random.SeedLike = None,
         held_out: Sequence[bool] | np.ndarray | None = None,
@@ -104,7 +105,7 @@ class Simulator:
 
         Args:
             labels: (E, K) doses, or E condition strings.
-            n: Cells per environment, one number or one per environment.
+            n: _Cells per environment, one number or one per environment.
             rng: Seed or generator.
             held_out: (E,) booleans, the environments to mark as test.
         """
@@ -129,7 +130,7 @@ class Simulator:
         return Simulation(data, truth, simulator=self.state(), seed=_random.written(root))
 
     @staticmethod
-    def _counts(n: Cells, n_environments: int) -> list[int]:
+    def _counts(n: _Cells, n_environments: int) -> list[int]:
         counts = list(n) if isinstance(n, (Sequence, np.ndarray)) else [n] * n_environments
         if len(counts) != n_environments:
             raise InputError(f"n must be a number, or one per environment ({n_environments}); received {len(counts)}")
@@ -166,7 +167,7 @@ class Simulator:
         return self.latent.log_density(z, self.space.label(condition)) - self.mixing.log_volume(z)
 
     def log_density_ratio(self, x: np.ndarray, condition: Condition, reference: Condition = "ctrl") -> np.ndarray:
-        """log p(x | l) − log p(x | l_0) (n,); the volume of f cancels (claim 2.1).
+        """log p(x | l) − log p(x | l_0) (n,); the volume of f cancels (theory, claim 2.1).
 
         Args:
             x: (n, d_X) points in the image of f.
@@ -196,7 +197,7 @@ class Simulator:
         self,
         test: Sequence[Condition] | np.ndarray,
         train: Sequence[Condition] | np.ndarray,
-        counts: Cells,
+        counts: _Cells,
     ) -> list[TrueVerdict]:
         """The truth about each test label: in the span or not, supported or not.
 

@@ -64,6 +64,6 @@ def designs(draw: st.DrawFn) -> Design:
         [[0.0], [1.0]]
     """
     K, levels = draw(st.integers(1, 3)), draw(st.lists(st.sampled_from([0.5, 1.0, 2.0, -1.0]), min_size=1, unique=True))
-    made = [singles(K), all_doubles(K), one_factor_at_a_time(K, levels=levels), dose_grid(K, levels=levels)]
+    simple = [singles(K), all_doubles(K), one_factor_at_a_time(K, levels=levels), dose_grid(K, levels=levels)]
     doses = _SEEDS.map(lambda seed: random_doses(K, 3, n_test=2, per_environment=K, rng=seed))
-    return draw(st.sampled_from(made) | designs_of_doubles() | planted_designs().map(lambda pair: pair[0]) | doses)
+    return draw(st.sampled_from(simple) | designs_of_doubles() | planted_designs().map(lambda pair: pair[0]) | doses)

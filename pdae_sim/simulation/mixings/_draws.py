@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -42,16 +44,24 @@ class Family:
     """A kind of random map.
 
     Args:
-        draw: Called with d, the dimension to act in (d, but for the lifted stack), `rng` and the settings.
-        settings: The settings with their defaults; `bias` is the standard deviation of all offsets.
+        draw: Called with d, the dimension to act in (d, but for the lifted stack), a generator and the settings, among
+            them `bias`, the standard deviation of all offsets.
         least: Least number of latents.
         breaks: The assumptions on f that members break.
     """
 
     draw: Callable[..., Draw]
-    settings: Mapping[str, object] = field(default_factory=dict)
     least: int = 1
     breaks: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings with their defaults."""
+        parameters = inspect.signature(self.draw).parameters.values()
+        return {parameter.name: parameter.default for parameter in parameters if parameter.kind is _SETTING}
+
+
+_SETTING = inspect.Parameter.KEYWORD_ONLY
 
 
 def _tanh(strength: float) -> LinearTanh:
@@ -69,17 +79,22 @@ SHAPES: dict[str, tuple[Callable[[float], Layer], float, float]] = {
 """Elementwise layers by strength, with the default strength and the greatest; strength 0 is linear."""
 
 
-def _linear(d: int, width: int, rng: np.random.Generator, *, bias: float) -> Draw:
-    at_least("bias", bias, 0.0)
+def _linear(d: int, width: int, rng: np.random.Generator, *, bias: float = 0.3) -> Draw:
     return Draw(lambda strength: (), largest=8.0)
 
 
 def _stack(
-    d: int, width: int, rng: np.random.Generator, *, depth: int, activation: str, gain: float, bias: float
+    d: int,
+    width: int,
+    rng: np.random.Generator,
+    *,
+    depth: int = 2,
+    activation: str = "tanh",
+    gain: float = 1.4,
+    bias: float = 0.3,
 ) -> Draw:
     choice("activation", activation, ("tanh", "leaky", "linear"))
     depth = 0 if activation == "linear" else whole("depth", depth, at_least=0)
-    at_least("bias", bias, 0.0)
     maps = []
     for index in range(depth + 1):
         Q = _haar(width, d if index == 0 else width, rng)
@@ -92,15 +107,24 @@ def _stack(
     return Draw(layers, default, largest)
 
 
-def _monotone(d: int, width: int, rng: np.random.Generator, *, shape: str, sharpness: float, bias: float) -> Draw:
+def _monotone(
+    d: int, width: int, rng: np.random.Generator, *, shape: str = "sinh", sharpness: float = 1.0, bias: float = 0.3
+) -> Draw:
     bend, default, largest = SHAPES[choice("shape", shape, SHAPES)]
     sharpness = between("sharpness", sharpness, 0.0, np.inf)
-    offset = Orthonormal(np.eye(d), rng.normal(0.0, at_least("bias", bias, 0.0), d), sharpness)
+    offset = Orthonormal(np.eye(d), rng.normal(0.0, bias, d), sharpness)
     return Draw(lambda strength: (offset, bend(strength)), default, largest)
 
 
 def _coupling(
-    d: int, width: int, rng: np.random.Generator, *, depth: int, hidden: int, sharpness: float, bias: float
+    d: int,
+    width: int,
+    rng: np.random.Generator,
+    *,
+    depth: int = 3,
+    hidden: int = 16,
+    sharpness: float = 2.0,
+    bias: float = 0.3,
 ) -> Draw:
     k, h = d // 2, whole("hidden", hidden)
     sharpness = between("sharpness", sharpness, 0.0, np.inf)
@@ -115,14 +139,23 @@ def _coupling(
     return Draw(_between(turns, networks, layer), 0.5, 5.0)
 
 
-def _henon(d: int, width: int, rng: np.random.Generator, *, depth: int, bias: float) -> Draw:
+def _henon(d: int, width: int, rng: np.random.Generator, *, depth: int = 2, bias: float = 0.3) -> Draw:
     k = d // 2
     turns = _turns(d, whole("depth", depth), rng, bias)
     forms = [(_quadratic_forms(d - k, k, rng),) for _ in turns]
     return Draw(_between(turns, forms, lambda strength, C: QuadraticShear(strength * C)), 0.4, 4.0)
 
 
-def _spline(d: int, width: int, rng: np.random.Generator, *, depth: int, bins: int, bound: float, bias: float) -> Draw:
+def _spline(
+    d: int,
+    width: int,
+    rng: np.random.Generator,
+    *,
+    depth: int = 2,
+    bins: int = 8,
+    bound: float = 4.0,
+    bias: float = 0.3,
+) -> Draw:
     Spline.load()
     K, bound = whole("bins", bins, at_least=2), between("bound", bound, 0.0, np.inf)
     turns = _turns(d, whole("depth", depth), rng, bias)
@@ -130,32 +163,34 @@ def _spline(d: int, width: int, rng: np.random.Generator, *, depth: int, bins: i
     return Draw(_between(turns, knots, lambda t, w, h, d: Spline(t * w, t * h, t * d, bound)), 0.25, 4.0)
 
 
-def _folding(d: int, width: int, rng: np.random.Generator, *, folds: int, roundness: float, bias: float) -> Draw:
+def _folding(
+    d: int, width: int, rng: np.random.Generator, *, folds: int = 1, roundness: float = 0.1, bias: float = 0.3
+) -> Draw:
     from scipy.special import ndtri
 
-    turn = _violated(d, folds, "folds", rng, bias)
+    turn = _turn(d, folds, "folds", rng)
     return Draw(lambda share: (turn, Fold(float(ndtri(max(share, 1e-12))), roundness, folds)), 0.3, 0.5)
 
 
-def _periodic(d: int, width: int, rng: np.random.Generator, *, waves: int, bias: float) -> Draw:
-    turn = _violated(d, waves, "waves", rng, bias)
+def _periodic(d: int, width: int, rng: np.random.Generator, *, waves: int = 1, bias: float = 0.3) -> Draw:
+    turn = _turn(d, waves, "waves", rng)
     return Draw(lambda frequency: (turn, Periodic(max(frequency, 1e-6), waves)), 1.5, 4.0)
 
 
 FAMILIES: dict[str, Family] = {
-    "linear": Family(_linear, {"bias": 0.3}),
-    "monotone": Family(_monotone, {"shape": "sinh", "sharpness": 1.0, "bias": 0.3}),
-    "stack": Family(_stack, {"depth": 2, "activation": "tanh", "gain": 1.4, "bias": 0.3}),
-    "coupling": Family(_coupling, {"depth": 3, "hidden": 16, "sharpness": 2.0, "bias": 0.3}, least=2),
-    "henon": Family(_henon, {"depth": 2, "bias": 0.3}, least=2),
-    "spline": Family(_spline, {"depth": 2, "bins": 8, "bound": 4.0, "bias": 0.3}, breaks=("smooth",)),
-    "folding": Family(_folding, {"folds": 1, "roundness": 0.1, "bias": 0.3}, breaks=("injective",)),
-    "periodic": Family(_periodic, {"waves": 1, "bias": 0.3}, breaks=("injective",)),
+    "linear": Family(_linear),
+    "monotone": Family(_monotone),
+    "stack": Family(_stack),
+    "coupling": Family(_coupling, least=2),
+    "henon": Family(_henon, least=2),
+    "spline": Family(_spline, breaks=("smooth",)),
+    "folding": Family(_folding, breaks=("injective",)),
+    "periodic": Family(_periodic, breaks=("injective",)),
 }
 """Families of random mixings by name."""
 
 
-def drawn_curve(d: int, p: int, rng: np.random.Generator, *, bias: float, curvature: float, width: int) -> Curved:
+def random_curve(d: int, p: int, rng: np.random.Generator, *, bias: float, curvature: float, width: int) -> Curved:
     """A curved embedding of R^d in R^p.
 
     Args:
@@ -171,7 +206,7 @@ def drawn_curve(d: int, p: int, rng: np.random.Generator, *, bias: float, curvat
     weights, offsets = rng.normal(0.0, 2.0 / np.sqrt(d), (h, d)), rng.standard_normal(h)
     heights = rng.normal(0.0, curvature * np.sqrt(d / (m * h)), (m, h))
     Q = orthonormal_columns(p, d + m, rng)
-    return Curved(Q, rng.normal(0.0, at_least("bias", bias, 0.0), p), weights, offsets, heights)
+    return Curved(Q, rng.normal(0.0, bias, p), weights, offsets, heights)
 
 
 def stretched(left: np.ndarray, right: np.ndarray, condition: float) -> Affine:
@@ -205,16 +240,17 @@ def _haar(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _turns(d: int, depth: int, rng: np.random.Generator, bias: float) -> list[Orthonormal]:
-    at_least("bias", bias, 0.0)
     return [Orthonormal(orthonormal_columns(d, d, rng), rng.normal(0.0, bias, d)) for _ in range(depth)]
 
 
-def _between(turns: list[Orthonormal], parameters: list[tuple], layer: Callable[..., Layer]) -> Strengthened:
-    """Turns and layers by turns, the layers at a strength."""
+def _between(
+    turns: list[Orthonormal], parameters: Sequence[tuple[np.ndarray, ...]], layer: Callable[..., Layer]
+) -> Strengthened:
+    """Alternate rotations and layers, the layers at a strength."""
 
     def layers(strength: float) -> Layers:
         pairs = zip(turns, parameters, strict=True)
-        return tuple(one for turn, drawn in pairs for one in (turn, layer(strength, *drawn)))
+        return tuple(part for turn, arrays in pairs for part in (turn, layer(strength, *arrays)))
 
     return layers
 
@@ -226,8 +262,8 @@ def _quadratic_forms(m: int, k: int, rng: np.random.Generator) -> np.ndarray:
     return C / np.sqrt(2.0 * (C**2).sum(axis=(1, 2), keepdims=True))
 
 
-def _violated(d: int, count: int, name: str, rng: np.random.Generator, bias: float) -> Orthonormal:
-    at_least("bias", bias, 0.0)
+def _turn(d: int, count: int, name: str, rng: np.random.Generator) -> Orthonormal:
+    """A rotation, so that what is folded or repeated is no latent of the model but a mixture of them."""
     if whole(name, count) > d:
         raise InputError(f"{name} must be at most n_latents = {d}; received {count}")
     return Orthonormal(orthonormal_columns(d, d, rng), np.zeros(d))

@@ -60,12 +60,12 @@ class Mixing:
         object.__setattr__(self, "layers", tuple(self.layers))
         width = None
         for position, layer in enumerate(self.layers):
-            taken, made = layer.dimensions
-            if None not in (width, taken) and width != taken:
+            d_in, d_out = layer.dimensions
+            if None not in (width, d_in) and width != d_in:
                 raise InputError(
-                    f"layer {position} ({type(layer).__name__}) takes {taken} coordinates and is given {width}"
+                    f"layer {position} ({type(layer).__name__}) takes {d_in} coordinates and is given {width}"
                 )
-            width = made or width
+            width = d_out or width
 
     def __call__(self, z: np.ndarray) -> np.ndarray:
         """x = f(z): (n, d_Z) to (n, d_X)."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from pdae_sim._checks import choice, near_misses, whole
+from pdae_sim._checks import at_least, choice, near_misses, whole
 from pdae_sim._random import SeedLike
 from pdae_sim.errors import InputError
 from pdae_sim.simulation.mixings._calibration import Dials, Targets
-from pdae_sim.simulation.mixings._draws import FAMILIES, Draw, drawn_curve, orthonormal_columns, stretched
+from pdae_sim.simulation.mixings._draws import FAMILIES, Draw, orthonormal_columns, random_curve, stretched
 from pdae_sim.simulation.mixings._layer import Layer
 from pdae_sim.simulation.mixings.affine import Orthonormal
 from pdae_sim.simulation.mixings.composition import Mixing
@@ -69,6 +69,7 @@ def random_mixing(
     choice("kind", kind, FAMILIES)
     choice("embedding", embedding, EMBEDDINGS)
     own, curve = _settings(kind, embedding, settings)
+    at_least("bias", own["bias"], 0.0)
     _check_dimensions(kind, embedding, d, p)
     targets = Targets(condition, nonlinearity, covariance)
     lifted = kind == "stack" and embedding == "linear"
@@ -84,7 +85,7 @@ def random_mixing(
 
 @dataclass(frozen=True, eq=False)
 class _Recipe:
-    """What was drawn, with strength and linear condition open.
+    """The random parts of a mixing, with strength and linear condition open.
 
     Args:
         draw: The bent part.
@@ -120,14 +121,14 @@ class _Recipe:
 
 def _settings(kind: str, embedding: str, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings of the family and of the embedding, defaults filled in."""
-    own, curve = dict(FAMILIES[kind].settings), dict(EMBEDDINGS[embedding])
-    for name, value in settings.items():
+    own, curve = FAMILIES[kind].settings, EMBEDDINGS[embedding]
+    for name in settings:
         if name not in own | curve:
             beside = "" if embedding == "linear" else f" with a {embedding} embedding"
             raise InputError(
                 f"unknown setting {name!r} of the mixing {kind!r}{beside}; {near_misses(name, own | curve)}"
             )
-        (own if name in own else curve)[name] = value
+    own, curve = ({name: settings.get(name, default) for name, default in part.items()} for part in (own, curve))
     return own, curve
 
 
@@ -145,5 +146,5 @@ def _check_dimensions(kind: str, embedding: str, d: int, p: int) -> None:
 
 def _random_end(d: int, p: int, rng: np.random.Generator, bias: float, curve: dict[str, Any]) -> Curved | Orthonormal:
     if curve:
-        return drawn_curve(d, p, rng, bias=bias, **curve)
+        return random_curve(d, p, rng, bias=bias, **curve)
     return Orthonormal(orthonormal_columns(p, d, rng), rng.normal(0.0, bias, p))
