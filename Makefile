@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= demo-out
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow coverage lint docs clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -24,5 +24,8 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+docs: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m experiments.guide --out site
+
 clean:
-	rm -rf .venv demo-out build dist *.egg-info
+	rm -rf .venv demo-out site build dist *.egg-info
