@@ -55,3 +55,23 @@ class Estimator(Protocol):
 
     def sample(self, condition: Condition, n: int, /, *, rng: SeedLike = None) -> np.ndarray:
         """Cells (n, d_X), float64, of the predicted law at a condition."""
+
+
+@runtime_checkable
+class LatentModel(Protocol):
+    """What identification is judged by: an encoder, and a latent shift per unit of each perturbation.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> from pdae_sim.protocols import LatentModel
+        >>> identity = SimpleNamespace(encode=lambda x: x, perturbation_matrix_=np.eye(2))
+        >>> isinstance(identity, LatentModel)
+        True
+    """
+
+    @property
+    def perturbation_matrix_(self) -> np.ndarray:
+        """Ŵ (d_Z, K)."""
+
+    def encode(self, x: np.ndarray) -> np.ndarray:
+        """Latents (n, d_Z) of cells (n, d_X)."""

@@ -38,7 +38,7 @@ from pdae_sim.estimation.phases import Phase, Progress
 from pdae_sim.estimation.presets import PRESETS
 from pdae_sim.simulation.worlds import world
 from pdae_sim.study.evaluation import evaluate, fitted_estimators
-from pdae_sim.study.identification import identification_rows
+from pdae_sim.study.identification_metrics import identification_rows
 
 LATENTS, PUBLISHED_LATENTS, WARM = 20, 101, 2
 RUNS = {

@@ -25,7 +25,8 @@ from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.simulation.simulator import Simulator
 from pdae_sim.study._stopwatch import timed
 from pdae_sim.study.evaluation import evaluate
-from pdae_sim.study.identification import oracle_rows, training_shifts
+from pdae_sim.study.identification import training_shifts
+from pdae_sim.study.identification_metrics import oracle_rows
 from pdae_sim.study.spec import Cost, Study, task_root
 
 N_LATENTS = 3
@@ -169,7 +170,7 @@ def twisted(z: np.ndarray) -> np.ndarray:
 
 def gram_rows(models: Mapping[str, PDAE], simulation: Simulation, root: np.random.SeedSequence) -> list[dict]:
     """Relative Gram errors on the training shifts beside the oracle's; none where nothing is shifted."""
-    W, shifts = simulation.truth.isotropic().perturbation_matrix, training_shifts(simulation)
+    W, shifts = simulation.truth.isotropic().perturbation_matrix, training_shifts(simulation.data)
     if not (shifts @ W.T).any():
         return []
     learnt = [_row(name, "gram_error", gram_error(m.perturbation_matrix_, W, shifts)) for name, m in models.items()]

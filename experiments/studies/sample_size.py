@@ -17,7 +17,7 @@ from experiments.studies.predictions import Part, sentences
 from pdae_sim.labels import LabelSpace
 from pdae_sim.report import MUTED, PREDICTED, TRUE, styled
 from pdae_sim.simulation.worlds import WORLDS
-from pdae_sim.study._estimators import charted
+from pdae_sim.study._estimators import latents_preset
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.spec import Study
 
@@ -78,7 +78,9 @@ def setting(study: Study) -> str:
     seeds = {task["seed"] for task in study.tasks}
     sizes = sorted({task["columns"][SIZE] for task in study.tasks})
     settings = {key: value for key, value in study.tasks[0]["estimators"][0].items() if key not in ("name", "kind")}
-    steps = " and ".join(f"{phase.steps} steps of {phase.cells} cells per condition" for phase in charted(settings))
+    steps = " and ".join(
+        f"{phase.steps} steps of {phase.cells} cells per condition" for phase in latents_preset(settings).phases
+    )
     return (
         "The world three-singles (two latents; control, A, B and C measured) under "
         f"{len(seeds)} random mixing{'s' * (len(seeds) != 1)}, each at {', '.join(f'{n:,}' for n in sizes)} cells per "

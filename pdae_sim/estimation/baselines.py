@@ -157,7 +157,13 @@ class Ceiling(BaseEstimator):
         return _mixture(self._measured, found, n, rng)
 
 
-BASELINES = {"pool": Pool, "pseudobulk": Pseudobulk, "control": Control, "additive": Additive, "linear": Linear}
+BASELINES: dict[str, type[Pool | Pseudobulk | Control | Additive | Linear]] = {
+    "pool": Pool,
+    "pseudobulk": Pseudobulk,
+    "control": Control,
+    "additive": Additive,
+    "linear": Linear,
+}
 """Simple estimators by name, as evaluations and declarations know them."""
 
 

@@ -20,7 +20,7 @@ from pdae_sim.errors import InputError
 from pdae_sim.estimation._base import BaseEstimator
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.presets import LATENTS
-from pdae_sim.protocols import Condition
+from pdae_sim.protocols import Condition, LatentModel
 
 
 class Tilting(BaseEstimator):
@@ -51,7 +51,7 @@ class Tilting(BaseEstimator):
         True
     """
 
-    def __init__(self, representation: PDAE | None = None, *, random_state: int = 0) -> None:
+    def __init__(self, representation: LatentModel | None = None, *, random_state: int = 0) -> None:
         self.representation, self.random_state = representation, random_state
 
     def fit(self, data: PerturbationData) -> Tilting:

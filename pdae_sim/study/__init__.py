@@ -4,7 +4,7 @@
 |---|---|
 | `evaluate`, `fitted_estimators`, `PREDICTION_METRICS` | every estimator judged alike at held-out conditions, beside the noise ceiling |
 | `worth_of` | n_eff of an estimator at one condition |
-| `identify`, `Identification` | a fitted model's latents and Ŵ against the truth of a simulation |
+| `identify`, `Identification`, `NullResults` | a fitted model's latents and Ŵ against the truth of a simulation |
 | `identification_rows`, `oracle_rows`, `IDENTIFICATION_METRICS` | the same in rows, and those of an oracle that sees the latents |
 | `training_shifts` | shifts of the training labels from the reference |
 | `check_fit`, `fit_samples`, `refuse_cells_of_fit` | goodness of fit on fresh cells, part by part |

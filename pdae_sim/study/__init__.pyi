@@ -24,12 +24,13 @@ from .evaluation import worth_of as worth_of
 from .goodness import check_fit as check_fit
 from .goodness import fit_samples as fit_samples
 from .goodness import refuse_cells_of_fit as refuse_cells_of_fit
-from .identification import IDENTIFICATION_METRICS as IDENTIFICATION_METRICS
 from .identification import Identification as Identification
-from .identification import identification_rows as identification_rows
+from .identification import NullResults as NullResults
 from .identification import identify as identify
-from .identification import oracle_rows as oracle_rows
 from .identification import training_shifts as training_shifts
+from .identification_metrics import IDENTIFICATION_METRICS as IDENTIFICATION_METRICS
+from .identification_metrics import identification_rows as identification_rows
+from .identification_metrics import oracle_rows as oracle_rows
 from .merging import merge_stores as merge_stores
 from .model_comparison import ModelComparison as ModelComparison
 from .model_comparison import PairedSamples as PairedSamples

@@ -7,21 +7,20 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from typing import Any
 
 from pdae_sim._checks import choice, naming, near_misses, whole
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
-from pdae_sim.estimation.adversarial import AdversarialAutoencoder, Adversary
-from pdae_sim.estimation.architecture import Architecture
+from pdae_sim.estimation.adversarial import AdversarialAutoencoder
 from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.estimation.conditional import ConditionalGenerator
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.phases import Phase
-from pdae_sim.estimation.presets import LATENTS, PRESETS
+from pdae_sim.estimation.presets import LATENTS, PRESETS, Preset
 from pdae_sim.estimation.replicates import fit_replicates
 from pdae_sim.estimation.tilting import Tilting
-from pdae_sim.protocols import Estimator
+from pdae_sim.protocols import Estimator, LatentModel
 
 log = logging.getLogger(__name__)
 
@@ -30,21 +29,19 @@ ALWAYS = ("ceiling", "oracle")
 
 _PHASE = ("steps", "weights", "cells", "environments", "learning_rate", "clip", "decay", "held_out")
 _FRAME = ("n_latents", "extra_latents", "architecture", "beta", "device", "precision")
-_REPRESENT = PRESETS["represent"]
 _RIVAL_PHASE = ("steps", "cells", "environments", "learning_rate", "clip", "decay", "schedule", "held_out")
-_ADVERSARIAL = ("n_latents", "dose_curve", "min_variance", "device")
-_CONDITIONAL = ("n_latents", "beta", "device")
+_PHASE_NAMES = tuple(dict.fromkeys(phase.name for preset in PRESETS.values() for phase in preset.phases))
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
-    """What a kind is given to fit.
+class FitJob:
+    """One fit of an estimator.
 
     Args:
         data: Training environments, and held-out ones that no estimator looks at.
         n_latents: d_Z of the world, which a setting may replace; None where nobody knows it.
-        seed: Of this fit.
-        settings: Those of the declaration.
+        seed: Seed of this fit.
+        settings: Settings of the declaration.
         fitted: Estimators declared and fitted before this one, by name.
     """
 
@@ -56,7 +53,7 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Kind:
+class EstimatorKind:
     """A kind of estimator.
 
     Args:
@@ -68,10 +65,10 @@ class Kind:
         build: From settings to an unfitted estimator, which refuses phases and networks that do not go together.
     """
 
-    fit: Callable[[Fit], Estimator]
+    fit: Callable[[FitJob], Estimator]
     settings: tuple[str, ...] = ()
     phases: Callable[[Mapping], tuple[Phase, ...]] = lambda _: ()
-    fit_many: Callable[[list[Fit]], list[Estimator]] | None = None
+    fit_many: Callable[[list[FitJob]], Sequence[Estimator]] | None = None
     build: Callable[[Mapping], object] = lambda _: None
 
 
@@ -95,217 +92,155 @@ def settings_of(declared: Mapping) -> dict:
     return {key: value for key, value in declared.items() if key not in ("name", "kind")}
 
 
-def fit_all(kind: str, jobs: Sequence[Fit]) -> list[Estimator | Exception]:
+def fit_all(kind: str, jobs: Sequence[FitJob]) -> Sequence[Estimator | Exception]:
     """An estimator of a kind for each job, or what went wrong with it; several at once where the kind can."""
     together = _fit_together(kind, jobs) if len(jobs) > 1 else None
     return [_fit_or_error(kind, job) for job in jobs] if together is None else together
 
 
-def fit_estimator(kind: str, job: Fit) -> Estimator:
-    """Fit an estimator of a kind."""
-    return kind_of(kind).fit(job)
-
-
-def _fit_together(kind: str, jobs: Sequence[Fit]) -> list[Estimator] | None:
-    """None where the kind cannot, or fails at it."""
+def _fit_together(kind: str, jobs: Sequence[FitJob]) -> Sequence[Estimator] | None:
+    """An estimator for each job; None where the kind cannot fit many, or fails at it."""
     try:
         fit_many = kind_of(kind).fit_many
-        found = None if fit_many is None else list(fit_many(list(jobs)))
-        if found is not None and len(found) != len(jobs):
-            raise InputError(f"fit_many gave {len(found)} estimators for {len(jobs)} jobs")
+        estimators = None if fit_many is None else fit_many(list(jobs))
+        if estimators is not None and len(estimators) != len(jobs):
+            raise InputError(f"fit_many gave {len(estimators)} estimators for {len(jobs)} jobs")
     except Exception as error:
         log.warning("%s cannot be fitted to %d replicates at once, but one by one: %s", kind, len(jobs), error)
         return None
-    return found
+    return estimators
 
 
-def _fit_or_error(kind: str, job: Fit) -> Estimator | Exception:
+def _fit_or_error(kind: str, job: FitJob) -> Estimator | Exception:
     try:
-        return fit_estimator(kind, job)
+        return kind_of(kind).fit(job)
     except Exception as error:
         return error
 
 
-def kind_of(kind: str) -> Kind:
+def kind_of(kind: str) -> EstimatorKind:
     """A kind by name: one of `KINDS`, or ``module:name`` of a class with `fit(data)` and `sample(label, n, rng=…)`."""
     if ":" in kind:
         imported(kind)
-        return Kind(lambda job: _built(kind, job).fit(job.data), ("*",))
+        return EstimatorKind(lambda job: _own(kind, job).fit(job.data), ("*",))
     if kind not in KINDS:
         raise InputError(f"unknown estimator {kind!r}; {near_misses(kind, [*KINDS, *ALWAYS])}")
     return KINDS[kind]
 
 
-def representation_of(estimator: object) -> object | None:
+def representation_of(estimator: object) -> LatentModel | None:
     """The part of an estimator that encodes cells and knows Ŵ; None where it learns no latents."""
     part = getattr(estimator, "representation", estimator)
-    return part if hasattr(part, "encode") and hasattr(part, "perturbation_matrix_") else None
+    return part if isinstance(part, LatentModel) else None
 
 
-def staged(settings: Mapping) -> tuple[Phase, ...]:
-    """The phases of a PDAE: `plan`, all of them with `steps`, then changed by a table under each phase's own name."""
-    phases = PRESETS[_plan(settings)].shortened(settings.get("steps")).phases
-    names = [phase.name for phase in phases]
+def pdae_preset(settings: Mapping) -> Preset:
+    """A plan by name, all phases with `steps`, then changed by a table under each phase's own name."""
+    plan = choice("plan", settings.get("plan", "staged"), PRESETS)
+    names = [phase.name for phase in PRESETS[plan].phases]
     for key in settings:
-        if key in _NAMES and key not in names:
-            raise InputError(f"plan {_plan(settings)!r} has no phase {key!r}; it has {', '.join(names)}")
-    return _each_changed(phases, settings)
+        if key in _PHASE_NAMES and key not in names:
+            raise InputError(f"plan {plan!r} has no phase {key!r}; it has {', '.join(names)}")
+    return _changed(PRESETS[plan], settings)
 
 
-def charted(settings: Mapping) -> tuple[Phase, ...]:
-    """The phases of the default plan that learn encoder and Ŵ; none where another estimator has learnt them."""
-    if "on" in settings:
-        if len(settings) > 1:
-            raise InputError("on takes the latents of another estimator as they are; leave out all other settings")
-        return ()
-    return _each_changed(LATENTS.shortened(settings.get("steps")).phases, settings)
+def latents_preset(settings: Mapping) -> Preset:
+    """The part of the default plan that learns encoder and Ŵ; no phase where another estimator has learnt them."""
+    if "on" not in settings:
+        return _changed(LATENTS, settings)
+    if len(settings) > 1:
+        raise InputError("on takes the latents of another estimator as they are; leave out all other settings")
+    return replace(LATENTS, phases=())
 
 
-def represented(settings: Mapping) -> tuple[Phase, ...]:
+def density_ratio_preset(settings: Mapping) -> Preset:
     """The one phase that learns encoder and Ŵ from density ratios alone."""
-    return (_changed(_REPRESENT.phases[0], {key: settings[key] for key in _PHASE if key in settings}),)
+    preset = PRESETS["represent"]
+    return _changed(preset, {**settings, preset.phases[0].name: _only(_PHASE, settings)})
 
 
-def _plan(settings: Mapping) -> str:
-    return choice("plan", settings.get("plan", "staged"), PRESETS)
+def _changed(preset: Preset, settings: Mapping) -> Preset:
+    phases = preset.shortened(settings.get("steps")).phases
+    architecture = replace(preset.architecture, **settings.get("architecture", {}))
+    return Preset(tuple(_changed_phase(phase, settings.get(phase.name, {})) for phase in phases), architecture)
 
 
-def _planned(settings: Mapping) -> Architecture:
-    return PRESETS[_plan(settings)].architecture
-
-
-def _each_changed(phases: Sequence[Phase], settings: Mapping) -> tuple[Phase, ...]:
-    return tuple(_changed(phase, settings.get(phase.name, {})) for phase in phases)
-
-
-def _changed(phase: Phase, changes: Mapping) -> Phase:
+def _changed_phase(phase: Phase, changes: Mapping) -> Phase:
     for key in changes:
         if key not in _PHASE:
             raise InputError(f"unknown setting {key!r} of phase {phase.name!r}; {near_misses(key, _PHASE)}")
     return replace(phase, **changes)
 
 
-def _pdae_of(job: Fit) -> PDAE:
-    return _model(job, staged(job.settings), _planned(job.settings))
-
-
-def _density_ratio_of(job: Fit) -> PDAE:
-    return _model(job, represented(job.settings), _REPRESENT.architecture)
-
-
-def _charted_of(job: Fit) -> PDAE:
-    return _model(job, charted(job.settings), LATENTS.architecture)
-
-
-def _fitted(build: Callable[[Fit], PDAE], jobs: Sequence[Fit]) -> list[PDAE]:
-    """Models built and fitted, several at once."""
-    models = [build(job) for job in jobs]
-    if len(models) > 1:
-        return fit_replicates(models, [job.data for job in jobs])
-    return [model.fit(job.data) for model, job in zip(models, jobs, strict=True)]
-
-
-def _tilted(build: Callable[[Fit], PDAE], jobs: Sequence[Fit]) -> list[Tilting]:
-    return [Tilting(model).fit(job.data) for model, job in zip(_fitted(build, jobs), jobs, strict=True)]
-
-
-def _tilting(jobs: Sequence[Fit]) -> list[Tilting]:
-    other = jobs[0].settings.get("on")
-    if other is None:
-        return _tilted(_charted_of, jobs)
-    parts = [representation_of(job.fitted.get(other)) for job in jobs]
-    if any(part is None for part in parts):
-        raise InputError(f"on = {other!r}: no estimator of that name with latents was fitted before; put it first")
-    return [Tilting(part).fit(job.data) for part, job in zip(parts, jobs, strict=True)]
-
-
-def _adversarial(settings: Mapping, seed: int = 0) -> AdversarialAutoencoder:
-    default = AdversarialAutoencoder()
-    return AdversarialAutoencoder(
-        architecture=replace(default.architecture, **settings.get("architecture", {})),
-        adversary=Adversary(**settings.get("adversary", {})),
-        phase=replace(default.phase, **_only(_RIVAL_PHASE, settings)),
-        random_state=seed,
-        **_only(_ADVERSARIAL, settings),
-    )
-
-
-def _conditional(settings: Mapping, seed: int = 0) -> ConditionalGenerator:
-    default = ConditionalGenerator()
-    return ConditionalGenerator(
-        architecture=replace(default.architecture, **settings.get("architecture", {})),
-        phase=replace(default.phase, **_only(_RIVAL_PHASE, settings)),
-        random_state=seed,
-        **_only(_CONDITIONAL, settings),
-    )
-
-
 def _only(names: Sequence[str], settings: Mapping) -> dict:
     return {key: settings[key] for key in names if key in settings}
 
 
-def _rival(build: Callable[..., AdversarialAutoencoder | ConditionalGenerator], settings: tuple[str, ...]) -> Kind:
+def _trained(preset: Callable[[Mapping], Preset], *settings: str, tilted: bool = False) -> EstimatorKind:
+    """A PDAE with a plan, or tilting on one; many are fitted at once."""
+
+    def fit_many(jobs: Sequence[FitJob]) -> Sequence[Estimator]:
+        if "on" in jobs[0].settings:
+            return [Tilting(_named_before(job)).fit(job.data) for job in jobs]
+        models, data = [_pdae(job, preset(job.settings)) for job in jobs], [job.data for job in jobs]
+        fitted = fit_replicates(models, data) if len(jobs) > 1 else [models[0].fit(data[0])]
+        return [Tilting(model).fit(job.data) for model, job in zip(fitted, jobs, strict=True)] if tilted else fitted
+
+    def build(given: Mapping) -> PDAE:
+        return PDAE(architecture=preset(given).architecture, phases=preset(given).phases)
+
+    phases = lambda given: preset(given).phases  # noqa: E731
+    return EstimatorKind(lambda job: fit_many([job])[0], (*_FRAME, *settings), phases, fit_many, build)
+
+
+def _pdae(job: FitJob, preset: Preset) -> PDAE:
+    options = _only(("beta", "device", "precision"), job.settings)
+    return PDAE(latents(job), architecture=preset.architecture, phases=preset.phases, random_state=job.seed, **options)
+
+
+def _named_before(job: FitJob) -> LatentModel:
+    other = job.settings["on"]
+    model = representation_of(job.fitted.get(other))
+    if model is None:
+        raise InputError(f"on = {other!r}: no estimator of that name with latents was fitted before; put it first")
+    return model
+
+
+def _rival(cls: type[AdversarialAutoencoder] | type[ConditionalGenerator]) -> EstimatorKind:
     """A kind with one phase; its number of latents is its own affair, not that of the world."""
-    return Kind(
+    default = cls()
+    own = [name for name in default.get_params(deep=False) if name not in ("phase", "random_state")]
+
+    def build(given: Mapping, seed: int = 0) -> AdversarialAutoencoder | ConditionalGenerator:
+        tables = {
+            key: replace(getattr(default, key), **given[key]) for key in ("architecture", "adversary") if key in given
+        }
+        phase = replace(default.phase, **_only(_RIVAL_PHASE, given))
+        return cls(**{**_only(own, given), **tables}, phase=phase, random_state=seed)
+
+    return EstimatorKind(
         lambda job: build(job.settings, job.seed).fit(job.data),
-        ("architecture", *_RIVAL_PHASE, *settings),
+        (*own, *_RIVAL_PHASE),
         lambda given: (build(given).phase,),
         build=build,
     )
 
 
-def _many(
-    fit_many: Callable[[Sequence[Fit]], list[Estimator]],
-    settings: tuple[str, ...],
-    phases: Callable[[Mapping], tuple[Phase, ...]],
-    architecture: Callable[[Mapping], Architecture],
-) -> Kind:
-    """A kind that fits one as it fits many."""
-
-    def build(given: Mapping) -> PDAE:
-        networks = replace(architecture(given), **given.get("architecture", {}))
-        return PDAE(architecture=networks, phases=phases(given))
-
-    return Kind(lambda job: fit_many([job])[0], settings, phases, fit_many, build)
+def _baseline(name: str) -> EstimatorKind:
+    return EstimatorKind(lambda job: BASELINES[name]().fit(job.data))
 
 
-def _baseline(name: str) -> Kind:
-    return Kind(lambda job: BASELINES[name]().fit(job.data))
-
-
-_NAMES = tuple(dict.fromkeys(phase.name for plan in PRESETS.values() for phase in plan.phases))
-
-KINDS: dict[str, Kind] = {
-    "pdae": _many(partial(_fitted, _pdae_of), (*_FRAME, "plan", "steps", *_NAMES), staged, _planned),
-    "density_ratio": _many(
-        partial(_tilted, _density_ratio_of), (*_FRAME, *_PHASE), represented, lambda _: _REPRESENT.architecture
-    ),
-    "tilting": _many(
-        _tilting,
-        (*_FRAME, "steps", "on", *(phase.name for phase in LATENTS.phases)),
-        charted,
-        lambda _: LATENTS.architecture,
-    ),
-    "adversarial": _rival(_adversarial, (*_ADVERSARIAL, "adversary")),
-    "conditional": _rival(_conditional, _CONDITIONAL),
+KINDS: dict[str, EstimatorKind] = {
+    "pdae": _trained(pdae_preset, "plan", "steps", *_PHASE_NAMES),
+    "density_ratio": _trained(density_ratio_preset, *_PHASE, tilted=True),
+    "tilting": _trained(latents_preset, "steps", "on", *(phase.name for phase in LATENTS.phases), tilted=True),
+    "adversarial": _rival(AdversarialAutoencoder),
+    "conditional": _rival(ConditionalGenerator),
     **{name: _baseline(name) for name in BASELINES},
 }
 
 
-def _model(job: Fit, phases: tuple[Phase, ...], architecture: Architecture) -> PDAE:
-    given = job.settings
-    return PDAE(
-        latents(job),
-        architecture=replace(architecture, **given.get("architecture", {})),
-        phases=phases,
-        beta=given.get("beta", 1.0),
-        random_state=job.seed,
-        device=given.get("device", "cpu"),
-        precision=given.get("precision", "float32"),
-    )
-
-
-def latents(job: Fit) -> int | None:
+def latents(job: FitJob) -> int | None:
     """The latents to learn; None leaves their number to be estimated."""
     n, extra = job.settings.get("n_latents", job.n_latents), job.settings.get("extra_latents", 0)
     if n is None and extra:
@@ -313,13 +248,14 @@ def latents(job: Fit) -> int | None:
     return None if n is None else n + extra
 
 
-def _built(path: str, job: Fit) -> Estimator:
+def _own(path: str, job: FitJob) -> Estimator:
+    """An estimator of a user's own class, with the seed if it takes one."""
     cls = imported(path)
     seeded = "random_state" in inspect.signature(cls).parameters
     return cls(**({"random_state": job.seed} if seeded else {}), **job.settings)
 
 
-def imported(path: str) -> object:
+def imported(path: str) -> Any:
     """What ``module:name`` names."""
     module, _, name = path.partition(":")
     try:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +21,10 @@ from importlib import metadata
 
 from pdae_sim._json import plain
 from pdae_sim.study._stopwatch import recorded
-from pdae_sim.study.spec import Perform, seeds_of
+from pdae_sim.study.spec import seeds_of
+
+Perform = Callable[[dict], list[dict]]
+"""From the description of a task to its rows."""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -124,6 +127,11 @@ def failure_rows(task: Mapping, status: str, error: str) -> list[dict]:
         {**about, "seed": seed, "metric": None, "value": None, "status": status, "error": error}
         for seed in seeds_of(task)
     ]
+
+
+def has_failed(record: Mapping) -> bool:
+    """Whether the record of a task holds a failure row."""
+    return any(map(_is_failure, record["rows"]))
 
 
 def in_main_thread() -> bool:

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pdae_sim import _random
 from pdae_sim.errors import InputError
 from pdae_sim.protocols import Estimator
-from pdae_sim.study._estimators import Fit, fit_all, representation_of, settings_of
+from pdae_sim.study._estimators import FitJob, fit_all, representation_of, settings_of
 from pdae_sim.study._stopwatch import timed
 from pdae_sim.study.datasets import Dataset
 from pdae_sim.study.evaluation import PREDICTION_METRICS, evaluate
-from pdae_sim.study.identification import IDENTIFICATION_METRICS, identification_rows, oracle_rows
+from pdae_sim.study.identification_metrics import IDENTIFICATION_METRICS, identification_rows, oracle_rows
 from pdae_sim.study.spec import seeds_of
 
 log = logging.getLogger(__name__)
@@ -52,18 +52,18 @@ class Replicate:
         dataset = Dataset.of(task, seed, folder)
         return cls(task, seed, dataset, _columns(task, seed) | {"diversity": dataset.diversity})
 
-    def job(self, settings: Mapping) -> Fit:
+    def job(self, settings: Mapping) -> FitJob:
         """What a kind is given to fit to this replicate; every kind has the same seed."""
         seed = _random.torch_seed(self.dataset.root, "fit") >> 1
-        return Fit(self.dataset.data, self.dataset.n_latents, seed, settings, self.fitted)
+        return FitJob(self.dataset.data, self.dataset.n_latents, seed, settings, self.fitted)
 
-    def take(self, name: str, found: Estimator | Exception) -> None:
+    def take(self, name: str, result: Estimator | Exception) -> None:
         """Keep a fitted estimator, or a row that says why there is none."""
-        if isinstance(found, Exception):
-            log.warning("%s cannot be fitted: %s", name, found)
-            self.failures.append({**_failure(found), "estimator": name})
+        if isinstance(result, Exception):
+            log.warning("%s cannot be fitted: %s", name, result)
+            self.failures.append({**_failure(result), "estimator": name})
         else:
-            self.fitted[name] = found
+            self.fitted[name] = result
 
 
 def perform_world(task: Mapping, folder: str = ".") -> list[dict]:
@@ -95,9 +95,9 @@ def _begun(task: Mapping, seed: int, folder: str) -> Replicate | dict:
 def _fit(declared: Mapping, replicates: list[Replicate]) -> None:
     name, settings = declared["name"], settings_of(declared)
     with timed("fit", name):
-        found = fit_all(declared["kind"], [replicate.job(settings) for replicate in replicates])
-    for replicate, estimator in zip(replicates, found, strict=True):
-        replicate.take(name, estimator)
+        results = fit_all(declared["kind"], [replicate.job(settings) for replicate in replicates])
+    for replicate, result in zip(replicates, results, strict=True):
+        replicate.take(name, result)
 
 
 def _judged(replicate: Replicate | dict) -> list[dict]:
@@ -107,7 +107,8 @@ def _judged(replicate: Replicate | dict) -> list[dict]:
         rows = [*replicate.failures, *_predictions(replicate), *_identifications(replicate)]
     except Exception as error:
         rows = [*replicate.failures, _failure(error)]
-    return [{**replicate.columns, **replicate.dataset.conditions.get(row.get("condition"), {}), **row} for row in rows]
+    of_condition = replicate.dataset.conditions
+    return [{**replicate.columns, **of_condition.get(row.get("condition") or "", {}), **row} for row in rows]
 
 
 def _predictions(replicate: Replicate) -> list[dict]:
@@ -121,7 +122,7 @@ def _predictions(replicate: Replicate) -> list[dict]:
 
 def _identifications(replicate: Replicate) -> list[dict]:
     metrics, dataset = set(replicate.task["metrics"]) & set(IDENTIFICATION_METRICS), replicate.dataset
-    if not metrics:
+    if not metrics or dataset.simulation is None:
         return []
     with timed("judge", "oracle"):
         rows = oracle_rows(dataset.simulation, metrics, rng=_random.child(dataset.root, "oracle"))
@@ -130,8 +131,8 @@ def _identifications(replicate: Replicate) -> list[dict]:
         model = representation_of(estimator)
         if model is not None:
             with timed("judge", name):
-                found = identification_rows(model, dataset.simulation, metrics, n=n, rng=rng)
-            rows += [{"estimator": name, **row} for row in found]
+                own = identification_rows(model, dataset.simulation, metrics, n=n, rng=rng)
+            rows += [{"estimator": name, **row} for row in own]
     return rows
 
 

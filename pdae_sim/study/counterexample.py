@@ -16,6 +16,7 @@ import numpy as np
 
 from pdae_sim import _random
 from pdae_sim._checks import between, nonzero, whole
+from pdae_sim._random import SeedLike
 from pdae_sim.analysis.span import SpanCertificate, check_span
 from pdae_sim.errors import InputError
 from pdae_sim.estimation.counterexample import second_pdae
@@ -58,7 +59,7 @@ class Counterexample:
     move: np.ndarray
     effect: float
 
-    def sample(self, *, n: int = 2000, rng: object = None) -> PairedSamples:
+    def sample(self, *, n: int = 2000, rng: SeedLike = None) -> PairedSamples:
         """Cells of both models at every condition, see `sample_pair`."""
         return sample_pair(self.first, self.second, (*self.train, self.test), n=n, rng=rng)
 
@@ -70,7 +71,7 @@ def find_counterexample(
     train: Sequence[str] | np.ndarray | None = None,
     effect: float = 1.0,
     direction: np.ndarray | None = None,
-    rng: object = None,
+    rng: SeedLike = None,
 ) -> Counterexample:
     """A second model that every training condition confirms as well as the first, and that differs beyond.
 
@@ -117,7 +118,7 @@ def find_counterexample(
 
 
 def most_visible_move(
-    model: Simulator | PDAE, label: str | np.ndarray, size: float, *, rng: object = None
+    model: Simulator | PDAE, label: str | np.ndarray, size: float, *, rng: SeedLike = None
 ) -> np.ndarray:
     """The move u (d_Z,) of a given length that changes the mean cell at a label most, to first order.
 
@@ -147,7 +148,7 @@ def most_visible_move(
 
 
 def sample_pair(
-    first: Simulator | PDAE, second: Simulator | PDAE, conditions: Sequence[str], *, n: int = 2000, rng: object = None
+    first: Simulator | PDAE, second: Simulator | PDAE, conditions: Sequence[str], *, n: int = 2000, rng: SeedLike = None
 ) -> PairedSamples:
     """2 n cells of either of two models at every condition, from the same draws; half of the draws are compared.
 

@@ -144,6 +144,7 @@ class Scenario(BaseModel):
             with naming(f"world {self.title!r}"):
                 yield {**self.columns}, {"table": self.table.described(folder)}
             return
+        assert self.base is not None  # check() has refused a scenario without base and table
         for varied in _grid(self.vary, self.together):
             overrides = tuple(f"{key}={_toml(value)}" for key, value in {**self.set, **varied}.items())
             with naming(f"world {self.title!r}"):
@@ -165,7 +166,7 @@ class Dataset:
 
     data: PerturbationData
     root: np.random.SeedSequence
-    conditions: Mapping[str | None, Mapping]
+    conditions: Mapping[str, Mapping]
     simulation: Simulation | None = None
     diversity: int | None = None
 

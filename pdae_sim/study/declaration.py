@@ -15,8 +15,8 @@ from pdae_sim.errors import InputError
 from pdae_sim.study._costs import cost
 from pdae_sim.study._estimators import ALWAYS, check_estimator, settings_of
 from pdae_sim.study._task import EVALUATION, METRICS, perform_world
-from pdae_sim.study.datasets import Scenario
-from pdae_sim.study.identification import IDENTIFICATION_METRICS
+from pdae_sim.study.datasets import MeasuredTable, Scenario
+from pdae_sim.study.identification_metrics import IDENTIFICATION_METRICS
 from pdae_sim.study.spec import Study
 
 
@@ -112,7 +112,7 @@ class Declaration(BaseModel):
             scenario.check()
             if scenario.table is not None:
                 with naming(f"world {scenario.title!r}"):
-                    self._check_table(scenario)
+                    self._check_table(scenario.table)
 
     @property
     def all_seeds(self) -> list[int]:
@@ -139,7 +139,7 @@ class Declaration(BaseModel):
             timeout=self.timeout,
         )
 
-    def _check_table(self, scenario: Scenario) -> None:
+    def _check_table(self, table: MeasuredTable) -> None:
         """Refuse a table that cannot be read, and what needs a truth that it does not have."""
         for metric in self.metrics:
             if metric in IDENTIFICATION_METRICS:
@@ -149,7 +149,7 @@ class Declaration(BaseModel):
                 raise InputError(
                     f"estimator {estimator['name']!r}: extra_latents needs n_latents, for a table has none"
                 )
-        data = scenario.table.read(self.folder)
+        data = table.read(self.folder)
         if not data.held_out.any() or data.held_out.all():
             which = "every" if data.held_out.any() else "no"
             raise InputError(f"table: {which} condition is held out; name in test those to predict and leave some")

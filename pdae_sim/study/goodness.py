@@ -1,8 +1,9 @@
-"""Goodness of fit of a model on cells it has not seen: who is moved where, which cells meet which."""
+"""Goodness of fit of a model on cells it has not seen: transported, encoded and decoded cells against others."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.spatial import cKDTree
 
 from pdae_sim import _random
 from pdae_sim._checks import naming, whole
+from pdae_sim._random import SeedLike
 from pdae_sim.analysis.hypothesis_tests.goodness import (
     ALL_CONDITIONS,
     MIN_CELLS_PER_CONDITION,
@@ -20,34 +22,30 @@ from pdae_sim.analysis.hypothesis_tests.goodness import (
 from pdae_sim.analysis.hypothesis_tests.two_sample import refuse_shared_rows
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
+from pdae_sim.protocols import Condition, LatentModel
 
 _ROUNDING = 1e-5  # latents of one cell, encoded twice in single precision, differ by less
 
 
-class Autoencoder(Protocol):
-    """What is judged: a fitted `PDAE`, or anything with these."""
+class _Autoencoder(LatentModel, Protocol):
+    """A fitted `PDAE`, or anything that encodes, decodes and transports."""
 
-    perturbation_matrix_: np.ndarray
-
-    def encode(self, x: np.ndarray) -> np.ndarray:
-        """Latents (n, d_Z) of cells (n, d_X)."""
-
-    def decode(self, z: np.ndarray, *, rng: object = None) -> np.ndarray:
+    def decode(self, z: np.ndarray, *, rng: SeedLike = None) -> np.ndarray:
         """Cells (n, d_X) of latents (n, d_Z)."""
 
-    def transport(self, x: np.ndarray, source: object, target: object, *, rng: object = None) -> np.ndarray:
+    def transport(self, x: np.ndarray, source: Condition, target: Condition, *, rng: SeedLike = None) -> np.ndarray:
         """Cells (n, d_X), measured under label `source`, as they would be under `target`."""
 
 
 def check_fit(
-    model: Autoencoder,
+    model: _Autoencoder,
     fresh: PerturbationData,
     *,
     fitted_on: PerturbationData | None = None,
     cells: float = 100,
     max_cells: int = 1000,
     n_resamples: int = 999,
-    rng: object = 0,
+    rng: SeedLike = None,
 ) -> GoodnessOfFit:
     """Judge a fitted model on fresh cells of the conditions it was fitted on.
 
@@ -58,8 +56,8 @@ def check_fit(
         fitted_on: The data of the fit, to make sure of that; a `PDAE` remembers its cells by their base latents.
         cells: The worth in cells that equivalence asks for.
         max_cells: Cells of a sample that is compared, at most: time and memory grow with its square.
-        n_resamples: Of each test, at least.
-        rng: Seed or generator.
+        n_resamples: Resamples of each test, at least.
+        rng: Whatever `numpy.random.default_rng` takes.
 
     Raises:
         InputError: If cells are too few, of other features or perturbations, or cells of the fit.
@@ -67,6 +65,17 @@ def check_fit(
     References:
         The published check transports an environment to itself, where the shift cancels; here sources are the cells of
         all other environments.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> rng = np.random.default_rng(0)
+        >>> labels = np.repeat([[0.0], [1.0]], 100, axis=0)
+        >>> fresh = PerturbationData.from_arrays(rng.normal(size=(200, 1)) + 2 * labels, labels)
+        >>> move = lambda x, source, target, rng: x + 2 * (target - source)
+        >>> exact = dict(encode=lambda x: x, decode=lambda z, rng: z, transport=move)
+        >>> fit = check_fit(SimpleNamespace(perturbation_matrix_=np.full((1, 1), 2.0), **exact), fresh, rng=0)
+        >>> min(row["holm"] for row in fit.to_json()["rows"]) > 0.01
+        True
     """
     whole("max_cells", max_cells, at_least=MIN_CELLS_PER_CONDITION)
     _refuse_few(fresh)
@@ -76,10 +85,26 @@ def check_fit(
     return goodness_of_fit(samples, cells=cells, n_resamples=n_resamples, rng=_random.child(root, "tests"))
 
 
-def fit_samples(model: Autoencoder, fresh: PerturbationData, *, max_cells: int = 1000, rng: object = 0) -> FitSamples:
+def fit_samples(
+    model: _Autoencoder, fresh: PerturbationData, *, max_cells: int = 1000, rng: SeedLike = None
+) -> FitSamples:
     """Transported, encoded and decoded cells, and the disjoint cells they are to be compared with.
 
     Every other environment gives as many sources to a target where it can. Base latents are of 2 `max_cells` in all.
+
+    Args:
+        model: The model.
+        fresh: Cells that it was not fitted on.
+        max_cells: Cells of a sample that is compared, at most.
+        rng: Whatever `numpy.random.default_rng` takes.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> fresh = PerturbationData.from_arrays(np.random.default_rng(0).normal(size=(40, 2)), ["ctrl", "A"] * 20)
+        >>> same = dict(encode=lambda x: x, decode=lambda z, rng: z, transport=lambda x, source, target, rng: x)
+        >>> samples = fit_samples(SimpleNamespace(perturbation_matrix_=np.zeros((2, 1)), **same), fresh, rng=0)
+        >>> samples.transported["A"].shape == (20, 2) and samples.kept["A"].shape == (10, 2)
+        True
     """
     root, names, E = _random.seed_sequence(rng), fresh.conditions, len(fresh.labels)
     x = [_shuffled(fresh, e, root) for e in range(E)]
@@ -88,7 +113,7 @@ def fit_samples(model: Autoencoder, fresh: PerturbationData, *, max_cells: int =
     base = [model.encode(x[e][:few]) - W @ fresh.labels[e] for e in range(E)]
     first, second = zip(*(_halves(rows, max_cells) for rows in x), strict=True)
 
-    def by_condition(parts) -> dict[str, np.ndarray]:
+    def by_condition(parts: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
         return dict(zip(names, parts, strict=True))
 
     return FitSamples(
@@ -103,14 +128,27 @@ def fit_samples(model: Autoencoder, fresh: PerturbationData, *, max_cells: int =
     )
 
 
-def refuse_cells_of_fit(model: Autoencoder, fresh: PerturbationData, fitted_on: PerturbationData | None = None) -> None:
+def refuse_cells_of_fit(
+    model: _Autoencoder, fresh: PerturbationData, fitted_on: PerturbationData | None = None
+) -> None:
     """Refuse cells that a model was fitted on, as far as that can be told.
 
     From `fitted_on` by equal rows; without it from the base latents that a model remembers, where these meet
     those of the fresh cells far more often than neighbouring draws would. Fewer than five such cells go unseen.
 
+    Args:
+        model: The model.
+        fresh: Cells to judge it by.
+        fitted_on: The data of the fit.
+
     Raises:
         InputError: With the number of cells.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> x = np.random.default_rng(0).normal(size=(40, 2))
+        >>> data = PerturbationData.from_arrays(x, ["ctrl", "A"] * 20)
+        >>> refuse_cells_of_fit(SimpleNamespace(), data.rows(np.arange(20)), data.rows(np.arange(20, 40)))
     """
     if fitted_on is not None:
         with naming("fresh (y) against the cells of the fit (x)"):
@@ -123,7 +161,7 @@ def refuse_cells_of_fit(model: Autoencoder, fresh: PerturbationData, fitted_on: 
         raise InputError(f"fresh must hold no cell of the fit; {met} of its {len(fresh.x)} cells were fitted on")
 
 
-def _meeting(model: Autoencoder, fresh: PerturbationData, remembered: np.ndarray) -> int:
+def _meeting(model: _Autoencoder, fresh: PerturbationData, remembered: np.ndarray) -> int:
     """Fresh cells whose base latents are remembered ones; 0 where chance explains it.
 
     By chance at least twice as many neighbours lie between one and three tolerances away as within one.
@@ -154,7 +192,9 @@ def _shuffled(fresh: PerturbationData, e: int, root: np.random.SeedSequence) -> 
     return x[_random.stream(root, "order", fresh.conditions[e]).permutation(len(x))]
 
 
-def _reference(model, fresh: PerturbationData, x: list[np.ndarray], base: list[np.ndarray], max_cells: int) -> dict:
+def _reference(
+    model: _Autoencoder, fresh: PerturbationData, x: list[np.ndarray], base: list[np.ndarray], max_cells: int
+) -> dict[str, np.ndarray]:
     """Latents of cells with label zero, in which Ŵ has no say; without such cells all base latents."""
     r = fresh.reference
     if fresh.labels[r].any():
@@ -167,7 +207,9 @@ def _halves(x: np.ndarray, max_cells: int) -> tuple[np.ndarray, np.ndarray]:
     return x[:middle][:max_cells], x[middle:][:max_cells]
 
 
-def _moved(model, labels: np.ndarray, x: list[np.ndarray], h: int, share: int, root) -> np.ndarray:
+def _moved(
+    model: _Autoencoder, labels: np.ndarray, x: list[np.ndarray], h: int, share: int, root: np.random.SeedSequence
+) -> np.ndarray:
     """Cells of every other environment transported to h."""
     return np.vstack(
         [

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from pdae_sim._files import write_text
 from pdae_sim.errors import InputError
-from pdae_sim.study.store import Store, Tally, has_failed
+from pdae_sim.study._execute import has_failed
+from pdae_sim.study.store import Store, Tally
 
 _SHARED = ("study.json", "settings.json", "declaration.toml")
 

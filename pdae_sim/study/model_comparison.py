@@ -11,6 +11,7 @@ import torch
 
 from pdae_sim import _random
 from pdae_sim._checks import between, naming
+from pdae_sim._random import SeedLike
 from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, two_sample_tests
 from pdae_sim.analysis.hypothesis_tests.two_sample import EquivalenceTest, TwoSampleTest, energy_test, equivalence_test
 from pdae_sim.analysis.prediction_error import EnergyEstimate, energy_estimate, mean_difference
@@ -174,7 +175,7 @@ def compare_models(
     level: float = _LEVEL,
     margin: float = _MARGIN,
     n_permutations: int = 999,
-    rng: object = None,
+    rng: SeedLike = None,
 ) -> ModelComparison:
     """Judge two models by their cells: alike at the training conditions, apart at the test condition?
 

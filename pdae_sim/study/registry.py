@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 class StudyPresentation(Protocol):
     """What the page of a study shows beside its declaration."""
 
-    CAPTION: str
-    """Caption of the figure."""
+    @property
+    def CAPTION(self) -> str:  # noqa: N802
+        """Caption of the figure."""
 
-    COLUMNS: Sequence[str]
-    """Columns of the table."""
+    @property
+    def COLUMNS(self) -> Sequence[str]:  # noqa: N802
+        """Columns of the table."""
 
     def setting(self, study: Study) -> str:
         """What was simulated or read, in a sentence."""
@@ -44,8 +46,9 @@ class StudyPresentation(Protocol):
 class StudyModule(StudyPresentation, Protocol):
     """A study in Python with a page of its own; a module with these names is one."""
 
-    SMOKE: dict
-    """Settings of a small size that only shows that it runs; empty where there is none."""
+    @property
+    def SMOKE(self) -> Mapping[str, object]:  # noqa: N802
+        """Settings of a small size that only shows that it runs; empty where there is none."""
 
     @property
     def study(self) -> Callable[..., Study]:
@@ -54,7 +57,7 @@ class StudyModule(StudyPresentation, Protocol):
 
 @dataclass(frozen=True)
 class StudyRegistry:
-    """Where names of studies come from.
+    """Names of studies, and what they name.
 
     Args:
         modules: Gives the studies in Python by name; called when one is asked for.

@@ -13,11 +13,11 @@ from types import MappingProxyType
 from pdae_sim._checks import whole
 from pdae_sim.errors import InputError
 from pdae_sim.study._driving import Call, cores, drive
-from pdae_sim.study._execute import died, execute_all, execute_in_worker, in_main_thread, threads_limited
+from pdae_sim.study._execute import died, execute_all, execute_in_worker, has_failed, in_main_thread, threads_limited
 from pdae_sim.study._stopwatch import in_words
 from pdae_sim.study.backends import Backend, Loky, Serial, WorkerPool
 from pdae_sim.study.spec import Study
-from pdae_sim.study.store import Store, Tally, has_failed
+from pdae_sim.study.store import Store, Tally
 
 _log = logging.getLogger(__name__)
 

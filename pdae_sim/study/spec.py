@@ -14,11 +14,8 @@ from pdae_sim import _random
 from pdae_sim._checks import at_least
 from pdae_sim.errors import InputError
 
-SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 2
 """Part of every task's id: a new version of what tasks mean makes old results count no longer."""
-
-Perform = Callable[[dict], list[dict]]
-"""From the description of a task to its rows."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class Study:
     claim: str
     prediction: str
     tasks: Sequence[Mapping]
-    perform: Perform
+    perform: Callable[[dict], list[dict]]
     cost: Callable[[Mapping], Cost] | None = None
     timeout: float | None = None
 
@@ -71,12 +68,12 @@ class Study:
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """The id of every task, in the order of the declaration."""
-        return tuple(task_id(self.name, task) for task in self.tasks)
+        return tuple(_task_id(self.name, task) for task in self.tasks)
 
 
-def task_id(study: str, task: Mapping) -> str:
+def _task_id(study: str, task: Mapping) -> str:
     """A hash of the canonical description of a task and the schema version."""
-    return _digest({"schema": SCHEMA_VERSION, "study": study, "task": dict(task)})[:16]
+    return _digest({"schema": _SCHEMA_VERSION, "study": study, "task": dict(task)})[:16]
 
 
 def task_root(task: Mapping, *names: object) -> np.random.SeedSequence:

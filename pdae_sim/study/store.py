@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from pdae_sim._files import replacing, sweep, whole_file, write_text
 from pdae_sim.errors import InputError
-from pdae_sim.study._execute import ExecutionResult
+from pdae_sim.study._execute import ExecutionResult, has_failed
 from pdae_sim.study._lock import FolderInUseError, in_use, locked
 from pdae_sim.study.spec import Study
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-COLUMNS = (
+_COLUMNS = (
     "study",
     "task_id",
     "scenario",
@@ -34,7 +34,7 @@ COLUMNS = (
     "status",
     "error",
 )
-"""The columns of every results table, in order; what a study adds comes after them."""
+"""Columns of every results table, in order; what a study adds comes after them."""
 
 _SAID = ("name", "question", "claim", "prediction")
 _NUMBERS = ("value", "low", "high")
@@ -160,7 +160,7 @@ class Store:
             temporary.write_text(text, encoding="utf-8")
 
     def rows(self, study: str, ids: Iterable[str]) -> list[dict]:
-        """The long table of finished tasks, in the order of their ids; every row has all of `COLUMNS`."""
+        """The long table of finished tasks, in the order of their ids; every row has all of `_COLUMNS`."""
         return _rows(study, self._records(ids))
 
     def collect(self, study: str, ids: Iterable[str]) -> list[dict]:
@@ -195,13 +195,8 @@ def _not_to_be_run(task: dict) -> list[dict]:
     raise InputError("a study read from its folder cannot be run; run its declaration")
 
 
-def has_failed(record: Mapping) -> bool:
-    """Whether a record holds a failure row."""
-    return any(row["status"] != "ok" for row in record["rows"])
-
-
 def _rows(study: str, records: Iterable[Mapping]) -> list[dict]:
-    blank = dict.fromkeys(COLUMNS)
+    blank = dict.fromkeys(_COLUMNS)
     return [
         {**blank, **row, "study": study, "task_id": record["task_id"]} for record in records for row in record["rows"]
     ]
@@ -211,7 +206,7 @@ def _provenance(records: Iterable[Mapping]) -> list[dict]:
     return [{"task_id": record["task_id"], **record["provenance"], "failed": has_failed(record)} for record in records]
 
 
-def _write_rows(path: Path, rows: Sequence[Mapping], *, first: Sequence[str] = COLUMNS) -> None:
+def _write_rows(path: Path, rows: Sequence[Mapping], *, first: Sequence[str] = _COLUMNS) -> None:
     """Write rows as Parquet, byte for byte the same for the same rows: columns of `first`, then others as they come."""
     import pyarrow as pa
     import pyarrow.parquet as pq

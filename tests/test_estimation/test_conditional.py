@@ -15,7 +15,7 @@ from pdae_sim.estimation.adversarial import AdversarialAutoencoder
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.conditional import ConditionalGenerator
 from pdae_sim.estimation.phases import Phase
-from pdae_sim.study._estimators import Fit, check_estimator, fit_estimator
+from pdae_sim.study._estimators import FitJob, check_estimator, kind_of
 
 SMALL = Architecture(width=16, depth=2, n_noise=3)
 BRIEF = {"steps": 12, "cells": 16}
@@ -152,7 +152,7 @@ class TestDeclared:
     def test_a_declaration_fits_them_with_its_settings(self, kind, simulation):
         settings = {**BRIEF, "architecture": {"width": 16}, "n_latents": 3}
         check_estimator("rival", kind, settings)
-        estimator = fit_estimator(kind, Fit(simulation.data, 2, 7, settings))
+        estimator = kind_of(kind).fit(FitJob(simulation.data, 2, 7, settings))
         assert (estimator.phase.steps, estimator.n_latents, estimator.random_state) == (12, 3, 7)
         assert np.isfinite(drawn(estimator)).all()
 

@@ -12,7 +12,7 @@ import pytest
 from pdae_sim.estimation.baselines import Control
 from pdae_sim.study import _estimators as estimators
 from pdae_sim.study._costs import cost
-from pdae_sim.study._estimators import Kind
+from pdae_sim.study._estimators import EstimatorKind
 from pdae_sim.study._execute import execute
 from pdae_sim.study._stopwatch import recorded, timed
 from pdae_sim.study.datasets import Dataset
@@ -41,7 +41,7 @@ class Toy:
 
     def __init__(self, *, guilty: int | None = None, together: bool = True, short: bool = False) -> None:
         self.alone, self.blocks, self.guilty, self.short = [], [], guilty, short
-        self.kind = Kind(self.fit, ("on",), fit_many=self.fit_many if together else None)
+        self.kind = EstimatorKind(self.fit, ("on",), fit_many=self.fit_many if together else None)
 
     def fit(self, job):
         self.alone.append(job)
@@ -122,7 +122,7 @@ class TestBlocks:
         made = Dataset.of
         monkeypatch.setattr(Dataset, "of", lambda *given: order.append("world") or made(*given))
         fit_many = one.fit_many
-        kind = Kind(one.fit, fit_many=lambda jobs: order.append("fit") or fit_many(jobs))
+        kind = EstimatorKind(one.fit, fit_many=lambda jobs: order.append("fit") or fit_many(jobs))
         monkeypatch.setitem(estimators.KINDS, "toy", kind)
         performed(declared("toy"))
         assert order == ["world"] * 3 + ["fit"]

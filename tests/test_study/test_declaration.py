@@ -14,8 +14,9 @@ from pdae_sim.study._task import perform_world
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.planning import plan_study
 from pdae_sim.study.running import run_study
-from pdae_sim.study.spec import Cost, Study, task_id, task_root
-from pdae_sim.study.store import COLUMNS, Store
+from pdae_sim.study.spec import Cost, Study, task_root
+from pdae_sim.study.store import _COLUMNS as COLUMNS
+from pdae_sim.study.store import Store
 from tests.test_study import toys
 
 TABLE = {
@@ -92,10 +93,10 @@ class TestTasks:
         assert perform_world(block) == [row for task in single for row in perform_world(task)]
 
     def test_id_is_the_meaning_and_the_schema(self, monkeypatch):
-        assert task_id("s", {"a": 1, "b": 2}) == task_id("s", {"b": 2, "a": 1})
-        ids = {task_id("s", {"a": 1}), task_id("s", {"a": 2}), task_id("t", {"a": 1})}
-        monkeypatch.setattr(spec, "SCHEMA_VERSION", spec.SCHEMA_VERSION + 1)
-        assert len(ids | {task_id("s", {"a": 1})}) == 4
+        assert spec._task_id("s", {"a": 1, "b": 2}) == spec._task_id("s", {"b": 2, "a": 1})
+        ids = {spec._task_id("s", {"a": 1}), spec._task_id("s", {"a": 2}), spec._task_id("t", {"a": 1})}
+        monkeypatch.setattr(spec, "_SCHEMA_VERSION", spec._SCHEMA_VERSION + 1)
+        assert len(ids | {spec._task_id("s", {"a": 1})}) == 4
 
     def test_streams_are_of_the_description(self):
         def draw(task, *names):

@@ -17,7 +17,8 @@ from pdae_sim.study import backends, running
 from pdae_sim.study.backends import Dask, Loky, Slurm
 from pdae_sim.study.merging import merge_stores
 from pdae_sim.study.running import run_study
-from pdae_sim.study.store import COLUMNS, Store, Tally
+from pdae_sim.study.store import _COLUMNS as COLUMNS
+from pdae_sim.study.store import Store, Tally
 from tests.test_study import toys
 from tests.test_study.processes import ended, finished, killed, started, until_more_than
 

@@ -11,12 +11,13 @@ import pytest
 
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
-from pdae_sim.study._estimators import Fit, latents
+from pdae_sim.study._estimators import FitJob, latents
 from pdae_sim.study.datasets import MeasuredTable
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.planning import plan_study
 from pdae_sim.study.running import run_study
-from pdae_sim.study.store import COLUMNS, Store
+from pdae_sim.study.store import _COLUMNS as COLUMNS
+from pdae_sim.study.store import Store
 from tests.test_study.test_cli import stage  # noqa: F401
 
 TOML = """
@@ -187,11 +188,11 @@ class TestReading:
 
 class TestLatents:
     def test_are_the_rank_where_nobody_knows_them(self):
-        assert latents(Fit(None, None, 0)) is None
-        assert latents(Fit(None, None, 0, {"n_latents": 3, "extra_latents": 2})) == 5
-        assert latents(Fit(None, 2, 0, {"extra_latents": 1})) == 3
+        assert latents(FitJob(None, None, 0)) is None
+        assert latents(FitJob(None, None, 0, {"n_latents": 3, "extra_latents": 2})) == 5
+        assert latents(FitJob(None, 2, 0, {"extra_latents": 1})) == 3
         with pytest.raises(InputError, match="extra_latents needs n_latents"):
-            latents(Fit(None, None, 0, {"extra_latents": 1}))
+            latents(FitJob(None, None, 0, {"extra_latents": 1}))
 
 
 class TestRefusals:
