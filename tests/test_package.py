@@ -61,7 +61,9 @@ class TestWheel:
         with zipfile.ZipFile(wheel) as archive:
             held = {name for name in archive.namelist() if ".dist-info/" not in name}
         sources = {
-            path for path in (ROOT / "pdae_sim").rglob("*") if path.suffix in {".py", ".pyi", ".typed", ".jinja"}
+            path
+            for path in (ROOT / "pdae_sim").rglob("*")
+            if path.suffix in {".py", ".pyi", ".typed", ".jinja", ".toml"}
         }
         assert held == {path.relative_to(ROOT).as_posix() for path in sources}
 
