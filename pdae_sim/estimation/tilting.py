@@ -58,7 +58,7 @@ class Tilting(BaseEstimator):
         """Take g and Ŵ from the representation, or learn them, and encode the training cells."""
         self._train, self.space_ = (train := data.train), data.space
         model = self.representation or PDAE(phases=LATENTS.phases, random_state=self.random_state)
-        model = model if hasattr(model, "perturbation_matrix_") else copy.copy(model).fit(train)
+        model = model if isinstance(model, LatentModel) else copy.copy(model).fit(train)
         self._W, self._z = model.perturbation_matrix_, model.encode(train.x)
         shifts = train.labels @ self._W.T
         logits = self._z @ shifts.T - 0.5 * (shifts**2).sum(1)
