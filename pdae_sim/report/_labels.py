@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from pdae_sim.report._palette import INK, PAPER, settle_layout
 
-_ROUNDS = 500  # a limit by rounds and not by seconds, so that a figure is the same on every machine
+_ROUNDS = 150  # a limit by rounds and not by seconds, so that a figure is the same on every machine
 _LEADER = "#a3abb6"
 
 
@@ -54,5 +54,5 @@ def place_labels(
     clear = points if obstacles is None else np.vstack([points, obstacles])
     adjust_text(
         labels, *clear.T, target_x=points[:, 0], target_y=points[:, 1], ax=axes, iter_lim=_ROUNDS, avoid_self=False,
-        expand=(1.2, 1.4), min_arrow_len=9, arrowprops={"arrowstyle": "-", "color": _LEADER, "lw": 0.7, "shrinkB": 4},
+        expand=(1.2, 1.4), min_arrow_len=18, arrowprops={"arrowstyle": "-", "color": _LEADER, "lw": 0.7, "shrinkB": 4},
     )  # fmt: skip

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
 
-from pdae_sim.report._format import as_float, format_value
+from pdae_sim.report._format import format_value
 from pdae_sim.report._palette import MUTED, new_figure, styled, tint
 
 _TERM_COLOURS = ("#1f5f99", "#d9661f", "#12755f", "#8e2a63", "#946a00", "#4a5a78", "#3b9a9c", "#b03a5b")
@@ -20,7 +20,7 @@ _WINDOW = 7  # records of a running median
 
 @styled
 def training_figure(history: Sequence[Mapping]) -> Figure:
-    """Loss terms of a fit: a panel per phase, recorded values pale, their running median strong.
+    """Loss terms of a fit, a panel per phase: recorded values pale, their running median strong.
 
     Beside a panel stands where each term ended, the highest first. Steps at which a term was not finite are marked at
     the foot of the panel.
@@ -40,16 +40,13 @@ def training_figure(history: Sequence[Mapping]) -> Figure:
     phases = list(dict.fromkeys(row.get("phase", "") for row in history))
     terms = list(dict.fromkeys(name for row in history for name in row if name not in _NOT_TERMS))
     colours = {term: _TERM_COLOURS[i % len(_TERM_COLOURS)] for i, term in enumerate(terms)}
-    columns = min(max(len(phases), 1), 2)
-    rows = -(-max(len(phases), 1) // columns)
-    figure = new_figure(2.3 * rows)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes, phase in zip(grid.flat, phases, strict=False):
+    figure = new_figure(1.75 * max(len(phases), 1))
+    panels = figure.subplots(max(len(phases), 1), 1, squeeze=False)[:, 0]
+    for axes, phase in zip(panels, phases, strict=False):
         _draw_phase(axes, str(phase), [row for row in history if row.get("phase", "") == phase], colours)
-    for axes in grid.flat[len(phases) :]:
-        axes.set_axis_off()
     if not phases:
-        grid.flat[0].text(0.5, 0.5, "no training history", ha="center", color=MUTED)
+        panels[0].text(0.5, 0.5, "no training history", ha="center", color=MUTED)
+        panels[0].set_axis_off()
     return figure
 
 
@@ -57,22 +54,31 @@ def _draw_phase(axes: Axes, phase: str, rows: Sequence[Mapping], colours: Mappin
     axes.set_title(phase, fontweight="bold", parse_math=False)
     axes.set_xlabel("step")
     axes.grid(True)
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    steps = np.array([float(row.get("step", i)) for i, row in enumerate(rows)])
-    curves = {
-        term: np.array([as_float(row.get(term)) for row in rows])
-        for term in colours
-        if any(isinstance(row.get(term), (int, float)) for row in rows)
-    }
-    finite = np.concatenate([[], *(values[np.isfinite(values)] for values in curves.values())])
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    curves = {term: curve for term in colours if len(curve := _curve(rows, term))}
+    finite = np.concatenate([[], *(curve[np.isfinite(curve[:, 1]), 1] for curve in curves.values())])
     if finite.size and finite.min() > 0 and finite.max() > _LOG_RANGE * finite.min():
         axes.set_yscale("log")
-    ends = {term: _draw_term(axes, term, steps, values, colours[term]) for term, values in curves.items()}
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=6))
+        axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axes.yaxis.set_minor_locator(NullLocator())
+    ends = [_draw_term(axes, term, curve, colours[term]) for term, curve in curves.items()]
     _write_ends(axes, ends)
 
 
-def _draw_term(axes: Axes, term: str, steps: np.ndarray, values: np.ndarray, colour: str) -> float:
+def _curve(rows: Sequence[Mapping], term: str) -> np.ndarray:
+    """(n, 2) steps and values where the term was recorded as a number."""
+    points = [
+        (float(row.get("step", i)), float(row[term]))
+        for i, row in enumerate(rows)
+        if isinstance(row.get(term), (int, float))
+    ]
+    return np.array(points).reshape(-1, 2)
+
+
+def _draw_term(axes: Axes, term: str, curve: np.ndarray, colour: str) -> float:
     """The curve of a term; returns where its running median ends, NaN if it is never finite."""
+    steps, values = curve.T
     fine = np.isfinite(values)
     axes.plot(steps[fine], values[fine], color=tint(colour, 0.35), linewidth=0.8, zorder=2)
     smooth = _running_median(values[fine])
@@ -85,9 +91,9 @@ def _draw_term(axes: Axes, term: str, steps: np.ndarray, values: np.ndarray, col
     return end
 
 
-def _write_ends(axes: Axes, ends: Mapping[str, float]) -> None:
+def _write_ends(axes: Axes, ends: Sequence[float]) -> None:
     handles = [line for line in axes.lines if not str(line.get_label()).startswith("_")]
-    order = np.argsort([-np.nan_to_num(end, nan=-np.inf) for end in ends.values()], kind="stable")
+    order = np.argsort([-np.nan_to_num(end, nan=-np.inf) for end in ends], kind="stable")
     legend = axes.legend(
         handles=[handles[i] for i in order], loc="center left", bbox_to_anchor=(1.0, 0.5), labelcolor="linecolor",
         handlelength=0.0, fontsize=8.4, borderpad=0.0,
