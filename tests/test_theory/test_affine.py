@@ -81,7 +81,7 @@ class TestLevelLines:
     @pytest.mark.statistical
     @pytest.mark.parametrize("j", [0, 1, 2])
     def test_every_training_law_is_preserved_by_a_map_that_is_not_affine(self, j):
-        z = _law(j, n=4_000)
+        z = _law(j, n=1_500)
         image = _reversed(z)
         mean, deviation = j * np.array([1 / (1 + j), 1]), np.array([1 / np.sqrt(1 + j), 1])
         uniform = stats.norm.cdf((image - mean) / deviation)
@@ -109,7 +109,7 @@ def _quadratic(z):
     return -(z[:, 0] ** 2) / 2 + z[:, 0] + z[:, 1]
 
 
-def _reversed(z, n_points=2_001):
+def _reversed(z, n_points=1_001):
     """h for rows z: the distribution function of z_1 given s under the control, by trapezoids on a grid."""
     s, grid = _quadratic(z), np.linspace(-7, 7, n_points)
     log_density = -(grid**2) / 2 - (s[:, None] + grid**2 / 2 - grid) ** 2 / 2

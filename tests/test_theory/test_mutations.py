@@ -35,6 +35,24 @@ def steps_where(condition=lambda step: True):
     return pytest.mark.parametrize(("claim", "step"), chosen)
 
 
+of_all = pytest.mark.parametrize(
+    "examples",
+    [
+        pytest.param(lambda kind: [kind(c)[k % len(kind(c))] for k, c in enumerate(CLAIMS) if kind(c)], id="sample"),
+        pytest.param(lambda kind: [e for c in CLAIMS for e in kind(c)], id="all", marks=pytest.mark.slow),
+    ],
+)
+"""One example of each claim, at another place in each, or every example."""
+
+
+def counterexamples(claim):
+    return claim.counterexamples
+
+
+def relaxations(claim):
+    return claim.relaxations
+
+
 def spoilt_premises(example):
     """The example as often as it has premises at size 1, with one of them false each time."""
     sound = example.build(Integer(1))
@@ -73,7 +91,7 @@ def test_a_step_fails_when_the_sign_of_an_equation_is_altered(claim, step):
 
 @steps_where(lambda step: isinstance(step.right, MatAdd | Add))
 def test_a_step_fails_when_the_sign_of_a_term_is_altered(claim, step):
-    for term in step.right.args:
+    for term in step.right.args[:3]:
         assert residual(replace(step, right=step.right - 2 * term), step.equations) != "0", term
 
 
@@ -168,29 +186,26 @@ class TestWrongModelsFailTheChecks:
 
 
 class TestCases:
-    def test_a_counterexample_that_violates_nothing_is_refused(self):
-        for claim in CLAIMS:
-            for example in claim.counterexamples:
-                harmless = replace(example, build=lambda size, build=example.build: build(Integer(0)))
-                assert not refuted(harmless).passed
+    @of_all
+    def test_a_counterexample_that_violates_nothing_is_refused(self, examples):
+        for example in examples(counterexamples):
+            assert not refuted(replace(example, build=lambda size, build=example.build: build(Integer(0)))).passed
 
-    def test_a_counterexample_that_needs_no_violation_is_refused(self):
-        for claim in CLAIMS:
-            for example in claim.counterexamples:
-                uncontrolled = replace(example, build=lambda size, build=example.build: build(Integer(1)))
-                assert not refuted(uncontrolled).passed
+    @of_all
+    def test_a_counterexample_that_needs_no_violation_is_refused(self, examples):
+        for example in examples(counterexamples):
+            assert not refuted(replace(example, build=lambda size, build=example.build: build(Integer(1)))).passed
 
-    def test_a_counterexample_any_of_whose_premises_is_false_is_refused(self):
-        for claim in CLAIMS:
-            for example in claim.counterexamples:
-                for spoilt in spoilt_premises(example):
-                    assert not refuted(spoilt).passed
+    @of_all
+    def test_a_counterexample_any_of_whose_premises_is_false_is_refused(self, examples):
+        for example in examples(counterexamples):
+            assert not any(refuted(spoilt).passed for spoilt in spoilt_premises(example))
 
-    def test_a_survivor_that_does_not_survive_is_refused(self):
-        for claim in CLAIMS:
-            for relaxation in claim.relaxations:
-                assert not relaxed(replace(relaxation, build=lambda size: Model((), Integer(1)))).passed
-                assert not any(relaxed(spoilt).passed for spoilt in spoilt_premises(relaxation))
+    @of_all
+    def test_a_relaxation_that_does_not_hold_is_refused(self, examples):
+        for relaxation in examples(relaxations):
+            assert not relaxed(replace(relaxation, build=lambda size: Model((), Integer(1)))).passed
+            assert not any(relaxed(spoilt).passed for spoilt in spoilt_premises(relaxation))
 
     def test_a_counterexample_with_a_false_premise_is_refused(self):
         false = Counterexample(ADDITIVE, "", lambda size: Model(premises=(size,), gap=size))

@@ -1,8 +1,9 @@
 """Trying a claim: proof step by step, numerical check, counterexamples. Pure: records in, records out."""
 
 import math
+from functools import cache, lru_cache
 
-from sympy import Expr, Integer, Matrix, cancel, expand, simplify, together
+from sympy import Expr, Integer, Matrix, Rational, cancel, expand, simplify, together
 from sympy.matrices import MatrixBase
 from sympy.matrices.expressions import MatrixExpr, MatrixSymbol
 
@@ -65,6 +66,7 @@ def examine(item: Step | Lemma, known: frozenset[str]) -> Outcome:
     return Outcome("step", item.name, left_over == "0", f"residual {left_over}")
 
 
+@lru_cache(maxsize=4096)
 def residual(step: Step, equations: tuple[Equation, ...]) -> str:
     """What is left of left − right under the given equations, as text; "0" when the step is established."""
     if not isinstance(step.left, MatrixExpr) or not step.left.atoms(MatrixSymbol):
@@ -126,7 +128,12 @@ def vanishes(formula: Formula) -> bool:
 
 
 def _applies(other: Claim, named: set[str]) -> bool:
-    return {a.name for a in other.assumptions} <= named and all(outcome.passed for outcome in prove(other))
+    return {a.name for a in other.assumptions} <= named and _is_proved(other)
+
+
+@cache
+def _is_proved(claim: Claim) -> bool:
+    return all(outcome.passed for outcome in prove(claim))
 
 
 def _premise_faults(case: Model) -> tuple[str, ...]:
@@ -147,8 +154,20 @@ def _entries(formula: Formula) -> list[Expr]:
 
 
 def _simplest(expression: Expr) -> Expr:
+    """The expression in its simplest form, or as far as it takes to see that it is not zero."""
     for attempt in (expand, lambda e: cancel(together(e)), simplify):
-        expression = attempt(expression)
-        if expression == 0:
+        if _differs_from_zero(expression):
             break
+        expression = attempt(expression)
     return expression
+
+
+def _differs_from_zero(expression: Expr) -> bool:
+    """Whether the value at one point says so, which spares the search for a form in which it would vanish."""
+    ordered = sorted(expression.free_symbols, key=str)
+    point = {s: Integer(k + 2) if s.is_integer else Rational(2 * k + 3, 7) for k, s in enumerate(ordered)}
+    try:
+        value = expression.evalf(subs=point)
+    except (ValueError, ZeroDivisionError):  # the point is outside the domain
+        return False
+    return bool(value.is_number and value.is_finite and abs(value) > 1e-6)

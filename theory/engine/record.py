@@ -1,4 +1,7 @@
-"""A claim and its parts: assumptions, proof steps, a numerical check, and a counterexample for each assumption."""
+"""A claim and its parts: assumptions, proof steps, a numerical check, and a counterexample for each assumption.
+
+Equations, steps and claims are equal only to themselves, so that what was computed of one can be kept.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -47,7 +50,7 @@ class Assumption:
     implies: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Equation:
     """An equation old = new that a step may use, and what it rests on.
 
@@ -68,7 +71,7 @@ class Equation:
         return cited_names(self.cites)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """An identity left = right, to be derived from the given equations.
 
@@ -154,7 +157,7 @@ class Relaxation:
     build: Callable[[Rational], Model]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Claim:
     """A claim about the model class as a record that can be run.
 
