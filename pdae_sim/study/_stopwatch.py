@@ -30,6 +30,12 @@ def timed(what: str, name: str) -> Iterator[None]:
     Args:
         what: What is done, such as ``fit``.
         name: To what, such as the name of an estimator.
+
+    Example:
+        >>> with recorded() as parts, timed("fit", "pdae"):
+        ...     pass
+        >>> list(parts), list(parts["fit"])
+        (['fit'], ['pdae'])
     """
     start = time.perf_counter()
     try:

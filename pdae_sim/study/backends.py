@@ -59,7 +59,12 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class Serial:
-    """One task after another in this process."""
+    """One task after another in this process.
+
+    Example:
+        >>> Serial().open(threads=1).slots
+        1
+    """
 
     def open(self, threads: int) -> WorkerPool[int]:
         """A pool that computes at once."""
@@ -92,6 +97,10 @@ class Loky:
 
     Args:
         workers: How many.
+
+    Example:
+        >>> Loky(2).workers
+        2
     """
 
     workers: int
@@ -154,8 +163,12 @@ class Dask:
     Args:
         address: Of a scheduler, for example ``tcp://head:8786``.
         cluster: ``local`` (processes on this machine) or ``module:Class``, such as ``dask_jobqueue:SLURMCluster``.
-        arguments: Of the class.
+        arguments: Arguments of the class.
         workers: How many to start.
+
+    Example:
+        >>> Dask("tcp://head:8786") == Dask(address="tcp://head:8786", workers=2)
+        True
     """
 
     address: str | None = None
@@ -237,7 +250,11 @@ class Slurm:
         folder: For the jobs' scripts and logs; shared with the nodes.
         jobs: Jobs to keep in the queue at once.
         executor: ``slurm``, or ``local`` to try it without a cluster.
-        parameters: Of submitit's executor, for example ``timeout_min``, ``slurm_partition``, ``mem_gb``.
+        parameters: Settings of submitit's executor, for example ``timeout_min``, ``slurm_partition``, ``mem_gb``.
+
+    Example:
+        >>> Slurm("logs", parameters=(("timeout_min", 60),)).jobs
+        50
     """
 
     folder: str

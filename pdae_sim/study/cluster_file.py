@@ -79,8 +79,20 @@ _CONFIGS: dict[str, type[_Table]] = {"loky": _LokyConfig, "dask": _DaskConfig, "
 def read_cluster(path: str | Path, directory: str | Path) -> Backend:
     """The back end that a TOML file describes, for a store in `directory`.
 
+    Args:
+        path: The file.
+        directory: The store's folder, for scripts and logs of jobs.
+
     Raises:
         InputError: One line with the file, the key and the fix.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "cluster.toml"
+        ...     _ = file.write_text('backend = "loky"\\nworkers = 3')
+        ...     read_cluster(file, folder)
+        Loky(workers=3)
     """
     with naming(path):
         table = read_toml(Path(path))

@@ -37,9 +37,16 @@ class MeasuredTable(BaseModel):
     Args:
         path: An `.h5ad`, `.csv` or `.parquet` file, relative to the folder of the declaration.
         test: Conditions to hold out, as the table writes them, beside those that `split` marks.
-        condition, split, control, separator: As in `io.read_data` and `io.read_table`.
-        dose: As in `io.read_data`; tables write doses in their conditions.
-        transform: As in `io.read_table`; an `.h5ad` file is taken as it is.
+        condition: Column of conditions.
+        split: Column that says ``train`` or ``test``.
+        dose: Column of doses of an `.h5ad` file; tables write doses in their conditions.
+        control: Name of the zero label.
+        separator: Sign between the parts of a condition.
+        transform: ``none``, ``log1p`` or ``log``; an `.h5ad` file is taken as it is.
+
+    Example:
+        >>> MeasuredTable(path="cells.csv", test=["A+B"]).control
+        'ctrl'
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -95,6 +102,11 @@ class Scenario(BaseModel):
         together: Keys whose values change together: the first of each is one world, the second of each another. With
             `vary`, each of these at every combination of those.
         columns: Further columns of the rows, the same for all of this scenario.
+
+    Example:
+        >>> scenario = Scenario.parse({"base": "demo", "vary": {"design.cells": [40, 80]}})
+        >>> [columns for columns, _ in scenario.points()]
+        [{'design.cells': 40}, {'design.cells': 80}]
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -162,6 +174,12 @@ class Dataset:
         conditions: By held-out condition its verdict and its distance from training support, as columns of its rows.
         simulation: Data and truth; None for a measured table.
         diversity: rank(W L) of the training shifts; None where W is not known.
+
+    Example:
+        >>> ((_, described),) = Scenario(base="three-singles", set={"design.cells": 20}).points()
+        >>> dataset = Dataset.of({"scenario": "three-singles", **described}, seed=0)
+        >>> dataset.n_latents == dataset.diversity == 2
+        True
     """
 
     data: PerturbationData

@@ -21,7 +21,16 @@ from pdae_sim.study.spec import Study
 
 
 class EstimatorDeclaration(BaseModel):
-    """An estimator of a study: a kind, a name of its own in the rows, and settings (all further keys)."""
+    """An estimator of a study: a kind, a name of its own in the rows, and settings (all further keys).
+
+    Args:
+        kind: ``pdae``, ``density_ratio``, ``tilting``, ``adversarial``, ``conditional``, a baseline or ``module:Class``.
+        name: Its name in the rows; the kind when absent.
+
+    Example:
+        >>> EstimatorDeclaration(kind="pdae", name="quick", steps=100).described()
+        {'name': 'quick', 'kind': 'pdae', 'steps': 100}
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -40,7 +49,10 @@ class Declaration(BaseModel):
     worlds, fits and splits of held-out cells; of a table there is one, so that its seeds are of the other two.
 
     Args:
-        name, question, claim, prediction: As in `Study`.
+        name: Short name.
+        question: The question in a sentence.
+        claim: Number of the claim it tests.
+        prediction: What the claim predicts, written before the study is run.
         worlds: Scenarios.
         estimators: Names of kinds, or tables with `kind`, `name` and settings.
         metrics: Which metrics the rows hold.
@@ -49,6 +61,13 @@ class Declaration(BaseModel):
         timeout: Seconds a task may take.
         evaluation: Draws from each predicted law (`n_samples`) and fresh cells for identification (`n_fresh`).
         folder: Where paths of tables begin: in a file, relative to the file's own.
+
+    Example:
+        >>> said = {"name": "small", "question": "Does it run?", "claim": "2.4", "prediction": "It does."}
+        >>> worlds = [{"base": "three-singles", "vary": {"design.cells": [40, 80]}}]
+        >>> declaration = Declaration.parse({**said, "worlds": worlds, "estimators": ["additive"], "seeds": 5})
+        >>> len(declaration.study().tasks)
+        10
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

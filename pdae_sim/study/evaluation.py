@@ -118,7 +118,7 @@ def worth_of(
     Example:
         >>> x = np.random.default_rng(0).normal(size=(300, 2))
         >>> data = PerturbationData.from_arrays(x, ["ctrl", "A", "B"] * 100, held_out=[False, False, True] * 100)
-        >>> worth_of(BASELINES["pool"]().fit(data), data, "B", rng=0).value > 100  # all conditions have one law
+        >>> worth_of(BASELINES["pool"]().fit(data), data, "B", rng=0).interval.high > 100  # of one law
         True
     """
     canonical = data.space.condition(data.space.label(condition))

@@ -17,8 +17,22 @@ def merge_stores(stores: Sequence[Store], into: Store) -> Tally:
 
     Where several hold a task, one without failures is kept.
 
+    Args:
+        stores: Folders of shards.
+        into: Where all of it goes; may hold some already.
+
     Raises:
         InputError: If a folder holds no study, or another one than the first, or a runner is at work in `into`.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from pdae_sim.study import Study, run_study
+        >>> study = Study("two", "?", "none", "", [{"seed": 0}, {"seed": 1}], lambda task: [dict(task)])
+        >>> with TemporaryDirectory() as folder:
+        ...     shards = [Store(f"{folder}/{i}") for i in (1, 2)]
+        ...     done = [run_study(study, store, shard=(i, 2)).finished for i, store in enumerate(shards, 1)]
+        ...     (done, merge_stores(shards, Store(f"{folder}/all")).finished)
+        ([1, 1], 2)
     """
     if not stores:
         raise InputError("there is nothing to merge; give at least one folder")

@@ -24,6 +24,10 @@ class StudyPlan:
         peak_mib: Memory of all workers together, at their peaks; None where nothing is known.
         workers: Workers that share the rest.
         how: Where the estimate comes from.
+
+    Example:
+        >>> StudyPlan(4, 1, 90.0, 2048.0, 1, "by the cost model").in_words().splitlines()[1]
+        'time with 1 worker: about 90 s; peak memory: about 2.0 GiB (by the cost model)'
     """
 
     tasks: int
@@ -54,6 +58,16 @@ def plan_study(study: Study, store: Store | None = None, *, workers: int | None 
     Times are those of finished tasks where the store has some, else of the study's cost model. With both, the model
     says how tasks compare and the finished ones how fast this machine is. Workers are taken to share the sum evenly,
     and not to be done before the longest task is.
+
+    Args:
+        study: The study.
+        store: Where results are, if there are some.
+        workers: Worker processes; None takes one for each core.
+
+    Example:
+        >>> study = Study("two", "?", "none", "", [{"seed": 0}, {"seed": 1}], list, cost=lambda task: Cost(3.0, 100.0))
+        >>> plan_study(study, workers=2).seconds
+        3.0
     """
     workers = cores() if workers is None else whole("workers", workers)
     measured = {} if store is None else _measured(study, store)

@@ -48,8 +48,20 @@ def run_study(
             the last bits, and do not depend on that of workers.
         files: Texts by file name to keep in the folder, which tell how the study was declared.
 
+    Returns:
+        How far the study is; results are in the store.
+
     Raises:
         InputError: If another runner is at work in the folder, or it holds another study or other files.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> def perform(task):
+        ...     return [{"seed": task["seed"], "metric": "square", "value": float(task["seed"] ** 2)}]
+        >>> study = Study("squares", "Do squares grow?", "none", "They do.", [{"seed": 1}, {"seed": 2}], perform)
+        >>> with TemporaryDirectory() as folder:
+        ...     run_study(study, Store(folder)).finished
+        2
     """
     workers = cores() if workers is None else whole("workers", workers)
     backend = backend or (Serial() if workers == 1 else Loky(workers))

@@ -25,6 +25,10 @@ class Cost:
     Args:
         seconds: Wall time.
         peak_mib: Peak resident memory of the process that performs it.
+
+    Example:
+        >>> Cost(seconds=2.0, peak_mib=300.0).seconds == 2.0
+        True
     """
 
     seconds: float
@@ -45,6 +49,17 @@ class Study:
             estimator, seed, condition, verdict, metric and value.
         cost: What a task is expected to take; `plan` shows its sum.
         timeout: Seconds after which a task is stopped and counts as a failure.
+
+    Raises:
+        InputError: If a task is declared twice, has no seed or holds what is no JSON value, or the timeout is not
+            above zero.
+
+    Example:
+        >>> def perform(task):
+        ...     return [{"seed": task["seed"], "metric": "square", "value": float(task["seed"] ** 2)}]
+        >>> study = Study("squares", "Do squares grow?", "none", "They do.", [{"seed": 1}, {"seed": 2}], perform)
+        >>> len(study.ids) == 2 and study.perform({"seed": 3})[0]["value"] == 9.0
+        True
     """
 
     name: str
@@ -79,13 +94,30 @@ def _task_id(study: str, task: Mapping) -> str:
 def task_root(task: Mapping, *names: object) -> np.random.SeedSequence:
     """The root of the random streams of a task: a spawn key from its own description.
 
-    Equal descriptions give equal streams, whatever the order, worker or back end; `names` tell streams apart.
+    Equal descriptions give equal streams, whatever the order, worker or back end.
+
+    Args:
+        task: The description.
+        names: Tell streams of one task apart.
+
+    Example:
+        >>> roots = task_root({"seed": 0, "cells": 10}), task_root({"cells": 10, "seed": 0})
+        >>> roots[0].spawn_key == roots[1].spawn_key != task_root({"seed": 1}).spawn_key
+        True
     """
     return _random.child(np.random.SeedSequence(0), _digest(dict(task)), *names)
 
 
 def seeds_of(task: Mapping) -> list[int]:
-    """The seeds of a task, one or a block."""
+    """The seeds of a task, one or a block.
+
+    Args:
+        task: Its description.
+
+    Example:
+        >>> seeds_of({"seed": 3}) == [3] and seeds_of({"seeds": [0, 1]}) == [0, 1]
+        True
+    """
     return list(task["seeds"]) if "seeds" in task else [task["seed"]]
 
 

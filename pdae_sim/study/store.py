@@ -50,6 +50,10 @@ class Tally:
         finished: Those with a result.
         failed: Those of them whose result holds failure rows.
         running: Whether a runner is at work in the folder now.
+
+    Example:
+        >>> Tally(total=4, finished=3, failed=1).in_words()
+        '3 of 4 tasks finished, 1 with failures'
     """
 
     total: int
@@ -68,7 +72,15 @@ class Tally:
 
 
 class Store:
-    """The folder of one study."""
+    """The folder of one study: a file per finished task, and the tables collected from them.
+
+    Args:
+        directory: The folder; made when a study is run into it.
+
+    Example:
+        >>> Store("results").results == Path("results") / "results.parquet"
+        True
+    """
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
