@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from theory.claims import CLAIMS, select
 from theory.engine.checker import verify
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands, name: str, run: Callable[[Sequence[Claim], bool], int], summary: str) -> None:
+def _command(commands: Any, name: str, run: Callable[[Sequence[Claim], bool], int], summary: str) -> None:
     command = commands.add_parser(name, help=summary, description=summary)
     command.add_argument("names", nargs="*", metavar="NAME", help="a name or number, e.g. converse or 2.6; default all")
     command.add_argument("--json", action="store_true", help="print one JSON object")

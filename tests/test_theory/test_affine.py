@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from pdae_sim import align
-from theory.engine.checker import measured, residual, vanishes
+from theory.engine.checker import assess, residual, vanishes
 from theory.engine.instances import worlds
 from theory.engine.record import Equation
 from theory.identifiability import affine, jacobian, orthogonal
@@ -15,7 +15,7 @@ each_world = pytest.mark.parametrize("world", WORLDS, ids=lambda world: f"d{len(
 
 
 def passed(measurements):
-    return {m.name: measured(m).passed for m in measurements}
+    return {m.name: assess(m).passed for m in measurements}
 
 
 def step_of(claim, name):

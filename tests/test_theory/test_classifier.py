@@ -5,28 +5,28 @@ import pytest
 import torch
 
 from pdae_sim.estimation._losses import density_ratio_logits
-from theory.engine.checker import measured
+from theory.engine.checker import assess
 from theory.engine.instances import log_ratios, worlds
 from theory.training import classifier, classifier_form
 
 
 @pytest.mark.parametrize("world", worlds(3))
 def test_shares_that_are_wrong_are_refused(world):
-    assert measured(classifier.measure(world)).passed
-    assert not measured(classifier.measure(world, shares=np.ones(3) / 3)).passed
+    assert assess(classifier.measure(world)).passed
+    assert not assess(classifier.measure(world, shares=np.ones(3) / 3)).passed
 
 
 @pytest.mark.parametrize("world", worlds(4))
 class TestForm:
     def test_the_learned_matrix_turns_against_the_encoder(self, world):
         H, W_learned = classifier_form.learned(world)
-        assert all(measured(m).passed for m in classifier_form.measure(world, H, W_learned))
-        outcomes = {m.name: measured(m).passed for m in classifier_form.measure(world, H, H @ world.W)}
+        assert all(assess(m).passed for m in classifier_form.measure(world, H, W_learned))
+        outcomes = {m.name: assess(m).passed for m in classifier_form.measure(world, H, H @ world.W)}
         assert not outcomes["encoder"] or len(H) == 1  # in one dimension H = ±1
 
     def test_a_relative_error_of_a_millionth_is_seen(self, world):
         H, W_learned = classifier_form.learned(world)
-        outcomes = {m.name: measured(m).passed for m in classifier_form.measure(world, H, W_learned * (1 + 1e-6))}
+        outcomes = {m.name: assess(m).passed for m in classifier_form.measure(world, H, W_learned * (1 + 1e-6))}
         assert not outcomes["encoder"]
 
     def test_the_library_s_logits_are_the_log_ratios(self, world):

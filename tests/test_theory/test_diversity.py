@@ -8,7 +8,7 @@ from sympy import Identity, Rational, symbols
 
 from pdae_sim import align
 from pdae_sim.strategies import orthogonal_matrices
-from theory.engine.checker import measured, prove, residual
+from theory.engine.checker import assess, prove, residual
 from theory.engine.formulas import normal_cdf, normal_quantile
 from theory.engine.instances import worlds
 from theory.engine.record import Lemma, Step
@@ -33,11 +33,11 @@ class TestRigidity:
 
     @pytest.mark.parametrize("world", worlds(4))
     def test_none_with_one_direction_left_out(self, world):
-        assert measured(diversity.measure(blinded(world, 1))).passed
+        assert assess(diversity.measure(blinded(world, 1))).passed
 
     @pytest.mark.parametrize("world", WORLDS)
     def test_some_with_two_left_out(self, world):
-        assert not measured(diversity.measure(blinded(world, 2))).passed
+        assert not assess(diversity.measure(blinded(world, 2))).passed
 
     @pytest.mark.parametrize("world", WORLDS)
     def test_blinding_takes_out_what_it_says(self, world):
@@ -85,7 +85,7 @@ class TestProof:
 class TestTurning:
     @pytest.mark.parametrize("world", WORLDS)
     def test_a_turn_is_seen_as_soon_as_one_shift_goes_along_the_plane(self, world):
-        both, one = ({m.name: measured(m).passed for m in diversity_tight.measure(world, n)} for n in (2, 1))
+        both, one = ({m.name: assess(m).passed for m in diversity_tight.measure(world, n)} for n in (2, 1))
         assert both == {"same_law": True, "volume": True}
         assert one == {"same_law": False, "volume": True}
 

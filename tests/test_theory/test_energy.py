@@ -11,7 +11,7 @@ from sympy import Rational, simplify, symbols
 import pdae_sim
 from theory.energy import distance as energy
 from theory.energy import gaussian, maps, worth
-from theory.engine.checker import measured
+from theory.engine.checker import assess
 from theory.engine.instances import worlds
 
 
@@ -27,8 +27,8 @@ class TestPropriety:
 
     @pytest.mark.parametrize("world", worlds(3))
     def test_the_mixture_of_another_exponent_is_refused(self, world):
-        assert measured(energy.measure(world, 1.0)).passed
-        assert not measured(energy.measure(world, 1.0, assumed=1.0 + 1e-4)).passed
+        assert assess(energy.measure(world, 1.0)).passed
+        assert not assess(energy.measure(world, 1.0, assumed=1.0 + 1e-4)).passed
 
     def test_beyond_two_it_is_negative(self):
         """Coins ±1 and ±2: -6 (1 - 4)² for β = 4; at β = 2 nothing, as the means agree."""
@@ -43,13 +43,13 @@ class TestMaps:
     @pytest.mark.parametrize("world", worlds(4)[1:])
     def test_a_map_that_is_no_similarity_is_refused(self, world):
         stretch = world.Q * np.linspace(1, 1.01, len(world.Q))
-        assert measured(maps.measure_map(world, world.Q, 1.0)).passed
-        assert not measured(maps.measure_map(world, stretch, 1.0)).passed
+        assert assess(maps.measure_map(world, world.Q, 1.0)).passed
+        assert not assess(maps.measure_map(world, stretch, 1.0)).passed
 
     def test_the_power_of_the_scale_is_the_exponent(self):
         world = worlds(1)[0]
-        assert measured(maps.measure_map(world, 2 * world.Q, 2**0.5, 0.5)).passed
-        assert not measured(maps.measure_map(world, 2 * world.Q, 2.0, 0.5)).passed
+        assert assess(maps.measure_map(world, 2 * world.Q, 2**0.5, 0.5)).passed
+        assert not assess(maps.measure_map(world, 2 * world.Q, 2.0, 0.5)).passed
 
 
 class TestWorth:
@@ -59,8 +59,8 @@ class TestWorth:
         points, p, _ = energy.laws(world)
         points, p = points[:3], p[:3] / p[:3].sum()
         spread = p @ np.linalg.norm(points[:, None] - points[None], axis=2) @ p
-        assert measured(worth.measure_worth(world, n_cells, spread / n_cells)).passed
-        assert not measured(worth.measure_worth(world, n_cells, spread / (n_cells + 1))).passed
+        assert assess(worth.measure_worth(world, n_cells, spread / n_cells)).passed
+        assert not assess(worth.measure_worth(world, n_cells, spread / (n_cells + 1))).passed
 
     @pytest.mark.statistical
     def test_the_library_s_statistics_are_off_by_the_worth(self):
@@ -101,8 +101,8 @@ class TestGaussian:
 
     def test_a_wrong_formula_is_refused(self):
         world = worlds(1)[0]
-        assert measured(gaussian.measure_line(world)).passed
-        assert not measured(gaussian.measure_line(world, factor=1 + 1e-6)).passed
+        assert assess(gaussian.measure_line(world)).passed
+        assert not assess(gaussian.measure_line(world, factor=1 + 1e-6)).passed
 
     @pytest.mark.statistical
     @pytest.mark.parametrize("beta", [0.7, 1.0])

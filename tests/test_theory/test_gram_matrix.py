@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pdae_sim.analysis.identifiability import alignment
 from pdae_sim.simulation.laws import Gaussian
 from pdae_sim.strategies import latent_models, orthogonal_matrices
-from theory.engine.checker import measured
+from theory.engine.checker import assess
 from theory.engine.instances import worlds
 from theory.identifiability import gram_matrix
 from theory.identifiability.orthogonal import rival_matrix
@@ -19,7 +19,7 @@ each_world = pytest.mark.parametrize("world", worlds(8), ids=lambda world: f"d{l
 
 
 def passed(measurements):
-    return [measured(m).passed for m in measurements]
+    return [assess(m).passed for m in measurements]
 
 
 @each_world
@@ -28,7 +28,7 @@ class TestCheck:
         W_rival = rival_matrix(world)
         assert all(passed(gram_matrix.measure(world, W_rival)))
         assert not any(passed(gram_matrix.measure(world, W_rival * (1 + 1e-5))))
-        assert not measured(gram_matrix.measure_rotation(world, W_rival * (1 + 1e-5))).passed
+        assert not assess(gram_matrix.measure_rotation(world, W_rival * (1 + 1e-5))).passed
 
     def test_what_is_not_in_the_span_is_not_seen(self, world):
         """The rival's size of a shift outside the span is another one, so its distance is."""

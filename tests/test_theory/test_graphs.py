@@ -11,7 +11,7 @@ from pdae_sim import strategies
 from theory.causal import graph_targets, graphs
 from theory.causal.graph_targets import read_adjacency
 from theory.causal.latent_causal import covariance, perturbation_matrix, symbolic_adjacency
-from theory.engine.checker import measured
+from theory.engine.checker import assess
 from theory.engine.instances import structures
 
 WEIGHTS = [[0, 0, 0], [1, 0, 0], [1, 1, 0]]
@@ -43,9 +43,9 @@ class TestTwins:
     def test_a_wrong_carrier_is_refused(self, structure):
         rival = graphs.rivals_of(structure)[0]
         T = graphs.carrier(structure, rival)
-        assert measured(graphs.measure(structure, rival, T)).passed
-        assert not measured(graphs.measure(structure, rival, T.T)).passed
-        assert not measured(graphs.measure(structure, rival, T * (1 + 1e-6))).passed
+        assert assess(graphs.measure(structure, rival, T)).passed
+        assert not assess(graphs.measure(structure, rival, T.T)).passed
+        assert not assess(graphs.measure(structure, rival, T * (1 + 1e-6))).passed
 
     def test_a_cycle_is_no_twin(self):
         with pytest.raises(ValueError, match="acyclic"):
@@ -67,8 +67,8 @@ class TestTargets:
     def test_the_adjacency_is_read_in_any_order_of_the_columns(self, structure):
         A, W = graph_targets.targeted(structure)
         for order in list(permutations(range(len(A))))[:6]:
-            assert measured(graph_targets.measure(A, W, np.array(order))).passed
-        assert not measured(graph_targets.measure(A, W * (1 + 1e-5 * np.arange(W.size).reshape(W.shape)))).passed
+            assert assess(graph_targets.measure(A, W, np.array(order))).passed
+        assert not assess(graph_targets.measure(A, W * (1 + 1e-5 * np.arange(W.size).reshape(W.shape)))).passed
 
     def test_scales_of_the_latents_change_weights_and_not_edges(self):
         a, b, c = symbols("a b c", positive=True)

@@ -13,7 +13,7 @@ from sympy import Integer, Rational
 
 from pdae_sim.energy import distance_sum
 from pdae_sim.estimation._losses import perturbation_energy
-from theory.engine.checker import measured
+from theory.engine.checker import assess
 from theory.engine.instances import worlds
 from theory.training import loss, loss_batches, loss_within
 
@@ -33,8 +33,8 @@ class TestPopulation:
         assert prior > 1e-4
 
     def test_the_checks_refuse_a_model_that_is_not_equivalent(self):
-        assert measured(loss.measure(WORLD, loss.rotated(WORLD))).passed
-        assert not measured(loss.measure(WORLD, loss.disturbed(WORLD))).passed
+        assert assess(loss.measure(WORLD, loss.rotated(WORLD))).passed
+        assert not assess(loss.measure(WORLD, loss.disturbed(WORLD))).passed
 
     def test_own_pairs_do_not_see_the_shift_and_cross_pairs_do(self):
         own = loss.rotated(WORLD)
@@ -43,7 +43,7 @@ class TestPopulation:
         *others, _ = loss.losses(WORLD, wrong, lambda source, target: source != target)
         assert max(np.abs(itself)) < 1e-8
         assert min(others) > 1e-2
-        assert all(measured(m).passed for m in loss_within.measure(WORLD))
+        assert all(assess(m).passed for m in loss_within.measure(WORLD))
 
     def test_the_transport_that_hides_the_shift(self):
         """T carries the pooled latents to N(0, 1), environment by environment it does not."""
@@ -107,8 +107,8 @@ class TestBatches:
         assert math.isclose(float(case.gap), CLAIMED, rel_tol=1e-12)
 
     def test_another_weight_is_refused(self):
-        assert measured(loss_batches.measure(WORLD)).passed
-        assert not measured(loss_batches.measure(WORLD, own_weight=1 / 3)).passed
+        assert assess(loss_batches.measure(WORLD)).passed
+        assert not assess(loss_batches.measure(WORLD, own_weight=1 / 3)).passed
 
     @pytest.mark.statistical
     def test_averaged_by_pair_of_environments_the_slope_is_zero(self):

@@ -15,7 +15,7 @@ import pytest
 
 from theory.claims import CLAIMS
 from theory.energy import maps
-from theory.engine.checker import measured
+from theory.engine.checker import assess
 from theory.engine.instances import World, worlds
 from theory.engine.record import Measurement
 from theory.identifiability import diversity
@@ -95,7 +95,7 @@ def failing(claim, place, fault, monkeypatch):
     with monkeypatch.context() as patch, np.errstate(all="ignore"):
         patch.setattr(owner, name, spoilt(vars(owner)[name], fault, calls))
         try:
-            result = {m.name for m in claim.check() if not measured(m).passed}
+            result = {m.name for m in claim.check() if not assess(m).passed}
         except (ArithmeticError, ValueError, np.linalg.LinAlgError):  # the fault broke the check before it measured
             result = set()
     return result, len(calls)
@@ -115,11 +115,11 @@ def fewer(claim, monkeypatch):
 def test_every_measurement_can_fail(claim, monkeypatch):
     fewer(claim, monkeypatch)
     sound, places = called(claim, monkeypatch)
-    assert all(measured(m).passed for m in sound)
+    assert all(assess(m).passed for m in sound)
     left = {m.name for m in sound}
     for place, fault in product(places, (uneven, negative)):
         left -= failing(claim, place, fault, monkeypatch)[0] if left else set()
-    hand = {name for name in left if not measured(BY_HAND[claim.name, name]()).passed}
+    hand = {name for name in left if not assess(BY_HAND[claim.name, name]()).passed}
     assert left == hand
 
 

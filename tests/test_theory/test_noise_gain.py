@@ -10,7 +10,7 @@ from sympy import Matrix, Rational, diag
 
 from pdae_sim import check_span, energy_distance
 from pdae_sim.strategies import span_problems
-from theory.engine.checker import measured
+from theory.engine.checker import assess
 from theory.engine.instances import worlds
 from theory.identifiability.span import least_gain
 from theory.identifiability.span import noise_gain as gain_of
@@ -97,19 +97,19 @@ class TestLeastSquares:
 class TestChecks:
     @pytest.mark.parametrize("world", worlds(4))
     def test_a_wrong_gain_is_noticed(self, world):
-        passed, tilted = ({m.name: measured(m).passed for m in noise_gain.measure(world, tilt)} for tilt in (0.0, 1e-5))
+        passed, tilted = ({m.name: assess(m).passed for m in noise_gain.measure(world, tilt)} for tilt in (0.0, 1e-5))
         assert all(passed.values())
         assert not tilted["least"]
 
     @pytest.mark.parametrize("world", worlds(4))
     def test_a_wrong_bound_is_noticed(self, world):
-        assert measured(noise_gain.measure_bound(world)).passed
-        assert not measured(noise_gain.measure_bound(world, 1 + 1e-5)).passed
+        assert assess(noise_gain.measure_bound(world)).passed
+        assert not assess(noise_gain.measure_bound(world, 1 + 1e-5)).passed
 
     def test_the_leading_order_is_not_exact(self):
-        assert measured(efficiency.measure(2, 1.0)).passed
-        assert not measured(efficiency.measure(2, 1.0, claimed=2.0)).passed
-        assert measured(efficiency.measure(2, 0.001)).passed
+        assert assess(efficiency.measure(2, 1.0)).passed
+        assert not assess(efficiency.measure(2, 1.0, claimed=2.0)).passed
+        assert assess(efficiency.measure(2, 0.001)).passed
 
 
 class TestEfficiency:

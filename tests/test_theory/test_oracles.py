@@ -127,7 +127,7 @@ class TestGains:
         assert noise_gain([]) == 1
 
     def test_least_norm_is_not_least_gain(self):
-        """Doses 1 and 2 measured, dose 3 wanted: norm 9/5 against 17/9, gain 61/25 against 7/3."""
+        """Doses 1 and 2 measured, dose 3 asked for: norm 9/5 against 17/9, gain 61/25 against 7/3."""
         shortest, quietest = solve_span([[1], [2]], [3], [0]).coefficients, least_gain([[1], [2]], [3], [0])
         assert shortest == (Rational(3, 5), Rational(6, 5))
         assert quietest == (Rational(1, 3), Rational(4, 3))

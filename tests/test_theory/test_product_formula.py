@@ -13,7 +13,7 @@ from pdae_sim.simulation.departures import Do, MechanismChange, VarianceInterven
 from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.laws import Gaussian, Laplace
 from pdae_sim.strategies import latent_models, noise_laws
-from theory.engine.checker import measured, refuted, relaxed
+from theory.engine.checker import assess, assess_counterexample, assess_relaxation
 from theory.engine.instances import log_densities, structures, worlds
 from theory.engine.record import Model, Relaxation
 from theory.prediction import disjoint_mechanisms, product_formula
@@ -22,7 +22,7 @@ each_world = pytest.mark.parametrize("world", worlds(8), ids=lambda world: f"d{l
 
 
 def passed(measurements):
-    return {m.name: measured(m).passed for m in measurements}
+    return {m.name: assess(m).passed for m in measurements}
 
 
 @each_world
@@ -72,18 +72,18 @@ def test_weights_turn_the_pooled_cells_into_the_unseen_law():
 class TestBeyondTheClass:
     @pytest.mark.parametrize("relaxation", product_formula.BEYOND, ids=lambda relaxation: relaxation.drops)
     def test_the_formula_holds_all_the_same(self, relaxation):
-        assert relaxed(relaxation).passed
+        assert assess_relaxation(relaxation).passed
 
     def test_growing_variances_are_no_survivor(self):
         claim = product_formula.CLAIM
         (broken,) = (e for e in claim.counterexamples if e.drops.name == "shared_covariance")
-        assert not relaxed(Relaxation(broken.drops, broken.statement, broken.build)).passed
+        assert not assess_relaxation(Relaxation(broken.drops, broken.statement, broken.build)).passed
 
     def test_every_survivor_is_refused_as_a_counterexample(self):
         for relaxation in product_formula.BEYOND:
             case = relaxation.build(Integer(1))
             assert isinstance(case, Model)
-            assert not refuted(relaxation).passed
+            assert not assess_counterexample(relaxation).passed
 
     def test_behind_a_curved_mixing_gaussian_noise_breaks_it(self):
         """x = sinh(z) + ε/2, densities by quadrature over z: the excess varies in x, but not for x = 1.5 z + ε/2."""
@@ -162,5 +162,5 @@ class TestDisjointMechanisms:
     @pytest.mark.parametrize("structure", structures(6))
     def test_the_check_sees_a_mechanism_that_both_replace(self, structure):
         A, B = disjoint_mechanisms.halves(structure)
-        assert measured(disjoint_mechanisms.measure(structure, (A, B))).passed
-        assert not measured(disjoint_mechanisms.measure(structure, (A, structure.order))).passed
+        assert assess(disjoint_mechanisms.measure(structure, (A, B))).passed
+        assert not assess(disjoint_mechanisms.measure(structure, (A, structure.order))).passed

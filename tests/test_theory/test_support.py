@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from pdae_sim.analysis.support import pooling_gain
 from pdae_sim.analysis.verdict import judge
 from pdae_sim.strategies import orthogonal_matrices, span_problems
-from theory.engine.checker import measured
+from theory.engine.checker import assess
 from theory.engine.instances import worlds
 from theory.identifiability.orthogonal import rival_matrix
 from theory.prediction import support, verdicts
@@ -32,8 +32,8 @@ def test_examples_in_docstrings(module):
 class TestPooledWorth:
     @pytest.mark.parametrize("world", FLAT[:3])
     def test_the_sum_is_a_lower_bound_and_not_an_upper_one(self, world):
-        assert all(measured(m).passed for m in support.measure(world))
-        assert not measured(support.measure(world, excess=100.0, reach=0.5)[1]).passed
+        assert all(assess(m).passed for m in support.measure(world))
+        assert not assess(support.measure(world, excess=100.0, reach=0.5)[1]).passed
 
     def test_equal_laws_add_up(self):
         means, test = np.array([[0.7, -0.4]] * 3), np.zeros(2)
@@ -115,14 +115,14 @@ class TestVerdicts:
     @pytest.mark.parametrize("world", worlds(4))
     def test_distances_are_those_of_a_rival_inside_the_span_only(self, world):
         rival = rival_matrix(world)
-        assert measured(verdicts.measure(world, rival, world.inside)).passed
-        assert not measured(verdicts.measure(world, rival * (1 + 1e-4), world.inside)).passed
-        assert not measured(verdicts.measure(world, rival, world.outside)).passed
+        assert assess(verdicts.measure(world, rival, world.inside)).passed
+        assert not assess(verdicts.measure(world, rival * (1 + 1e-4), world.inside)).passed
+        assert not assess(verdicts.measure(world, rival, world.outside)).passed
 
     @pytest.mark.parametrize("world", worlds(4))
     def test_outside_the_span_the_second_model_needs_the_right_sign(self, world):
-        assert all(measured(m).passed for m in verdicts.measure_anywhere(world, 1.0))
-        assert not measured(verdicts.measure_anywhere(world, 1.0, sign=-1)[1]).passed
+        assert all(assess(m).passed for m in verdicts.measure_anywhere(world, 1.0))
+        assert not assess(verdicts.measure_anywhere(world, 1.0, sign=-1)[1]).passed
 
     def test_a_verdict_without_identification_says_nothing_of_support(self):
         assert exact_verdict([[1, 1, 1]], SINGLES, [9] * 3, [0, 0, 1], 1) == ExactVerdict(False, None, None)

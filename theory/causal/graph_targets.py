@@ -15,12 +15,22 @@ from scipy.optimize import linear_sum_assignment
 from sympy import Expr, Identity, ImmutableMatrix, Integer, Matrix, MatrixSymbol, Rational, Symbol, diag, symbols
 from sympy.matrices.expressions import Permanent
 
-from theory.assumptions import OURS, Assumption
+from theory.assumptions import OURS
 from theory.causal.graphs import complete, twins
 from theory.causal.latent_causal import ACYCLIC, LINEAR, SHIFT, covariance, perturbation_matrix
+from theory.engine.exact import Number, exact
 from theory.engine.instances import EPS, Structure, structures
-from theory.engine.record import DEFINITION, Claim, Counterexample, Equation, Lemma, Measurement, Model, Step
-from theory.identifiability.span import Number, exact
+from theory.engine.record import (
+    DEFINITION,
+    Assumption,
+    Claim,
+    Counterexample,
+    Equation,
+    Lemma,
+    Measurement,
+    Model,
+    Step,
+)
 from theory.symbols import d
 
 COORDINATES = Assumption("coordinates", "f is known up to the scale of each latent")

@@ -11,11 +11,10 @@ Buchholz et al. 2023, arXiv:2306.02235, who use that precisions change), and a m
 each latent (1.2).
 """
 
-from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
-from sympy import Expr, Identity, Matrix, MatrixSymbol, Rational, symbols
+from sympy import Identity, Matrix, MatrixSymbol, Rational, symbols
 
 from theory.assumptions import OURS
 from theory.causal.latent_causal import (
@@ -28,6 +27,7 @@ from theory.causal.latent_causal import (
     symbolic_adjacency,
     total_effects,
 )
+from theory.engine.exact import Table, exact
 from theory.engine.instances import EPS, Structure, structures
 from theory.engine.record import (
     DEFINITION,
@@ -41,7 +41,6 @@ from theory.engine.record import (
     Relaxation,
     Step,
 )
-from theory.identifiability.span import Number, exact
 from theory.symbols import K, d
 
 FREE_MIXING = Assumption("free_mixing", "the model class contains f ∘ T with every f, for every invertible linear T")
@@ -104,7 +103,7 @@ def complete(size: int, letter: str) -> Matrix:
     return weights.xreplace({w: symbols(w.name.replace("a", letter)) for w in weights.free_symbols})
 
 
-def twins(A: Sequence[Sequence[Number | Expr]], A_rival: Sequence[Sequence[Number | Expr]]) -> Matrix:
+def twins(A: Table, A_rival: Table) -> Matrix:
     """T = (I - A)⁻¹ (I - A'), with which f' = f ∘ T makes A' as good as A at every label.
 
     Args:

@@ -25,6 +25,7 @@ from sympy import (
 )
 
 from theory.assumptions import PAPER
+from theory.engine.exact import Number, Table, exact
 from theory.engine.instances import EPS, Structure, structures
 from theory.engine.record import (
     DEFINITION,
@@ -37,7 +38,6 @@ from theory.engine.record import (
     Model,
     Step,
 )
-from theory.identifiability.span import Number, exact
 from theory.symbols import K, W, d, z
 
 LINEAR = Assumption("linear", "each latent is a linear function of its parents plus noise")
@@ -46,7 +46,7 @@ SHIFT = Assumption("shift", "an intervention adds S l to the mechanisms and chan
 GAUSSIAN_NOISE = Assumption("gaussian_noise", "u ∼ N(0, D) with D diagonal and positive")
 
 
-def perturbation_matrix(A: Sequence[Sequence[Number | Expr]], S: Sequence[Sequence[Number | Expr]]) -> ImmutableMatrix:
+def perturbation_matrix(A: Table, S: Table) -> ImmutableMatrix:
     """W = (I - A)⁻¹ S, exactly.
 
     Args:
@@ -69,7 +69,7 @@ def perturbation_matrix(A: Sequence[Sequence[Number | Expr]], S: Sequence[Sequen
     return (effects * targets).expand()
 
 
-def covariance(A: Sequence[Sequence[Number | Expr]], D: Sequence[Number | Expr]) -> ImmutableMatrix:
+def covariance(A: Table, D: Sequence[Number | Expr]) -> ImmutableMatrix:
     """Σ = (I - A)⁻¹ D (I - A)⁻ᵀ, exactly.
 
     Args:
@@ -92,7 +92,7 @@ def covariance(A: Sequence[Sequence[Number | Expr]], D: Sequence[Number | Expr])
     return (effects * ImmutableMatrix(diag(*variances)) * effects.T).expand()
 
 
-def total_effects(A: Sequence[Sequence[Number | Expr]]) -> ImmutableMatrix:
+def total_effects(A: Table) -> ImmutableMatrix:
     """(I - A)⁻¹ = I + A + … + A^(d_Z - 1): entry (i, j) sums the products of effects along the paths from j to i.
 
     Raises:

@@ -11,6 +11,7 @@ from scipy.stats import norm
 from sympy import Derivative, Expr, Integer, Rational, Subs, Symbol, diff, erf, exp, expand, pi, sqrt, symbols
 
 from theory.energy.distance import SZEKELY
+from theory.engine.exact import Number, rational
 from theory.engine.instances import EPS, World, worlds
 from theory.engine.record import (
     DEFINITION,
@@ -23,7 +24,6 @@ from theory.engine.record import (
     Model,
     Step,
 )
-from theory.identifiability.span import Number, rational
 
 GAUSSIAN_LAWS = Assumption("gaussian_laws", "X ∼ N(m₁, v₁) and Y ∼ N(m₂, v₂), with positive variances")
 INDEPENDENT_PAIR = Assumption("independent_pair", "X and Y are independent, and so are X, X′ and Y, Y′")
@@ -236,7 +236,8 @@ def measure_line_by_mixture(world: World) -> Measurement:
     """The two routes to the energy distance on the line. Bound: relative error 1e-9 of the quadrature asked for."""
     first, second = (float(world.u[0]), float(world.Sigma[0, 0])), (0.5, 1.5)
     exact = float(energy_distance_line(first, second))
-    value = energy_distance(*((np.array([mean]), np.array([[variance]])) for mean, variance in (first, second)))
+    one, other = ((np.array([mean]), np.array([[variance]])) for mean, variance in (first, second))
+    value = energy_distance(one, other)
     return Measurement(
         "mixture_line", abs(exact - value), 1e-9 * (1 + abs(first[0]) + sum(v for _, v in (first, second)))
     )

@@ -59,7 +59,7 @@ def _maps() -> tuple[Step | Lemma, ...]:
 
 
 def _only_similarities() -> tuple[Step | Lemma, ...]:
-    cross, own, other, u = *symbols("c_XY c_XX c_YY"), symbols("u", positive=True)
+    (cross, own, other), u = symbols("c_XY c_XX c_YY"), symbols("u", positive=True)
     masses = Step(
         "point_masses",
         "ED(δₓ, δ_y) = 2 |x − y|ᵝ",

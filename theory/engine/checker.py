@@ -29,9 +29,9 @@ def verify(claim: Claim) -> Report:
     return Report(
         claim=claim,
         proof=prove(claim),
-        check=tuple(measured(measurement) for measurement in claim.check()),
-        counterexamples=tuple(refuted(example) for example in claim.counterexamples)
-        + tuple(relaxed(relaxation) for relaxation in claim.relaxations),
+        check=tuple(assess(measurement) for measurement in claim.check()),
+        counterexamples=tuple(assess_counterexample(example) for example in claim.counterexamples)
+        + tuple(assess_relaxation(relaxation) for relaxation in claim.relaxations),
     )
 
 
@@ -43,7 +43,7 @@ def prove(claim: Claim) -> tuple[Outcome, ...]:
     """
     known, outcomes = available(claim), []
     for item in claim.proof:
-        outcome = examine(item, known)
+        outcome = assess_step(item, known)
         outcomes.append(outcome)
         known = known | {item.name} if outcome.passed else known
     return tuple(outcomes)
@@ -56,7 +56,7 @@ def available(claim: Claim) -> frozenset[str]:
     return frozenset({DEFINITION} | named | used)
 
 
-def examine(item: Step | Lemma, known: frozenset[str]) -> Outcome:
+def assess_step(item: Step | Lemma, known: frozenset[str]) -> Outcome:
     """Whether a step's residual vanishes, or a lemma rests on what is available."""
     if isinstance(item, Lemma):
         missing = sorted(set(item.rests_on) - known)
@@ -88,13 +88,13 @@ def explicit_residual(difference: Formula, equations: tuple[Equation, ...] = ())
     return "0" if all(entry == 0 for entry in entries) else str(entries if len(entries) > 1 else entries[0])
 
 
-def measured(measurement: Measurement) -> Outcome:
+def assess(measurement: Measurement) -> Outcome:
     """Whether a numerical deviation stays within its bound; a NaN does not."""
     passed = math.isfinite(measurement.bound) and measurement.value <= measurement.bound
     return Outcome("check", measurement.name, passed, f"{measurement.value:.2e} of {measurement.bound:.2e} allowed")
 
 
-def refuted(example: Counterexample) -> Outcome:
+def assess_counterexample(example: Counterexample) -> Outcome:
     """Whether the model without the assumption violates the conclusion, and the model with it does not."""
     broken, control = example.build(Integer(1)), example.build(Integer(0))
     faults = _premise_faults(broken) + _premise_faults(control)
@@ -109,7 +109,7 @@ def refuted(example: Counterexample) -> Outcome:
     )
 
 
-def relaxed(relaxation: Relaxation) -> Outcome:
+def assess_relaxation(relaxation: Relaxation) -> Outcome:
     """Whether the conclusion still holds in the model without the assumption."""
     case = relaxation.build(Integer(1))
     faults = _premise_faults(case) + (() if vanishes(case.gap) else (f"gap {case.gap}",))

@@ -5,13 +5,13 @@ Equations, steps and claims are equal only to themselves, so that what was compu
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from sympy import Expr, Rational
 from sympy.matrices import MatrixBase
 from sympy.matrices.expressions import MatrixExpr
 
-Formula = Expr | MatrixBase | MatrixExpr
+Formula: TypeAlias = Expr | MatrixBase | MatrixExpr
 
 DEFINITION = "definition"
 """What a rewriting cites when it only unfolds a notation."""
@@ -25,8 +25,8 @@ class Named(Protocol):
         """The word by which it is cited."""
 
 
-Citation = str | Named
-Citations = Citation | tuple[Citation, ...]
+Citation: TypeAlias = str | Named
+Citations: TypeAlias = Citation | tuple[Citation, ...]
 
 
 def cited_names(cites: Citations) -> tuple[str, ...]:

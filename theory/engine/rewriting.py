@@ -30,7 +30,7 @@ class Rule:
 
 
 @singledispatch
-def polynomial(expression) -> Polynomial:
+def polynomial(expression: object) -> Polynomial:
     """Expand a matrix expression into words with scalar coefficients; the empty word is the identity."""
     raise TypeError(f"expected sums, products and transposes of matrix symbols, received {type(expression).__name__}")
 
@@ -142,7 +142,8 @@ def _product(factors: list[Polynomial]) -> Polynomial:
 
 
 def _rewrite(terms: Polynomial, hypotheses: tuple[Rule, ...]) -> Polynomial:
-    pending, settled = list(terms.items()), []
+    pending = list(terms.items())
+    settled: list[tuple[Word, Expr]] = []
     for _ in range(REWRITE_LIMIT):
         if not pending:
             return _collect(settled)

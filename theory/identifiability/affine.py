@@ -149,7 +149,7 @@ def _affine_at(image: MatrixSymbol, point: MatrixSymbol) -> Equation:
     return Equation(("inverse", "affine", SQUARE), image, H * point + k)
 
 
-def _linear_part() -> tuple[Step | Lemma, ...]:
+def _linear_part() -> tuple[tuple[Step | Lemma, ...], Step]:
     inverse, affine, slope = linear_part(
         EQUAL_RATIOS,
         INCREMENTS,
@@ -170,7 +170,7 @@ def _linear_part() -> tuple[Step | Lemma, ...]:
         H * run,
         (*IMAGE.differences, _affine_at(IMAGE.at_1, z_1), _affine_at(IMAGE.at_0, z_0)),
     )
-    return POINTS, inverse, SQUARE, affine, constant_jacobian, slope
+    return (POINTS, inverse, SQUARE, affine, constant_jacobian, slope), slope
 
 
 def _transformation(slope: Step) -> tuple[Step, ...]:
@@ -211,8 +211,8 @@ def _transformation(slope: Step) -> tuple[Step, ...]:
 
 
 def _proof() -> tuple[Step | Lemma, ...]:
-    linear_part = _linear_part()
-    return TRANSPORT, EQUAL_RATIOS, INCREMENTS, *linear_part, MEANS, *_transformation(slope=linear_part[-1])
+    steps, slope = _linear_part()
+    return TRANSPORT, EQUAL_RATIOS, INCREMENTS, *steps, MEANS, *_transformation(slope)
 
 
 def measure(world: World, W_rival: np.ndarray, Sigma_rival: np.ndarray) -> tuple[Measurement, ...]:

@@ -7,6 +7,7 @@ import numpy as np
 from sympy import Expr, Identity, ImmutableMatrix, Matrix, MatrixSymbol, Rational, Symbol, ZeroMatrix, exp, symbols
 
 from theory.assumptions import ADDITIVE, INJECTIVE, NOISELESS, OURS, OUTSIDE_SPAN, UNRESTRICTED
+from theory.engine.exact import Number, Row, Table, exact, rational
 from theory.engine.instances import EPS, World, worlds
 from theory.engine.record import (
     DEFINITION,
@@ -19,7 +20,7 @@ from theory.engine.record import (
     Relaxation,
     Step,
 )
-from theory.identifiability.span import Number, Row, exact, rational, solve_span
+from theory.identifiability.span import solve_span
 from theory.symbols import Delta_t, K, L, M, W, d, l_0, l_e, l_t, z_base
 
 
@@ -40,9 +41,7 @@ class SecondModel:
     displacement: ImmutableMatrix
 
 
-def second_model(
-    W: Sequence[Sequence[Number | Expr]], labels: Sequence[Row], test: Row, u: Sequence[Number | Expr]
-) -> SecondModel:
+def second_model(W: Table, labels: Sequence[Row], test: Row, u: Sequence[Number | Expr]) -> SecondModel:
     """An observationally equivalent model that moves the test latent mean along u.
 
     Args:

@@ -149,7 +149,7 @@ def _centred() -> tuple[Step, ...]:
     return constant, centred
 
 
-def _slice(centred: Step) -> tuple[Step | Lemma, ...]:
+def _slice(centred: Step) -> tuple[Lemma, Step, Step, Step]:
     complete = Equation(BASIS, W * L * S, Identity(d) - n * n.T)
     seen = Step(
         "seen",

@@ -9,7 +9,17 @@ from sympy import Identity, MatrixSymbol
 
 from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, IN_SPAN, INJECTIVE, ISOTROPIC, NOISELESS, PAPER
 from theory.engine.instances import EPS, World, log_densities, worlds
-from theory.engine.record import DEFINITION, Claim, Counterexample, Equation, Lemma, Measurement, Relaxation, Step
+from theory.engine.record import (
+    DEFINITION,
+    Citations,
+    Claim,
+    Counterexample,
+    Equation,
+    Lemma,
+    Measurement,
+    Relaxation,
+    Step,
+)
 from theory.identifiability import orthogonal
 from theory.identifiability.converse import moved_column
 from theory.identifiability.rivals import curved, different, extrapolated, folded, noisy, stretched, turned, wavy
@@ -44,7 +54,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
     return shift, mean, PUSH_FORWARD, _same_density(mean, known)
 
 
-def _same_density(mean: Step, known: tuple[str, ...]) -> Step:
+def _same_density(mean: Step, known: Citations) -> Step:
     """The exponents of N(W̃ l_t, I) and of N(W l_t, I), at corresponding points."""
     m, m_rival, exponent, exponent_rival = (
         MatrixSymbol("m_t", d, 1),

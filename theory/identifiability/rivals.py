@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from sympy import Expr, Integer, Matrix, Rational, Symbol, cos, diff, exp, pi, sin, symbols
 
-from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, Assumption
+from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS
 from theory.engine.formulas import rotation
-from theory.engine.record import Counterexample, Formula, Model
+from theory.engine.record import Assumption, Counterexample, Formula, Model
 
 HALF = Rational(1, 2)
 

@@ -1,19 +1,15 @@
 """Exact answers about labels: which shifts are combinations of measured ones, at what price, and what proves otherwise.
 
-All arithmetic is rational. A float counts as the binary fraction that it is, so 0.1 is not 1/10; give `Fraction`,
-`Decimal` or integers where the difference matters.
+All arithmetic is rational: see `theory.engine.exact` for what a float stands for.
 """
 
-import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
-from sympy import QQ, Expr, ImmutableMatrix, Rational
+from sympy import QQ, Rational
 from sympy.polys.matrices import DomainMatrix
 
-Number = int | float | Decimal | numbers.Real | Rational
-Row = Sequence[Number]
+from theory.engine.exact import Number, Row, rational
 
 
 @dataclass(frozen=True)
@@ -119,30 +115,6 @@ def shift_gain(
     """
     total, weight = _weighted(coefficients, n_train, n_reference)
     return total + weight**2 / rational(n_reference)
-
-
-def rational(value: Number) -> Rational:
-    """A real number as the exact fraction it stands for.
-
-    Raises:
-        ValueError: if it is not a finite real number.
-    """
-    if isinstance(value, Rational):
-        return value
-    if isinstance(value, numbers.Rational):
-        return Rational(value.numerator, value.denominator)
-    if not isinstance(value, Decimal | numbers.Real):
-        raise ValueError(f"expected a real number, received {value!r}")
-    try:
-        return Rational(*(value if isinstance(value, Decimal) else float(value)).as_integer_ratio())
-    except (OverflowError, ValueError):
-        raise ValueError(f"expected a finite number, received {value!r}") from None
-
-
-def exact(rows: Sequence[Sequence[Number | Expr]]) -> ImmutableMatrix:
-    """A matrix with exact entries: numbers become rationals, symbolic expressions stay."""
-    listed = rows.tolist() if hasattr(rows, "tolist") else rows
-    return ImmutableMatrix([[entry if isinstance(entry, Expr) else rational(entry) for entry in row] for row in listed])
 
 
 def _weighted(

@@ -19,8 +19,6 @@ References:
     (2009), Causality, 1.3, for the truncated factorisation.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from sympy import Expr, Matrix, MatrixSymbol, Rational, Symbol, ZeroMatrix, diff, exp, hessian, symbols
 
@@ -102,7 +100,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
     return TRANSPORT, both, latent, observed
 
 
-def measure(structure: Structure, targets: Sequence[Sequence[int]]) -> Measurement:
+def measure(structure: Structure, targets: tuple[np.ndarray, np.ndarray]) -> Measurement:
     """Replace edges, variance and mean of mechanisms, and compare joint densities, which know nothing of factors.
 
     `targets`: the latents whose mechanisms A replaces, and those that B replaces. Mechanism j becomes
@@ -163,7 +161,7 @@ def _swapped(size: Rational) -> Model:
 
 def _unordered(size: Rational) -> Model:
     """f(z) = (z_1 + z_2, z_1 z_2) shows the latents without their order; A and B move one each by `size`."""
-    x1, x2, shift = *symbols("x1 x2", real=True), Symbol("shift", real=True)
+    (x1, x2), shift = symbols("x1 x2", real=True), Symbol("shift", real=True)
     single = (exp(shift * x1) + exp(shift * x2)) / 2
     excess = single**2 / exp(shift * (x1 + x2))
     return Model(premises=(excess.subs({x1: x2}) - 1,), gap=excess.subs({x1: 1, x2: 0, shift: size}) - 1)

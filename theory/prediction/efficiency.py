@@ -91,7 +91,7 @@ def mean_distance(n_latents: int) -> float:
     return float(2 * np.exp(gammaln((n_latents + 1) / 2) - gammaln(n_latents / 2)))
 
 
-def displaced_distance(length: float | np.ndarray, n_latents: int) -> float | np.ndarray:
+def displaced_distance(length: np.ndarray | float, n_latents: int) -> np.ndarray:
     """ED of N(0, I) and N(δ, I) with |δ| = length, β = 1, by the mean of a non-central chi variable.
 
     Example:
@@ -217,7 +217,7 @@ def measure(n_latents: int, gain: float, claimed: float | None = None) -> Measur
 def measure_folded(shift: float) -> Measurement:
     """The same distance in one dimension, by the closed form of the mean of |N(shift, 2)|."""
     closed = 2 * float(mean_absolute(shift, Integer(2)) - mean_absolute(Integer(0), Integer(2)))
-    return Measurement("folded_mean", abs(closed - displaced_distance(shift, 1)), 64 * EPS * (1 + abs(shift)))
+    return Measurement("folded_mean", float(abs(closed - displaced_distance(shift, 1))), 64 * EPS * (1 + abs(shift)))
 
 
 def _check() -> tuple[Measurement, ...]:

@@ -5,7 +5,7 @@ means, the reference included, that sum to one. Their noise gain is a variance p
 squares has the least of all weights (Gauss-Markov), and no unbiased estimator of any kind a smaller variance
 (Cramer-Rao). The coefficients α of least norm are not those weights.
 
-Tried against it. (i) Least norm as least gain: false, doses 1 and 2 measured and 3 wanted give 61/25 against 7/3. They
+Tried against it. (i) Least norm as least gain: false, dose 3 from doses 1 and 2 has gain 61/25 against 7/3. They
 agree where α is unique, as for independent singles. (ii) The bound when E z_base = 0 is known, as the model has it:
 false, A + B then has 2/n and not 3/n, the reference being a known zero. But the origin is not known where f is not:
 f(. - a) with means moved by a has the same laws, so an estimator that sees x alone faces the bound as stated, `ORIGIN`.
@@ -36,6 +36,7 @@ from sympy import (
 )
 
 from theory.assumptions import ADDITIVE, GAUSSIAN, IN_SPAN, ISOTROPIC, OURS
+from theory.engine.exact import Number, Row, exact, rational
 from theory.engine.instances import EPS, World, worlds
 from theory.engine.record import (
     DEFINITION,
@@ -48,7 +49,7 @@ from theory.engine.record import (
     Model,
     Step,
 )
-from theory.identifiability.span import Number, Row, exact, least_gain, noise_gain, rational, solve_span
+from theory.identifiability.span import least_gain, noise_gain, solve_span
 from theory.symbols import K, M, d
 
 SEEN = Assumption("seen", "the latents of nₑ independent cells of every training environment are seen")
@@ -168,10 +169,10 @@ def _gauss_markov() -> tuple[Step | Lemma, ...]:
 
 
 def _doses() -> Step:
-    shortest, quietest = solve_span([[1], [2]], [3], [0]).coefficients, least_gain([[1], [2]], [3], [0])
+    shortest, quietest = solve_span([[1], [2]], [3], [0]).coefficients or (), least_gain([[1], [2]], [3], [0])
     return Step(
         "least_norm_is_louder",
-        "doses 1 and 2 measured, 3 wanted: the α of least norm has gain 61/25, the quietest 7/3",
+        "doses 1 and 2 measured, 3 asked for: the α of least norm has gain 61/25, the quietest 7/3",
         Add(noise_gain(shortest), -noise_gain(quietest), evaluate=False),
         Rational(8, 75),
     )
@@ -236,8 +237,8 @@ def _batch(size: Rational) -> Model:
 
 
 def _least_norm(size: Rational) -> Model:
-    """Doses 1 and 2 measured, 3 wanted: on the way from the quietest α to the one of least norm the gain grows."""
-    quietest, shortest = least_gain([[1], [2]], [3], [0]), solve_span([[1], [2]], [3], [0]).coefficients
+    """Doses 1 and 2 measured, 3 asked for: on the way from the quietest α to the one of least norm the gain grows."""
+    quietest, shortest = least_gain([[1], [2]], [3], [0]), solve_span([[1], [2]], [3], [0]).coefficients or ()
     alpha = [q + size * (s - q) for q, s in zip(quietest, shortest, strict=True)]
     return Model(premises=(alpha[0] + 2 * alpha[1] - 3,), gap=noise_gain(alpha) - noise_gain(quietest))
 

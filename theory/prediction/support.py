@@ -193,7 +193,7 @@ def measure(world: World, excess: float = 0.0, reach: float = 2.0) -> tuple[Meas
     scale = reach / np.linalg.norm(means - test, axis=1).max()
     means, test, counts = scale * means, scale * test, np.arange(1.0, len(means) + 1)
     worths = counts * np.exp(-np.square(means - test).sum(axis=1))
-    alone = [pooled_worth(m[None], test, n[None]) for m, n in zip(means, counts, strict=True)]
+    alone = [pooled_worth(means[[e]], test, counts[[e]]) for e in range(len(means))]
     pooled = pooled_worth(means, test, counts)
     bound = 64 * EPS * (reach + 9) ** 2
     return (

@@ -28,6 +28,7 @@ from theory.assumptions import (
     OUTSIDE_SPAN,
     UNRESTRICTED,
 )
+from theory.engine.exact import Number, Row, exact, rational
 from theory.engine.instances import EPS, World, log_densities, worlds
 from theory.engine.record import (
     DEFINITION,
@@ -44,7 +45,7 @@ from theory.identifiability import density_ratio, rivals
 from theory.identifiability.converse import inside, resized_column, restricted, second_model
 from theory.identifiability.diversity import GRAM, GRAM_PROOF
 from theory.identifiability.orthogonal import rival_matrix
-from theory.identifiability.span import Number, Row, exact, rational, solve_span
+from theory.identifiability.span import solve_span
 from theory.symbols import Delta_t, K, L, M, W, W_rival, alpha, d, l_0, l_e, l_t, z_base
 
 

@@ -15,9 +15,19 @@ from dataclasses import replace
 import numpy as np
 from sympy import Identity, MatrixSymbol, Rational, Symbol
 
-from theory.assumptions import ADDITIVE, DIVERSE, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS, Assumption
+from theory.assumptions import ADDITIVE, DIVERSE, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS
 from theory.engine.instances import EPS, World, log_ratios, worlds
-from theory.engine.record import DEFINITION, Claim, Counterexample, Equation, Lemma, Measurement, Model, Step
+from theory.engine.record import (
+    DEFINITION,
+    Assumption,
+    Claim,
+    Counterexample,
+    Equation,
+    Lemma,
+    Measurement,
+    Model,
+    Step,
+)
 from theory.identifiability import density_ratio, rivals
 from theory.identifiability.affine import POINTS, SQUARE, H, b, c, image_of, increments, linear_part, r, right_inverse
 from theory.symbols import L, M, W, W_rival, d, z

@@ -18,13 +18,13 @@ LONG = 260
 class _Printer(LatexPrinter):
     """sympy's printer with upright transposes, the identity as I, and what is subtracted last."""
 
-    def _print_Identity(self, expr):  # noqa: N802, the name by which sympy finds it
+    def _print_Identity(self, expr: MatrixExpr) -> str:  # noqa: N802, the name by which sympy finds it
         return "1" if expr.shape == (1, 1) else "I"
 
-    def _print_Transpose(self, expr):  # noqa: N802
+    def _print_Transpose(self, expr: MatrixExpr) -> str:  # noqa: N802
         return super()._print_Transpose(expr).removesuffix("^{T}") + r"^{\top}"
 
-    def _print_MatAdd(self, expr):  # noqa: N802
+    def _print_MatAdd(self, expr: MatrixExpr) -> str:  # noqa: N802
         """The identity first, then products before single letters, and what is subtracted last."""
         terms = sorted(
             expr.args, key=lambda term: (_is_negative(term), not term.is_Identity, -len(term.args) * term.is_MatMul)
@@ -32,19 +32,19 @@ class _Printer(LatexPrinter):
         first, *rest = (self._print(term) for term in terms)
         return first + "".join(f" - {text[1:]}" if text.startswith("-") else f" + {text}" for text in rest)
 
-    def _print_MatMul(self, expr):  # noqa: N802
+    def _print_MatMul(self, expr: MatrixExpr) -> str:  # noqa: N802
         coefficient, factors = expr.as_coeff_matrices()
         sign, size = ("-", -coefficient) if coefficient.could_extract_minus_sign() else ("", coefficient)
         scalar = [self.parenthesize(size, PRECEDENCE["Mul"]) if size.is_Add else self._print(size)] * (size != 1)
         return sign + " ".join([*scalar, *(self.parenthesize(factor, PRECEDENCE["Mul"]) for factor in factors)])
 
-    def _print_erfinv(self, expr, exp=None):
+    def _print_erfinv(self, expr: Expr, exp: object = None) -> str:
         return rf"\operatorname{{erf}}^{{-1}}\left({self._print(expr.args[0])}\right)"
 
-    def _print_Permanent(self, expr, exp=None):  # noqa: N802
+    def _print_Permanent(self, expr: Expr, exp: object = None) -> str:  # noqa: N802
         return rf"\operatorname{{per}} {self._print(expr.arg)}"
 
-    def _print_Subs(self, expr):  # noqa: N802
+    def _print_Subs(self, expr: Expr) -> str:  # noqa: N802
         at = ", ".join(f"{self._print(old)} = {self._print(new)}" for old, new in zip(*expr.args[1:], strict=True))
         return rf"\left. {self._print(expr.expr)} \right|_{{{at}}}"
 
