@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
-import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
 from pdae_sim._checks import choice
 from pdae_sim.errors import InputError
-from pdae_sim.report._format import format_value
-from pdae_sim.report._palette import PREDICTED, TRUE, VERDICT_LOOKS, figure_png
+from pdae_sim.report._palette import PREDICTED, TRUE, VERDICT_LOOKS
+from pdae_sim.report._templates import render_template
 
 _NOTE = "note"
 _CSS_PIXELS = 96  # an inch on a page
@@ -177,12 +174,11 @@ def render_page(page: Page) -> str:
         >>> "<h1>A &lt; B</h1>" in render_page(Page("A < B"))
         True
     """
-    return _template().render(page=page, colours=_colours())
-
-
-def _png_base64(figure: Figure) -> str:
-    """Twice the resolution of the page, for screens that have it."""
-    return base64.b64encode(figure_png(figure, dpi=2 * _CSS_PIXELS)).decode("ascii")
+    colours = {"true": TRUE, "predicted": PREDICTED}
+    colours |= {_SLUGS[verdict]: look.colour for verdict, look in VERDICT_LOOKS.items()}
+    return render_template(
+        "page.html.jinja", page=page, colours=colours, slugs=_SLUGS, is_numeric=_is_numeric, css_pixels=_CSS_PIXELS
+    )
 
 
 def _is_number(value: object) -> bool:
@@ -194,21 +190,3 @@ def _is_numeric(table: Table, column: int) -> bool:
     """Whether a column is set flush right: it holds numbers, at least one."""
     cells = [row[column] for row in table.rows]
     return all(_is_number(cell) for cell in cells) and any(cell is not None for cell in cells)
-
-
-def _colours() -> dict[str, str]:
-    return {"true": TRUE, "predicted": PREDICTED} | {_SLUGS[name]: look.colour for name, look in VERDICT_LOOKS.items()}
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pdae_sim.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"png": _png_base64, "value": format_value}
-    environment.globals |= {"is_numeric": _is_numeric, "slugs": _SLUGS, "NOTE": _NOTE, "css_pixels": _CSS_PIXELS}
-    return environment.get_template("page.html.jinja")

@@ -2,56 +2,62 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
-import jinja2
 import pandas as pd
+from matplotlib.figure import Figure
 
 from pdae_sim import __version__
 from pdae_sim.errors import InputError
-from pdae_sim.report._palette import figure_png
-from pdae_sim.report.study_page import study_verdict
+from pdae_sim.report._study_presentation import presentation
+from pdae_sim.report._templates import render_template
 from pdae_sim.study.registry import StudyModule, StudyRegistry
 from pdae_sim.study.spec import Study
 from pdae_sim.study.store import Store
 
-_DENSITY = 90
-
 
 @dataclass(frozen=True)
 class _Entry:
-    """A study with results, as the template shows it; `link` leads to its page, `thumbnail` is PNG in base64."""
+    """A study with results, as the template shows it; `link` leads to its page."""
 
     name: str
     question: str
     claim: str
     verdict: str
     link: str
-    thumbnail: str
+    figure: Figure
 
 
 def study_index(directory: Path, registry: StudyRegistry | None = None) -> str:
-    """The index of a folder as one self-contained HTML document.
+    """Index of the studies in a folder as one self-contained HTML document.
 
     Args:
         directory: Holds folders of runs (``report.html`` beside ``results.parquet``), or ``NAME.html`` beside
             ``NAME.parquet`` of studies that the registry knows, or both.
         registry: Studies in Python, which come first and in its order.
 
+    Returns:
+        The document: name, question, verdict and figure of every study, with a link to its page.
+
     Raises:
         InputError: If no study with a page and results is there.
+
+    Example:
+        >>> try:
+        ...     study_index(Path("no/such/folder"))
+        ... except InputError as error:
+        ...     print(error)
+        no/such/folder: holds no study with a page; run one with `pdae-sim study run NAME --out no/such/folder/NAME`
     """
     registry = registry or StudyRegistry()
     entries = _entries(directory, registry)
     if not entries:
         hint = f"run one with `{registry.command} run NAME --out {directory / 'NAME'}`"
         raise InputError(f"{directory}: holds no study with a page; {hint}")
-    return _template().render(entries=entries, version=__version__, command=registry.command)
+    return render_template("study_index.html.jinja", entries=entries, version=__version__, command=registry.command)
 
 
 def _entries(directory: Path, registry: StudyRegistry) -> list[_Entry]:
@@ -64,12 +70,12 @@ def _entries(directory: Path, registry: StudyRegistry) -> list[_Entry]:
         module = modules.get(name or "")
         study = _study(table, module)
         if name is not None and study is not None:
-            entries.append(_entry(study, module, os.path.relpath(page, directory), read_rows(table)))
+            entries.append(_entry(study, module, os.path.relpath(page, directory), _read_rows(table)))
     order = {name: position for position, name in enumerate(modules)}
     return sorted(entries, key=lambda entry: order.get(entry.name, len(order)))
 
 
-def read_rows(table: Path) -> list[dict]:
+def _read_rows(table: Path) -> list[dict]:
     """The rows of a collected table, absent values as None."""
     frame = pd.read_parquet(table)
     return frame.astype(object).where(frame.notna(), None).to_dict("records")
@@ -93,18 +99,6 @@ def _study(table: Path, module: StudyModule | None) -> Study | None:
 
 
 def _entry(study: Study, module: StudyModule | None, link: str, rows: list[dict]) -> _Entry:
-    verdict, figure = study_verdict(rows, module)
-    thumbnail = base64.b64encode(figure_png(figure, dpi=_DENSITY)).decode("ascii")
-    return _Entry(study.name, study.question, study.claim, verdict, quote(Path(link).as_posix()), thumbnail)
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pdae_sim.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("study_index.html.jinja")
+    shown = presentation(module)
+    address = quote(Path(link).as_posix())
+    return _Entry(study.name, study.question, study.claim, shown.findings(rows)[0], address, shown.figure(rows))

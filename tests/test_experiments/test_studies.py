@@ -18,7 +18,7 @@ from pdae_sim import _random
 from pdae_sim.analysis.identifiability.alignment import align
 from pdae_sim.errors import InputError
 from pdae_sim.report import render_page
-from pdae_sim.report.study_index import read_rows, study_index
+from pdae_sim.report.study_index import _read_rows, study_index
 from pdae_sim.report.study_page import study_page
 from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.verdicts import NOT_IDENTIFIED, SUPPORTED
@@ -199,7 +199,7 @@ def test_the_index_lists_folders_of_runs_and_leaves_out_what_has_no_page(tmp_pat
 def test_tables_on_disk_say_what_the_rows_said(tmp_path):
     stored(tmp_path)
     for name, module in STUDIES.items():
-        rows = read_rows(tmp_path / f"{name}.parquet")
+        rows = _read_rows(tmp_path / f"{name}.parquet")
         assert module.findings(rows) == module.findings(PLANTED[name]())
         assert module.summary(rows) == module.summary(PLANTED[name]())
 
@@ -279,7 +279,7 @@ def test_a_smoke_run_by_its_command_has_every_row_and_a_page(name, tmp_path, cap
     words = ["run", name, "--smoke", "--workers", "1", "--out", str(tmp_path)]
     assert main(words) == 0
     assert "0 with failures" in capsys.readouterr().out
-    module, rows = STUDIES[name], read_rows(tmp_path / "results.parquet")
+    module, rows = STUDIES[name], _read_rows(tmp_path / "results.parquet")
     assert {r["status"] for r in rows} == {"ok"}
     assert {r["task_id"] for r in rows} == set(module.study(**module.SMOKE).ids)
     assert {metric for _, metric in map(_measured, rows)} >= _METRICS[name]
