@@ -8,10 +8,10 @@ from functools import cache
 
 from threadpoolctl import ThreadpoolController
 
-CELLS = 4096
+BLOCK_CELLS = 4096
 """Cells that share their streams. Part of what a seed means: another number gives other cells."""
 
-ENTRIES = 2**18
+CHUNK_VALUES = 2**18
 """Values of x computed at a time, 2 MiB, so that they and their temporaries stay in cache; changes speed alone."""
 
 _SERIAL = 2**20  # values of x under which starting threads is not worth its while
@@ -21,19 +21,19 @@ def blocks(counts: Sequence[int]) -> Iterator[tuple[int, int, slice]]:
     """(environment, block number, rows of the whole) for environments of `counts` cells laid end to end."""
     start = 0
     for environment, count in enumerate(counts):
-        for number, first in enumerate(range(0, count, CELLS)):
-            yield environment, number, slice(start + first, start + min(first + CELLS, count))
+        for number, first in enumerate(range(0, count, BLOCK_CELLS)):
+            yield environment, number, slice(start + first, start + min(first + BLOCK_CELLS, count))
         start += count
 
 
-def within(rows: slice, width: int) -> Iterator[slice]:
-    """The rows of a block in parts of some `ENTRIES` values."""
-    size = max(ENTRIES // width, 1)
+def chunks(rows: slice, width: int) -> Iterator[slice]:
+    """The rows of a block in parts of some `CHUNK_VALUES` values."""
+    size = max(CHUNK_VALUES // width, 1)
     for first in range(rows.start, rows.stop, size):
         yield slice(first, min(first + size, rows.stop))
 
 
-def shared_out(work: Callable[[tuple], None], parts: Sequence[tuple], n_values: int) -> None:
+def run_in_threads(work: Callable[[tuple], None], parts: Sequence[tuple], n_values: int) -> None:
     """Do all parts, on as many threads as the matrix products would use (`OMP_NUM_THREADS` sets both).
 
     The products themselves then take one thread each, so that cores are not asked for twice.

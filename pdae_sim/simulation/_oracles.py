@@ -1,4 +1,4 @@
-"""What is true of an unseen label in a world that is known: in the span or not, supported or not.
+"""True verdicts in a world that is known: an unseen label is in the span or not, supported or not.
 
 Written apart from `pdae_sim.analysis`, which must reach the same verdicts from less.
 """

@@ -62,7 +62,7 @@ def refuse_unknown(place: str, settings: Mapping[str, Any], known: Mapping[str, 
             raise InputError(f"unknown key '{place}.{name}'; {near_misses(name, [*known, *table.model_fields])}")
 
 
-def overridden(table: dict[str, Any], override: str) -> dict[str, Any]:
+def with_override(table: dict[str, Any], override: str) -> dict[str, Any]:
     """The nested table with one ``key=value`` changed; the value is TOML, or else text."""
     key, equals, text = override.partition("=")
     if not equals or not key.strip() or "\n" in override:

@@ -19,7 +19,7 @@ from pdae_sim.simulation.designs import DESIGNS, Design, cell_counts
 from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.laws import LAWS, Law
 from pdae_sim.simulation.mixings import EMBEDDINGS, FAMILIES
-from pdae_sim.simulation.observation._drawing import DRAWN
+from pdae_sim.simulation.observation._random_laws import RANDOM_LAWS
 
 _BESIDE_COVARIANCE = {"covariance", "perturbation_matrix", "n_latents", "n_perturbations", "noise", "departures"}
 
@@ -159,11 +159,11 @@ class ObservationConfig(OpenTable):
 
     def check(self) -> None:
         """Refuse settings that the kind does not know."""
-        refuse_unknown("observation", self.settings, DRAWN.settings(self.kind), type(self))
+        refuse_unknown("observation", self.settings, RANDOM_LAWS.settings(self.kind), type(self))
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value."""
-        return DRAWN.defaults(self.kind) | self.model_dump()
+        return RANDOM_LAWS.defaults(self.kind) | self.model_dump()
 
 
 class DesignConfig(OpenTable):

@@ -16,7 +16,7 @@ from pdae_sim.data import Simulation
 from pdae_sim.errors import InputError
 from pdae_sim.labels import LabelSpace
 from pdae_sim.simulation._oracles import TrueVerdict
-from pdae_sim.simulation._settings import Table, building, overridden
+from pdae_sim.simulation._settings import Table, building, with_override
 from pdae_sim.simulation._tables import DesignConfig, LatentConfig, MixingConfig, ObservationConfig
 from pdae_sim.simulation.assumptions import Assumptions
 from pdae_sim.simulation.designs import Design
@@ -71,7 +71,7 @@ class WorldConfig(Table):
     def parse(cls, table: dict[str, Any], overrides: Sequence[str] = ()) -> WorldConfig:
         """A configuration from a nested dictionary; see `read`."""
         for override in overrides:
-            table = overridden(table, override)
+            table = with_override(table, override)
         config = validated(cls, table)
         for step in config.observation:
             step.check()

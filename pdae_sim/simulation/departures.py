@@ -39,7 +39,7 @@ class Departure(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Epistasis:
-    """Pairs of perturbations interact: shift_j += Σ_{k < k'} terms[j, k, k'] l_k l_k'. Single ones add as before.
+    """Pairwise interactions: shift_j += Σ_{k < k'} terms[j, k, k'] l_k l_k'. Single perturbations add as before.
 
     Args:
         terms: (d, K, K); entries on and below the diagonal of the last two axes are not read.
@@ -69,7 +69,7 @@ class Epistasis:
 
 @dataclass(frozen=True)
 class Saturation:
-    """Doses saturate: the shift S l becomes S φ(l) with φ(l) = (1 + half) l / (half + |l|).
+    """Saturating doses: the shift S l becomes S φ(l) with φ(l) = (1 + half) l / (half + |l|).
 
     It adds S (φ(l) − l), so it comes before a `Do`, which replaces shifts. φ is odd, φ(1) = 1 and |φ| < 1 + half,
     half of which is reached at the dose `half`.
@@ -103,7 +103,7 @@ class Saturation:
 
 @dataclass(frozen=True, eq=False)
 class Do:
-    """Perturbations replace mechanisms: z_j = Σ_k values[j, k] l_k + noise · scale_j u_j, whatever the causes of j.
+    """Hard interventions, do(z_j): z_j = Σ_k values[j, k] l_k + noise · scale_j u_j, whatever the causes of j.
 
     The sum runs over the perturbations present (l_k ≠ 0) that set j; where there is none the mechanism of j stays.
 
@@ -144,7 +144,7 @@ class Do:
 
 @dataclass(frozen=True, eq=False)
 class VarianceIntervention:
-    """Perturbations change noise scales: scale_j *= exp(Σ_k log_ratio[j, k] l_k).
+    """Interventions on noise variances: scale_j *= exp(Σ_k log_ratio[j, k] l_k).
 
     Args:
         log_ratio: (d, K), log ratio of the standard deviations at one unit of k to those of the reference.
@@ -173,7 +173,7 @@ class VarianceIntervention:
 
 @dataclass(frozen=True, eq=False)
 class MechanismChange:
-    """Perturbations loosen a latent from its causes: A[j, :] *= exp(−Σ_k rate[j, k] |l_k|).
+    """Soft interventions that loosen a latent from its causes: A[j, :] *= exp(−Σ_k rate[j, k] |l_k|).
 
     Args:
         rate: (d, K) ≥ 0.

@@ -13,7 +13,7 @@ from pdae_sim._checks import matrix, whole
 from pdae_sim.data import PerturbationData, Simulation, Truth
 from pdae_sim.errors import InputError
 from pdae_sim.labels import Condition, LabelSpace
-from pdae_sim.simulation._blocks import blocks, shared_out, within
+from pdae_sim.simulation._blocks import blocks, chunks, run_in_threads
 from pdae_sim.simulation._oracles import TrueVerdict, true_verdicts
 from pdae_sim.simulation.assumptions import Assumptions
 from pdae_sim.simulation.latent import LinearLatentModel
@@ -25,7 +25,7 @@ _Cells = int | Sequence[int] | np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class Simulator:
-    """x = f(z) (or f(z) with noise), z = z_base + W l (or a departure), and every law of it with a closed form.
+    """A world x = f(z) (or f(z) with noise), z = z_base + W l (or a departure), with its laws in closed form.
 
     Args:
         latent: The linear latent causal model.
@@ -120,11 +120,11 @@ class Simulator:
             path = (root, "environment", _label_key(label), number)
             rng, streams = _random.stream(*path, "base"), _random.Streams(*path, "observation")
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below, with its place
-                for part in within(rows, p):
+                for part in chunks(rows, p):
                     base[part], z[part] = self.latent.draw(part.stop - part.start, label, rng=rng)
                     x[part] = self.observation.sample(self.mixing(z[part]), streams=streams)
 
-        shared_out(fill, list(blocks(counts)), total * p)
+        run_in_threads(fill, list(blocks(counts)), total * p)
         data = PerturbationData(x, labels, np.repeat(np.arange(len(labels)), counts), self.names, held_out=held_out)
         truth = Truth(z, base, self.latent.perturbation_matrix, self.latent.covariance)
         return Simulation(data, truth, simulator=self.state(), seed=_random.written(root))

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from pdae_sim.simulation import _blocks as blocks
 from pdae_sim.simulation.worlds import world
 
-counts = st.lists(st.integers(1, 3 * blocks.CELLS), min_size=1, max_size=4)
+counts = st.lists(st.integers(1, 3 * blocks.BLOCK_CELLS), min_size=1, max_size=4)
 
 
 @given(counts, st.integers(1, 5000))
 def test_every_cell_is_in_one_part_of_one_block(counts, width):
-    rows = [part for *_, block in blocks.blocks(counts) for part in blocks.within(block, width)]
+    rows = [part for *_, block in blocks.blocks(counts) for part in blocks.chunks(block, width)]
     covered = np.concatenate([np.arange(part.start, part.stop) for part in rows])
     assert np.array_equal(covered, np.arange(sum(counts)))
 
@@ -24,7 +24,7 @@ def test_every_cell_is_in_one_part_of_one_block(counts, width):
 def test_a_block_belongs_to_one_environment_and_starts_where_it_always_does(counts):
     starts = np.concatenate([[0], np.cumsum(counts)])
     for environment, number, rows in blocks.blocks(counts):
-        assert rows.start == starts[environment] + number * blocks.CELLS
+        assert rows.start == starts[environment] + number * blocks.BLOCK_CELLS
         assert rows.stop <= starts[environment + 1]
 
 
@@ -56,11 +56,11 @@ def test_an_error_in_a_part_is_the_callers(threads, monkeypatch):
             raise ValueError("part 2")
 
     with pytest.raises(ValueError, match="part 2"):
-        blocks.shared_out(work, list(range(1000)), 2**30)
+        blocks.run_in_threads(work, list(range(1000)), 2**30)
     assert len(done) < 1000
 
 
 def test_blocks_of_one_environment_differ():
     """The negative control: blocks with streams of their own are not copies of each other."""
-    z = world("two-latents").simulator().sample(["ctrl"], 2 * blocks.CELLS, rng=0).truth.z
-    assert not np.isclose(z[: blocks.CELLS], z[blocks.CELLS :]).any(axis=1).all()
+    z = world("two-latents").simulator().sample(["ctrl"], 2 * blocks.BLOCK_CELLS, rng=0).truth.z
+    assert not np.isclose(z[: blocks.BLOCK_CELLS], z[blocks.BLOCK_CELLS :]).any(axis=1).all()

@@ -17,7 +17,7 @@ from pdae_sim.simulation.mixings import (
     random_mixing,
     reference_latents,
 )
-from pdae_sim.simulation.mixings._draws import orthonormal_columns, stretched
+from pdae_sim.simulation.mixings._draws import linear_of_condition, orthonormal_columns
 
 
 def rng(seed=0):
@@ -53,7 +53,7 @@ class TestMeasures:
 
     def test_condition_numbers_of_a_known_map(self):
         Q, V = orthonormal_columns(40, 3, rng()), orthonormal_columns(3, 3, rng(1))
-        f = Mixing((stretched(Q, V, 50.0),))
+        f = Mixing((linear_of_condition(Q, V, 50.0),))
         assert np.allclose(condition_numbers(f, rng(2).normal(size=(7, 3))), 50)
 
     def test_condition_numbers_where_slopes_differ(self):

@@ -209,7 +209,7 @@ def random_curve(d: int, p: int, rng: np.random.Generator, *, bias: float, curva
     return Curved(Q, rng.normal(0.0, bias, p), weights, offsets, heights)
 
 
-def stretched(left: np.ndarray, right: np.ndarray, condition: float) -> Affine:
+def linear_of_condition(left: np.ndarray, right: np.ndarray, condition: float) -> Affine:
     """The map U diag(s) Vᵀ with s geometric from √c to 1/√c: its condition number is c (1 in one dimension).
 
     Args:

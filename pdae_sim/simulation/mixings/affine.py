@@ -1,4 +1,4 @@
-"""Affine layers: scaled isometries, and full matrices of a condition number met exactly."""
+"""Affine layers: scaled isometries, and matrices of full column rank."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pdae_sim.simulation.mixings._layer import Layer
 
 @dataclass(frozen=True, eq=False)
 class Orthonormal(Layer):
-    """z ↦ gain · Q z + bias with Q (d_out, d_in) of orthonormal columns.
+    """Scaled isometry z ↦ gain · Q z + bias with Q (d_out, d_in) of orthonormal columns.
 
     Example:
         >>> lift = Orthonormal([[1.0], [0.0]], [0.0, 3.0], gain=2.0)
@@ -59,7 +59,7 @@ class Orthonormal(Layer):
 
 @dataclass(frozen=True, eq=False)
 class Affine(Layer):
-    """z ↦ M z + bias with M (d_out, d_in) of full column rank, d_out ≥ d_in; inverted by the pseudo-inverse.
+    """Affine map z ↦ M z + bias, M (d_out, d_in) of full column rank; inverted by the pseudo-inverse.
 
     Example:
         >>> bool(np.isclose(Affine([[2.0, 1.0], [0.0, 2.0]], [0.0, 0.0]).log_det(np.zeros((1, 2)))[0], np.log(4)))

@@ -13,7 +13,9 @@ from pdae_sim.simulation.mixings._layer import Layer
 
 @dataclass(frozen=True, eq=False)
 class AffineCoupling(Layer):
-    """(z₁, z₂) ↦ (z₁, z₂ ∘ exp s(z₁) + t(z₁)), s = bound · tanh(S a), t = T a, a = tanh(B z₁ + b).
+    """Affine coupling (z₁, z₂) ↦ (z₁, z₂ ∘ exp s(z₁) + t(z₁)).
+
+    With a = tanh(B z₁ + b): s = bound · tanh(S a) and t = T a.
 
     Args:
         weights: B (h, k); z₁ are the first k coordinates.

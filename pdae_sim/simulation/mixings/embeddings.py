@@ -13,7 +13,7 @@ from pdae_sim.simulation.mixings._layer import Layer
 
 @dataclass(frozen=True, eq=False)
 class Curved(Layer):
-    """y ↦ Q [y; φ(y)] + bias with φ(y) = C tanh(B y + b); the first d columns of Q read y off again, exactly.
+    """Curved embedding y ↦ Q [y; φ(y)] + bias, φ(y) = C tanh(B y + b); the first d columns of Q read y off exactly.
 
     Q has d + m columns only (m, the directions that the image bends into), so that nothing of size d_out² is ever
     formed: n rows cost n · (d h + h m + (d + m) d_out) multiplications, for 90,000 × 1,000 with d = 20, h = m = 32

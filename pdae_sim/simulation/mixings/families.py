@@ -11,7 +11,7 @@ from pdae_sim._checks import at_least, choice, near_misses, whole
 from pdae_sim._random import SeedLike
 from pdae_sim.errors import InputError
 from pdae_sim.simulation.mixings._calibration import Dials, Targets
-from pdae_sim.simulation.mixings._draws import FAMILIES, Draw, orthonormal_columns, random_curve, stretched
+from pdae_sim.simulation.mixings._draws import FAMILIES, Draw, linear_of_condition, orthonormal_columns, random_curve
 from pdae_sim.simulation.mixings._layer import Layer
 from pdae_sim.simulation.mixings.affine import Orthonormal
 from pdae_sim.simulation.mixings.composition import Mixing
@@ -115,7 +115,7 @@ class _Recipe:
 
     def _inner(self, strength: float, linear: float) -> tuple[Layer, ...]:
         bent = self.draw.layers(strength)
-        stretch = () if self.turn is None else (stretched(*self.turn, linear),)
+        stretch = () if self.turn is None else (linear_of_condition(*self.turn, linear),)
         return stretch + bent if self.stretch_first else bent + stretch
 
 

@@ -54,7 +54,7 @@ class _FirstAxes(Elementwise):
 
 @dataclass(frozen=True)
 class Fold(_FirstAxes):
-    """u ↦ offset + √((u − offset)² + width²) on the first `count` coordinates: what lies left is folded to the right.
+    """Fold u ↦ offset + √((u − offset)² + width²) of the first `count` coordinates: the left comes to lie on the right.
 
     Args:
         offset: Where the crease is.
@@ -88,7 +88,7 @@ class Fold(_FirstAxes):
 
 @dataclass(frozen=True)
 class Periodic(_FirstAxes):
-    """u ↦ sin(ω u) / ω on the first `count` coordinates, close to the identity where ω u is small.
+    """Sine u ↦ sin(ω u) / ω of the first `count` coordinates, close to the identity where ω u is small.
 
     Args:
         frequency: ω > 0.

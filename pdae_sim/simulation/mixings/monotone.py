@@ -13,7 +13,7 @@ from pdae_sim.simulation.mixings._layer import Elementwise
 
 @dataclass(frozen=True)
 class LinearTanh(Elementwise):
-    """u ↦ linear · u + bend · tanh u, odd, with slopes in [linear, linear + bend]; inverted by Newton's method.
+    """Linear plus tanh, u ↦ linear · u + bend · tanh u: odd, slopes in [linear, linear + bend], Newton's inverse.
 
     Linear 1 and bend 0 are the identity.
 
@@ -58,7 +58,7 @@ class LinearTanh(Elementwise):
 
 @dataclass(frozen=True)
 class SmoothLeaky(Elementwise):
-    """u ↦ p u + q (√(u² + 1) − 1) with p ± q = 1, `slope`: a smooth leaky rectifier with a closed-form inverse.
+    """Smooth leaky rectifier u ↦ p u + q (√(u² + 1) − 1), p ± q = 1, `slope`, with a closed-form inverse.
 
     Slope 1 is the identity.
 
@@ -100,7 +100,7 @@ class SmoothLeaky(Elementwise):
 
 @dataclass(frozen=True)
 class SinhArcsinh(Elementwise):
-    """u ↦ sinh(tail · arcsinh u + skew): tails like u^tail, closed form both ways; tail 1 and skew 0 the identity.
+    """Sinh-arcsinh transform u ↦ sinh(tail · arcsinh u + skew): tails like u^tail; tail 1 and skew 0 the identity.
 
     References:
         Jones & Pewsey (2009), Sinh-arcsinh distributions, Biometrika 96(4).

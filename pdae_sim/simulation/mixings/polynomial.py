@@ -13,7 +13,7 @@ from pdae_sim.simulation.mixings._layer import Layer
 
 @dataclass(frozen=True, eq=False)
 class QuadraticShear(Layer):
-    """(z₁, z₂) ↦ (z₁, z₂ + q(z₁)), q_i(z₁) = z₁ᵀ C_i z₁: determinant one, and the inverse subtracts q.
+    """Quadratic shear (z₁, z₂) ↦ (z₁, z₂ + q(z₁)), q_i(z₁) = z₁ᵀ C_i z₁: determinant one, the inverse subtracts q.
 
     Between rotations these generate polynomial diffeomorphisms of degree 2^depth; with d = 2 and swaps, Hénon's maps.
 

@@ -16,7 +16,7 @@ from pdae_sim.simulation.mixings._layer import Elementwise
 
 @dataclass(frozen=True, eq=False)
 class Spline(Elementwise):
-    """One increasing rational-quadratic spline a coordinate on [−bound, bound], the identity outside.
+    """Increasing rational-quadratic splines, one a coordinate, on [−bound, bound]; the identity outside.
 
     Once continuously differentiable: the second derivative jumps at the knots. Parameters are unconstrained, and all
     zero for the identity.

@@ -1,4 +1,4 @@
-from ._drawing import random_observation as random_observation
+from ._random_laws import random_observation as random_observation
 from .assays import LogNormal as LogNormal
 from .assays import NegativeBinomial as NegativeBinomial
 from .chain import OBSERVATIONS as OBSERVATIONS

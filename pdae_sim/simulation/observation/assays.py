@@ -16,7 +16,7 @@ _LARGEST_COUNT = 2.0**53  # beyond it float64 skips whole numbers
 
 @dataclass(frozen=True, eq=False)
 class NegativeBinomial:
-    """RNA counts: x_g ~ NB(mean = library · p_g, dispersion), library log-normal, given f(z).
+    """Negative binomial RNA counts: x_g ~ NB(mean = library · p_g, dispersion), library log-normal, given f(z).
 
     p = softmax(baseline + amplitude · (f(z) − centre) / spread) over the genes of a cell; library = depth ·
     exp(depth_spread · ε) with one ε ~ N(0, 1) a cell; the negative binomial is a gamma–Poisson mixture with
@@ -115,7 +115,7 @@ class NegativeBinomial:
 
 @dataclass(frozen=True, eq=False)
 class LogNormal:
-    """Positive intensities such as protein: log x = m(f(z)) + sigma ε with ε ~ N(0, I).
+    """Log-normal intensities such as protein: log x = m(f(z)) + sigma ε with ε ~ N(0, I).
 
     m(y) = baseline + amplitude · (y − centre) / spread, feature by feature.
 

@@ -41,7 +41,7 @@ class Observation(Protocol):
 
 @dataclass(frozen=True)
 class Chain:
-    """Laws one after another: the first is given f(z), each next one what the step before it made.
+    """A sequence of laws: the first is given f(z), each next one the output of the step before it.
 
     The i-th step draws from streams of its own, the first from those it would have alone. A chain in a chain becomes
     part of it.

@@ -29,7 +29,7 @@ class _Noise(ABC):
 
 @dataclass(frozen=True)
 class Noiseless:
-    """x = f(z).
+    """No noise: x = f(z).
 
     Example:
         >>> Noiseless().random
@@ -40,13 +40,13 @@ class Noiseless:
     breaks = ()
 
     def sample(self, clean: np.ndarray, *, streams: Streams) -> np.ndarray:
-        """x (n, d_X): the very array given."""
+        """x (n, d_X): f(z) itself, not a copy."""
         return clean
 
 
 @dataclass(frozen=True)
 class GaussianNoise(_Noise):
-    """x = f(z) + ε with ε ~ N(0, scale² I), independent of z. It makes z no function of x.
+    """Additive Gaussian noise: x = f(z) + ε, ε ~ N(0, scale² I) independent of z. It makes z no function of x.
 
     Args:
         scale: Standard deviation of the noise, in units of f(z).
@@ -82,7 +82,7 @@ class GaussianNoise(_Noise):
 
 @dataclass(frozen=True, eq=False)
 class Heteroscedastic(_Noise):
-    """x = f(z) + sd(f(z)) ε, ε ~ N(0, I): noise that grows away from the centre.
+    """Gaussian noise that grows away from the centre: x = f(z) + sd(f(z)) ε, ε ~ N(0, I).
 
     sd(y) = scale · √(1 + slope² ((y − centre) / spread)²), feature by feature.
 
@@ -140,7 +140,7 @@ class Heteroscedastic(_Noise):
 
 @dataclass(frozen=True)
 class Dropout(_Noise):
-    """Each entry of f(z) is set to zero with one probability, independently.
+    """Dropout: each entry of f(z) is set to zero with one probability, independently.
 
     Args:
         rate: The probability, in [0, 1).
@@ -174,7 +174,7 @@ class Dropout(_Noise):
 
 @dataclass(frozen=True, eq=False)
 class SignalDropout:
-    """Each entry of f(z) is set to zero with a probability that falls with its value: weak signals are missed.
+    """Dropout of weak signals: each entry of f(z) is set to zero with a probability that falls with its value.
 
     P(zero | y) = 1 / (1 + exp(steepness · (y − midpoint))), feature by feature.
 

@@ -1,4 +1,4 @@
-"""What analysts do to a table before they look at it: deterministic steps, cell by cell."""
+"""Deterministic transforms of a table, cell by cell, as analysts apply them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pdae_sim.errors import InputError
 
 @dataclass(frozen=True)
 class Log1p:
-    """x ↦ log(1 + x), entry by entry; one to one for x > −1.
+    """Logarithm x ↦ log(1 + x), entry by entry; one to one for x > −1.
 
     Example:
         >>> Log1p().breaks, LogNormalise().breaks
@@ -29,7 +29,7 @@ class Log1p:
 
 @dataclass(frozen=True)
 class LogNormalise:
-    """Each cell scaled to one total, then log(1 + ·): scanpy's ``normalize_total`` and ``log1p``.
+    """Library-size normalisation, log(1 + ·) of cells scaled to one total: scanpy's ``normalize_total`` and ``log1p``.
 
     Many to one: the cell's total is lost. A cell of zeros stays zero.
 
@@ -64,7 +64,7 @@ class LogNormalise:
 
 @dataclass(frozen=True)
 class CentredLogRatio:
-    """log(x + pseudocount) less its mean over the features of the cell.
+    """Centred log-ratio: log(x + pseudocount) less its mean over the features of the cell.
 
     Many to one: (x + pseudocount) and any multiple of it become the same.
 

@@ -49,7 +49,7 @@ def random_observation(kind: str, *, clean: np.ndarray, rng: _random.SeedLike = 
     if len(clean) < 2:
         raise InputError(f"clean must have at least two rows; received {len(clean)}")
     streams = _random.Streams(_random.seed_sequence(rng), "observation")
-    return DRAWN.make(kind, settings, clean=clean, streams=streams)
+    return RANDOM_LAWS.make(kind, settings, clean=clean, streams=streams)
 
 
 def _gaussian(clean: np.ndarray, *, scale: float | None = None, snr: float | None = None) -> GaussianNoise:
@@ -118,7 +118,7 @@ def _chain(clean: np.ndarray, streams: _random.Streams, *, steps: Sequence[Mappi
     return Chain(tuple(laws))
 
 
-DRAWN: Registry[Observation] = Registry(
+RANDOM_LAWS: Registry[Observation] = Registry(
     "observation",
     {
         **OBSERVATIONS,  # laws without parameters of the features are made as they are
