@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from pdae_sim.errors import InputError
-from pdae_sim.study import backends, running
+from pdae_sim.study._execute import execute
 from pdae_sim.study.backends import Dask, Loky, Slurm
 from pdae_sim.study.merging import merge_stores
 from pdae_sim.study.running import run_study
@@ -36,7 +36,11 @@ def table(folder) -> pd.DataFrame:
 
 
 class TestTheSameTable:
-    @pytest.mark.parametrize("backend", [Loky(1), Loky(2), Dask(workers=2)], ids=["loky-1", "loky-2", "dask"])
+    @pytest.mark.parametrize(
+        "backend",
+        [pytest.param(Loky(1), marks=pytest.mark.slow), Loky(2), Dask(workers=2)],
+        ids=["loky-1", "loky-2", "dask"],
+    )
     def test_whatever_computes(self, backend, tmp_path, undisturbed):
         done = run_study(toys.study(30, sleep=0.03), Store(tmp_path), backend=backend)
         assert done == Tally(30, 30, 0)
@@ -144,8 +148,8 @@ class TestKilled:
         assert ended(started(tmp_path)) == [0]
         return toys.digest(tmp_path)
 
-    def test_three_times_at_random_moments_loses_nothing(self, tmp_path, undisturbed):
-        assert self._disturbed(tmp_path, 3, np.random.default_rng(0)) == undisturbed
+    def test_at_a_random_moment_loses_nothing(self, tmp_path, undisturbed):
+        assert self._disturbed(tmp_path, 1, np.random.default_rng(0)) == undisturbed
 
     @pytest.mark.slow
     def test_twenty_times_at_random_moments_loses_nothing(self, tmp_path, undisturbed):
@@ -174,7 +178,11 @@ class TestKilled:
 
 
 class TestInterrupted:
-    @pytest.mark.parametrize("options", [("--workers", 1), ("--workers", 2), ("--dask",)], ids=["1", "2", "dask"])
+    @pytest.mark.parametrize(
+        "options",
+        [("--workers", 1), ("--workers", 2), pytest.param(("--dask",), marks=pytest.mark.slow)],
+        ids=["1", "2", "dask"],
+    )
     def test_leaves_a_consistent_store_and_exits_130(self, options, tmp_path, undisturbed):
         runner = started(tmp_path, "--sleep", 0.1, *options)
         until_more_than(tmp_path, 2, runner)
@@ -212,7 +220,9 @@ class TestFailures:
         assert run_study(toys.study(1, toys.unspeakable), Store(tmp_path)).failed == 1
         assert "object is not JSON serializable" in table(tmp_path).error[0]
 
-    @pytest.mark.parametrize("backend", [None, Loky(1), Dask(workers=1)], ids=["here", "loky", "dask"])
+    @pytest.mark.parametrize(
+        "backend", [None, Loky(1), pytest.param(Dask(workers=1), marks=pytest.mark.slow)], ids=["here", "loky", "dask"]
+    )
     def test_a_task_without_end_is_stopped(self, backend, tmp_path):
         start = time.monotonic()
         study = toys.study(1, toys.swallowing, timeout=0.3)
@@ -221,6 +231,22 @@ class TestFailures:
         assert (row.status, row.seed) == ("timeout", 0)
         assert "stopped after 0.3 s" in row.error
         assert time.monotonic() - start < 60
+
+    def test_a_task_without_end_is_given_up_in_the_thread_of_a_worker(self):
+        """No signal reaches it there: its row is written, and the pool is told to let the worker go."""
+        over, found = threading.Event(), []
+
+        def endless(task):
+            over.wait(30)
+            return toys.perform(task)
+
+        thread = threading.Thread(target=lambda: found.append(execute(endless, {"seed": 5}, timeout=0.1)))
+        thread.start()
+        thread.join(10)
+        over.set()
+        assert found[0].abandoned
+        (row,) = json.loads(found[0].rows)
+        assert (row["status"], row["seed"], row["error"]) == ("timeout", 5, "stopped after 0.1 s")
 
     def test_a_task_without_end_is_stopped_in_a_thread_too(self, tmp_path):
         """No signal reaches it there: a worker is started, and its main thread is."""
@@ -243,44 +269,7 @@ class TestFailures:
         assert row.seed == 5
         assert "the worker ended before the task did" in row.error
 
+    @pytest.mark.slow
     def test_workers_that_always_die_end_the_run(self, tmp_path):
         with pytest.raises(InputError, match="workers died one after another"):
             run_study(toys.study(8, dies=True), Store(tmp_path), workers=2)
-
-
-class TestWorkers:
-    def test_threads_do_not_outnumber_the_cores(self, monkeypatch):
-        monkeypatch.setattr("pdae_sim.study.running.cores", lambda: 4)
-        cases = [(1, 4), (2, 2), (4, 2), (4, 8)]
-        assert [running._fitting_threads(*case) for case in cases] == [1, 2, 2, 1]
-
-    @pytest.mark.parametrize("backend", [None, Loky(2), Dask(workers=2)], ids=["here", "loky", "dask"])
-    def test_compute_with_the_threads_they_are_given(self, backend, tmp_path):
-        run_study(toys.study(2, threads), Store(tmp_path), backend=backend)
-        assert set(table(tmp_path).value) == {1.0}
-
-    def test_a_run_in_this_process_leaves_its_threads_as_they_were(self, tmp_path):
-        import torch
-
-        torch.set_num_threads(2)
-        try:
-            run_study(toys.study(1, threads), Store(tmp_path))
-            assert torch.get_num_threads() == 2
-        finally:
-            torch.set_num_threads(1)
-
-    def test_a_shard_is_a_part(self, tmp_path):
-        with pytest.raises(InputError, match="1 ≤ i ≤ n"):
-            run_study(toys.study(), Store(tmp_path), shard=(3, 2))
-
-    def test_an_extra_that_is_missing_is_named(self, monkeypatch):
-        with pytest.raises(InputError, match=r"pip install 'pdae-sim\[slurm\]'"):
-            backends._needed("no_such_module", "slurm")
-
-
-def threads(task: dict) -> list[dict]:
-    import threadpoolctl
-    import torch
-
-    pools = [pool["num_threads"] for pool in threadpoolctl.threadpool_info()]
-    return [{"seed": task["seed"], "metric": "threads", "value": max(torch.get_num_threads(), *pools)}]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from pdae_sim._files import read_toml
 from pdae_sim.errors import InputError
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.planning import plan_study
-from tests.test_study.test_cli import stage  # noqa: F401
 
 FILES = REGISTRY.declarations()
 LARGE = ("norman_like",)
@@ -67,7 +65,9 @@ def test_states_question_claim_and_prediction_and_can_be_planned(name):
     assert found.seconds > 0
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name not in LARGE])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "real_table")) for n in FILES if n not in LARGE]
+)
 def test_a_small_task_of_it_has_rows_of_everything_declared(name):
     table = small(read_toml(here(name)))
     declaration = Declaration.parse({**table, "folder": str(DECLARATIONS)})
@@ -95,38 +95,3 @@ def test_a_table_that_is_absent_is_told_in_one_line(tmp_path):
     assert str(refused.value).startswith(f"{path}: world 'proteins': table.path: ")
     assert "sachs2005_flow_cytometry.csv: no such file; put the table there or change the path" in str(refused.value)
     assert "\n" not in str(refused.value)
-
-
-class TestCommandLine:
-    def test_lists_them_after_the_studies_with_pages(self, stage):  # noqa: F811
-        status, out, _ = stage("list")
-        assert status == 0
-        names = [line.partition(":")[0] for line in out.splitlines()]
-        assert names == ["extrapolation", "diversity", "sample_size", *sorted(FILES)]
-        assert all(line.endswith("?") for line in out.splitlines())
-
-    def test_plans_them_by_name(self, stage):  # noqa: F811
-        status, out, _ = stage("plan", "noise", "--workers", 1)
-        assert (status, out.startswith("80 tasks, 0 finished, 80 to run\n")) == (0, True)
-
-    def test_runs_them_by_name(self, stage, tmp_path, monkeypatch):  # noqa: F811
-        text = (
-            'name = "tiny"\nquestion = "Does it run?"\nclaim = "2.4"\nprediction = "It does."\nseeds = 1\n'
-            'estimators = ["additive"]\nmetrics = ["mean_difference"]\nevaluation = {n_samples = 40}\n'
-            '[[worlds]]\nbase = "two-latents"\nset = {"design.cells" = 40, "design.test_cells" = 40}\n'
-        )
-        (tmp_path / "tiny.toml").write_text(text)
-        monkeypatch.setattr("experiments.__main__.REGISTRY", replace(REGISTRY, folder=tmp_path))
-        status, out, _ = stage("run", "tiny", "--out", tmp_path / "run", "--workers", 1)
-        assert (status, out.splitlines()[-1]) == (0, "1 of 1 tasks finished, 0 with failures")
-        html = (tmp_path / "run" / "report.html").read_text()
-        assert "run tiny --out DIR" in html
-        assert "--smoke" not in html
-        status, _, err = stage("run", "tiny", "--out", tmp_path / "other", "--smoke")
-        assert (status, err.count("\n")) == (2, 1)
-        assert "--set and --smoke are for studies with a page; change " in err
-
-    def test_suggests_them(self, stage):  # noqa: F811
-        status, _, err = stage("plan", "nosie")
-        assert status == 2
-        assert "did you mean 'noise'" in err

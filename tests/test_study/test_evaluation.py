@@ -9,11 +9,8 @@ import pytest
 
 from pdae_sim import LinearLatentModel, PerturbationData, Simulator
 from pdae_sim.estimation.baselines import BASELINES
-from pdae_sim.simulation.worlds import world
 from pdae_sim.study import evaluation
 from pdae_sim.study.evaluation import evaluate
-from pdae_sim.study.identification import identify
-from pdae_sim.study.identification_metrics import identification_rows, oracle_rows
 
 
 @pytest.fixture(scope="module")
@@ -96,63 +93,6 @@ def test_one_metric_that_fails_leaves_the_others():
     found = {r["metric"]: r for r in rows if r["estimator"] == "pool"}
     assert found["mmd"]["status"] == "failed"
     assert found["mean_difference"]["value"] == 0.0
-
-
-def exact_model(simulation, W):
-    """Stands where a fitted model stands, with the true encoder and a given Ŵ."""
-    from types import SimpleNamespace
-
-    simulator = Simulator.from_state(simulation.simulator)
-    R = simulator.latent.whitening
-    return SimpleNamespace(encode=lambda x: simulator.mixing.inverse(x) @ R.T, perturbation_matrix_=W)
-
-
-def test_identification_is_perfect_for_the_truth_and_rejects_a_wrong_matrix(simulation):
-    W = simulation.truth.isotropic().perturbation_matrix
-    found = identify(exact_model(simulation, W), simulation, n=200, rng=0)
-    assert found.alignment.orthogonal_r2 > 1 - 1e-9
-    assert found.gram_error < 1e-9
-    wrong = identify(exact_model(simulation, 1.5 * W), simulation, n=200, rng=0)
-    assert wrong.gram_error > 2 * wrong.gram_error_oracle[1]
-
-
-def test_the_demo_world_shows_all_three_situations():
-    from pdae_sim.analysis.verdict import judge
-    from pdae_sim.verdicts import NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED
-
-    simulation = world("demo", ("design.cells=4096", "design.test_cells=10")).simulate()
-    train, test = simulation.data.train, simulation.data.test
-    W = simulation.truth.isotropic().perturbation_matrix
-    verdicts = judge(train.labels, test.labels, counts=train.counts, perturbation_matrix=W)
-    assert [v.name for v in verdicts] == [SUPPORTED, OFF_SUPPORT, NOT_IDENTIFIED]
-
-
-def wider_model(simulation, W):
-    """As `exact_model`, with a third latent that is noise."""
-    from types import SimpleNamespace
-
-    exact, rng = exact_model(simulation, np.vstack([W, np.zeros(W.shape[1])])), np.random.default_rng(0)
-    wider = lambda x: np.column_stack([exact.encode(x), rng.normal(size=len(x))])  # noqa: E731
-    return SimpleNamespace(encode=wider, perturbation_matrix_=exact.perturbation_matrix_)
-
-
-@pytest.mark.parametrize("model", [exact_model, wider_model])
-def test_identification_in_rows_also_with_a_latent_too_many(model, simulation):
-    W = simulation.truth.isotropic().perturbation_matrix
-    rows = {
-        r["metric"]: r
-        for r in identification_rows(model(simulation, W), simulation, ("affine_r2", "gram_error"), n=200, rng=0)
-    }
-    assert rows["affine_r2"]["value"] > 1 - 1e-9
-    assert rows["gram_error"]["value"] < 1e-9
-    wrong = identification_rows(model(simulation, -2 * W), simulation, ("gram_error",), n=200, rng=0)
-    assert wrong[0]["value"] > 1
-
-
-def test_the_oracles_gram_error_is_within_the_range_of_its_redraws(simulation):
-    (row,) = oracle_rows(simulation, ("gram_error",), rng=0)
-    assert row["estimator"] == "oracle"
-    assert 0.2 * row["low"] < row["value"] < 5 * row["high"]
 
 
 def test_metrics_not_asked_for_are_not_measured(simulation):

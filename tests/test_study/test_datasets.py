@@ -18,7 +18,6 @@ from pdae_sim.study.planning import plan_study
 from pdae_sim.study.running import run_study
 from pdae_sim.study.store import _COLUMNS as COLUMNS
 from pdae_sim.study.store import Store
-from tests.test_study.test_cli import stage  # noqa: F401
 
 TOML = """
 name = "proteins"
@@ -229,18 +228,3 @@ class TestRefusals:
         PerturbationData.from_arrays(np.zeros((2, 1)), ["ctrl", "A"]).write(tmp_path / "t.h5ad")
         with pytest.raises(InputError, match=r"t\.h5ad: transform is for \.csv and \.parquet tables"):
             MeasuredTable(path="t.h5ad", transform="log1p").read(tmp_path)
-
-
-class TestCommandLine:
-    def test_a_run_is_followed_and_shown_also_where_its_table_is_gone(self, stage, folder):  # noqa: F811
-        out = folder / "run"
-        assert stage("run", folder / "study.toml", "--out", out, "--workers", 1)[0] == 0
-        (folder / "data" / "cells.csv").unlink()
-        assert stage("status", out)[1] == "2 of 2 tasks finished, 0 with failures\n"
-        assert stage("report", out)[0] == 0
-        html = (out / "report.html").read_text()
-        assert "2 seeds of measured tables of 1 scenario: cells." in html
-        assert "run proteins.toml --out DIR" in html
-        status, _, err = stage("plan", folder / "study.toml")
-        assert (status, err.count("\n")) == (2, 1)
-        assert "study.toml: world 'cells': table.path: " in err
