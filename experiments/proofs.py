@@ -227,8 +227,8 @@ def _without(case: Counterexample | Relaxation, say: _Speaker) -> Without:
 def _model(build: Callable) -> list[str]:
     """The explicit model in the words of the function that builds it, or of the one it wraps."""
     inner = [value for value in inspect.getclosurevars(build).nonlocals.values() if callable(value)]
-    told = next((inspect.getdoc(function) for function in (build, *inner) if function.__doc__), "")
-    return [" ".join(paragraph.split()) for paragraph in told.split("\n\n") if paragraph]
+    described = next((inspect.getdoc(function) for function in (build, *inner) if function.__doc__), "")
+    return [" ".join(paragraph.split()) for paragraph in described.split("\n\n") if paragraph]
 
 
 def _checked(claim: Claim) -> str:
@@ -258,8 +258,8 @@ def _mathml(formula: str, mode: str) -> Markup:
     for unknown, known in _SPELLED.items():
         formula = formula.replace(unknown, known)
     spaced = _OPERATOR.sub(r"\\\1\\, ", _ACCENTED.sub(r"\1{}^", formula))
-    found = re.sub(r"&#x([0-9A-F]+);", lambda code: str(escape(chr(int(code[1], 16)))), convert(spaced, display=mode))
-    return Markup(_fenced(_ACCENT.sub(r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>', found)))
+    mathml = re.sub(r"&#x([0-9A-F]+);", lambda code: str(escape(chr(int(code[1], 16)))), convert(spaced, display=mode))
+    return Markup(_fenced(_ACCENT.sub(r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>', mathml)))
 
 
 def _fenced(mathml: str) -> str:

@@ -1,7 +1,4 @@
-"""The letters of the model, with symbolic dimensions, as the proofs use them.
-
-A trailing tilde marks the rival: a second model with the same law of x at every training label.
-"""
+"""The notation of the model, in words and as symbols with symbolic dimensions."""
 
 from sympy import MatrixSymbol, Symbol
 
@@ -27,3 +24,30 @@ alpha = MatrixSymbol("alpha", M, 1)
 
 z = MatrixSymbol("z", d, 1)
 z_base = MatrixSymbol(r"z_{\mathrm{base}}", d, 1)
+
+NOTATION = (
+    ("K, d_Z, d_X", "", "number of elementary perturbations, latent dimension, observed dimension"),
+    ("lₑ", "(K,)", "label of environment e = 0 … M: membership or dose of each perturbation; l₀ is the reference"),
+    ("lₜ", "(K,)", "label of a test condition, for which no cells were measured"),
+    ("W", "(d_Z, K)", "perturbation matrix: column k is the latent shift by one unit of perturbation k"),
+    ("z_base", "(d_Z,)", "base latent, N(0, Σ), or N(0, I) where the base is isotropic"),
+    ("z", "(d_Z,)", "latent, z = z_base + W lₑ: shifts add up across perturbations and are linear in the dose"),
+    ("x", "(d_X,)", "observation, x = f(z), or f(z, ε) with noise ε independent of z"),
+    ("Pₑ, pₑ", "", "law of x, or density of x or z, under label lₑ"),
+    ("Δₑ, Δₜ", "(K,)", "lₑ − l₀ and lₜ − l₀"),
+    ("L", "(K, M)", "training shifts [Δ₁ … Δ_M]"),
+    ("α", "(M,)", "coefficients of a test shift in their span, Δₜ = L α"),
+    ("v", "(K,)", "witness that it is not in their span: vᵀ L = 0 and vᵀ Δₜ ≠ 0"),
+    ("G", "(M, M)", "Gram matrix of the effects, (W L)ᵀ (W L)"),
+    ("δₑ", "", "distance of the test label from environment e, |W (lₜ − lₑ)|"),
+    ("f̃, W̃, Σ̃", "", "a rival: a second model with the law of x of the first at every training label"),
+    ("h", "", "the map of latents f̃⁻¹ ∘ f"),
+    (
+        "A, S, D",
+        "",
+        "linear latent causal model z = A z + u + S l, u ~ N(0, D); A[i, j] is the effect of j on i, S the targets",
+    ),
+    ("ED(P, Q)", "", "energy distance 2 𝔼|X − Y|ᵝ − 𝔼|X − X′|ᵝ − 𝔼|Y − Y′|ᵝ, with β = 1 unless said otherwise"),
+    ("g, f̂, Ŵ", "", "encoder, decoder and perturbation matrix of the perturbation distribution autoencoder"),
+)
+"""Symbol, shape and meaning, for the README."""

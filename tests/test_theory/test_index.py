@@ -9,6 +9,7 @@ import pytest
 from theory import __main__ as command_line
 from theory.claims import CLAIMS
 from theory.identifiability import converse
+from theory.symbols import NOTATION
 from theory.typesetting.index import INDEX, Places
 from theory.typesetting.readme import module_of, readme
 
@@ -77,6 +78,13 @@ def test_the_readme_holds_every_claim_and_assumption():
     text = readme(CLAIMS)
     assert all(f"| {claim.number} | `{claim.name}` |" in text for claim in CLAIMS)
     assert all(f"| {a.name.replace('_', ' ')} |" in text for claim in CLAIMS for a in claim.assumptions)
+
+
+def test_notation_comes_first():
+    first, second = readme(CLAIMS).split("\n## ")[1:3]
+    assert first.startswith("Notation\n")
+    assert second.startswith("What is claimed\n")
+    assert all(f"| {symbol} | {shape} | " in first for symbol, shape, _ in NOTATION if "|" not in symbol)
 
 
 def test_every_row_of_a_table_has_as_many_cells_as_its_head():

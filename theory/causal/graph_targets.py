@@ -76,7 +76,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
     reduced = Lemma(
         "reduced_form",
         "W = N S with N = (I − A)⁻¹",
-        "section 1: A is nilpotent, and the mechanisms have one solution",
+        "claim 1: A is nilpotent, and the mechanisms have one solution",
         (LINEAR, ACYCLIC, SHIFT),
     )
     inverse = Step(

@@ -1,8 +1,8 @@
 """Claim 1.1: with a free mixing, shift interventions say nothing of the causal graph, whatever is known of the targets.
 
 For every other acyclic A', with the same noises u and the same targets S, the mixing f' = f ∘ (I - A)⁻¹ (I - A') gives
-the same x, sample by sample, at every label. This is more than "W and Σ are the same after whitening" in section 1,
-where the targets change with the graph: S, D and the law of u are the same in both models.
+the same x, sample by sample, at every label. This is more than claim 1 says, in which whitened latents have one W and Σ
+for graphs with different targets: here S, D and the law of u are the same in both models.
 
 What was tried to save the graph, each refuted by this one construction: atomic targets; one target for each latent, and
 known which; a known causal order; equal noise variances; noise that is not Gaussian; mechanisms that are not linear
@@ -53,7 +53,7 @@ mixed, mixed_rival = (MatrixSymbol(name, d, 1) for name in ("f^{-1}(x)", "f^{-1}
 INVERSES = Lemma(
     "inverses",
     "I − A and I − A′ have inverses N = I + A + … + A^(d−1) and N′",
-    "the adjacency of an acyclic graph is nilpotent, see section 1",
+    "the adjacency of an acyclic graph is nilpotent, see claim 1",
     ACYCLIC,
 )
 

@@ -1,4 +1,4 @@
-"""Section 1: shift interventions in a linear latent causal model are an instance of the additive-shift model.
+"""Claim 1: shift interventions in a linear latent causal model are an instance of the additive-shift model.
 
 z = A z + u + S l with A the adjacency of a DAG (A[i, j] is the effect of j on i), independent noises u ~ N(0, D) and
 targets S gives z = z_base + W l with W = (I - A)⁻¹ S and z_base ~ N(0, Σ), Σ = (I - A)⁻¹ D (I - A)⁻ᵀ.

@@ -117,7 +117,7 @@ def mean_norm(mean: np.ndarray, covariance: np.ndarray, beta: float = 1.0) -> fl
 
 
 def _pieces(half: float) -> tuple[tuple[float, float], ...]:
-    """Where v = log s runs: beyond, the integrand is below exp(-40) of its size."""
+    """Intervals of v = log s: beyond, the integrand is below exp(-40) of its size."""
     return ((-40 / (1 - half), -4.0), (-4.0, 4.0), (4.0, 40 / half))
 
 

@@ -114,7 +114,7 @@ def linear_part(
     regular: tuple[Equation, ...],
     statements: tuple[str, str, str],
 ) -> tuple[Step, Step, Step]:
-    """Where `left` h(z) = `right` z + c and `right` has a left inverse, h is affine with an invertible H.
+    """Steps to: h is affine with an invertible slope H, if `left` h(z) = `right` z + c and `right` has a left inverse.
 
     Args:
         equal: the step that says so.

@@ -160,7 +160,7 @@ def _displacement(own: MatrixSymbol) -> tuple[Step | Lemma, ...]:
 
 
 def _explicit() -> tuple[Step, ...]:
-    """The same with free symbols for d_Z = 2, K = 3, M = 2, where v is the cross product of the two training shifts."""
+    """The claim with free symbols for d_Z = 2, K = 3, M = 2: v is the cross product of the two training shifts."""
     shifts = [Matrix(symbols(f"{letter}1:4")) for letter in "abt"]
     first, second, target = shifts
     reference, effects = Matrix(symbols("r1:4")), Matrix(2, 3, symbols("w1:7"))

@@ -266,7 +266,7 @@ def _of(world: World) -> tuple[Measurement, ...]:
 
 
 def undiverse(world: World) -> World:
-    """The same world with perturbations that do not reach the last latent."""
+    """A world with perturbations that do not reach the last latent."""
     return replace(world, W=world.W * (np.arange(len(world.W)) < len(world.W) - 1)[:, None])
 
 

@@ -215,7 +215,7 @@ def measure(n_latents: int, gain: float, claimed: float | None = None) -> Measur
 
 
 def measure_folded(shift: float) -> Measurement:
-    """The same distance in one dimension, by the closed form of the mean of |N(shift, 2)|."""
+    """The energy distance of a displacement in one dimension, by the closed form of the mean of |N(shift, 2)|."""
     closed = 2 * float(mean_absolute(shift, Integer(2)) - mean_absolute(Integer(0), Integer(2)))
     return Measurement("folded_mean", float(abs(closed - displaced_distance(shift, 1))), 64 * EPS * (1 + abs(shift)))
 

@@ -213,7 +213,7 @@ def _check() -> tuple[Measurement, ...]:
 
 
 def fewer(world: World) -> World:
-    """The same world trained on d_Z - 1 shifts, which do not span the latent space, with a test label in their span."""
+    """A world trained on d_Z - 1 shifts, which do not span the latent space, with a test label in their span."""
     n = len(world.W) - 1
     labels, alpha = world.labels[: n + 1], world.alpha[:n]
     return replace(world, labels=labels, alpha=alpha, inside=labels[0] + alpha @ (labels[1:] - labels[0]))

@@ -1,4 +1,4 @@
-"""Where each claim is tested and shown: the one table that no record can know."""
+"""Tests and experiments of each claim: the one table that no record can know."""
 
 from dataclasses import dataclass
 

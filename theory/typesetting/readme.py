@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from theory.engine.record import Claim, Lemma
+from theory.symbols import NOTATION
 from theory.typesetting.index import INDEX
 
 HEAD = """\
@@ -30,7 +31,14 @@ def readme(claims: Sequence[Claim]) -> str:
     Raises:
         KeyError: if a claim has no entry in the index.
     """
-    parts = [HEAD, _statements(claims), _places(claims), _remarks(claims), _assumptions(claims)]
+    parts = [
+        HEAD,
+        _section("Notation", ("symbol", "shape", "meaning"), NOTATION),
+        _statements(claims),
+        _places(claims),
+        _remarks(claims),
+        _assumptions(claims),
+    ]
     return "\n".join(parts)
 
 
