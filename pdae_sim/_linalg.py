@@ -8,11 +8,11 @@ from math import lcm
 
 import numpy as np
 from flint import fmpq_mat, fmpz_mat
-from scipy import linalg
 
 
 def whitening_root(covariance: np.ndarray) -> np.ndarray:
     """R (d, d) with R Σ Rᵀ = I: the inverse of Σ's lower Cholesky factor."""
+    from scipy import linalg  # loaded on first use: records, worlds and labels need numpy alone
 
     factor = linalg.cholesky(covariance, lower=True)
     return linalg.solve_triangular(factor, np.eye(len(factor)), lower=True)

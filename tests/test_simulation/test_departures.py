@@ -86,7 +86,7 @@ def interaction(model):
 
 class TestPopulations:
     @pytest.mark.parametrize("kind", NAMES)
-    @settings(max_examples=25)
+    @few
     @given(data=st.data())
     def test_sempler_agrees(self, kind, data):
         sempler = pytest.importorskip("sempler")
@@ -99,7 +99,7 @@ class TestPopulations:
         assert np.allclose(model.covariance_under(label), law.covariance, rtol=0, atol=size)
 
     @pytest.mark.parametrize("kind", NAMES)
-    @settings(max_examples=25)
+    @few
     @given(data=st.data())
     def test_the_reference_is_untouched(self, kind, data):
         model, label = data.draw(departed_models(kind))
@@ -212,7 +212,7 @@ class TestDensities:
         assert np.einsum("ij,ijk->k", density, grid) * cell == pytest.approx(mean, abs=5e-3 * sd.max())
 
     @pytest.mark.parametrize("kind", NAMES)
-    @settings(max_examples=25)
+    @few
     @given(data=st.data())
     def test_scipy_agrees_on_gaussians(self, kind, data):
         """Up to rounding times the condition of the covariance, which scipy inverts and we do not."""

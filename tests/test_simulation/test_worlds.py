@@ -1,5 +1,7 @@
 """The zoo: every named world runs, is written and rebuilt; every violation breaks what it says it breaks."""
 
+import subprocess
+import sys
 from functools import cache
 
 import numpy as np
@@ -161,6 +163,15 @@ class TestZoo:
         """Without drawing the mixing, or the f(z) that features are drawn to suit."""
         data, simulator = simulated(name).data, Simulator.from_state(simulated(name).simulator)
         assert small(name).assumptions() == simulator.assumptions(data.labels[~data.held_out])
+
+    def test_their_assumptions_need_numpy_alone(self):
+        """Listing the zoo draws no mixing and loads no library that would."""
+        line = (
+            "from pdae_sim.simulation import WORLDS, world; breaks = [world(name).breaks for name in WORLDS];"
+            " import sys; print(*sys.modules)"
+        )
+        done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
+        assert not {"scipy.linalg", "scipy.stats", "networkx", "torch", "pandas", "zuko"} & set(done.stdout.split())
 
     @pytest.mark.parametrize("name", WORLDS)
     def test_it_says_how_hard_it_is(self, name):
