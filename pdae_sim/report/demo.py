@@ -218,7 +218,8 @@ def _condition_table(demo: DemoResult, condition: str) -> Table:
     values = {(r["estimator"], r["metric"]): r["value"] for r in demo.rows if r["condition"] == condition}
     names = dict.fromkeys(row["estimator"] for row in demo.rows)
     rows = [(name, *(values.get((name, metric)) for metric in _METRICS)) for name in names]
-    return Table(("estimator", *_METRICS), rows, title=f"{condition}: {demo.verdicts[condition].name}")
+    columns = ("estimator", *(metric.replace("_", " ") for metric in _METRICS))
+    return Table(columns, rows, title=f"{condition}: {demo.verdicts[condition].name}")
 
 
 def _reading(demo: DemoResult) -> Section:

@@ -43,7 +43,14 @@ def study_page(
             Section(
                 "What came out",
                 figures=(Illustration(shown.figure(rows), shown.CAPTION),),
-                tables=(Table(shown.COLUMNS, shown.summary(rows), note=_note(study, module, rows)),),
+                tables=(
+                    Table(
+                        shown.COLUMNS,
+                        shown.summary(rows),
+                        note=_note(study, module, rows),
+                        title="The numbers behind the figure.",
+                    ),
+                ),
             ),
             Section("Was the prediction met?", paragraphs=evidence or [verdict]),
             Section("How to reproduce", paragraphs=(_reproduction(study, module, command),)),
