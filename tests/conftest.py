@@ -8,6 +8,7 @@ from hypothesis import Phase, settings
 PHASES = set(Phase) - {Phase.explain}  # explaining a failure, or what `find` has found, takes longer than finding it
 settings.register_profile("default", deadline=None, max_examples=60, phases=PHASES)
 settings.register_profile("ci", deadline=None, max_examples=60, phases=PHASES, derandomize=True)
+settings.register_profile("coverage", deadline=None, max_examples=5, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 

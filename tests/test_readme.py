@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -20,7 +22,7 @@ TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 WORLD_FILE, STUDY_FILE = re.findall(r"```toml\n(.*?)```", TEXT, re.S)
-EXAMPLE, WORLD, MANY = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+EXAMPLE, WORLD, MANY, OWN = re.findall(r"```python\n(.*?)```", TEXT, re.S)
 
 
 @pytest.mark.slow
@@ -55,11 +57,29 @@ def test_the_world_answers_as_its_comments_say(tmp_path, monkeypatch):
 
 
 def test_the_file_shown_is_a_world():
-    config = WorldConfig.parse(tomllib.loads(WORLD_FILE), ["design.total=2000"])
-    data = config.simulate().data
-    assert data.x.shape == (2000, 30)
+    config = WorldConfig.parse(tomllib.loads(WORLD_FILE))
     assert config.breaks == ("additive", "noiseless", "injective")
+    design, counts = config.experiments()
+    assert sum(counts) == 20_000
+    assert len(design.test) == 4
+
+
+@pytest.mark.slow
+def test_the_world_shown_meets_its_difficulty():
+    data = WorldConfig.parse(tomllib.loads(WORLD_FILE), ["design.total=2000"]).simulate().data
+    assert data.x.shape == (2000, 30)
     assert len(data.test.labels) == 4
+
+
+def test_the_property_tests_shown_hold_and_find_what_is_wrong(tmp_path):
+    own, wrong = tmp_path / "own.py", tmp_path / "wrong.py"
+    own.write_text(OWN.replace("max_examples=20", "max_examples=5"), encoding="utf-8")
+    wrong.write_text(OWN.replace('"linear"', '"stack"'), encoding="utf-8")
+    names = runpy.run_path(str(own))
+    names["test_a_label_and_its_text_are_the_same_condition"]()
+    names["test_means_add_up_where_f_is_linear"]()
+    with pytest.raises(AssertionError):
+        runpy.run_path(str(wrong))["test_means_add_up_where_f_is_linear"]()
 
 
 def test_the_declaration_shown_is_a_study():
@@ -79,9 +99,45 @@ def test_every_command_shown_exists():
     assert set(re.findall(r"pdae-sim (\w+)", TEXT)) <= known
 
 
+def test_every_link_and_every_module_shown_exists():
+    for document in (ROOT / name for name in ("README.md", "CONTRIBUTING.md", "experiments/results/README.md")):
+        text = document.read_text(encoding="utf-8")
+        for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+            assert (document.parent / link).exists(), f"{document.name}: {link}"
+        for module in re.findall(r"python -m ((?:experiments|theory)[\w.]*)", text):
+            assert importlib.util.find_spec(module), f"{document.name}: {module}"
+
+
+def test_every_file_and_name_that_contributing_sends_to_exists():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = set(re.findall(r"`((?:pdae_sim|theory|tests|experiments)/[\w./]+)`", text))
+    assert len(paths) > 25
+    assert not [path for path in paths if not (ROOT / path).exists()]
+    for path, name in SENT_TO.items():
+        assert f"`{path}`" in text
+        assert name in (ROOT / path).read_text(encoding="utf-8"), f"{path}: {name}"
+
+
+SENT_TO = {
+    "pdae_sim/estimation/_losses.py": "def term(",
+    "pdae_sim/simulation/mixings/composition.py": "LAYERS",
+    "pdae_sim/simulation/mixings/_draws.py": "FAMILIES",
+    "tests/test_simulation/test_mixings_difficulty.py": "CASES",
+    "theory/claims.py": "CLAIMS",
+    "theory/typesetting/index.py": "INDEX",
+    "pdae_sim/study/_estimators.py": "KINDS",
+    "tests/test_estimation/test_base.py": "ESTIMATORS",
+    "pdae_sim/cli/_app.py": "app.command()",
+    "pdae_sim/simulation/worlds.py": "WORLDS",
+    "experiments/studies/__init__.py": "STUDIES",
+}
+"""What is to be found in the files that CONTRIBUTING.md names."""
+
+
 def test_every_make_target_shown_exists():
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
-    assert set(re.findall(r"`?make ([\w-]+)", TEXT)) <= targets
+    documents = TEXT + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"(?:^|`)make ([\w-]+)", documents, re.M)) <= targets
 
 
 def test_the_project_names_no_package_registry():
