@@ -207,6 +207,9 @@ class TestCommands:
         calls = "; ".join(f"run(['{command}', '--help'])" for command in commands)
         assert not _loaded(f"from pdae_sim.cli._app import run; run(['--help']); {calls}") & NOT_FOR_HELP
 
+    def test_worlds_load_no_torch_and_no_tables(self):
+        assert not _loaded("from pdae_sim.cli._app import run; run(['worlds', '--json'])") & HEAVY - {"typer"}
+
     @pytest.mark.parametrize("arguments", [["span"], ["design", "--target", "A+B:2"]], ids=["span", "design"])
     def test_verdicts_from_labels_load_no_torch_and_read_no_cell(self, tmp_path, arguments):
         """Here they cannot: X is taken out of the file."""

@@ -36,7 +36,7 @@ def additivity(
     seed: Seed = 0,
     force: Force = False,
 ) -> int:
-    """Test the product formula where a combination and its parts were measured. Status 1 if it is rejected anywhere.
+    """Test whether the effects of measured combinations add. Status 1 if the product formula is rejected anywhere.
 
     Rejected are those of at most 5 % after Holm that overlap enough to tell. The figure shows where a single target
     fails, or all p-values where there are several.

@@ -41,7 +41,7 @@ def simulate(
 
 @command
 def worlds(output: Output, seed: Seed = 0) -> None:
-    """List the named worlds: how hard each is, and which assumptions it breaks."""
+    """List the named worlds and the assumptions they break."""
     rows = [
         {"name": name, "breaks": simulation.world(name, seed=seed).breaks, "difficulty": entry.difficulty}
         for name, entry in simulation.WORLDS.items()
@@ -65,7 +65,7 @@ def convert(
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
-    """Convert a CSV or Parquet table to the dataset format; problems are listed all at once."""
+    """Convert a CSV or Parquet table to the dataset format. Its problems are listed all at once."""
     files.check_target(out, force=force, suffix=".h5ad")
     data = io.read_table(
         source,

@@ -43,7 +43,7 @@ def design(
     seed: Seed = 0,
     force: Force = False,
 ) -> int:
-    """Which experiments to add so that the targets become identified. Status 1 if no set of the candidates does it."""
+    """Which experiments to add to identify targets. Status 1 if no set of the candidates does it."""
     check_figure(figure, force=force)
     data = read_dataset(file, model)
     train, W = data.train, load_perturbation_matrix(file, model, data)

@@ -16,7 +16,7 @@ _OPTIONAL = {"hypothesis": "testing", "zuko": "flows", "sympy": "dev", "dcor": "
 
 @command
 def doctor(output: Output, seed: Seed = 0) -> None:
-    """Versions, devices, threads, and which optional parts are present."""
+    """Versions, devices, threads and optional parts."""
     import torch
 
     from pdae_sim import __version__

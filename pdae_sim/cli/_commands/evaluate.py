@@ -54,7 +54,7 @@ def evaluate(
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
-    """All metrics at the held-out conditions, beside the noise ceiling; with --goodness, whether the fit holds."""
+    """Judge predictions of held-out conditions. The noise ceiling stands beside them; --goodness judges the fit too."""
     check_figure(figure, force=force)
     if cells is not None and not goodness:
         raise InputError("--cells are for --goodness; give both")

@@ -26,7 +26,7 @@ def identify(
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
-    """Learnt against true latents and W, on fresh cells of a simulated world."""
+    """Compare learnt with true latents and W. Cells are drawn anew from the simulated world."""
     check_figure(figure, force=force)
     fitted, simulation = pdae_sim.PDAE.load(model), pdae_sim.Simulation.read(file)
     check_match(fitted, simulation.data, model, file)

@@ -40,7 +40,7 @@ def fit(
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
-    """Fit a PDAE; started again after an interruption it goes on from its own checkpoint."""
+    """Fit a PDAE. Started again after an interruption it goes on from its own checkpoint."""
     pdae_sim.PDAE.check_save(out, force=force)
     choice("--plan", plan, _PLANS)
     choice("--precision", precision, _PRECISIONS)
@@ -90,7 +90,7 @@ def predict(
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
-    """Sample an unseen condition; one that is not identified is refused."""
+    """Sample an unseen condition. One that is not identified is refused."""
     files.refuse_existing(out, force=force)
     if out.suffix not in (".h5ad", ".csv", ".parquet"):
         raise InputError(f"{out}: --out must end in .h5ad, .csv or .parquet")

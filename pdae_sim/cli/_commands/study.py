@@ -31,7 +31,7 @@ Out = Annotated[Path, typer.Option(metavar="DIR", help="Where results go.")]
 
 @study_app.callback()
 def _describe() -> None:
-    """Simulation studies: worlds × estimators × metrics × seeds, as tasks that can be interrupted and shared."""
+    """Simulation studies, interrupted and shared at will. Worlds × estimators × metrics × seeds."""
 
 
 @study_app.command("list")

@@ -42,7 +42,7 @@ def twins(
     seed: Seed = 0,
     force: Force = False,
 ) -> int:
-    """A second model that fits every training condition as well and differs at the test condition."""
+    """Find a second model with the same fit that predicts otherwise. Status 1 if comparing cells does not show it."""
     with naming("--margin"):
         between("margin", margin, 0.0, math.inf)
     first, train = _model_and_train(file, model)

@@ -1,0 +1,66 @@
+"""`simulate`, `worlds`, `convert` and `doctor`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pdae_sim.data import PerturbationData, Simulation
+from tests.test_cli.calls import answer, ran, refusal
+
+
+def test_simulate_writes_the_design_with_its_truth(folder):
+    simulation = Simulation.read(folder / "d.h5ad")
+    assert simulation.data.conditions == ("ctrl", "A", "B", "A+B", "A:3+B:3", "A+C")
+    assert simulation.data.counts.tolist() == [400] * 3 + [80] * 3
+    assert simulation.config["design"]["cells"] == 400
+
+
+def test_simulate_tells_the_truth_about_held_out_conditions(tmp_path, capsys):
+    few = ("--set", "design.cells=60", "--set", "design.test_cells=60")
+    result = answer(capsys, "simulate", "demo", "--out", tmp_path / "again.h5ad", *few)
+    verdicts = [row["verdict"] for row in result["conditions"]]
+    assert verdicts[:3] == [None] * 3
+    assert verdicts[3:] == ["identified, off support", "identified, off support", "not identified"]  # 60 cells are few
+    assert result["breaks"] == []
+    assert answer(capsys, "simulate", "noisy", "--out", tmp_path / "noisy.h5ad", *few)["breaks"] == ["noiseless"]
+
+
+def test_worlds_are_listed_with_what_they_break(capsys):
+    listed = {row["name"]: row for row in answer(capsys, "worlds")["worlds"]}
+    assert listed["demo"]["breaks"] == []
+    assert listed["folded"]["breaks"] == ["injective"]
+    assert all(row["difficulty"] for row in listed.values())
+
+
+def test_convert_and_its_transform(tmp_path, capsys):
+    frame = pd.DataFrame({"condition": ["ctrl", "A", "B", "A+B"] * 3, "g1": np.arange(1.0, 13.0), "g2": 1.0})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    arguments = ("convert", tmp_path / "t.csv", "--out", tmp_path / "t.h5ad", "--test", "B+A", "--transform", "log")
+    answer(capsys, *arguments)
+    data = PerturbationData.read(tmp_path / "t.h5ad")
+    assert data.test.conditions == ("A+B",)
+    assert data.x[:, 0].max() == pytest.approx(np.log(12), rel=1e-6)
+    assert "already exists" in refusal(capsys, *arguments)
+
+
+def test_convert_lists_all_problems_at_once(tmp_path, capsys):
+    (tmp_path / "t.csv").write_text("condition,g1,g2\nctrl,1,x\nA:b,2,\n,3,4\n")
+    err = refusal(capsys, "convert", tmp_path / "t.csv", "--out", tmp_path / "t.h5ad")
+    for words in ("'condition': 1 rows empty", "malformed dose 'b'", "'g2': 1 rows not numeric", "'g2': 1 rows empty"):
+        assert words in err
+    assert not (tmp_path / "t.h5ad").exists()
+
+
+def test_brackets_in_names_are_shown_as_they_are(tmp_path, capsys):
+    (tmp_path / "t.csv").write_text("condition,g\nctrl,1\ndrug [um],2\ngene[/i],3\nNone,4\n")
+    status, out, _ = ran(capsys, "convert", tmp_path / "t.csv", "--out", tmp_path / "t.h5ad", "--quiet")
+    assert status == 0
+    assert all(name in out for name in ("drug [um]", "gene[/i]", "None"))
+
+
+def test_doctor_names_versions_and_devices(capsys):
+    found = answer(capsys, "doctor")
+    assert "cpu" in found["devices"]
+    assert found["packages"]["torch"]

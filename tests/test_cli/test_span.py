@@ -1,0 +1,117 @@
+"""`span`: verdicts from the truth, from a model and from labels alone."""
+
+from __future__ import annotations
+
+import math
+import shutil
+
+import numpy as np
+import pytest
+
+from pdae_sim.data import PerturbationData
+from pdae_sim.verdicts import NOT_IDENTIFIED, OFF_SUPPORT
+from tests.test_cli.calls import PNG, answer, ran, refusal
+
+
+def verdicts(capsys, *arguments) -> list[dict]:
+    return answer(capsys, "span", *arguments)["verdicts"]
+
+
+def test_the_fields_of_the_contract(folder, capsys):
+    inside, far, outside = verdicts(capsys, folder / "d.h5ad")
+    assert [row["identified"] for row in (inside, far, outside)] == [True, True, False]
+    assert inside["coefficients"] == {"A": 1.0, "B": 1.0}
+    assert (inside["supported"], far["supported"]) == (False, False)  # 400 cells a condition are worth too few
+    assert inside["effective_cells"] > 80 > far["effective_cells"]
+    assert inside["witness"] is None
+    assert (inside["noise_gain"], inside["arithmetic"]) == (3.0, "exact")
+    assert (outside["identified"], outside["supported"], outside["coefficients"]) == (False, None, {})
+    assert outside["witness"] == {"C": 1.0}
+
+
+def test_from_the_truth(folder, capsys):
+    rows = verdicts(capsys, folder / "d.h5ad", "--pooled")
+    assert [row["verdict"] for row in rows] == [OFF_SUPPORT, OFF_SUPPORT, NOT_IDENTIFIED]
+    inside, far, outside = rows
+    assert inside["standard_error"] == pytest.approx(math.sqrt(6 / 400))
+    assert inside["nearest"]["distance"] == pytest.approx(1.5)
+    assert inside["effective_cells"] < inside["pooled_cells"] < 1200
+    assert far["pooled_cells"] >= far["effective_cells"]
+    assert {row["source"] for row in rows} == {"truth"}
+    assert [row["truth"] for row in rows] == [row["effective_cells_interval"] for row in rows] == [None] * 3
+    assert (outside["nearest"], outside["standard_error"], outside["pooled_cells"]) == (None, None, None)
+
+
+def test_from_a_model_with_the_truth_beside_it(folder, capsys):
+    rows = verdicts(capsys, folder / "d.h5ad", "--model", folder / "m")
+    assert {row["source"] for row in rows} == {"model"}
+    low, high = rows[0]["effective_cells_interval"]
+    assert low <= rows[0]["effective_cells"] <= high
+    assert rows[0]["nearest"]["interval"][0] < rows[0]["nearest"]["distance"] < rows[0]["nearest"]["interval"][1]
+    assert rows[0]["truth"]["effective_cells"] == pytest.approx(400 * (2 * math.exp(-2.25) + math.exp(-4.5)))
+    assert [row["truth"]["verdict"] for row in rows] == [OFF_SUPPORT, OFF_SUPPORT, NOT_IDENTIFIED]
+    assert rows[0]["standard_error_interval"][0] < rows[0]["least_standard_error"]
+
+
+def test_the_switches_of_the_analysis(folder, capsys):
+    file, test = folder / "d.h5ad", ("--test", "A:2+B:2")
+    (plain,) = verdicts(capsys, file, *test)
+    (weighted,) = verdicts(capsys, file, *test, "--counts-weighted")
+    (sparse,) = verdicts(capsys, file, *test, "--sparse")
+    (measured,) = verdicts(capsys, file, *test, "--rtol", "1e-6")
+    assert plain["noise_gain"] == pytest.approx(400 * weighted["noise_gain"])
+    assert [plain[key] for key in ("margin", "residual", "tolerance")] == [None] * 3
+    assert not plain["borderline"]
+    assert weighted["method"] == "least noise gain"
+    assert sparse["method"].startswith("fewest conditions")
+    assert (measured["arithmetic"], measured["tolerance"]) == ("float", 1e-6)
+    (outside,) = verdicts(capsys, file, "--test", "A+C", "--rtol", "1e-6")
+    assert outside["margin"] > 1
+
+
+def test_near_the_tolerance_it_says_so(capsys, tmp_path):
+    """(1, 1 + 4e-6) against the line through (1, 1), doses measured to 1e-6."""
+    x = np.random.default_rng(0).normal(size=(20, 2))
+    PerturbationData.from_arrays(x, np.repeat(["ctrl", "A+B"], 10)).write(tmp_path / "d.h5ad")
+    (near,) = verdicts(capsys, tmp_path / "d.h5ad", "--test", "A:1+B:1.000004", "--rtol", "1e-6")
+    assert near["borderline"]
+    assert 0 < near["margin"] < 1
+
+
+def test_in_words(folder, capsys):
+    _, out, _ = ran(capsys, "span", folder / "d.h5ad", "--model", folder / "m", "--test", "A+B", "--pooled", "--quiet")
+    for words in (
+        "A+B = A + B − ctrl",
+        "standard deviations",
+        "together",
+        "Standard error of its shift",
+        "In truth",
+    ):
+        assert words in out
+
+
+def test_a_picture(folder, capsys, tmp_path):
+    place = tmp_path / "verdicts.png"
+    verdicts(capsys, folder / "d.h5ad", "--figure", place)
+    assert place.read_bytes().startswith(PNG)
+    assert "already exists" in refusal(capsys, "span", folder / "d.h5ad", "--figure", place)
+    assert "must end in .png" in refusal(capsys, "span", folder / "d.h5ad", "--figure", tmp_path / "v.txt")
+    verdicts(capsys, folder / "d.h5ad", "--figure", place, "--force")
+
+
+def test_what_it_refuses(folder, capsys, tmp_path):
+    data = PerturbationData.read(folder / "d.h5ad")
+    data.write(tmp_path / "real.h5ad")
+    data.select([0, 1, 3]).write(tmp_path / "fewer.h5ad")
+    shutil.copy(folder / "d.h5ad", tmp_path / "sim.h5ad")
+    cases = {
+        ("real.h5ad", "--pooled"): "--pooled needs W",
+        ("fewer.h5ad", "--model", str(folder / "m")): "training conditions are not those",
+        ("real.h5ad", "--sparse", "--rtol", "1e-6"): "sparse needs exact labels",
+        ("sim.h5ad", "--test", "A:1e200"): "doses up to 1e+50",
+    }
+    for (name, *options), words in cases.items():
+        assert words in refusal(capsys, "span", tmp_path / name, *options)
+    (row, *_) = verdicts(capsys, tmp_path / "real.h5ad")
+    assert (row["verdict"], row["source"], row["effective_cells"], row["sure"]) == ("identified", None, None, None)
+    assert row["standard_error"] == pytest.approx(math.sqrt(6 / 400))
