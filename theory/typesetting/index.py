@@ -44,7 +44,7 @@ INDEX: dict[str, Places] = {
     "affine": Places("analysis/alignment theory/affine", declarations="violations"),
     "jacobian": Places("simulation/mixings_densities theory/affine"),
     "orthogonal": Places(
-        "analysis/alignment study/identifiability_report theory/affine",
+        "analysis/alignment study/identification theory/affine",
         studies="diversity",
         declarations="graphs wrong_dimension",
         benchmarks="accuracy",
@@ -61,7 +61,7 @@ INDEX: dict[str, Places] = {
         declarations="dimension_scaling graphs noise presets wrong_dimension",
         benchmarks="accuracy engine",
     ),
-    "converse": Places("study/counterexample analysis/span theory/oracles", studies="extrapolation"),
+    "converse": Places("simulation/counterexample study/counterexample analysis/span theory/oracles", studies="extrapolation"),
     "product_formula": Places(
         "analysis/additivity estimation/baselines theory/product_formula",
         studies="diversity sample_size",
