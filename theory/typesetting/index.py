@@ -61,7 +61,9 @@ INDEX: dict[str, Places] = {
         declarations="dimension_scaling graphs noise presets wrong_dimension",
         benchmarks="accuracy engine",
     ),
-    "converse": Places("simulation/counterexample study/counterexample analysis/span theory/oracles", studies="extrapolation"),
+    "converse": Places(
+        "simulation/counterexample study/counterexample analysis/span theory/oracles", studies="extrapolation"
+    ),
     "product_formula": Places(
         "analysis/additivity estimation/baselines theory/product_formula",
         studies="diversity sample_size",
