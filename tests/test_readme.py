@@ -134,6 +134,20 @@ SENT_TO = {
 """What is to be found in the files that CONTRIBUTING.md names."""
 
 
+def test_the_new_import_paths_of_the_changelog_resolve():
+    table = (
+        (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("| until 0.1.0 | now |")[2].partition("###")[0]
+    )
+    new = [path for line in table.splitlines() for path in re.findall(r"`(pdae_sim[\w.]+)`", line.rpartition(" | ")[2])]
+    assert len(new) > 40
+    assert [path for path in new if not _resolves(path)] == []
+
+
+def _resolves(path: str) -> bool:
+    module, _, name = path.rpartition(".")
+    return hasattr(importlib.import_module(module), name) or importlib.util.find_spec(path) is not None
+
+
 def test_every_make_target_shown_exists():
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
     documents = TEXT + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
