@@ -1,45 +1,22 @@
-"""Files in and out: what is written is read back, a bad file is told in one line, a failed write leaves nothing."""
+"""`.h5ad` files and AnnData objects: what is written is read back, a bad file is told in one line."""
 
-import os
-import signal
 from fractions import Fraction
-from pathlib import Path
 
 import anndata
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from pdae_sim import _files as files
 from pdae_sim import strategies
 from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.errors import InputError
-from pdae_sim.io import has_truth, read_labels, read_table, read_truth
-from pdae_sim.simulation.latent import LinearLatentModel
-from pdae_sim.simulation.observation import GaussianNoise
+from pdae_sim.io import has_truth
 from pdae_sim.simulation.simulator import Simulator
 from pdae_sim.simulation.worlds import world
+from tests.test_io.files import stored
+from tests.test_io.refusals import said
 
 FEW = settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@pytest.fixture(scope="module")
-def simulation():
-    latent = LinearLatentModel.random(2, 3, rng=0)
-    simulator = Simulator.random(latent, n_observed=4, rng=0, observation=GaussianNoise(0.1))
-    return simulator.sample(["ctrl", "A", "B:0.1", "A+B:0.3"], 5, rng=7, held_out=[False, False, False, True])
-
-
-def stored(path: Path, *, obsm=None, uns=None, **obs) -> Path:
-    """An `.h5ad` file that another tool may have written."""
-    frame = pd.DataFrame(obs, index=[f"cell{i}" for i in range(len(next(iter(obs.values()))))])
-    adata = anndata.AnnData(np.ones((len(frame), 2), np.float32), obs=frame)
-    adata.obsm.update(obsm or {})
-    if uns:
-        adata.uns["pdae_sim"] = uns
-    adata.write_h5ad(path)
-    return path
 
 
 class TestRoundTrip:
@@ -111,60 +88,6 @@ class TestRoundTrip:
         path = stored(tmp_path / "plain.h5ad", condition=["ctrl", "A"])
         assert not has_truth(path)
         assert "obsm has no z_true or z_base; truth is there in simulated files only" in said(Simulation.read, path)
-
-
-class TestLabelsAlone:
-    """What is read without X, and without anndata, is what the whole file says."""
-
-    def same(self, path, **columns):
-        whole, labels = PerturbationData.read(path, **columns), read_labels(path, **columns)
-        assert labels.x.shape == (len(whole.x), 0)
-        for name in ("labels", "environment", "held_out", "counts"):
-            assert np.array_equal(getattr(labels, name), getattr(whole, name)), name
-        assert (labels.names, labels.conditions, labels.control) == (whole.names, whole.conditions, whole.control)
-
-    @FEW
-    @given(strategies.perturbation_data())
-    def test_of_a_file_of_ours(self, tmp_path, data):
-        data.write(tmp_path / "data.h5ad", force=True)
-        self.same(tmp_path / "data.h5ad")
-
-    @pytest.mark.parametrize(
-        "obs",
-        [
-            {"condition": ["ctrl", "B+A", "A", "A"], "split": ["train", "test", "train", "train"]},
-            {"condition": ["ctrl", "A", "A+B", "B"], "dose": ["1", "1/3", "2+1", "1.0"]},
-            {"condition": ["ctrl", "A", "A", "A"], "dose": np.array([0, 0.1, 0.5, 2], np.float32)},
-            {"condition": pd.array(["ctrl", "A", "B", "A"], dtype="string")},
-            {"condition": [0, 1, 2, 1]},
-        ],
-    )
-    def test_of_columns_that_other_tools_write(self, tmp_path, obs):
-        self.same(stored(tmp_path / "other.h5ad", **obs))
-
-    def test_of_other_columns(self, tmp_path):
-        path = stored(tmp_path / "c.h5ad", drug=["DMSO", "A", "A|B"], fold=["train", "train", "test"])
-        self.same(path, condition="drug", split="fold", control="DMSO", separator="|")
-
-    def test_of_an_encoding_of_doses_that_only_anndata_knows(self, tmp_path):
-        path = tmp_path / "frame.h5ad"
-        adata = PerturbationData.from_arrays(np.eye(2), ["ctrl", "A:0.5"]).to_anndata()
-        adata.obsm["dose"] = pd.DataFrame(adata.obsm["dose"], columns=["A"], index=adata.obs_names)
-        adata.write_h5ad(path)
-        self.same(path)
-
-    @pytest.mark.parametrize("obs", [{"guide": ["ctrl"]}, {"condition": ["ctrl", None]}, {"condition": ["A+"]}])
-    def test_complaints_are_those_of_the_whole_file(self, tmp_path, obs):
-        path = stored(tmp_path / "bad.h5ad", **obs)
-        assert said(read_labels, path) == said(PerturbationData.read, path)
-
-    def test_the_truth(self, tmp_path, simulation):
-        simulation.write(tmp_path / "simulated.h5ad")
-        truth = read_truth(tmp_path / "simulated.h5ad")
-        for name in ("z", "z_base", "perturbation_matrix", "covariance"):
-            assert np.array_equal(getattr(truth, name), getattr(simulation.truth, name))
-        simulation.data.write(tmp_path / "data.h5ad")
-        assert "obsm has no z_true or z_base" in said(read_truth, tmp_path / "data.h5ad")
 
 
 class TestInMemory:
@@ -289,21 +212,16 @@ class TestBadFiles:
         assert "no such file" in said(PerturbationData.read, tmp_path / "none.h5ad")
         assert "`pdae-sim convert` makes one" in said(PerturbationData.read, tmp_path / "table.csv")
 
+    @pytest.mark.parametrize("key", ["Sigma", "simulator", "config", "arrays"])
+    def test_a_damaged_truth_is_told_in_one_line(self, tmp_path, simulation, key):
+        simulation.write(tmp_path / "a.h5ad")
+        adata = anndata.read_h5ad(tmp_path / "a.h5ad")
+        del adata.uns["pdae_sim"][key]
+        adata.write_h5ad(tmp_path / "b.h5ad")
+        assert "b.h5ad: the truth in uns['pdae_sim'] is damaged" in said(Simulation.read, tmp_path / "b.h5ad")
+
 
 class TestWholeOrNothing:
-    def test_a_failure_inside_leaves_no_file(self, tmp_path):
-        with pytest.raises(KeyError):
-            fail_in_the_middle(tmp_path / "out.txt")
-        assert not list(tmp_path.iterdir())
-
-    def test_a_failure_inside_leaves_the_old_file(self, tmp_path):
-        path = tmp_path / "out.txt"
-        path.write_text("old")
-        with pytest.raises(KeyError):
-            fail_in_the_middle(path, force=True)
-        assert path.read_text() == "old"
-        assert list(tmp_path.iterdir()) == [path]
-
     def test_a_write_that_fails_in_the_middle(self, tmp_path, simulation):
         """A configuration that JSON cannot hold, and a feature name that HDF5 cannot."""
         data = simulation.data
@@ -333,174 +251,7 @@ class TestWholeOrNothing:
     def test_a_wrong_ending(self, tmp_path, simulation):
         assert "must end in .h5ad" in said(simulation.data.write, tmp_path / "data.csv")
 
-    def test_the_file_is_readable_as_umask_says(self, tmp_path):
-        files.write_text(tmp_path / "new", "text")
-        (tmp_path / "plain").write_text("text")
-        assert (tmp_path / "new").stat().st_mode == (tmp_path / "plain").stat().st_mode
-
-    def test_also_where_a_library_puts_a_file_of_its_own_there(self, tmp_path):
-        with files.whole_file(tmp_path / "new") as temporary:
-            (tmp_path / "private").write_text("text")
-            (tmp_path / "private").chmod(0o600)
-            (tmp_path / "private").replace(temporary)
-        (tmp_path / "plain").write_text("text")
-        assert (tmp_path / "new").stat().st_mode == (tmp_path / "plain").stat().st_mode
-
-    def test_one_of_many_is_written_without_a_look_at_the_folder(self, tmp_path):
-        left = tmp_path / ".a.txt.old.txt"
-        left.write_text("left")
-        os.utime(left, (0, 0))
-        with files.replacing(tmp_path / "a.txt") as temporary:
-            temporary.write_text("whole")
-        assert sorted(path.name for path in tmp_path.iterdir()) == [".a.txt.old.txt", "a.txt"]
-        files.sweep(tmp_path, ".*")
-        assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
-
     def test_values_beyond_float32_are_refused(self, tmp_path):
         data = PerturbationData.from_arrays(np.full((2, 1), 1e300), ["ctrl", "A"])
         with pytest.raises(InputError):
             data.write(tmp_path / "big.h5ad")
-
-    def test_a_table(self, tmp_path):
-        files.write_table(tmp_path / "rows.parquet", [{"a": 1, "b": "x"}, {"a": 2}])
-        assert pd.read_parquet(tmp_path / "rows.parquet")["a"].tolist() == [1, 2]
-
-
-TABLE = "condition,g1,g2\nctrl,1,2\nA,3,4\nctrl+A,5,6\nB:0.5+A,7,8\n"
-
-
-class TestConvert:
-    def converted(self, tmp_path, text, **options):
-        (tmp_path / "table.csv").write_text(text)
-        return read_table(tmp_path / "table.csv", **options)
-
-    def refused(self, tmp_path, text, **options):
-        message = said(self.converted, tmp_path, text, **options)
-        assert message.startswith(f"{tmp_path / 'table.csv'}: ")
-        return message
-
-    def test_a_csv(self, tmp_path):
-        data = self.converted(tmp_path, TABLE)
-        assert data.conditions == ("ctrl", "A", "A+B:0.5")
-        assert data.features == ("g1", "g2")
-        assert data.x.tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
-
-    def test_a_parquet_table_with_a_split(self, tmp_path):
-        frame = pd.DataFrame({"drug": ["DMSO", "A"], "fold": ["train", "test"], "g": [0, 7]})
-        frame.to_parquet(tmp_path / "table.parquet")
-        options = {"condition": "drug", "split": "fold", "control": "DMSO", "transform": "log1p"}
-        data = read_table(tmp_path / "table.parquet", **options)
-        assert data.test.conditions == ("A",)
-        assert data.conditions[0] == "DMSO"
-        assert np.allclose(data.x.ravel(), [0, np.log(8)])
-
-    def test_conditions_to_hold_out_in_any_spelling(self, tmp_path):
-        assert self.converted(tmp_path, TABLE, test=["A+B:0.5"]).test.conditions == ("A+B:0.5",)
-
-    def test_all_problems_at_once_with_row_counts(self, tmp_path):
-        text = (
-            "condition,split,g1,g2,g3\n,train,1,1,1\nA+,train,x,inf,1\nA+,valid,y,1,\n"
-            "B:z,train,1,1,1\nB+B,test,1,1,1\nctrl,train,1,1,1\n"
-        )
-        message = self.refused(tmp_path, text)
-        for problem in (
-            "column 'condition': 1 rows empty",
-            "condition 'A+' has an empty part around '+' (2 rows)",
-            "malformed dose 'z' in 'B:z' of condition 'B:z'; write a finite number such as 0.5 (1 rows)",
-            "perturbation 'B' appears twice in condition 'B+B'",
-            "column 'g1': 2 rows not numeric, the first 'x'",
-            "column 'g2': 1 rows infinite",
-            "column 'g3': 1 rows empty or NaN",
-            "column 'split' must hold 'train' or 'test'; 1 rows do not, the first 'valid'",
-        ):
-            assert problem in message
-
-    @pytest.mark.parametrize(
-        ("text", "options", "message"),
-        [
-            ("conditon,g\nA,1\n", {}, "no column 'condition'; did you mean 'conditon'?"),
-            ("condition\nA\n", {}, "no numeric column"),
-            ("condition,g\n", {}, "the table has no row"),
-            ("", {}, "not a readable .csv table"),
-            (TABLE, {"test": ["C"]}, "--test: unknown perturbation 'C'"),
-            (TABLE, {"test": ["B", "A"]}, "--test 'B' has no row"),
-            ("condition,g\nA,0\n", {"transform": "log"}, "column 'g': 1 rows ≤ 0, outside the domain of log"),
-            ("condition,g\nA,-1\n", {"transform": "log1p"}, "column 'g': 1 rows ≤ -1, outside the domain of log1p"),
-            ("condition,split,g\nA,train,1\nA,test,2\n", {}, "both train and test"),
-            ("condition,g\nA,1e300\n", {}, "'g'"),
-        ],
-    )
-    def test_one_problem(self, tmp_path, text, options, message):
-        assert message in self.refused(tmp_path, text, **options)
-
-    def test_conditions_that_look_like_numbers_are_names(self, tmp_path):
-        assert self.converted(tmp_path, "condition,g\nctrl,1\n1,1\n").names == ("1",)
-        assert self.converted(tmp_path, "condition,g\n1,1\n2,1\n").names == ("1", "2")
-
-    def test_another_kind_of_table(self, tmp_path):
-        (tmp_path / "table.xlsx").write_text("")
-        assert "expected a .csv or .parquet" in said(read_table, tmp_path / "table.xlsx")
-        assert "no such file" in said(read_table, tmp_path / "none.csv")
-
-
-def fail_in_the_middle(path, **options):
-    with files.whole_file(path, **options) as temporary:
-        temporary.write_text("half")
-        raise KeyError
-
-
-def said(call, *args, **kwargs):
-    with pytest.raises(InputError) as caught:
-        call(*args, **kwargs)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-class TestInterrupts:
-    @pytest.mark.parametrize(
-        ("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)], ids=["INT", "TERM"]
-    )
-    def test_one_that_comes_during_a_write_is_heeded_at_its_end_and_nothing_is_left(self, tmp_path, number, raised):
-        heeded = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL  # not so in a background job
-        at_first, reached = signal.signal(number, heeded), []
-
-        def write():
-            with files.whole_file(tmp_path / "a.txt") as temporary:
-                temporary.write_text("half")
-                signal.raise_signal(number)
-                reached.append(temporary.write_text("whole"))
-
-        try:
-            with pytest.raises(raised):
-                write()
-            assert signal.getsignal(number) is heeded
-        finally:
-            signal.signal(number, at_first)
-        assert reached
-        assert not list(tmp_path.iterdir())
-
-    def test_one_that_is_ignored_stays_so(self, tmp_path):
-        at_first = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            with files.whole_file(tmp_path / "a.txt") as temporary:
-                signal.raise_signal(signal.SIGINT)
-                temporary.write_text("whole")
-        finally:
-            signal.signal(signal.SIGINT, at_first)
-        assert (tmp_path / "a.txt").read_text() == "whole"
-
-    def test_a_write_without_one_is_whole_and_sweeps_up_what_was_left_long_ago(self, tmp_path):
-        old, young = tmp_path / ".a.txt.old.txt", tmp_path / ".a.txt.young.txt"
-        for left in (old, young):
-            left.write_text("left")
-        os.utime(old, (0, 0))
-        files.write_text(tmp_path / "a.txt", "whole")
-        assert sorted(path.name for path in tmp_path.iterdir()) == [".a.txt.young.txt", "a.txt"]
-
-    @pytest.mark.parametrize("key", ["Sigma", "simulator", "config", "arrays"])
-    def test_a_damaged_truth_is_told_in_one_line(self, tmp_path, simulation, key):
-        simulation.write(tmp_path / "a.h5ad")
-        adata = anndata.read_h5ad(tmp_path / "a.h5ad")
-        del adata.uns["pdae_sim"][key]
-        adata.write_h5ad(tmp_path / "b.h5ad")
-        assert "b.h5ad: the truth in uns['pdae_sim'] is damaged" in said(Simulation.read, tmp_path / "b.h5ad")
