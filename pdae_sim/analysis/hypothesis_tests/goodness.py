@@ -27,7 +27,13 @@ from pdae_sim._checks import at_least, between, choice, naming
 from pdae_sim._random import SeedLike, child, seed_sequence, stream
 from pdae_sim.analysis.hypothesis_tests.latent_law import common_law_test, normal_law_test
 from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, adjust_p_values
-from pdae_sim.analysis.hypothesis_tests.two_sample import EquivalenceTest, TwoSampleTest, energy_test, equivalence_test
+from pdae_sim.analysis.hypothesis_tests.two_sample import (
+    EquivalenceTest,
+    TwoSampleTest,
+    _equivalence,
+    energy_test,
+    refuse_shared_rows,
+)
 from pdae_sim.analysis.prediction_error import Worth, energy_estimate, worth
 from pdae_sim.errors import InputError
 
@@ -322,7 +328,8 @@ def _practical(made: np.ndarray, measured: np.ndarray, cells: float) -> tuple[Wo
     estimate = energy_estimate(made, measured)
     if not estimate.spread > 0:
         raise InputError("latents or cells must vary to be worth something; the encoder or the decoder has collapsed")
-    return worth(estimate), equivalence_test(made, measured, estimate.spread / cells)
+    refuse_shared_rows(made, measured)
+    return worth(estimate), _equivalence(estimate, estimate.spread / cells)
 
 
 def _row(part: PartGoodness, condition: str, holm_of_part: float) -> dict[str, object]:

@@ -16,11 +16,11 @@ from pdae_sim.errors import InputError
 
 _TESTS: dict[str, Callable[..., TwoSampleTest]] = {"energy": energy_test, "mmd": mmd_test}
 
-Test = TypeVar("Test")
+_Test = TypeVar("_Test")
 
 
 @dataclass(frozen=True)
-class CorrectedTests(Generic[Test]):
+class CorrectedTests(Generic[_Test]):
     """p-values of several hypotheses with their corrections, all by the name of the hypothesis.
 
     Args:
@@ -37,7 +37,7 @@ class CorrectedTests(Generic[Test]):
     p_values: dict[str, float]
     holm: dict[str, float]
     bh: dict[str, float]
-    tests: dict[str, Test]
+    tests: dict[str, _Test]
 
     def rejected(self, level: float = 0.05, *, correction: str = "holm") -> tuple[str, ...]:
         """The names whose corrected p-value is at most `level`, in the order given."""
@@ -50,7 +50,9 @@ class CorrectedTests(Generic[Test]):
         return {"p_values": self.p_values, "holm": self.holm, "bh": self.bh}
 
 
-def adjust_p_values(p_values: Mapping[str, float], *, tests: Mapping[str, Test] | None = None) -> CorrectedTests[Test]:
+def adjust_p_values(
+    p_values: Mapping[str, float], *, tests: Mapping[str, _Test] | None = None
+) -> CorrectedTests[_Test]:
     """Adjust p-values for their number, after Holm and after Benjamini and Hochberg.
 
     Args:

@@ -13,20 +13,19 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
-from scipy import stats
-from scipy.sparse.linalg import eigsh
+from scipy.special import ndtr, ndtri
 
 from pdae_sim._checks import between, matrix, whole
 from pdae_sim._random import SeedLike, seed_sequence, stream
 from pdae_sim.analysis._kernels import bandwidths, gaussian
 from pdae_sim.analysis._permutation import (
     aggregated,
-    distances_between,
     null_quantiles,
     quadratic_forms,
     relabellings,
     upper_p_value,
 )
+from pdae_sim.analysis.prediction_error import EnergyEstimate, energy_estimate
 from pdae_sim.errors import InputError
 
 _LEAK_DEVIATIONS = 4.0
@@ -169,14 +168,10 @@ def mmd_test(
 def equivalence_test(x: np.ndarray, y: np.ndarray, margin: float, *, beta: float = 1.0) -> EquivalenceTest:
     """Test H0: ED(P, Q) ≥ margin; rejecting it says that P and Q match within the margin.
 
-    For β in (0, 2) the distance embeds in a Hilbert space, ‖x − y‖^β = ‖φ(x) − φ(y)‖², where ED = 2 ‖μ_P − μ_Q‖². The
-    U-statistic varies to first order by 4 ⟨φ(x) − μ_P, μ_P − μ_Q⟩ averaged over x, and likewise over y, so that
-
-        Var U ≤ 8 ED (λ_P / n + λ_Q / m) + 8 tr C_P² / n(n−1) + 8 tr C_Q² / m(m−1) + 16 tr C_P C_Q / nm,
-
-    with C the covariance operator of φ and λ its largest eigenvalue, both read off the centred matrix of distances. The
-    variance is taken at ED = margin, not at the estimate: an interval U ± z · (its jackknife error) is too short just
-    where U came out too low. p = Φ((U − margin) / standard error).
+    The U-statistic of the energy distance varies by at most 4 ν₁ ED + 2 Σ ν², with ν the eigenvalues of the noise that
+    sampling adds to the difference of the two means (see `EnergyEstimate`). The variance is taken at ED = margin, not
+    at the estimate: an interval U ± z · (its jackknife error) is too short just where U came out too low.
+    p = Φ((U − margin) / standard error).
 
     It assumes independent draws and that U is nearly normal at the margin; U is skewed to the right, which makes the
     test conservative, the more so the smaller n · margin. Laws at the margin are called a match with at most the stated
@@ -202,18 +197,17 @@ def equivalence_test(x: np.ndarray, y: np.ndarray, margin: float, *, beta: float
         >>> equivalence_test(near, x[500:], 0.1).p_value < 0.01 < equivalence_test(far, x[500:], 0.1).p_value
         True
     """
-    x, y = _samples(x, y, at_least_rows=4)
+    return _equivalence(energy_estimate(*_samples(x, y, at_least_rows=4), beta=beta), margin)
+
+
+def _equivalence(estimate: EnergyEstimate, margin: float) -> EquivalenceTest:
+    """The test of an energy distance that is already estimated."""
     between("margin", margin, 0.0, math.inf)
-    between("beta", beta, 0.0, 2.0)
-    x, y = x - y.mean(0), y - y.mean(0)
-    n, m = len(x), len(y)
-    (mean_x, top_x, square_x), (mean_y, top_y, square_y) = (_own_moments(v, beta) for v in (x, y))
-    value = 2 * float((distances_between(x, y) ** beta).mean()) - mean_x - mean_y
-    slope = 8 * (top_x / n + top_y / m)
-    floor = 8 * (square_x / (n * (n - 1)) + square_y / (m * (m - 1))) + 16 * math.sqrt(square_x * square_y) / (n * m)
-    error = math.sqrt(slope * margin + floor)
-    p_value = float(stats.norm.cdf(_over(value - margin, error)))
-    return EquivalenceTest(float(margin), value, error, _upper_limit(value, slope, floor), p_value, (n, m))
+    slope, floor = 4 * estimate.noise.top, 2 * estimate.noise.squares
+    gap, error = estimate.value - margin, math.sqrt(slope * margin + floor)
+    p_value = float(ndtr(gap / error if error > 0 else math.copysign(math.inf, gap)))
+    upper = _upper_limit(estimate.value, slope, floor)
+    return EquivalenceTest(float(margin), estimate.value, error, upper, p_value, estimate.sizes)
 
 
 def disjoint_halves(x: np.ndarray, *, rng: SeedLike = None) -> tuple[np.ndarray, np.ndarray]:
@@ -299,26 +293,8 @@ def _judged(kind: str, values: np.ndarray, sizes: tuple[int, int], by_bandwidth:
     return TwoSampleTest(kind, float(values[0]), p_value, len(values) - 1, quantiles, sizes, by_bandwidth or {})
 
 
-def _own_moments(x: np.ndarray, beta: float) -> tuple[float, float, float]:
-    """E‖X − X'‖^β without the pairs i = i, and of its centred Gram matrix / n the top eigenvalue and Σ λ²."""
-    n = len(x)
-    D = distances_between(x, x) ** beta
-    np.fill_diagonal(D, 0.0)
-    row = D.mean(1)
-    mean = float(D.sum() / (n * (n - 1)))
-    gram = -(D - row - row[:, None] + row.mean()) / (2 * n)
-    square = float((gram**2).sum())
-    top = eigsh(gram, 1, v0=np.arange(1.0, n + 1), tol=1e-4, return_eigenvectors=False)[0] if square else 0.0
-    return mean, float(top), square
-
-
 def _upper_limit(value: float, slope: float, floor: float) -> float:
     """The largest margin t not rejected at 5 %: the greater root of (t − value)² = z² (slope t + floor)."""
-    half = stats.norm.ppf(0.95) ** 2 * slope / 2
-    inside = half * (half + 2 * value) + stats.norm.ppf(0.95) ** 2 * floor
+    half = ndtri(0.95) ** 2 * slope / 2
+    inside = half * (half + 2 * value) + ndtri(0.95) ** 2 * floor
     return max(float(value + half + math.sqrt(max(inside, 0.0))), 0.0)
-
-
-def _over(gap: float, error: float) -> float:
-    """gap / error, ±∞ where there is no error."""
-    return gap / error if error > 0 else math.copysign(math.inf, gap)
