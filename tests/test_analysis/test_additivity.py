@@ -45,8 +45,8 @@ def assert_calibrated(p):
 
 @pytest.mark.statistical
 class TestCalibration:
-    def test_type_one_error_in_50_honest_worlds(self):
-        assert_calibrated(p_values("three-singles", range(50)))
+    def test_type_one_error_in_30_honest_worlds(self):
+        assert_calibrated(p_values("three-singles", range(30), 150))
 
     @pytest.mark.slow
     @pytest.mark.parametrize(("name", "n", "worlds"), [("three-singles", 300, 1000), ("two-latents", 1000, 300)])
@@ -55,12 +55,10 @@ class TestCalibration:
 
     def test_power_grows_with_the_strength_of_epistasis(self):
         rejected = [
-            (p_values("epistatic", range(12), overrides=(f"latent.departures.epistasis={s}",)) <= 0.05).mean()
-            for s in (0.0, 0.25, 0.75)
+            (p_values("epistatic", range(8), overrides=(f"latent.departures.epistasis={s}",)) <= 0.05).mean()
+            for s in (0.0, 0.75)
         ]
-        assert rejected[0] <= 0.2 < rejected[2]
-        assert rejected[0] <= rejected[1] <= rejected[2]
-        assert rejected[2] > 0.8
+        assert rejected[0] <= 0.2 < 0.8 < rejected[1]
 
     def test_doses_and_other_coefficients(self):
         """A:2 against A² / ctrl, which saturation breaks and addition keeps."""
@@ -230,6 +228,7 @@ class TestProteins:
         assert words["G0076+ICAM2"] == "too little overlap to tell"
         assert found.tests["G0076+ICAM2"].effective_cells < 20
 
+    @pytest.mark.slow
     @pytest.mark.statistical
     def test_a_placebo_passes(self, proteins):
         """Halves of ctrl as ctrl and B, halves of a drug's cells as A and A+B: the formula holds, in these laws."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,89 +10,16 @@ import pytest
 from scipy import stats
 
 from experiments.benchmarks.goodness import CONDITIONS, WRONG, Exact, fitted_and_judged, judged, simulator
-from pdae_sim import PDAE, PerturbationData, energy_distance
-from pdae_sim.analysis.hypothesis_tests.goodness import (
-    ALL_CONDITIONS,
-    FitSamples,
-    ModelPart,
-    goodness_of_fit,
-)
-from pdae_sim.analysis.hypothesis_tests.latent_law import common_law_test, energy_to_normal, normal_law_test
+from pdae_sim import PDAE, PerturbationData
+from pdae_sim.analysis.hypothesis_tests.goodness import ALL_CONDITIONS, FitSamples, ModelPart, goodness_of_fit
 from pdae_sim.analysis.hypothesis_tests.two_sample import energy_test
 from pdae_sim.cli._app import run
 from pdae_sim.errors import InputError
 from pdae_sim.estimation.presets import DEFAULT, PRESETS
 from pdae_sim.study.goodness import check_fit, fit_samples, refuse_cells_of_fit
+from tests.test_analysis.planted import normal, outside_band
 
 TRANSPORT, SHIFTS, BASE, DECODER = ModelPart
-LEVELS = (0.01, 0.05, 0.1)
-
-
-def normal(n, d, *, seed, shift=0.0):
-    return np.random.default_rng(seed).normal(size=(n, d)) + shift * np.eye(d)[0]
-
-
-def outside_band(p_values):
-    """Levels at which the rejections lie outside the exact binomial 99 % band."""
-    p, n = np.asarray(p_values), len(p_values)
-    counts = {a: (int((p <= a + 1e-12).sum()), *stats.binom.interval(0.99, n, a)) for a in LEVELS}
-    return {a: found for a, found in counts.items() if not found[1] <= found[0] <= found[2]}
-
-
-class TestCommonLaw:
-    def test_the_statistic_is_the_sum_of_weighted_energy_distances(self):
-        x = {name: normal(n, 2, seed=n, shift=n / 50) for name, n in (("a", 12), ("b", 20), ("c", 9))}
-        pairs = [("a", "b"), ("a", "c"), ("b", "c")]
-        naive = sum(len(x[j]) * len(x[k]) / 82 * energy_distance(x[j], x[k]) for j, k in pairs)
-        assert common_law_test(x, n_permutations=19, rng=0).statistic == pytest.approx(naive, rel=1e-9)
-
-    def test_of_two_samples_it_is_the_energy_test(self):
-        x, y = normal(40, 2, seed=0), normal(30, 2, seed=1, shift=0.5)
-        ours = common_law_test({"x": x, "y": y}, n_permutations=1999, rng=0)
-        theirs = energy_test(x, y, n_permutations=1999, rng=1)
-        assert ours.statistic == pytest.approx(40 * 30 / 140 * theirs.statistic, rel=1e-9)
-        error = math.sqrt(2 * theirs.p_value * (1 - theirs.p_value) / 2000)
-        assert abs(ours.p_value - theirs.p_value) < 4 * error + 1 / 2000
-
-    @pytest.mark.statistical
-    def test_type_one_error_and_a_negative_control(self):
-        def p_values(shift):
-            samples = ([normal(15, 2, seed=[s, k], shift=shift * (k == 2)) for k in range(3)] for s in range(200))
-            return [
-                common_law_test(dict(enumerate(x)), n_permutations=199, rng=s).p_value for s, x in enumerate(samples)
-            ]
-
-        assert not outside_band(p_values(0.0))
-        assert np.mean(np.array(p_values(1.2)) <= 0.05) > 0.7
-
-    def test_bad_input(self):
-        with pytest.raises(InputError, match="two or more to be compared; received 1"):
-            common_law_test({"A": np.zeros((5, 1))})
-        with pytest.raises(InputError, match="B must have 2 columns"):
-            common_law_test({"A": np.zeros((5, 2)), "B": np.zeros((5, 3))})
-
-
-class TestNormalLaw:
-    def test_in_one_dimension_it_is_the_textbook_formula(self):
-        x = np.array([[-3.0], [0.2], [0.9], [40.0]])
-        reach = 2 * stats.norm.pdf(x) + x * (2 * stats.norm.cdf(x) - 1)  # E|a − Z|
-        expected = 2 * reach.mean() - 2 / math.sqrt(math.pi) - np.abs(x - x.T).mean()
-        assert energy_to_normal(x) == pytest.approx(expected, rel=1e-9)
-
-    @pytest.mark.statistical
-    def test_in_ten_dimensions_it_is_what_a_large_sample_says(self):
-        x, z = normal(50, 10, seed=0, shift=1.0), normal(5000, 10, seed=1)
-        assert energy_to_normal(x) == pytest.approx(energy_distance(x, z), abs=0.06)  # 2 E‖x − Z‖, 3 standard errors
-
-    @pytest.mark.statistical
-    def test_type_one_error(self):
-        assert not outside_band(
-            [normal_law_test(normal(15, 2, seed=s), n_resamples=99, rng=s).p_value for s in range(200)]
-        )
-
-    @pytest.mark.parametrize("wrong", [lambda z: z + 0.4, lambda z: 1.4 * z, lambda z: z * [1.0, 0.0], np.sign])
-    def test_another_law_is_rejected(self, wrong):
-        assert normal_law_test(wrong(normal(200, 2, seed=0)), n_resamples=199, rng=0).p_value == 0.005
 
 
 def samples(*, n=60, shift=0.0, seed=0, names=("ctrl", "A", "B")):
@@ -104,10 +30,14 @@ def samples(*, n=60, shift=0.0, seed=0, names=("ctrl", "A", "B")):
     return FitSamples(draw(0, shift), draw(1), draw(2), {"ctrl": normal(n, 1, seed=[seed, 9])}, draw(3), draw(4))
 
 
+@pytest.fixture(scope="module")
+def shifted():
+    return goodness_of_fit(samples(shift=2.0), rng=0)
+
+
 class TestCore:
-    def test_p_values_are_corrected_over_conditions_and_then_over_parts(self):
-        found = goodness_of_fit(samples(shift=2.0), rng=0)
-        tests = found.parts[TRANSPORT].tests
+    def test_p_values_are_corrected_over_conditions_and_then_over_parts(self, shifted):
+        found, tests = shifted, shifted.parts[TRANSPORT].tests
         least = 1 / (1 + 400 * 3)
         assert tests.p_values["A"] == pytest.approx(least)
         assert tests.holm["A"] == found.parts[TRANSPORT].p_value == pytest.approx(3 * least)
@@ -117,8 +47,8 @@ class TestCore:
         assert found.parts[TRANSPORT].least == "A"
         assert "no part on its own" in found.in_words()
 
-    def test_the_threshold_is_where_holms_method_stops(self):
-        found = goodness_of_fit(samples(shift=2.0), rng=0)
+    def test_the_threshold_is_where_holms_method_stops(self, shifted):
+        found = shifted
         assert found.threshold(TRANSPORT) == pytest.approx(0.05 / 4 / 2)  # after A, two conditions are left
         assert found.threshold(DECODER) == pytest.approx(0.05 / 3 / 3)
         for part in found.parts.values():

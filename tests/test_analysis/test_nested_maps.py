@@ -6,7 +6,7 @@ from itertools import pairwise, permutations, product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdae_sim.analysis._intervals import operator_radius, ratio_intervals
@@ -25,6 +25,7 @@ from tests.test_analysis.planted import latents, planted, turned
 
 
 class TestNestedMaps:
+    @settings(max_examples=25)
     @given(planted)
     def test_a_larger_class_never_explains_less_of_what_it_was_fitted_to(self, pair):
         Q, seed = pair

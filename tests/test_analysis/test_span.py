@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdae_sim import strategies
@@ -68,6 +68,7 @@ class TestPlanted:
 class TestTheory:
     """The exact solver of `theory`, written from the claims alone."""
 
+    @settings(max_examples=25)
     @given(exact_problem)
     def test_coefficients_and_verdict_agree_on_planted_problems(self, problem):
         self._agrees(problem.train, problem.test, problem.reference)
@@ -90,6 +91,7 @@ class TestTheory:
         else:
             assert certificate.noise_gain == np.inf
 
+    @settings(max_examples=25)
     @given(strategies.span_problems(identified=False), st.data())
     def test_a_witness_makes_a_second_model_that_fits_as_well(self, problem, data):
         """Claim 2.6: W + u vᵀ agrees on every training shift and moves the test shift by u."""
@@ -102,6 +104,7 @@ class TestTheory:
         assert np.allclose(moved @ L.T, W @ L.T, atol=size)
         assert np.allclose(moved @ target - W @ target, [1.0, -2.0])
 
+    @settings(max_examples=25)
     @given(strategies.span_problems(identified=False))
     def test_the_second_model_of_theory_sees_the_same_verdict(self, problem):
         labels = [problem.reference, *problem.train]
@@ -150,6 +153,7 @@ class TestArithmetic:
         assert (certificate.identified, certificate.arithmetic) == (True, "float")
         assert np.allclose(certificate.coefficients, [0, *label])
 
+    @settings(max_examples=25)
     @given(strategies.span_problems(), st.sampled_from([np.pi, 1 / 3, np.e * 1e5, np.e * 1e-5]))
     def test_the_float_route_agrees_with_the_planted_answer(self, problem, unit):
         scaled = [np.array(rows, dtype=float) * unit for rows in (problem.train, [problem.test])]
@@ -177,6 +181,7 @@ class TestArithmetic:
 
 
 class TestInvariance:
+    @settings(max_examples=25)
     @given(any_problem, st.data())
     def test_reordering_the_environments(self, problem, data):
         order = data.draw(st.permutations(range(len(problem.train))))
@@ -187,6 +192,7 @@ class TestInvariance:
             assert np.allclose(after.coefficients, before.coefficients[list(order)])
             assert after.noise_gain == pytest.approx(before.noise_gain)
 
+    @settings(max_examples=25)
     @given(exact_problem, st.data())
     def test_measuring_doses_in_other_units(self, problem, data):
         """A unit per perturbation: α stays, a witness is measured in the inverse units."""
@@ -203,6 +209,7 @@ class TestInvariance:
     def _times(self, rows, units):
         return [[Fraction(v) * unit for v, unit in zip(row, units, strict=True)] for row in rows]
 
+    @settings(max_examples=25)
     @given(exact_problem)
     def test_any_environment_may_be_the_reference(self, problem):
         """span{l_e − l_0} does not depend on which training label is l_0."""

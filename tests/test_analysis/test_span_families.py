@@ -52,6 +52,7 @@ def by_float_rank(train, label):
 
 
 class TestHilbert:
+    @settings(max_examples=25)
     @given(hilbert_problems())
     def test_verdict_and_coefficients_are_the_planted_ones(self, problem):
         train, alpha, inside, outside = problem
@@ -73,12 +74,14 @@ class TestHilbert:
 
 
 class TestUnits:
+    @settings(max_examples=25)
     @given(scaled_problems())
     def test_units_of_1e_minus_9_and_doses_of_1e7(self, scaled):
         problem, train, test = scaled
         (found,) = check_span(train, [test], train[problem.position])
         assert (found.identified, found.arithmetic) == (problem.identified, "exact")
 
+    @settings(max_examples=25)
     @given(scaled_problems(kind=float))
     def test_the_same_as_short_floats(self, scaled):
         """3e-9 is read as 3/10⁹: no unit makes a label a measured one."""
@@ -86,6 +89,7 @@ class TestUnits:
         (found,) = check_span(train, [test], train[problem.position])
         assert (found.identified, found.arithmetic) == (problem.identified, "exact")
 
+    @settings(max_examples=25)
     @given(strategies.span_problems(kind="int"), st.sampled_from(UNITS), st.data())
     def test_the_strength_of_an_environment_does_not_matter(self, problem, common, data):
         """Δ_e ↦ s_e Δ_e: the span stays, α_e is divided by s_e."""
@@ -98,6 +102,7 @@ class TestUnits:
         (found,) = check_span(train, [problem.test], origin)
         assert (found.identified, found.arithmetic) == (problem.identified, "exact")
 
+    @settings(max_examples=25)
     @given(scaled_problems())
     def test_as_measured_doses_too(self, scaled):
         """To a tolerance of 1e-9 after columns and rows are brought to size: the planted answers are far from it."""

@@ -1,4 +1,4 @@
-"""Worth in cells: the interval of an energy distance against closed forms, and that of n_eff."""
+"""Prediction error: the interval of an energy distance against closed forms, worth in cells, MMD, means."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy import stats
 from experiments.benchmarks.worth import CASES, jackknife, shifted
 from pdae_sim import LinearLatentModel, Simulator, energy_distance
 from pdae_sim.analysis._energy_interval import Noise
-from pdae_sim.analysis.prediction_error import EnergyEstimate, energy_estimate, worth
+from pdae_sim.analysis.prediction_error import EnergyEstimate, energy_estimate, mean_difference, mean_r2, mmd, worth
 from pdae_sim.errors import InputError
 from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.study.evaluation import worth_of
@@ -49,7 +49,7 @@ class TestEstimate:
         assert (noise.top, noise.squares, noise.cubes) == pytest.approx(expected)
 
     @pytest.mark.statistical
-    @pytest.mark.parametrize("shift", [0.0, 0.5, 4.0])
+    @pytest.mark.parametrize("shift", [0.0, pytest.param(0.5, marks=pytest.mark.slow), 4.0])
     def test_the_standard_error_is_the_spread_over_samples(self, shift):
         found = [energy_estimate(*two(80, 60, 1, seed=s, shift=shift)) for s in range(150)]
         ratio = np.mean([f.standard_error for f in found]) / np.std([f.value for f in found])
@@ -104,7 +104,10 @@ class TestCoverage:
 
     LEAST = stats.binom.ppf(0.005, 120, 0.93)
 
-    @pytest.mark.parametrize("name", ["normal, shift 0.2", "normal, shift 0.5", "normal, shift 4.0"])
+    @pytest.mark.parametrize(
+        "name",
+        ["normal, shift 0.2", pytest.param("normal, shift 0.5", marks=pytest.mark.slow), "normal, shift 4.0"],
+    )
     def test_of_the_distance_and_of_the_worth(self, name):
         case, distances, shares = CASES[name], 0, 0
         for seed in range(120):
@@ -134,8 +137,72 @@ class TestCoverage:
 
     def test_of_the_own_distance_of_an_empirical_prediction(self):
         case = CASES["100 atoms"]
-        hits = covered(case, 150, 100, lambda x, y: energy_estimate(x, y).interval)
-        assert hits >= stats.binom.ppf(0.005, 100, 0.93)
+        hits = covered(case, 100, 80, lambda x, y: energy_estimate(x, y).interval)
+        assert hits >= stats.binom.ppf(0.005, 80, 0.93)
+
+
+@pytest.mark.statistical
+def test_an_empirical_law_of_n_cells_is_worth_n_cells():
+    n, found = 40, []
+    for seed in range(24):
+        rng = np.random.default_rng(seed)
+        cells = rng.normal(size=(n, 3))
+        predicted = cells[rng.integers(n, size=400)]
+        found.append(energy_estimate(predicted, rng.normal(size=(400, 3))))
+    distance, spread = (np.mean([getattr(e, name) for e in found]) for name in ("value", "spread"))
+    assert spread / distance == pytest.approx(n, rel=0.2)
+
+
+def test_worth_reports_a_bound_where_the_distance_is_not_told_from_zero():
+    rng = np.random.default_rng(1)
+    same = worth(energy_estimate(rng.normal(size=(800, 2)), rng.normal(size=(800, 2))))
+    assert not same.bounded
+    assert same.value == same.interval.low > 50
+    apart = worth(energy_estimate(rng.normal(size=(800, 2)), rng.normal(size=(800, 2)) + 1))
+    assert apart.bounded
+    assert apart.interval.low < apart.value < apart.interval.high < 10
+
+
+def test_worth_is_finite_where_the_estimate_is_far_below_zero():
+    found = worth(EnergyEstimate(-0.01, 2.0, Noise(1e-3, 1e-6, 1e-9), 1e-6, 1e-6, 0.0, (50, 50)))
+    assert found.value == found.interval.low
+    assert np.isfinite(found.interval.low)
+    assert found.interval.low > 100  # the noise alone is worth 2 / 1e-3 cells
+    assert not found.bounded
+
+
+def test_mmd_against_a_naive_loop():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(15, 2)), rng.normal(size=(12, 2)) + 1
+    distances = [np.linalg.norm(y[i] - y[j]) for i in range(12) for j in range(i)]
+    low, high = np.quantile(distances, [0.05, 0.95])
+    widths = np.geomspace(low / 2, 2 * high, 5)
+
+    def k(a, b):
+        return np.mean([np.exp(-((a - b) ** 2).sum() / width**2) for width in widths])
+
+    def within(a):
+        return np.mean([k(a[i], a[j]) for i in range(len(a)) for j in range(len(a)) if i != j])
+
+    naive = within(x) + within(y) - 2 * np.mean([k(a, b) for a in x for b in y])
+    assert mmd(x, y) == pytest.approx(naive, rel=1e-9)
+
+
+def test_mean_metrics():
+    x, y = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[2.0, 3.0], [2.0, 7.0]])
+    assert mean_difference(x, y) == pytest.approx(2.0)
+    assert mean_r2(x, y) == pytest.approx(1 - 4 / 4.5)
+    assert mean_r2(y, y) == 1.0
+    assert math.isnan(mean_r2(x[:, :1], y[:, :1]))
+
+
+def test_bad_samples_are_refused_by_name():
+    with pytest.raises(InputError, match="at least 4 rows"):
+        energy_estimate(np.zeros((3, 2)), np.zeros((100, 2)))
+    with pytest.raises(InputError, match="predicted must have 2 columns"):
+        mmd(np.zeros((5, 3)), np.eye(5)[:, :2])
+    with pytest.raises(InputError, match="all of their rows are equal"):
+        mmd(np.zeros((5, 2)), np.zeros((5, 2)))
 
 
 @pytest.fixture(scope="module")
