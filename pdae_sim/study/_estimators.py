@@ -176,7 +176,7 @@ def _only(names: Sequence[str], settings: Mapping) -> dict:
     return {key: settings[key] for key in names if key in settings}
 
 
-def _trained(preset: Callable[[Mapping], Preset], *settings: str, tilted: bool = False) -> EstimatorKind:
+def _trained(preset: Callable[[Mapping], Preset], *names: str, tilted: bool = False) -> EstimatorKind:
     """A PDAE with a plan, or tilting on one; many are fitted at once."""
 
     def fit_many(jobs: Sequence[FitJob]) -> Sequence[Estimator]:
@@ -186,11 +186,11 @@ def _trained(preset: Callable[[Mapping], Preset], *settings: str, tilted: bool =
         fitted = fit_replicates(models, data) if len(jobs) > 1 else [models[0].fit(data[0])]
         return [Tilting(model).fit(job.data) for model, job in zip(fitted, jobs, strict=True)] if tilted else fitted
 
-    def build(given: Mapping) -> PDAE:
-        return PDAE(architecture=preset(given).architecture, phases=preset(given).phases)
+    def build(settings: Mapping) -> PDAE:
+        return PDAE(architecture=preset(settings).architecture, phases=preset(settings).phases)
 
-    phases = lambda given: preset(given).phases  # noqa: E731
-    return EstimatorKind(lambda job: fit_many([job])[0], (*_FRAME, *settings), phases, fit_many, build)
+    phases = lambda settings: preset(settings).phases  # noqa: E731
+    return EstimatorKind(lambda job: fit_many([job])[0], (*_FRAME, *names), phases, fit_many, build)
 
 
 def _pdae(job: FitJob, preset: Preset) -> PDAE:
@@ -211,17 +211,19 @@ def _rival(cls: type[AdversarialAutoencoder] | type[ConditionalGenerator]) -> Es
     default = cls()
     own = [name for name in default.get_params(deep=False) if name not in ("phase", "random_state")]
 
-    def build(given: Mapping, seed: int = 0) -> AdversarialAutoencoder | ConditionalGenerator:
+    def build(settings: Mapping, seed: int = 0) -> AdversarialAutoencoder | ConditionalGenerator:
         tables = {
-            key: replace(getattr(default, key), **given[key]) for key in ("architecture", "adversary") if key in given
+            key: replace(getattr(default, key), **settings[key])
+            for key in ("architecture", "adversary")
+            if key in settings
         }
-        phase = replace(default.phase, **_only(_RIVAL_PHASE, given))
-        return cls(**{**_only(own, given), **tables}, phase=phase, random_state=seed)
+        phase = replace(default.phase, **_only(_RIVAL_PHASE, settings))
+        return cls(**{**_only(own, settings), **tables}, phase=phase, random_state=seed)
 
     return EstimatorKind(
         lambda job: build(job.settings, job.seed).fit(job.data),
         (*own, *_RIVAL_PHASE),
-        lambda given: (build(given).phase,),
+        lambda settings: (build(settings).phase,),
         build=build,
     )
 

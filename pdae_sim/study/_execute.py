@@ -214,8 +214,8 @@ def peak_mib(whose: str) -> float:
 @cache
 def versions() -> dict[str, str]:
     """Versions of what computes."""
-    found = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
-    return found | {name.replace("-", "_"): _version(name) for name in ("pdae-sim", "numpy", "scipy", "torch")}
+    system = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+    return system | {name.replace("-", "_"): _version(name) for name in ("pdae-sim", "numpy", "scipy", "torch")}
 
 
 def device() -> str:

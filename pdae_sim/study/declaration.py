@@ -87,8 +87,8 @@ class Declaration(BaseModel):
 
     @field_validator("estimators", mode="before")
     @classmethod
-    def _named_kinds(cls, given: object) -> object:
-        return [{"kind": e} if isinstance(e, str) else e for e in given] if isinstance(given, (list, tuple)) else given
+    def _named_kinds(cls, value: object) -> object:
+        return [{"kind": e} if isinstance(e, str) else e for e in value] if isinstance(value, (list, tuple)) else value
 
     @classmethod
     def read(cls, path: str | Path) -> Declaration:
@@ -107,7 +107,7 @@ class Declaration(BaseModel):
         """A declaration from a nested mapping."""
         table, worlds = dict(table), table.get("worlds")
         if isinstance(worlds, list):
-            table["worlds"] = [_scenario(i, given) for i, given in enumerate(worlds)]
+            table["worlds"] = [_scenario(i, world) for i, world in enumerate(worlds)]
         declared = validated(cls, table)
         declared.check()
         return declared
@@ -188,11 +188,11 @@ class Declaration(BaseModel):
             yield {"seed": block[0]} if size == 1 else {"seeds": block}
 
 
-def _scenario(position: int, given: object) -> Scenario:
-    if isinstance(given, Scenario):
-        return given
+def _scenario(position: int, world: object) -> Scenario:
+    if isinstance(world, Scenario):
+        return world
     with naming(f"worlds.{position}"):
-        return Scenario.parse(given)
+        return Scenario.parse(world)
 
 
 def _once(field: str, values: list) -> None:
