@@ -22,7 +22,8 @@ from sympy import Integer
 
 from pdae_sim._files import write_text
 from theory.claims import CLAIMS
-from theory.engine.record import DEFINITION, Claim, Counterexample, Equation, Lemma, Relaxation, Step
+from theory.engine.proof import DEFINITION, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Relaxation
 from theory.typesetting import latex
 from theory.typesetting.readme import module_of
 

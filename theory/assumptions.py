@@ -1,6 +1,6 @@
 """The assumptions that several claims share, each named once."""
 
-from theory.engine.record import Assumption
+from theory.engine.proof import Assumption
 
 ADDITIVE = Assumption(
     "additive", "z = z_base + W lₑ: shifts add up across elementary perturbations and are linear in the dose"

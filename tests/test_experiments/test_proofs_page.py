@@ -10,7 +10,7 @@ import pytest
 from experiments import proofs
 from theory.claims import CLAIMS
 from theory.engine.checker import available
-from theory.engine.record import Lemma
+from theory.engine.proof import Lemma
 
 ROOT = Path(__file__).parents[2]
 

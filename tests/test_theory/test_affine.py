@@ -7,7 +7,7 @@ from scipy import stats
 from pdae_sim import align
 from theory.engine.checker import assess, residual, vanishes
 from theory.engine.instances import worlds
-from theory.engine.record import Equation
+from theory.engine.proof import Equation
 from theory.identifiability import affine, jacobian, orthogonal
 
 WORLDS = worlds(8)

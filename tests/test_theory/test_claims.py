@@ -7,7 +7,7 @@ import pytest
 
 from theory.claims import CLAIMS, select
 from theory.engine.checker import available, prove, verify
-from theory.engine.record import DEFINITION, Lemma, Step
+from theory.engine.proof import DEFINITION, Lemma, Step
 from theory.identifiability.affine import EQUAL_RATIOS
 
 

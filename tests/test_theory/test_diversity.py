@@ -11,7 +11,7 @@ from pdae_sim.strategies import orthogonal_matrices
 from theory.engine.checker import assess, prove, residual
 from theory.engine.formulas import normal_cdf, normal_quantile
 from theory.engine.instances import worlds
-from theory.engine.record import Lemma, Step
+from theory.engine.proof import Lemma, Step
 from theory.identifiability import diversity, diversity_tight
 from theory.identifiability.diversity import blinded
 

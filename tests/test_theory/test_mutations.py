@@ -12,7 +12,8 @@ from theory.causal import latent_causal
 from theory.claims import CLAIMS
 from theory.engine.checker import assess, assess_counterexample, assess_relaxation, prove, residual, vanishes, verify
 from theory.engine.instances import structures, worlds
-from theory.engine.record import Counterexample, Equation, Measurement, Model, Relaxation, Step
+from theory.engine.proof import Equation, Step
+from theory.engine.record import Counterexample, Measurement, Model, Relaxation
 from theory.identifiability import affine, converse, density_ratio, extrapolation, orthogonal
 from theory.symbols import L, W, W_rival, l_0
 

@@ -7,7 +7,7 @@ from sympy import Integer, Matrix, Symbol, sqrt
 from sympy.matrices.expressions import MatrixSymbol
 
 from theory.claims import CLAIMS
-from theory.engine.record import Lemma, Step
+from theory.engine.proof import Lemma, Step
 from theory.symbols import Delta_e, L, W, W_rival
 from theory.typesetting.latex import LONG, equation, equation_of, formula, gap, step_formula
 

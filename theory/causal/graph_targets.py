@@ -20,17 +20,8 @@ from theory.causal.graphs import complete, twins
 from theory.causal.latent_causal import ACYCLIC, LINEAR, SHIFT, covariance, perturbation_matrix
 from theory.engine.exact import Number, exact
 from theory.engine.instances import EPS, Structure, structures
-from theory.engine.record import (
-    DEFINITION,
-    Assumption,
-    Claim,
-    Counterexample,
-    Equation,
-    Lemma,
-    Measurement,
-    Model,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model
 from theory.symbols import d
 
 COORDINATES = Assumption("coordinates", "f is known up to the scale of each latent")
@@ -165,14 +156,6 @@ def _assigned(inverse: np.ndarray) -> np.ndarray:
     return linear_sum_assignment(-logs.T)[1]
 
 
-def _check() -> tuple[Measurement, ...]:
-    return tuple(
-        measure(*targeted(structure), order=np.roll(np.arange(len(structure.A)), turn))
-        for structure in structures()
-        for turn in (0, 1)
-    )
-
-
 def _free_mixing(size: Rational) -> Model:
     """The twins of 1.1: A has the edge 1 → 2 of weight `size`, the other none; S = I, variances 1, order known."""
     edge, none = Matrix([[0, 0], [size, 0]]), Matrix.zeros(2)
@@ -243,7 +226,11 @@ CLAIM = Claim(
     source=OURS + "; " + SHIMIZU,
     proof=_proof(),
     conclusions=("read_off_d2", "read_off_d3", "read_off_d4", "one_assignment_d3", "one_assignment_d4", "rescaled"),
-    check=_check,
+    check=lambda: tuple(
+        measure(*targeted(structure), order=np.roll(np.arange(len(structure.A)), turn))
+        for structure in structures()
+        for turn in (0, 1)
+    ),
     counterexamples=(
         Counterexample(COORDINATES, "the twins of 1.1, with S = I and the order known", _free_mixing),
         Counterexample(ATOMIC, "with several targets an edge can be turned round", _several),

@@ -29,18 +29,8 @@ from theory.causal.latent_causal import (
 )
 from theory.engine.exact import Table, exact
 from theory.engine.instances import EPS, Structure, structures
-from theory.engine.record import (
-    DEFINITION,
-    Assumption,
-    Claim,
-    Counterexample,
-    Equation,
-    Lemma,
-    Measurement,
-    Model,
-    Relaxation,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model, Relaxation
 from theory.symbols import K, d
 
 FREE_MIXING = Assumption("free_mixing", "the model class contains f ∘ T with every f, for every invertible linear T")
@@ -163,14 +153,6 @@ def carrier(structure: Structure, A_rival: np.ndarray) -> np.ndarray:
     return np.array(twins(structure.A, A_rival).tolist(), dtype=float)
 
 
-def _check() -> tuple[Measurement, ...]:
-    return tuple(
-        measure(structure, other, carrier(structure, other))
-        for structure in structures(4)
-        for other in rivals_of(structure)
-    )
-
-
 def _known_mixing(size: Rational) -> Model:
     """f is the identity, the model has the edge 1 → 2 of weight `size`: no edge has another covariance."""
     edge, none = [[0, 0], [size, 0]], [[0, 0], [0, 0]]
@@ -210,7 +192,11 @@ CLAIM = Claim(
     source=OURS,
     proof=_proof(),
     conclusions=("same_sample", "opposite_orders_d2", "opposite_orders_d3"),
-    check=_check,
+    check=lambda: tuple(
+        measure(structure, other, carrier(structure, other))
+        for structure in structures(4)
+        for other in rivals_of(structure)
+    ),
     counterexamples=(
         Counterexample(FREE_MIXING, "with f known the covariance tells an edge", _known_mixing),
         Counterexample(SHIFT, "an intervention that cuts an edge tells it", _cut),

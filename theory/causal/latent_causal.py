@@ -7,37 +7,14 @@ targets S gives z = z_base + W l with W = (I - A)⁻¹ S and z_base ~ N(0, Σ), 
 from collections.abc import Sequence
 
 import numpy as np
-from sympy import (
-    Expr,
-    Identity,
-    ImmutableMatrix,
-    Integer,
-    MatMul,
-    Matrix,
-    MatrixSymbol,
-    Rational,
-    Symbol,
-    ZeroMatrix,
-    diag,
-    diff,
-    eye,
-    symbols,
-)
+from sympy import Expr, ImmutableMatrix, Integer, Matrix, Rational, Symbol, diag, diff, eye, symbols
+from sympy.matrices.expressions import Identity, MatMul, MatrixSymbol, ZeroMatrix
 
 from theory.assumptions import PAPER
 from theory.engine.exact import Number, Table, exact
 from theory.engine.instances import EPS, Structure, structures
-from theory.engine.record import (
-    DEFINITION,
-    Assumption,
-    Claim,
-    Counterexample,
-    Equation,
-    Lemma,
-    Measurement,
-    Model,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model
 from theory.symbols import K, W, d, z
 
 LINEAR = Assumption("linear", "each latent is a linear function of its parents plus noise")
@@ -264,10 +241,6 @@ def measure(structure: Structure, W: np.ndarray) -> Measurement:
     return Measurement("forward_substitution", float(deviation), float(bound))
 
 
-def _check() -> tuple[Measurement, ...]:
-    return tuple(measure(structure, exact_matrix(structure)) for structure in structures())
-
-
 def exact_matrix(structure: Structure) -> np.ndarray:
     """W of a structure by the exact oracle, rounded once at the end."""
     return np.array(perturbation_matrix(structure.A, structure.S).tolist(), dtype=float)
@@ -309,7 +282,7 @@ CLAIM = Claim(
     source=PAPER,
     proof=_proof(),
     conclusions=("mean", "whitening", "structure_not_identified", "explicit_mean_d3", "explicit_covariance_d3"),
-    check=_check,
+    check=lambda: tuple(measure(structure, exact_matrix(structure)) for structure in structures()),
     counterexamples=(
         Counterexample(ACYCLIC, "a cycle of gain 1 has no solution", cycle),
         Counterexample(LINEAR, "a square turns a shift of the cause into a random change of the effect", _square),

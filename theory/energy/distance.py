@@ -8,35 +8,13 @@ on n points, n any number; for laws in general sums are read as expectations, wh
 import numpy as np
 from scipy.integrate import quad
 from scipy.special import gamma as gamma_function
-from sympy import (
-    Identity,
-    Integer,
-    MatrixSymbol,
-    Rational,
-    Symbol,
-    ZeroMatrix,
-    cos,
-    diff,
-    exp,
-    gamma,
-    log,
-    sin,
-    sqrt,
-    symbols,
-)
+from sympy import Integer, Rational, Symbol, diff, symbols
+from sympy.functions import cos, exp, gamma, log, sin, sqrt
+from sympy.matrices.expressions import Identity, MatrixSymbol, ZeroMatrix
 
 from theory.engine.instances import EPS, World, worlds
-from theory.engine.record import (
-    DEFINITION,
-    Assumption,
-    Claim,
-    Counterexample,
-    Equation,
-    Lemma,
-    Measurement,
-    Model,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model
 
 SZEKELY = "Székely and Rizzo (2013), Journal of Statistical Planning and Inference 143, proposition 1"
 

@@ -13,17 +13,8 @@ from sympy import Derivative, Expr, Integer, Rational, Subs, Symbol, diff, erf, 
 from theory.energy.distance import SZEKELY
 from theory.engine.exact import Number, rational
 from theory.engine.instances import EPS, World, worlds
-from theory.engine.record import (
-    DEFINITION,
-    Assumption,
-    Claim,
-    Counterexample,
-    Equation,
-    Lemma,
-    Measurement,
-    Model,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model
 
 GAUSSIAN_LAWS = Assumption("gaussian_laws", "X ∼ N(m₁, v₁) and Y ∼ N(m₂, v₂), with positive variances")
 INDEPENDENT_PAIR = Assumption("independent_pair", "X and Y are independent, and so are X, X′ and Y, Y′")
@@ -251,14 +242,6 @@ def measure_round(world: World, beta: float) -> Measurement:
     return Measurement("round", abs(mean_norm(world.u, variance * np.eye(d), beta) - exact), 1e-9 * (1 + exact))
 
 
-def _check() -> tuple[Measurement, ...]:
-    return (
-        *(measure_line(world) for world in worlds()),
-        *(measure_line_by_mixture(world) for world in worlds(4)),
-        *(measure_round(world, beta) for world in worlds(4) for beta in (0.5, 1.0, 1.5)),
-    )
-
-
 def _coins(size: Rational) -> Model:
     """X is a fair coin ±1 with probability `size`, else N(0, 1): mean 0 and variance 1 throughout."""
     normal, mixed, coin = mean_absolute(Integer(0), Integer(2)), mean_absolute(Integer(1), Integer(1)), Integer(1)
@@ -280,7 +263,11 @@ CLAIM = Claim(
     source=SZEKELY + "; the formula by direct integration",
     proof=(*_line(), *_dimensions()),
     conclusions=("equal_variances", "small_shifts", "transform"),
-    check=_check,
+    check=lambda: (
+        *(measure_line(world) for world in worlds()),
+        *(measure_line_by_mixture(world) for world in worlds(4)),
+        *(measure_round(world, beta) for world in worlds(4) for beta in (0.5, 1.0, 1.5)),
+    ),
     counterexamples=(
         Counterexample(GAUSSIAN_LAWS, "coins of the same mean and variance", _coins),
         Counterexample(INDEPENDENT_PAIR, "pairs that are drawn together are closer", _coupled),

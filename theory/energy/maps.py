@@ -9,17 +9,8 @@ from sympy import Identity, Integer, Matrix, MatrixSymbol, Rational, symbols
 
 from theory.energy.distance import SZEKELY, D, energy_distance, laws, n, p, q
 from theory.engine.instances import EPS, World, worlds
-from theory.engine.record import (
-    DEFINITION,
-    Assumption,
-    Claim,
-    Counterexample,
-    Equation,
-    Lemma,
-    Measurement,
-    Model,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model
 from theory.symbols import d
 
 SIMILARITY = Assumption("similarity", "the map is x → c Q x + t with QᵀQ = I and c > 0")
@@ -86,15 +77,6 @@ def measure_map(world: World, H: np.ndarray, factor: float, beta: float = 1.0) -
     return Measurement("map", deviation, 64 * len(p) ** 2 * EPS * (1 + size) ** 2)
 
 
-def _check_maps() -> tuple[Measurement, ...]:
-    return tuple(
-        measure_map(world, size * world.Q, size**exponent, exponent)
-        for world in worlds()
-        for size in (0.5, 3.0)
-        for exponent in (0.5, 1.0, 1.5)
-    )
-
-
 def _stretch(size: Rational) -> Model:
     """diag(1 + size, 1) is affine and injective: point masses at 0 and (1, 0) move apart, those at 0 and (0, 1) not."""
     H = Matrix([[1 + size, 0], [0, 1]])
@@ -116,7 +98,12 @@ CLAIM = Claim(
     source=SZEKELY + "; the converse by point masses",
     proof=_maps(),
     conclusions=("scaled", "rigid"),
-    check=_check_maps,
+    check=lambda: tuple(
+        measure_map(world, size * world.Q, size**exponent, exponent)
+        for world in worlds()
+        for size in (0.5, 3.0)
+        for exponent in (0.5, 1.0, 1.5)
+    ),
     counterexamples=(
         Counterexample(SIMILARITY, "a stretch of one axis is affine and changes some distances only", _stretch),
         Counterexample(COMMON_MAP, "scaling or centring real and simulated cells apart", _one_sided),

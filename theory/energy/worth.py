@@ -12,7 +12,8 @@ from sympy import Integer, Rational, Symbol, symbols
 from theory.assumptions import OURS
 from theory.energy.distance import energy_distance, laws, n
 from theory.engine.instances import EPS, World, worlds
-from theory.engine.record import DEFINITION, Assumption, Claim, Counterexample, Equation, Measurement, Model, Step
+from theory.engine.proof import DEFINITION, Assumption, Equation, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model
 
 IDENTICAL = Assumption("identical", "every cell of the sample has the law P")
 INDEPENDENT = Assumption("independent", "the cells are independent of each other")
@@ -74,10 +75,6 @@ def measure_worth(world: World, n_cells: int, claimed: float | None = None) -> M
     return Measurement("worth", abs(expected - claimed), 64 * 3 ** (n_cells + 2) * EPS * (1 + np.abs(points).max()))
 
 
-def _check_worth() -> tuple[Measurement, ...]:
-    return tuple(measure_worth(world, n_cells) for world in worlds(4) for n_cells in (1, 2, 3))
-
-
 def _clones(size: Rational) -> Model:
     """Two cells that are copies of each other with probability `size`: E|X_1 - X_2| = (1 - size) m."""
     spread = Integer(1)
@@ -100,7 +97,7 @@ CLAIM = Claim(
     source=OURS + "; the gap between V and U statistic",
     proof=_worth(),
     conclusions=("worth", "two_samples", "wrong_law"),
-    check=_check_worth,
+    check=lambda: tuple(measure_worth(world, n_cells) for world in worlds(4) for n_cells in (1, 2, 3)),
     counterexamples=(
         Counterexample(IDENTICAL, "cells from a law beside P keep their distance at any n", _drift),
         Counterexample(INDEPENDENT, "two copies of a cell are worth one", _clones),

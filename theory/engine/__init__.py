@@ -2,7 +2,8 @@
 
 | module | what it offers |
 |---|---|
-| `record` | `Claim` and its parts: assumptions, steps, lemmas, measurements, counterexamples |
+| `proof` | `Assumption`, `Lemma`, `Step`, and the `Equation`s that a step uses |
+| `record` | `Claim`: a proof, a numerical check, counterexamples; `Report` of running it |
 | `checker` | `verify(claim)`: every step, every numerical check, every counterexample |
 | `rewriting` | matrix identities in any dimension, decided by rewriting products |
 | `exact` | numbers as exact fractions |

@@ -7,20 +7,8 @@ from sympy import Expr, Integer, Matrix, Rational, cancel, expand, simplify, tog
 from sympy.matrices import MatrixBase
 from sympy.matrices.expressions import MatrixExpr, MatrixSymbol
 
-from theory.engine.record import (
-    DEFINITION,
-    Claim,
-    Counterexample,
-    Equation,
-    Formula,
-    Lemma,
-    Measurement,
-    Model,
-    Outcome,
-    Relaxation,
-    Report,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Equation, Formula, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model, Outcome, Relaxation, Report
 from theory.engine.rewriting import normal_form, rules, written
 
 

@@ -10,7 +10,6 @@ The method is sound and not complete: no word left proves the identity, a word l
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import singledispatch
 
 from sympy import Expr, Integer, cancel
 from sympy.matrices.expressions import Identity, MatAdd, MatMul, MatPow, MatrixExpr, MatrixSymbol, Transpose, ZeroMatrix
@@ -29,50 +28,30 @@ class Rule:
     new: tuple[tuple[Word, Expr], ...]
 
 
-@singledispatch
 def polynomial(expression: object) -> Polynomial:
-    """Expand a matrix expression into words with scalar coefficients; the empty word is the identity."""
-    raise TypeError(f"expected sums, products and transposes of matrix symbols, received {type(expression).__name__}")
+    """Expand a matrix expression into words with scalar coefficients; the empty word is the identity.
 
-
-@polynomial.register
-def _(expression: MatrixSymbol) -> Polynomial:
-    return {(expression,): Integer(1)}
-
-
-@polynomial.register
-def _(expression: Identity) -> Polynomial:
-    return {(): Integer(1)}
-
-
-@polynomial.register
-def _(expression: ZeroMatrix) -> Polynomial:
-    return {}
-
-
-@polynomial.register
-def _(expression: Transpose) -> Polynomial:
-    return {transposed(word): coefficient for word, coefficient in polynomial(expression.arg).items()}
-
-
-@polynomial.register
-def _(expression: MatAdd) -> Polynomial:
-    return _collect(term for part in expression.args for term in polynomial(part).items())
-
-
-@polynomial.register
-def _(expression: MatPow) -> Polynomial:
-    base, exponent = expression.args
-    if not (exponent.is_Integer and exponent.is_positive):
-        raise TypeError(f"expected a positive integer power, received {expression}")
-    return _product([polynomial(base)] * int(exponent))
-
-
-@polynomial.register
-def _(expression: MatMul) -> Polynomial:
-    coefficient, factors = expression.as_coeff_matrices()
-    product = _product([polynomial(factor) for factor in factors])
-    return {word: coefficient * value for word, value in product.items()}
+    Raises:
+        TypeError: if it is not made of sums, products, positive powers and transposes of matrix symbols.
+    """
+    match expression:
+        case MatrixSymbol():
+            return {(expression,): Integer(1)}
+        case Identity():
+            return {(): Integer(1)}
+        case ZeroMatrix():
+            return {}
+        case Transpose():
+            return {transposed(word): coefficient for word, coefficient in polynomial(expression.arg).items()}
+        case MatAdd():
+            return _collect(term for part in expression.args for term in polynomial(part).items())
+        case MatPow(exp=exponent) if exponent.is_Integer and exponent.is_positive:
+            return _product([polynomial(expression.base)] * int(exponent))
+        case MatMul():
+            coefficient, factors = expression.as_coeff_matrices()
+            product = _product([polynomial(factor) for factor in factors])
+            return {word: coefficient * value for word, value in product.items()}
+    raise TypeError(f"expected sums, products, powers and transposes of matrix symbols, received {expression}")
 
 
 def transposed(word: Word) -> Word:

@@ -17,7 +17,8 @@ from sympy.matrices.expressions import MatrixExpr
 
 from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, INJECTIVE, NOISELESS, PAPER, SHARED_COVARIANCE
 from theory.engine.instances import EPS, World, log_ratios, worlds
-from theory.engine.record import DEFINITION, Citations, Claim, Counterexample, Equation, Lemma, Measurement, Model, Step
+from theory.engine.proof import DEFINITION, Citations, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model
 from theory.identifiability import density_ratio, rivals
 from theory.symbols import Delta_e, L, M, W, W_rival, d, l_0, l_e, z
 
@@ -273,10 +274,6 @@ def largest(deviation: np.ndarray) -> float:
     return float(np.abs(deviation).max(initial=0))
 
 
-def _check() -> tuple[Measurement, ...]:
-    return tuple(m for world in worlds() for m in _of(world, linear_map(world)))
-
-
 def _of(world: World, H: np.ndarray) -> tuple[Measurement, ...]:
     return measure(world, rival_matrix(world, H), H @ world.Sigma @ H.T)
 
@@ -325,7 +322,7 @@ CLAIM = Claim(
     source=f"{PAPER}, v1",
     proof=_proof(),
     conclusions=("constant_jacobian", "precision", "gram"),
-    check=_check,
+    check=lambda: tuple(m for world in worlds() for m in _of(world, linear_map(world))),
     counterexamples=(
         *rivals.counterexamples(ADDITIVE, GAUSSIAN),
         Counterexample(

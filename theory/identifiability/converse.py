@@ -9,17 +9,8 @@ from sympy import Expr, Identity, ImmutableMatrix, Matrix, MatrixSymbol, Rationa
 from theory.assumptions import ADDITIVE, INJECTIVE, NOISELESS, OURS, OUTSIDE_SPAN, UNRESTRICTED
 from theory.engine.exact import Number, Row, Table, exact, rational
 from theory.engine.instances import EPS, World, worlds
-from theory.engine.record import (
-    DEFINITION,
-    Claim,
-    Counterexample,
-    Equation,
-    Lemma,
-    Measurement,
-    Model,
-    Relaxation,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model, Relaxation
 from theory.identifiability.span import solve_span
 from theory.symbols import Delta_t, K, L, M, W, d, l_0, l_e, l_t, z_base
 
@@ -211,10 +202,6 @@ def _size(world: World, W_second: np.ndarray) -> float:
     return 1 + np.abs(world.z_base).max() + 2 * (np.abs(labels) @ np.abs(W_second).T).max() + np.abs(world.u).max()
 
 
-def _check() -> tuple[Measurement, ...]:
-    return tuple(measurement for world in worlds() for measurement in measure(world))
-
-
 def third_column(size: Rational) -> tuple[Matrix, Matrix, Matrix]:
     """W, the W' of a second model with u = size · (1, 1), and the test label e_3, for training labels 0, e_1, e_2."""
     effects, test = Matrix([[1, 0, 2], [0, 1, 3]]), Matrix([0, 0, 1])
@@ -286,7 +273,7 @@ CLAIM = Claim(
     source=OURS,
     proof=(*_witness(), *_second_law(), *_explicit()),
     conclusions=("training_labels", "law_moves", "any_displacement", "explicit_training", "explicit_test"),
-    check=_check,
+    check=lambda: tuple(measurement for world in worlds() for measurement in measure(world)),
     counterexamples=(
         Counterexample(OUTSIDE_SPAN, "inside the span every v with vᵀ L = 0 has vᵀ Δₜ = 0", inside),
         Counterexample(UNRESTRICTED, "a known relation between columns of W can exclude the second model", restricted),

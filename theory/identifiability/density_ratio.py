@@ -6,7 +6,8 @@ from sympy import Matrix, MatrixSymbol, Rational, Symbol, diff, hessian, symbols
 from theory.assumptions import ADDITIVE, GAUSSIAN, PAPER, SHARED_COVARIANCE
 from theory.engine.formulas import log_density, quartic_log_density, symmetric
 from theory.engine.instances import EPS, World, log_densities, worlds
-from theory.engine.record import DEFINITION, Claim, Counterexample, Equation, Lemma, Measurement, Model, Step
+from theory.engine.proof import DEFINITION, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model
 from theory.symbols import Delta_e, W, d, l_0, l_e, z
 
 half = Rational(1, 2)
@@ -82,10 +83,6 @@ def slope_of(world: World) -> np.ndarray:
     return np.linalg.solve(world.Sigma, world.W @ world.shifts).T
 
 
-def _check() -> tuple[Measurement, ...]:
-    return tuple(measure(world, slope_of(world)) for world in worlds())
-
-
 def _unequal_covariances(size: Rational) -> Model:
     """N(e_1, diag(1 + size, 1)) against N(0, I): the ratio keeps a square in z_1."""
     z1, z2 = symbols("z1 z2", real=True)
@@ -129,7 +126,7 @@ CLAIM = Claim(
     source=PAPER,
     proof=_proof(),
     conclusions=("slope_and_constant", "explicit_d1", "explicit_d2", "explicit_d3"),
-    check=_check,
+    check=lambda: tuple(measure(world, slope_of(world)) for world in worlds()),
     counterexamples=(
         Counterexample(
             SHARED_COVARIANCE, "a variance that grows under the perturbation leaves z₁²", _unequal_covariances

@@ -23,17 +23,8 @@ from sympy import Identity, Integer, MatrixSymbol, Rational, Symbol, diff, pi, s
 from theory.assumptions import ADDITIVE, EQUIVALENT, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS
 from theory.engine.formulas import normal_cdf, normal_density, normal_quantile
 from theory.engine.instances import EPS, World, worlds
-from theory.engine.record import (
-    DEFINITION,
-    Assumption,
-    Claim,
-    Counterexample,
-    Equation,
-    Lemma,
-    Measurement,
-    Model,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model
 from theory.identifiability import density_ratio, rivals
 from theory.identifiability.affine import MEANS, TRANSPORT, c, equal_ratios, h
 from theory.symbols import L, M, W, W_rival, d, l_0, l_e, z
@@ -286,10 +277,6 @@ def _monomials(points: np.ndarray, powers: np.ndarray) -> np.ndarray:
     return np.stack([(points**row).prod(axis=1) for row in powers], axis=1)
 
 
-def _check() -> tuple[Measurement, ...]:
-    return tuple(measure(blinded(world, 1)) for world in worlds())
-
-
 def _flipped(size: Integer) -> Model:
     """h(a, t) = (a, t) for a ≥ 0 and (a, (1 - 2 size) t) for a < 0, at labels 0 and 1 with W = e_1."""
     seen, t = symbols("a t", real=True)
@@ -336,7 +323,7 @@ CLAIM = Claim(
     source=OURS,
     proof=_proof(),
     conclusions=("orthogonal", "shifts"),
-    check=_check,
+    check=lambda: tuple(measure(blinded(world, 1)) for world in worlds()),
     counterexamples=(
         *rivals.counterexamples(ADDITIVE, GAUSSIAN, ISOTROPIC, NOISELESS, INJECTIVE),
         Counterexample(CONTINUOUS, "the sign of the unseen coordinate may depend on the seen one", _flipped),

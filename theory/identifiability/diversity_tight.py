@@ -7,36 +7,14 @@ coordinates of single cells in that plane, and distances between cells, mean not
 """
 
 import numpy as np
-from sympy import (
-    Expr,
-    Function,
-    Identity,
-    ImmutableMatrix,
-    Integer,
-    MatAdd,
-    MatMul,
-    Matrix,
-    MatrixSymbol,
-    Rational,
-    ZeroMatrix,
-    pi,
-    symbols,
-)
+from sympy import Expr, Function, ImmutableMatrix, Integer, Matrix, Rational, pi, symbols
+from sympy.matrices.expressions import Identity, MatAdd, MatMul, MatrixSymbol, ZeroMatrix
 
 from theory.assumptions import ADDITIVE, GAUSSIAN, ISOTROPIC, OURS
 from theory.engine.formulas import quartic_log_density, rotation
 from theory.engine.instances import EPS, World, log_densities, worlds
-from theory.engine.record import (
-    DEFINITION,
-    Assumption,
-    Claim,
-    Counterexample,
-    Equation,
-    Lemma,
-    Measurement,
-    Model,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model
 from theory.symbols import L, M, W, d, l_0, z
 
 UNSEEN_PLANE = Assumption("unseen_plane", "rank(W L) ≤ d_Z − 2: there are two directions along which no shift goes")
@@ -148,10 +126,6 @@ def _jacobians(zeta: np.ndarray, F: np.ndarray, angle: np.ndarray, gradient: np.
     return np.eye(len(F)) + F @ (T - np.eye(2)) @ F.T + rate[:, :, None] * gradient[:, None, :]
 
 
-def _check() -> tuple[Measurement, ...]:
-    return tuple(m for world in worlds() if len(world.W) > 1 for m in measure(world))
-
-
 _POINT = Matrix([pi / 2, 1, 0])
 
 
@@ -203,7 +177,7 @@ CLAIM = Claim(
     source=OURS,
     proof=_proof(),
     conclusions=("same_law", "not_affine"),
-    check=_check,
+    check=lambda: tuple(m for world in worlds() if len(world.W) > 1 for m in measure(world)),
     counterexamples=(
         Counterexample(ADDITIVE, "an interaction may go along the plane where no single shift does", _interaction),
         Counterexample(GAUSSIAN, "independent base latents that are not Gaussian have axes", _quartic),

@@ -9,17 +9,8 @@ from sympy import Identity, MatrixSymbol
 
 from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, IN_SPAN, INJECTIVE, ISOTROPIC, NOISELESS, PAPER
 from theory.engine.instances import EPS, World, log_densities, worlds
-from theory.engine.record import (
-    DEFINITION,
-    Citations,
-    Claim,
-    Counterexample,
-    Equation,
-    Lemma,
-    Measurement,
-    Relaxation,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Citations, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Relaxation
 from theory.identifiability import orthogonal
 from theory.identifiability.converse import moved_column
 from theory.identifiability.rivals import curved, different, extrapolated, folded, noisy, stretched, turned, wavy
@@ -104,10 +95,6 @@ def _log_densities(latents: np.ndarray, W: np.ndarray, labels: np.ndarray) -> np
     return log_densities(latents, labels @ W.T, np.eye(len(W)))
 
 
-def _check() -> tuple[Measurement, ...]:
-    return tuple(m for world in worlds() for m in measure(world, orthogonal.rival_matrix(world), world.inside))
-
-
 CLAIM = Claim(
     name="extrapolation",
     number="2.4",
@@ -118,7 +105,7 @@ CLAIM = Claim(
     source=PAPER,
     proof=_proof(),
     conclusions=("same_density",),
-    check=_check,
+    check=lambda: tuple(m for world in worlds() for m in measure(world, orthogonal.rival_matrix(world), world.inside)),
     counterexamples=(
         Counterexample(IN_SPAN, "the second model of 2.6", moved_column),
         Counterexample(ADDITIVE, "a dose response that is linear at the training doses only", extrapolated(curved)),

@@ -27,17 +27,8 @@ from sympy import Identity, Matrix, MatrixSymbol, Rational, Symbol, ZeroMatrix, 
 from theory.assumptions import ADDITIVE, EQUIVALENT, GAUSSIAN, IN_SPAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS, PAPER
 from theory.engine.formulas import rotation
 from theory.engine.instances import EPS, World, log_densities, worlds
-from theory.engine.record import (
-    DEFINITION,
-    Assumption,
-    Claim,
-    Counterexample,
-    Equation,
-    Lemma,
-    Measurement,
-    Model,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model
 from theory.identifiability import density_ratio, rivals
 from theory.identifiability.affine import largest
 from theory.identifiability.converse import resized_column
@@ -251,10 +242,6 @@ def measure_rotation(world: World, W_rival: np.ndarray) -> Measurement:
     return Measurement("rotation", largest(R.T @ B - B_rival), bound)
 
 
-def _check() -> tuple[Measurement, ...]:
-    return tuple(m for world in (*worlds(8), *map(undiverse, worlds(4))) for m in _of(world))
-
-
 def _of(world: World) -> tuple[Measurement, ...]:
     """Against a rival with as many latents, and against one with a superfluous latent."""
     W_rival = rival_matrix(world)
@@ -287,7 +274,7 @@ CLAIM = Claim(
     source=f"{OURS}, from 2.1; under 2.3 a corollary of {PAPER}",
     proof=(*_identified(), *_complete()),
     conclusions=("divergence", "distance", "rotation", "rotated_latents", "rotated_law"),
-    check=_check,
+    check=lambda: tuple(m for world in (*worlds(8), *map(undiverse, worlds(4))) for m in _of(world)),
     counterexamples=(
         *rivals.counterexamples(ADDITIVE),
         Counterexample(GAUSSIAN, "h may wave with the period of the doses, and rescale them", rivals.rescaled),

@@ -11,17 +11,8 @@ from sympy import Derivative, Expr, Function, Identity, Matrix, MatrixSymbol, Ra
 
 from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, NOISELESS, PAPER, SHARED_COVARIANCE
 from theory.engine.instances import EPS, World, log_densities, worlds
-from theory.engine.record import (
-    DEFINITION,
-    Assumption,
-    Claim,
-    Counterexample,
-    Equation,
-    Lemma,
-    Measurement,
-    Model,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model
 from theory.identifiability import affine, density_ratio, rivals
 from theory.identifiability.affine import P, Sigma, equal_ratios, right_inverse, slopes, slopes_rival
 from theory.symbols import L, M, W, d
@@ -160,10 +151,6 @@ def _log_volumes(world: World, points: np.ndarray, inner: np.ndarray) -> np.ndar
     return np.linalg.slogdet(jacobians)[1]
 
 
-def _check() -> tuple[Measurement, ...]:
-    return tuple(m for world in worlds() for m in _of(world, affine.linear_map(world)))
-
-
 def _of(world: World, H: np.ndarray) -> tuple[Measurement, ...]:
     return measure(world, affine.rival_matrix(world, H), H)
 
@@ -191,7 +178,7 @@ CLAIM = Claim(
     source=f"{PAPER}, v1",
     proof=_proof(),
     conclusions=("constant",),
-    check=_check,
+    check=lambda: tuple(m for world in worlds() for m in _of(world, affine.linear_map(world))),
     counterexamples=(
         *rivals.counterexamples(ADDITIVE, GAUSSIAN),
         Counterexample(

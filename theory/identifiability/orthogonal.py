@@ -9,7 +9,8 @@ from sympy import Identity, MatrixSymbol
 
 from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, PAPER
 from theory.engine.instances import World, worlds
-from theory.engine.record import Claim, Equation, Measurement, Step
+from theory.engine.proof import Equation, Step
+from theory.engine.record import Claim, Measurement
 from theory.identifiability import affine, rivals
 from theory.identifiability.affine import H, P, P_rival, largest, recovered, rise, run
 from theory.symbols import L, W, W_rival, d
@@ -67,10 +68,6 @@ def rival_matrix(world: World) -> np.ndarray:
     return affine.rival_matrix(world, world.Q)
 
 
-def _check() -> tuple[Measurement, ...]:
-    return tuple(m for world in worlds() for m in measure(world, rival_matrix(world)))
-
-
 CLAIM = Claim(
     name="orthogonal",
     number="2.3",
@@ -80,7 +77,7 @@ CLAIM = Claim(
     source=PAPER,
     proof=(ORTHOGONAL, ISOMETRY, SHIFTS),
     conclusions=("isometry", "shifts"),
-    check=_check,
+    check=lambda: tuple(m for world in worlds() for m in measure(world, rival_matrix(world))),
     counterexamples=rivals.counterexamples(*ASSUMPTIONS),
     uses=(affine.CLAIM,),
     remark="As in 2.2, injective f suffice, without smoothness.",

@@ -13,7 +13,8 @@ from sympy import Expr, Integer, Matrix, Rational, Symbol, cos, diff, exp, pi, s
 
 from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS
 from theory.engine.formulas import rotation
-from theory.engine.record import Assumption, Counterexample, Formula, Model
+from theory.engine.proof import Assumption, Formula
+from theory.engine.record import Counterexample, Model
 
 HALF = Rational(1, 2)
 

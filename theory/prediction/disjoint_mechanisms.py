@@ -25,17 +25,8 @@ from sympy import Expr, Matrix, MatrixSymbol, Rational, Symbol, ZeroMatrix, diff
 from theory.assumptions import INJECTIVE, NOISELESS, OURS
 from theory.engine.formulas import log_density
 from theory.engine.instances import EPS, Structure, log_densities, structures
-from theory.engine.record import (
-    DEFINITION,
-    Assumption,
-    Claim,
-    Counterexample,
-    Equation,
-    Lemma,
-    Measurement,
-    Model,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model
 from theory.identifiability.affine import largest
 from theory.prediction.product_formula import TRANSPORT, epistasis
 from theory.symbols import d
@@ -124,10 +115,6 @@ def _law(structure: Structure, one: np.ndarray, other: np.ndarray) -> tuple[np.n
     return inverse @ shift, inverse * (variances * structure.D) @ inverse.T
 
 
-def _check() -> tuple[Measurement, ...]:
-    return tuple(measure(structure, halves(structure)) for structure in structures())
-
-
 def halves(structure: Structure) -> tuple[np.ndarray, np.ndarray]:
     """Every other latent in the causal order for A, the rest for B, so that replaced causes have replaced effects."""
     return structure.order[::2], structure.order[1::2]
@@ -177,7 +164,7 @@ CLAIM = Claim(
     source=f"{OURS}; for independent factors Bradley et al. (2025), arXiv:2502.04549",
     proof=_proof(),
     conclusions=("observed",),
-    check=_check,
+    check=lambda: tuple(measure(structure, halves(structure)) for structure in structures()),
     counterexamples=(
         Counterexample(DISJOINT, "two changes of one variance do not multiply", _same_mechanism),
         Counterexample(COMBINED, "an effect of B that depends on A leaves a slope", epistasis),

@@ -19,39 +19,16 @@ import numpy as np
 from scipy.integrate import quad
 from scipy.special import gammaln, hyp1f1
 from scipy.stats import chi, chi2
-from sympy import (
-    Derivative,
-    Expr,
-    Identity,
-    Integer,
-    MatrixSymbol,
-    Rational,
-    Symbol,
-    ZeroMatrix,
-    diff,
-    erf,
-    exp,
-    limit,
-    pi,
-    sqrt,
-    symbols,
-)
+from sympy import Derivative, Expr, Integer, Rational, Symbol, diff, limit, pi, symbols
+from sympy.functions import erf, exp, sqrt
+from sympy.matrices.expressions import Identity, MatrixSymbol, ZeroMatrix
 
 from theory.assumptions import GAUSSIAN, ISOTROPIC, OURS
 from theory.energy.gaussian import mean_absolute
 from theory.engine.formulas import normal_cdf
 from theory.engine.instances import EPS
-from theory.engine.record import (
-    DEFINITION,
-    Assumption,
-    Claim,
-    Counterexample,
-    Equation,
-    Lemma,
-    Measurement,
-    Model,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model
 from theory.symbols import d
 
 AFFINE_MIXING = Assumption("affine_mixing", "x = F z + a, without noise")

@@ -16,39 +16,15 @@ the median of three cells beats their mean, 23/72 against 24/72.
 from collections.abc import Sequence
 
 import numpy as np
-from sympy import (
-    Add,
-    Identity,
-    ImmutableMatrix,
-    Integer,
-    Matrix,
-    MatrixSymbol,
-    Rational,
-    Symbol,
-    ZeroMatrix,
-    diag,
-    diff,
-    exp,
-    integrate,
-    oo,
-    sqrt,
-    symbols,
-)
+from sympy import Add, ImmutableMatrix, Integer, Matrix, Rational, Symbol, diag, diff, integrate, oo, symbols
+from sympy.functions import exp, sqrt
+from sympy.matrices.expressions import Identity, MatrixSymbol, ZeroMatrix
 
 from theory.assumptions import ADDITIVE, GAUSSIAN, IN_SPAN, ISOTROPIC, OURS
 from theory.engine.exact import Number, Row, exact, rational
 from theory.engine.instances import EPS, World, worlds
-from theory.engine.record import (
-    DEFINITION,
-    Assumption,
-    Claim,
-    Counterexample,
-    Equation,
-    Lemma,
-    Measurement,
-    Model,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model
 from theory.identifiability.span import least_gain, noise_gain, solve_span
 from theory.symbols import K, M, d
 
@@ -207,10 +183,6 @@ def _halved(world: World) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return labels, 2 + np.arange(len(labels)) % 5, np.concatenate([world.alpha, 0 * world.alpha])
 
 
-def _check() -> tuple[Measurement, ...]:
-    return tuple(m for world in worlds() for m in measure(world))
-
-
 def _bias(size: Rational) -> Model:
     """Train on 0, e_1, e_2 and ask for (1, 1): an interaction of length `size` is missed on average."""
     weights, W = Matrix([-1, 1, 1]), Matrix([[2, 3]])
@@ -253,7 +225,7 @@ GAIN = Claim(
     source=OURS + "; the minimum is the theorem of Gauss and Markov",
     proof=(MOMENTS, *_gains(), *_gauss_markov(), _doses()),
     conclusions=("gain_of_mean", "gain_of_shift", "unbiased", "gauss_markov", "least_norm_is_louder"),
-    check=_check,
+    check=lambda: tuple(m for world in worlds() for m in measure(world)),
     counterexamples=(
         Counterexample(ADDITIVE, "an interaction biases the prediction", _bias),
         Counterexample(ISOTROPIC, "a narrower base is quieter", _spread),
@@ -339,10 +311,6 @@ def measure_bound(world: World, claimed: float = 1.0) -> Measurement:
     return Measurement("cramer_rao", abs(claimed * least - bound), float(rounding))
 
 
-def _check_bound() -> tuple[Measurement, ...]:
-    return tuple(measure_bound(world) for world in worlds())
-
-
 def _known_origin(size: Rational) -> Model:
     """z_A + z_B - (1 - size) z_0 is unbiased for A + B at every size if E z_base = 0 is known; variance below 3."""
     return Model(premises=(), gap=2 + (1 - size) ** 2 - noise_gain([1, 1]))
@@ -368,7 +336,7 @@ EFFICIENT = Claim(
     source=OURS + "; the bound is that of Cramér and Rao",
     proof=_cramer_rao(),
     conclusions=("cramer_rao",),
-    check=_check_bound,
+    check=lambda: tuple(measure_bound(world) for world in worlds()),
     counterexamples=(
         Counterexample(ADDITIVE, "with an interaction GLS is not unbiased", _bias),
         Counterexample(GAUSSIAN, "with a Laplace base the median of three cells beats their mean", _median),

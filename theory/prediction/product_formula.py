@@ -43,17 +43,8 @@ from sympy import Expr, Matrix, MatrixSymbol, Rational, Symbol, ZeroMatrix, cosh
 from theory.assumptions import ADDITIVE, GAUSSIAN, IN_SPAN, INJECTIVE, NOISELESS, OURS, SHARED_COVARIANCE
 from theory.engine.formulas import log_density, quartic_log_density, symmetric
 from theory.engine.instances import EPS, World, log_densities, worlds
-from theory.engine.record import (
-    DEFINITION,
-    Claim,
-    Counterexample,
-    Equation,
-    Lemma,
-    Measurement,
-    Model,
-    Relaxation,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model, Relaxation
 from theory.identifiability import density_ratio
 from theory.identifiability.affine import P, largest, slopes
 from theory.symbols import Delta_e, Delta_t, K, L, M, W, alpha, d, l_0, l_e, z

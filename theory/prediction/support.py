@@ -22,7 +22,8 @@ from sympy import Expr, Integer, MatrixSymbol, Rational, Symbol, diff, erf, exp,
 from theory.assumptions import ADDITIVE, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS
 from theory.engine.formulas import normal_density
 from theory.engine.instances import EPS, World, log_densities, worlds
-from theory.engine.record import DEFINITION, Claim, Counterexample, Equation, Lemma, Measurement, Model, Step
+from theory.engine.proof import DEFINITION, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model
 from theory.symbols import W, d, l_e, l_t, z
 
 half = Rational(1, 2)
@@ -202,10 +203,6 @@ def measure(world: World, excess: float = 0.0, reach: float = 2.0) -> tuple[Meas
     )
 
 
-def _check() -> tuple[Measurement, ...]:
-    return tuple(m for world in worlds(10) if len(world.W) <= 2 for m in measure(world))
-
-
 def _fraction_gap(fraction: Expr, distance: Expr) -> Model:
     return Model(premises=(), gap=fraction - exp(-(distance**2)))
 
@@ -262,7 +259,7 @@ CLAIM = Claim(
     source=OURS + "; the effective sample size is of Kish (1965) and Kong (1992)",
     proof=(*_fraction(), *_pooled()),
     conclusions=("all_environments", "equality"),
-    check=_check,
+    check=lambda: tuple(m for world in worlds(10) if len(world.W) <= 2 for m in measure(world)),
     counterexamples=(
         Counterexample(ADDITIVE, "an interaction moves the test law away", _interaction),
         Counterexample(GAUSSIAN, "heavier tails make a far cell worth more", _laplace),

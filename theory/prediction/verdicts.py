@@ -30,17 +30,8 @@ from theory.assumptions import (
 )
 from theory.engine.exact import Number, Row, exact, rational
 from theory.engine.instances import EPS, World, log_densities, worlds
-from theory.engine.record import (
-    DEFINITION,
-    Claim,
-    Counterexample,
-    Equation,
-    Lemma,
-    Measurement,
-    Model,
-    Relaxation,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model, Relaxation
 from theory.identifiability import density_ratio, rivals
 from theory.identifiability.converse import inside, resized_column, restricted, second_model
 from theory.identifiability.diversity import GRAM, GRAM_PROOF
@@ -148,10 +139,6 @@ def _log_pair(base: np.ndarray, target: np.ndarray, mean: np.ndarray) -> tuple[n
     return log_densities(base + target, pair, identity), log_densities(base + mean, pair, identity)
 
 
-def _check_inside() -> tuple[Measurement, ...]:
-    return tuple(measure(world, rival_matrix(world), world.inside) for world in worlds())
-
-
 INSIDE = Claim(
     name="support_inside",
     number="2.9b",
@@ -161,7 +148,7 @@ INSIDE = Claim(
     source=OURS,
     proof=_inside_proof(),
     conclusions=("same_distance",),
-    check=_check_inside,
+    check=lambda: tuple(measure(world, rival_matrix(world), world.inside) for world in worlds()),
     counterexamples=(
         *rivals.counterexamples(ADDITIVE),
         Counterexample(GAUSSIAN, "h may wave with the period of the doses and change the scale", rivals.rescaled),
@@ -249,10 +236,6 @@ def measure_anywhere(world: World, target: float, sign: int = 1) -> tuple[Measur
     )
 
 
-def _check_outside() -> tuple[Measurement, ...]:
-    return tuple(m for world in worlds() for target in (0.0, 1.0, 10.0) for m in measure_anywhere(world, target))
-
-
 def _interaction(size: Rational) -> Model:
     """With an interaction size·l_1 l_3 in both models u takes it into account: (1, 0, 1) is put at 7 from e_1."""
     effects, labels, test = Matrix([[1, 2, 3]]), [[0, 0, 0], [1, 0, 0], [0, 1, 0]], Matrix([1, 0, 1])
@@ -272,7 +255,9 @@ OUTSIDE = Claim(
     source=OURS,
     proof=_outside_proof(),
     conclusions=("exclusive", "agrees", "anywhere"),
-    check=_check_outside,
+    check=lambda: tuple(
+        m for world in worlds() for target in (0.0, 1.0, 10.0) for m in measure_anywhere(world, target)
+    ),
     counterexamples=(
         Counterexample(OUTSIDE_SPAN, "inside the span no second model moves the label", inside),
         Counterexample(UNRESTRICTED, "a known relation between columns of W can exclude it", restricted),

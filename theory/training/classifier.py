@@ -12,17 +12,8 @@ from sympy import Expr, Identity, Integer, Matrix, MatrixSymbol, Rational, Symbo
 
 from theory.energy.distance import laws
 from theory.engine.instances import World, worlds
-from theory.engine.record import (
-    DEFINITION,
-    Assumption,
-    Claim,
-    Counterexample,
-    Equation,
-    Lemma,
-    Measurement,
-    Model,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model
 
 OPTIMAL = Assumption(
     "optimal", "the logits minimise the population cross-entropy over a class that holds the true ones"
@@ -130,10 +121,6 @@ def measure(world: World, shares: np.ndarray | None = None) -> Measurement:
     return Measurement("log_ratio", float(np.abs(result.x.reshape(2, -1) - claimed).max()), float(bound))
 
 
-def _check() -> tuple[Measurement, ...]:
-    return tuple(measure(world) for world in worlds(6))
-
-
 def _constant_logits(size: Rational) -> Model:
     """p_e / p_0 = e^(±size) on two halves, and the class has logits that do not depend on x: by symmetry, 0."""
     a, up = Symbol("a", real=True), exp(size) / (1 + exp(size))
@@ -158,7 +145,7 @@ CLAIM = Claim(
     source=BOOK,
     proof=(*_slopes(2), *_slopes(3), *_convexity(), _bayes()),
     conclusions=("log_ratio",),
-    check=_check,
+    check=lambda: tuple(measure(world) for world in worlds(6)),
     counterexamples=(
         Counterexample(OPTIMAL, "a class whose logits do not depend on x", _constant_logits),
         Counterexample(COMMON_SUPPORT, "where one density is zero the best logit is not finite", _half_seen),

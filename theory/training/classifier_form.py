@@ -17,17 +17,8 @@ from sympy import Identity, MatrixSymbol, Rational, Symbol
 
 from theory.assumptions import ADDITIVE, DIVERSE, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS
 from theory.engine.instances import EPS, World, log_ratios, worlds
-from theory.engine.record import (
-    DEFINITION,
-    Assumption,
-    Claim,
-    Counterexample,
-    Equation,
-    Lemma,
-    Measurement,
-    Model,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model
 from theory.identifiability import density_ratio, rivals
 from theory.identifiability.affine import POINTS, SQUARE, H, b, c, image_of, increments, linear_part, r, right_inverse
 from theory.symbols import L, M, W, W_rival, d, z
@@ -119,10 +110,6 @@ def learned(world: World) -> tuple[np.ndarray, np.ndarray]:
     return H, np.linalg.solve(H.T, world.W)
 
 
-def _check() -> tuple[Measurement, ...]:
-    return tuple(m for world in worlds() for m in measure(world, *learned(world)))
-
-
 def _stretched(size: Rational) -> Model:
     """d_Z = 1, W = 1, labels 0 and 1: g = h z + k with h = 1 + size, Ŵ = 1/h passes with intercept -½ Ŵ² as well."""
     t, h = Symbol("z", real=True), 1 + size
@@ -139,7 +126,7 @@ CLAIM = Claim(
     source=OURS,
     proof=(LOGITS, *_linear()),
     conclusions=("shifts",),
-    check=_check,
+    check=lambda: tuple(m for world in worlds() for m in measure(world, *learned(world))),
     counterexamples=(
         Counterexample(OPTIMAL, "logits of another model", rivals.identified(rivals.different)),
         *rivals.counterexamples(ADDITIVE),

@@ -22,22 +22,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from sympy import (
-    Expr,
-    Identity,
-    Integer,
-    Matrix,
-    MatrixSymbol,
-    Rational,
-    Symbol,
-    ZeroMatrix,
-    diff,
-    erf,
-    exp,
-    pi,
-    sin,
-    symbols,
-)
+from sympy import Expr, Integer, Matrix, Rational, Symbol, diff, pi, symbols
+from sympy.functions import erf, exp, sin
+from sympy.matrices.expressions import Identity, MatrixSymbol, ZeroMatrix
 
 from theory.assumptions import OURS
 from theory.energy import distance as energy
@@ -45,17 +32,8 @@ from theory.energy.distance import EXPONENT, MOMENT, n, no_mean
 from theory.energy.gaussian import energy_distance_line, mean_absolute, mean_norm
 from theory.engine.formulas import normal_cdf, normal_density, normal_quantile, rotation
 from theory.engine.instances import World, worlds
-from theory.engine.record import (
-    DEFINITION,
-    Assumption,
-    Claim,
-    Counterexample,
-    Equation,
-    Lemma,
-    Measurement,
-    Model,
-    Step,
-)
+from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model
 from theory.symbols import K, W_rival, d, z_base
 
 REALISABLE = Assumption(

@@ -20,7 +20,8 @@ from theory.assumptions import OURS
 from theory.energy.distance import D, laws, n
 from theory.energy.gaussian import mean_absolute
 from theory.engine.instances import EPS, World, worlds
-from theory.engine.record import DEFINITION, Assumption, Claim, Counterexample, Equation, Measurement, Model, Step
+from theory.engine.proof import DEFINITION, Assumption, Equation, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model
 from theory.training.loss import DISTINCT, half, mean_gap
 
 BY_PAIR = Assumption(
@@ -125,10 +126,6 @@ def measure(world: World, own_weight: float | None = None) -> Measurement:
     return Measurement("unbiased", abs(mean - population), 64 * 81 * EPS * (1 + np.abs(points).max()))
 
 
-def _check() -> tuple[Measurement, ...]:
-    return tuple(measure(world) for world in worlds(6))
-
-
 def _equal_pairs(size: Rational) -> Model:
     """E = b = 2, f = exp, W = 1, labels 0 and 1: own weight 1/2 - size/6 gives a slope along Ŵ = 1 + t at the truth."""
     t = Symbol("t", real=True)
@@ -162,7 +159,7 @@ CLAIM = Claim(
     source=OURS,
     proof=_proof(),
     conclusions=("unbiased", "tilt"),
-    check=_check,
+    check=lambda: tuple(measure(world) for world in worlds(6)),
     counterexamples=(
         Counterexample(BY_PAIR, "all distinct pairs alike: a slope at the truth", _equal_pairs),
         Counterexample(DISTINCT, "pairs of a cell and its reconstruction lower the value", _own_reconstruction),

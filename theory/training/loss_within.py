@@ -13,7 +13,8 @@ from theory.assumptions import OURS
 from theory.energy import distance as energy
 from theory.energy.distance import EXPONENT, MOMENT, n, no_mean
 from theory.engine.instances import World, worlds
-from theory.engine.record import DEFINITION, Assumption, Claim, Counterexample, Equation, Lemma, Measurement, Step
+from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement
 from theory.training.loss import (
     REALISABLE,
     F,
@@ -77,10 +78,6 @@ def measure(world: World) -> tuple[Measurement, Measurement]:
     )
 
 
-def _check() -> tuple[Measurement, ...]:
-    return tuple(measurement for world in worlds(3) for measurement in measure(world))
-
-
 CLAIM = Claim(
     name="loss_within",
     number="3.6",
@@ -91,7 +88,7 @@ CLAIM = Claim(
     source=OURS,
     proof=(VANISHING, OWN_SOURCE, EQUIVALENT),
     conclusions=("equivalent",),
-    check=_check,
+    check=lambda: tuple(measurement for world in worlds(3) for measurement in measure(world)),
     counterexamples=(
         Counterexample(EXPONENT, "at β = 2 the prior sees means only", means_only),
         Counterexample(MOMENT, "with a tail t^(−1/2) the loss of the truth depends on where it is cut", no_mean),

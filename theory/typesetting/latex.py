@@ -9,7 +9,7 @@ from sympy.matrices.expressions import MatrixExpr
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.precedence import PRECEDENCE
 
-from theory.engine.record import Equation, Formula, Step
+from theory.engine.proof import Equation, Formula, Step
 
 LONG = 260
 """Characters of LaTeX beyond which a sum is broken into lines."""

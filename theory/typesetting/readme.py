@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from theory.engine.record import Claim, Lemma
+from theory.engine.proof import Lemma
+from theory.engine.record import Claim
 from theory.symbols import NOTATION
 from theory.typesetting.index import INDEX
 
