@@ -22,6 +22,7 @@ from sympy import Integer
 
 from pdae_sim._files import write_text
 from theory.claims import CLAIMS
+from theory.engine.checker import measurements
 from theory.engine.proof import DEFINITION, Equation, Lemma, Step
 from theory.engine.record import Claim, Counterexample, Relaxation
 from theory.typesetting import latex
@@ -234,7 +235,7 @@ def _model(build: Callable) -> list[str]:
 
 def _checked(claim: Claim) -> str:
     """What the numerical check measures and how often. Its deviations are rounding, so they differ between machines."""
-    counts = Counter(measurement.name for measurement in claim.check())
+    counts = Counter(measurement.name for measurement in measurements(claim))
     measured = ", ".join(f"{_spaced(name)} ({count})" for name, count in counts.items())
     several = "s" if sum(counts.values()) > 1 else ""
     return f"{sum(counts.values())} deviation{several} on random instances, each within its bound: {measured}."

@@ -17,10 +17,16 @@ def verify(claim: Claim) -> Report:
     return Report(
         claim=claim,
         proof=prove(claim),
-        check=tuple(assess(measurement) for measurement in claim.check()),
+        check=tuple(assess(measurement) for measurement in measurements(claim)),
         counterexamples=tuple(assess_counterexample(example) for example in claim.counterexamples)
         + tuple(assess_relaxation(relaxation) for relaxation in claim.relaxations),
     )
+
+
+@cache
+def measurements(claim: Claim) -> tuple[Measurement, ...]:
+    """The numerical check of a claim, run once."""
+    return claim.check()
 
 
 def prove(claim: Claim) -> tuple[Outcome, ...]:

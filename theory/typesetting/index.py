@@ -62,7 +62,8 @@ INDEX: dict[str, Places] = {
         benchmarks="accuracy engine",
     ),
     "converse": Places(
-        "simulation/counterexample study/counterexample analysis/span theory/oracles", studies="extrapolation"
+        "study/counterexample simulation/counterexample estimation/counterexample analysis/span theory/oracles",
+        studies="extrapolation",
     ),
     "product_formula": Places(
         "analysis/additivity estimation/baselines theory/product_formula",
