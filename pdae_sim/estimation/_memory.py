@@ -12,6 +12,7 @@ import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -134,18 +135,13 @@ def estimate(shape: Shape, architecture: Architecture, phases: Sequence[Phase]) 
     Returns:
         Bytes by part.
     """
-    with _Allocations() as allocations:
-        sources = [torch.Generator() for _ in range(shape.replicates)]
-        network = Network(shape.sizes, architecture, sources)
-        parameters = allocations.held
-        objective = WeightedTerms(network, 1.0)
-        steps = {phase.name: _step(allocations, objective, shape, phase, sources) for phase in phases}
+    held = _parameters(shape.sizes, architecture, shape.replicates)
     return Need(
         selected=shape.values * shape.itemsize * shape.copied,
         cells=shape.values * _FLOAT,
-        network=(5 if any(phase.held_out for phase in phases) else 4) * parameters,
+        network=(5 if any(phase.held_out for phase in phases) else 4) * held,
         passing=_passing(shape, architecture),
-        steps=steps,
+        steps={phase.name: _step(shape, architecture, phase) for phase in phases},
     )
 
 
@@ -198,6 +194,52 @@ def _passing(shape: Shape, architecture: Architecture) -> int:
     return max(scaling, checking, covariance, blocks + latents)
 
 
+@lru_cache(maxsize=1024)
+def _parameters(sizes: tuple[int, int, int], architecture: Architecture, replicates: int) -> int:
+    with _Allocations():
+        return sum(p.nbytes for p in _network(sizes, architecture, replicates).parameters())
+
+
+def _step(shape: Shape, architecture: Architecture, phase: Phase) -> int:
+    """The largest that one gradient step of a phase holds at once, or one look at the cells that it keeps out."""
+    E, terms = len(shape.counts), tuple(phase.weights)
+    drawn = (phase.cells, 1) if phase.sampling == "cells" else (min(phase.environments, E), phase.cells)
+    kept = kept_out(phase.held_out, min(shape.counts), E)
+    network = shape.sizes, architecture, shape.replicates
+    step = _passing_of(*network, terms, phase.learns, drawn)
+    look = _passing_of(*network, terms, (), (E, kept)) if E * kept > drawn[0] * drawn[1] else 0
+    return max(step, look)
+
+
+@lru_cache(maxsize=1024)
+def _passing_of(
+    sizes: tuple[int, int, int],
+    architecture: Architecture,
+    replicates: int,
+    terms: tuple[str, ...],
+    learns: tuple[str, ...],
+    batch: tuple[int, int],
+) -> int:
+    """What the loss of b cells of each of E environments holds at once, and its gradient in the parts that learn."""
+    if not terms:
+        return 0
+    with _Allocations() as allocations, torch.set_grad_enabled(bool(learns)):
+        objective = WeightedTerms(_network(sizes, architecture, replicates), 1.0)
+        moved = [p for part, parameters in objective.parts().items() if part in learns for p in parameters]
+        for parameter in moved:
+            parameter.grad = torch.zeros_like(parameter)  # counted with the network
+        before = allocations.peak = allocations.held
+        x, labels = torch.empty(replicates, *batch, sizes[0]), torch.empty(replicates, batch[0], sizes[2])
+        first, *rest = objective.losses(terms, x, labels, [torch.Generator()] * replicates).values()
+        if learns:
+            sum(rest, first).sum().backward(inputs=moved)
+        return allocations.peak - before
+
+
+def _network(sizes: tuple[int, int, int], architecture: Architecture, replicates: int) -> Network:
+    return Network(sizes, architecture, [torch.Generator()] * replicates)
+
+
 class _Allocations(TorchDispatchMode):
     """Inside, tensors are of the meta device: shapes without values, whose bytes are counted as if they were held.
 
@@ -237,36 +279,6 @@ class _Allocations(TorchDispatchMode):
     def _change(self, size: int) -> None:
         self.held += size
         self.peak = max(self.peak, self.held)
-
-
-def _step(
-    allocations: _Allocations,
-    objective: WeightedTerms,
-    shape: Shape,
-    phase: Phase,
-    sources: Sequence[torch.Generator],
-) -> int:
-    """The largest that one gradient step of a phase holds at once, or one look at the cells that it keeps out."""
-    E = len(shape.counts)
-    drawn = (phase.cells, 1) if phase.sampling == "cells" else (min(phase.environments, E), phase.cells)
-    kept = kept_out(phase.held_out, min(shape.counts), E)
-    (player,) = objective.players([phase] * shape.replicates)
-    moved = [p for part, parameters in objective.parts().items() if part in player.parts for p in parameters]
-    for parameter in objective.network.parameters():
-        parameter.grad = torch.zeros_like(parameter)  # gradients belong to the network, not to the step
-    before = allocations.peak = allocations.held
-
-    def losses(E: int, b: int) -> torch.Tensor:
-        R, (d_X, _, K) = shape.replicates, shape.sizes
-        x, labels = torch.empty(R, E, b, d_X), torch.empty(R, E, K)
-        return torch.stack(list(objective.losses(tuple(player.weights), x, labels, sources).values())).sum()
-
-    if player.weights:
-        losses(*drawn).backward(inputs=moved)
-    if player.weights and kept:
-        with torch.no_grad():
-            losses(E, kept)
-    return allocations.peak - before
 
 
 def _host() -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.estimation._networks import Network, root_generator
 from pdae_sim.estimation._scaling import Scaling
 from pdae_sim.estimation.pdae import PDAE
+from pdae_sim.protocols import LatentModel
 
 _ROWS = 8192
 """Cells encoded at once."""
@@ -22,21 +22,14 @@ _ROWS = 8192
 _Encoder = Callable[[np.ndarray], np.ndarray]
 
 
-class _Representation(Protocol):
-    """What is asked of a model: Ŵ (d_Z, K)."""
-
-    @property
-    def perturbation_matrix_(self) -> np.ndarray: ...
-
-
-def random_encoder(model: _Representation, data: PerturbationData, *, rng: SeedLike = None) -> _Encoder:
+def random_encoder(model: LatentModel, data: PerturbationData, *, rng: SeedLike = None) -> _Encoder:
     """An encoder that has learnt nothing, whitened within the environments of `data`.
 
     For a PDAE it is a network of the same shapes at random starting values; for any other model a random smooth map of
     as many latents. Whitening costs no learning and gives a random encoder the base law's mean and covariance.
 
     Args:
-        model: With `perturbation_matrix_` (d_Z, K).
+        model: A fitted model; of other models than a PDAE only Ŵ is asked for.
         data: Training cells: the scaling of x, and the cells to whiten on.
         rng: Seed or generator.
 
@@ -78,7 +71,7 @@ def _untrained_network(model: PDAE, data: PerturbationData, root: np.random.Seed
     return encode
 
 
-def _random_map(model: _Representation, data: PerturbationData, root: np.random.SeedSequence) -> _Encoder:
+def _random_map(model: LatentModel, data: PerturbationData, root: np.random.SeedSequence) -> _Encoder:
     """x ↦ tanh(u A + b) B of standardised cells u: random and smooth."""
     d, p, rng = len(model.perturbation_matrix_), data.x.shape[1], _random.stream(root, "map")
     scaling, n_hidden = Scaling.of(data), max(16, 4 * d)

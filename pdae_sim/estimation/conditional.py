@@ -66,10 +66,9 @@ class ConditionalGenerator(SinglePhaseEstimator):
     Example:
         >>> import numpy as np
         >>> from pdae_sim import PerturbationData
-        >>> x = np.random.default_rng(0).normal(size=(300, 3))
-        >>> x[100:200, 0] += 2.0
-        >>> x[200:, 1] += 2.0
-        >>> data = PerturbationData.from_arrays(x, ["ctrl"] * 100 + ["A"] * 100 + ["B"] * 100)
+        >>> shifts = np.repeat([[0, 0, 0], [2, 0, 0], [0, 2, 0]], 100, axis=0)
+        >>> x = np.random.default_rng(0).normal(size=(300, 3)) + shifts
+        >>> data = PerturbationData.from_arrays(x, np.repeat(["ctrl", "A", "B"], 100))
         >>> model = ConditionalGenerator(2, phase=Phase("short", 200, cells=64, learning_rate=3e-2)).fit(data)
         >>> shift = model.sample("A", 500, rng=0).mean(0) - model.sample("ctrl", 500, rng=0).mean(0)
         >>> bool(np.linalg.norm(shift - [2.0, 0.0, 0.0]) < 0.8)

@@ -47,9 +47,8 @@ def second_pdae(model: PDAE, move: np.ndarray, *, witness: np.ndarray, test: str
     Example:
         >>> import numpy as np
         >>> from pdae_sim import PerturbationData
-        >>> x = np.random.default_rng(0).normal(size=(300, 3))
-        >>> x[100:200, 0] += 2.0
-        >>> x[200:, 1] += 2.0
+        >>> shifts = np.repeat([[0, 0, 0], [2, 0, 0], [0, 2, 0]], 100, axis=0)
+        >>> x = np.random.default_rng(0).normal(size=(300, 3)) + shifts
         >>> data = PerturbationData.from_arrays(x, np.repeat([[0, 0], [1, 0], [2, 0]], 100, axis=0), names=("A", "B"))
         >>> from pdae_sim.estimation import DEFAULT
         >>> model = PDAE(2, phases=DEFAULT.shortened(3).phases).fit(data)

@@ -45,10 +45,9 @@ def fit_replicates(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> 
     Example:
         >>> import numpy as np
         >>> from pdae_sim import PerturbationData
-        >>> x = np.random.default_rng(0).normal(size=(300, 3))
-        >>> x[100:200, 0] += 2.0
-        >>> x[200:, 1] += 2.0
-        >>> data = PerturbationData.from_arrays(x, ["ctrl"] * 100 + ["A"] * 100 + ["B"] * 100)
+        >>> shifts = np.repeat([[0, 0, 0], [2, 0, 0], [0, 2, 0]], 100, axis=0)
+        >>> x = np.random.default_rng(0).normal(size=(300, 3)) + shifts
+        >>> data = PerturbationData.from_arrays(x, np.repeat(["ctrl", "A", "B"], 100))
         >>> quick = DEFAULT.shortened(3).phases
         >>> models = fit_replicates([PDAE(2, phases=quick, random_state=seed) for seed in range(3)], [data] * 3)
         >>> alone = PDAE(2, phases=quick, random_state=2).fit(data)
@@ -81,10 +80,9 @@ def fit_restarts(models: Sequence[PDAE], data: PerturbationData) -> PDAE:
     Example:
         >>> import numpy as np
         >>> from pdae_sim import PerturbationData
-        >>> x = np.random.default_rng(0).normal(size=(1200, 3))
-        >>> x[400:800, 0] += 2.0
-        >>> x[800:, 1] += 2.0
-        >>> data = PerturbationData.from_arrays(x, ["ctrl"] * 400 + ["A"] * 400 + ["B"] * 400)
+        >>> shifts = np.repeat([[0, 0, 0], [2, 0, 0], [0, 2, 0]], 400, axis=0)
+        >>> x = np.random.default_rng(0).normal(size=(1200, 3)) + shifts
+        >>> data = PerturbationData.from_arrays(x, np.repeat(["ctrl", "A", "B"], 400))
         >>> phases = DEFAULT.shortened(3).phases
         >>> best = fit_restarts([PDAE(2, phases=phases, random_state=seed) for seed in range(2)], data)
         >>> best.random_state in (0, 1)

@@ -37,10 +37,9 @@ class Tilting(BaseEstimator):
     Example:
         >>> import numpy as np
         >>> from pdae_sim import PerturbationData
-        >>> x = np.random.default_rng(0).normal(size=(300, 3))
-        >>> x[100:200, 0] += 2.0
-        >>> x[200:, 1] += 2.0
-        >>> data = PerturbationData.from_arrays(x, ["ctrl"] * 100 + ["A"] * 100 + ["B"] * 100)
+        >>> shifts = np.repeat([[0, 0, 0], [2, 0, 0], [0, 2, 0]], 100, axis=0)
+        >>> x = np.random.default_rng(0).normal(size=(300, 3)) + shifts
+        >>> data = PerturbationData.from_arrays(x, np.repeat(["ctrl", "A", "B"], 100))
         >>> from pdae_sim import PDAE
         >>> from pdae_sim.estimation import PRESETS
         >>> quick = PRESETS["represent"].shortened(100)

@@ -16,6 +16,7 @@ from pdae_sim import PDAE, PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation import _memory as memory
 from pdae_sim.estimation._losses import PARTS, TERMS
+from pdae_sim.estimation._networks import Network
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.presets import DEFAULT, PRESETS
 from pdae_sim.estimation.replicates import fit_replicates
@@ -123,9 +124,9 @@ class TestEstimate:
             Architecture(depth=0),
             Architecture(n_noise=3, own_noise=True),
         ):
-            model = PDAE(2, architecture=architecture, phases=PRESETS["published"].shortened(1).phases).fit(toy())
-            counted = memory.estimate(memory.Shape.of([toy()], 2), architecture, model.phases).network
-            assert counted == 16 * sum(p.numel() for p in model._network.parameters())
+            network = Network((5, 2, 2), architecture, [torch.Generator()])
+            need = memory.estimate(memory.Shape.of([toy()], 2), architecture, PRESETS["published"].phases)
+            assert need.network == 16 * sum(p.numel() for p in network.parameters())
 
     def test_it_grows_with_what_it_is_made_of(self):
         small = of(shape())

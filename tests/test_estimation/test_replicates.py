@@ -18,7 +18,7 @@ from pdae_sim.estimation.presets import DEFAULT, PRESETS
 from pdae_sim.estimation.replicates import _SHARE_JUDGED, fit_replicates, fit_restarts
 
 SMALL = Architecture(width=16)
-QUICK = tuple(replace(phase, steps=15, cells=16, held_out=0.3) for phase in DEFAULT.phases)
+QUICK = tuple(replace(phase, steps=8, cells=16, held_out=0.3) for phase in DEFAULT.phases)
 TOLERANCE = 1e-3
 """Of latents after a few steps: float32 rounding, some 1e-7, as Adam's division by small slots blows it up."""
 
@@ -51,7 +51,7 @@ def test_probes_and_decoder_noise_are_a_replicate_s_own(settings):
     ids=["staged", "joint", "represent", "published"],
 )
 def test_a_replicate_is_what_it_is_alone(phases, charted):
-    short = tuple(replace(phase, steps=15, cells=16) for phase in phases)
+    short = tuple(replace(phase, steps=8, cells=16) for phase in phases)
     settings = {"phases": short, "architecture": replace(SMALL, charted=charted)}
     data = [data_of(0), data_of(1, cells=83), data_of(0)]
     together = fit_replicates([PDAE(2, random_state=seed, **settings) for seed in (0, 1, 5)], data)

@@ -107,7 +107,7 @@ def small(cells: int):
 def test_what_was_best_before_the_first_step_survives_an_interruption(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
     wild = replace(PHASE, name="wild", steps=90, learning_rate=0.5, schedule="constant", clip=1e9)
-    phases, shape = [replace(PHASE, steps=200, learning_rate=3e-3), wild], Architecture(width=32)
+    phases, shape = [replace(PHASE, steps=20, learning_rate=3e-3), wild], Architecture(width=32)
     data, path = small(cells=100).data, tmp_path / "checkpoint"
 
     def interrupt(progress):
