@@ -13,7 +13,7 @@ from tests.test_report.examples import FIGURES
 @cache
 def drawn(name):
     figure = FIGURES[name]()
-    return figure, figure_png(figure, dpi=60)
+    return figure, figure_png(figure, dpi=96)  # the figure's own resolution: places in pixels stay as they are
 
 
 @pytest.fixture(params=FIGURES)

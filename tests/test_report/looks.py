@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import matplotlib
 
-from pdae_sim.report._palette import style_context
-
 
 def words(figure):
     """All text of a figure, those of its axes included."""
@@ -20,8 +18,6 @@ def lines(figure, **look):
 
 def visible_texts(figure):
     """Texts that are seen, with their boxes in pixels."""
-    with style_context():
-        figure.draw_without_rendering()  # a picture at another resolution leaves places of its own
     seen = [t for t in figure.findobj(matplotlib.text.Text) if t.get_visible() and t.get_text().strip()]
     hidden = {t for axes in figure.axes for t in _hidden_ticks(axes)}
     renderer = figure.canvas.get_renderer()

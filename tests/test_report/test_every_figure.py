@@ -45,7 +45,7 @@ def test_drawn_twice_it_has_the_same_bytes_and_leaves_no_trace(each):
     name, _, png = each
     settings = dict(matplotlib.rcParams)
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black", "savefig.bbox": "tight"}):
-        assert figure_png(FIGURES[name](), dpi=60) == png
+        assert figure_png(FIGURES[name](), dpi=96) == png
     assert dict(matplotlib.rcParams) == settings
     assert not _pylab_helpers.Gcf.figs
 
