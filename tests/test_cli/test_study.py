@@ -99,6 +99,7 @@ class TestInstalled:
 
 
 class TestDeclaredFiles:
+    @pytest.mark.slow
     def test_shards_and_merge(self, stage, file, tmp_path):
         for i in (1, 2):
             status, out, _ = stage("run", file, "--out", tmp_path / str(i), "--shard", f"{i}/2", "--workers", 1)

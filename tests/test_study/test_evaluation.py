@@ -21,15 +21,15 @@ def simulation():
 
 def test_evaluation_has_a_row_for_every_estimator_and_metric(simulation):
     estimators = {name: cls().fit(simulation.data) for name, cls in BASELINES.items()}
-    rows = evaluate(estimators, simulation.data, rng=0)
+    rows = evaluate(estimators, simulation.data, n_samples=200, rng=0)
     assert {(r["estimator"], r["metric"]) for r in rows} == {
         (e, m)
         for e in [*BASELINES, "ceiling"]
         for m in ("energy_distance", "n_eff", "mmd", "mean_difference", "mean_r2")
     }
     assert json.dumps(rows, allow_nan=False)
-    assert rows == evaluate(estimators, simulation.data, rng=0)
-    assert rows != evaluate(estimators, simulation.data, rng=1)
+    assert rows == evaluate(estimators, simulation.data, n_samples=200, rng=0)
+    assert rows != evaluate(estimators, simulation.data, n_samples=200, rng=1)
 
 
 class Broken:
@@ -97,6 +97,6 @@ def test_one_metric_that_fails_leaves_the_others():
 
 def test_metrics_not_asked_for_are_not_measured(simulation):
     control = {"control": BASELINES["control"]().fit(simulation.data)}
-    rows = evaluate(control, simulation.data, metrics=("n_eff",), rng=0)
-    every = evaluate(control, simulation.data, rng=0)
+    rows = evaluate(control, simulation.data, n_samples=200, metrics=("n_eff",), rng=0)
+    every = evaluate(control, simulation.data, n_samples=200, rng=0)
     assert rows == [row for row in every if row["metric"] == "n_eff"]
