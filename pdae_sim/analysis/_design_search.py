@@ -124,10 +124,10 @@ def search(problem: Problem, price: Price, max_sets: int) -> tuple[tuple[int, ..
         tried += comb(len(problem.useful), size)
         if tried > max_sets:
             break
-        found = [chosen for chosen in problem.plausible(size) if problem.settles(chosen)]
-        if found:
-            ties = "" if len(found) <= _MAX_TIES else f" among the first {_MAX_TIES} of {len(found)} such sets"
-            best = min(found[:_MAX_TIES], key=price)
+        plans = [chosen for chosen in problem.plausible(size) if problem.settles(chosen)]
+        if plans:
+            ties = "" if len(plans) <= _MAX_TIES else f" among the first {_MAX_TIES} of {len(plans)} such sets"
+            best = min(plans[:_MAX_TIES], key=price)
             return best, True, f"exhaustive search: fewest, then least noise gain{ties}, then support"
     return _one_target_at_a_time(problem)
 

@@ -60,8 +60,8 @@ def _weights(n: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     rows = max(_BLOCK // n, 1)
     for start in range(0, _RESAMPLES, rows):
         count = min(rows, _RESAMPLES - start)
-        drawn = rng.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n).astype(np.float64)
+        cells = rng.integers(n, size=(count, n)) + n * np.arange(count)[:, None]  # one bincount for all resamples
+        yield np.bincount(cells.ravel(), minlength=count * n).reshape(count, n).astype(np.float64)
 
 
 def _studentised(value: float, error: float, moved: np.ndarray, errors: np.ndarray) -> Estimate:

@@ -30,11 +30,20 @@ class PlannedExperiment:
         label: (K,) as given among the candidates.
         needed_by: Targets (indices) that cannot be identified by this plan without it.
         identifies: Targets that become identified once it and the ones before it are measured.
+
+    Example:
+        >>> (experiment,) = plan_experiments([[0, 0], [1, 0]], [[1, 1]], candidates=[[0, 1]]).experiments
+        >>> experiment.label.tolist(), experiment.needed_by
+        ([0, 1], (0,))
     """
 
     label: np.ndarray
     needed_by: tuple[int, ...]
     identifies: tuple[int, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """The fields as plain values."""
+        return dict(vars(self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +61,11 @@ class ExperimentPlan:
         least: A lower bound on the number of experiments: the rank of the targets modulo what is measured.
         optimal: Whether no fewer candidates do.
         method: How the plan was found and what that guarantees, in words.
+
+    Example:
+        >>> plan = plan_experiments([[0, 0], [1, 0]], [[2, 0]])
+        >>> plan.identified, plan.method
+        ((0,), 'nothing to add')
     """
 
     experiments: tuple[PlannedExperiment, ...]
@@ -64,6 +78,10 @@ class ExperimentPlan:
     optimal: bool
     method: str
 
+    def to_json(self) -> dict[str, object]:
+        """The fields as plain values, experiments and certificates among them."""
+        return dict(vars(self))
+
 
 @dataclass(frozen=True, eq=False)
 class CellAllocation:
@@ -73,11 +91,19 @@ class CellAllocation:
         cells: (M,) in all, those that exist among them.
         added: (M,) beyond those that exist.
         standard_error: What `cells` attain, per latent coordinate.
+
+    Example:
+        >>> allocate_cells([0, 1], 0, standard_error=0.1, existing=[150, 0]).added.tolist()
+        [50, 200]
     """
 
     cells: np.ndarray
     added: np.ndarray
     standard_error: float
+
+    def to_json(self) -> dict[str, object]:
+        """The fields as plain values."""
+        return dict(vars(self))
 
 
 def plan_experiments(
@@ -113,8 +139,8 @@ def plan_experiments(
         InputError: If shapes disagree, labels are not exact numbers or there is no target.
 
     References:
-        Claims 2.4, 2.6, 2.9, 2.10; Whitney (1935), On the abstract properties of linear dependence; Edmonds (1971),
-        Matroids and the greedy algorithm; Natarajan (1995) for the hardness of sparse solutions, whence the search.
+        Theory, claims 2.4, 2.6, 2.9, 2.10; Whitney (1935), On the abstract properties of linear dependence; Edmonds
+        (1971), Matroids and the greedy algorithm; Natarajan (1995) for the hardness of sparse solutions.
 
     Example:
         >>> plan = plan_experiments([[0, 0, 0], [1, 0, 0]], [[1, 1, 1]])
@@ -155,7 +181,7 @@ def allocate_cells(
         InputError: If an argument is out of its range.
 
     References:
-        Claim 2.10; Neyman (1934) for the allocation.
+        Theory, claim 2.10; Neyman (1934) for the allocation.
 
     Example:
         >>> allocate_cells([0, 1, 1], 0, standard_error=0.1).cells.tolist() == [800, 400, 400]

@@ -77,6 +77,15 @@ class EnergyEstimate:
         top = (math.sqrt(noise.top) + math.sqrt(max(share, 0.0)) * error / 2) ** 2
         return distance_interval(share, noise, along(top, self._student * self.share_variance, share))
 
+    def to_json(self) -> dict[str, object]:
+        """The estimate with its interval and the spread of the reference, as plain values."""
+        return {
+            "energy_distance": self.value,
+            "interval": self.interval,
+            "standard_error": self.standard_error,
+            "spread": self.spread,
+        }
+
     @property
     def _student(self) -> float:
         """What an estimated variance is widened by: the square of Student's quantile over the normal one."""

@@ -150,6 +150,16 @@ class Support:
         """The training condition at the least distance."""
         return int(np.argmin(self.distances))
 
+    def to_json(self) -> dict[str, object]:
+        """Distances with their intervals, cells by condition and in all, as plain values."""
+        return {
+            "distances": self.distances,
+            "distance_intervals": self.distance_intervals,
+            "cells": self.cells,
+            "effective_cells": self.effective_cells,
+            "interval": self.interval,
+        }
+
     @cached_property
     def distance_intervals(self) -> np.ndarray:
         """(E, 2) an interval for each δ_e; both ends are δ_e where W has no stated error."""

@@ -71,7 +71,7 @@ def estimate_effects(z: np.ndarray, environment: np.ndarray, *, reference: int =
         InputError: If there is no perturbed environment, or one has fewer than d_Z + 2 cells.
 
     References:
-        Claim 2.5; Patnaik (1949), The non-central χ²- and F-distributions, Biometrika 36, for matched moments.
+        Theory, claim 2.5; Patnaik (1949), The non-central χ²- and F-distributions, Biometrika 36, for matched moments.
 
     Example:
         >>> z = np.random.default_rng(0).normal(size=(2000, 2))

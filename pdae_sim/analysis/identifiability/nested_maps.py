@@ -186,8 +186,8 @@ def _through_means(Z_hat: np.ndarray, Z: np.ndarray, A: np.ndarray) -> _Map:
 
 def _map_classes(losses: np.ndarray, spread: np.ndarray, rng: np.random.Generator) -> tuple[MapClass, ...]:
     steps = [smaller - larger for smaller, larger in pairwise(losses)]
-    found = ratio_intervals(np.vstack([losses, *steps]), spread, rng)
-    lost, added = found[: len(losses)], found[len(losses) :]
+    ratios = ratio_intervals(np.vstack([losses, *steps]), spread, rng)
+    lost, added = ratios[: len(losses)], ratios[len(losses) :]
     defects = [*added, lost[-1]]
     return tuple(
         MapClass(name, loss.subtracted_from(1.0), d) for name, loss, d in zip(MAP_CLASSES, lost, defects, strict=True)
