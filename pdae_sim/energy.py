@@ -251,7 +251,7 @@ class _DistanceSum(torch.autograd.Function):
 def _slots(
     grad_x: torch.Tensor | None, grad_y: torch.Tensor | None, rows: slice, columns: slice, same: bool
 ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    """Where the two sides of a block add their gradient; in a symmetric sum both sides belong to x."""
+    """Slots that the two sides of a block add their gradients to; in a symmetric sum both sides belong to x."""
     other = (None if rows == columns else grad_x) if same else grad_y
     return (None if grad_x is None else grad_x[:, rows]), (None if other is None else other[:, columns])
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from pdae_sim._random import SeedLike
 from pdae_sim.data import PerturbationData
-from pdae_sim.labels import LabelSpace
-
-Condition = str | Sequence | np.ndarray
-"""A condition string such as ``A:0.5+B``, or its label, a vector (K,)."""
+from pdae_sim.labels import Condition, LabelSpace
 
 
 @runtime_checkable

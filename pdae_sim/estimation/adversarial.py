@@ -20,7 +20,7 @@ from pdae_sim.estimation._single_phase import SinglePhaseEstimator
 from pdae_sim.estimation._training import Losses, Player
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.phases import Phase
-from pdae_sim.protocols import Condition
+from pdae_sim.labels import Condition
 
 _DOSE_CURVES = ("linear", "sigmoid")
 _ARCHITECTURE = Architecture()

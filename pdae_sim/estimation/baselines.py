@@ -15,7 +15,7 @@ from pdae_sim._random import SeedLike, seed_sequence, stream
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._base import BaseEstimator
-from pdae_sim.protocols import Condition
+from pdae_sim.labels import Condition
 
 
 class Pool(BaseEstimator):

@@ -21,7 +21,7 @@ from pdae_sim.estimation._single_phase import SinglePhaseEstimator
 from pdae_sim.estimation._training import Losses, Player
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.phases import Phase
-from pdae_sim.protocols import Condition
+from pdae_sim.labels import Condition
 
 _ARCHITECTURE = Architecture(n_noise=10)
 _PHASE = Phase("generate", 2000, cells=128, learning_rate=3e-2)

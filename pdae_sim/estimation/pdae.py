@@ -32,8 +32,7 @@ from pdae_sim.estimation._weighted_terms import WeightedTerms
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.phases import Phase, Progress
 from pdae_sim.estimation.presets import DEFAULT, PRESETS
-from pdae_sim.labels import LabelSpace
-from pdae_sim.protocols import Condition
+from pdae_sim.labels import Condition, LabelSpace
 
 _PROBE = (replace(DEFAULT.phases[0], steps=300, cells=32, whiten=False),)
 """A short chart, to compare numbers of coordinates."""

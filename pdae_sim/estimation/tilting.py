@@ -20,7 +20,8 @@ from pdae_sim.errors import InputError
 from pdae_sim.estimation._base import BaseEstimator
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.presets import LATENTS
-from pdae_sim.protocols import Condition, LatentModel
+from pdae_sim.labels import Condition
+from pdae_sim.protocols import LatentModel
 
 
 class Tilting(BaseEstimator):

@@ -22,7 +22,8 @@ from pdae_sim.analysis.hypothesis_tests.goodness import (
 from pdae_sim.analysis.hypothesis_tests.two_sample import refuse_shared_rows
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
-from pdae_sim.protocols import Condition, LatentModel
+from pdae_sim.labels import Condition
+from pdae_sim.protocols import LatentModel
 
 _ROUNDING = 1e-5  # latents of one cell, encoded twice in single precision, differ by less
 

@@ -246,33 +246,6 @@ def test_bad_settings_are_refused_by_name(fields, words):
         PDAE(**{"n_latents": 2, **fields})
 
 
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({}, "steps need a term with a weight above 0"),
-        ({"weights": {"prior": 1.0}, "learns": ()}, "and a part that learns"),
-        ({"weights": {"density_ratio": 1.0}, "learns": ("decoder",)}, "of which none learns"),
-        ({"steps": 0, "learns": (), "whiten": True}, "whiten needs a part that learns"),
-        ({"weights": {"perturbation": 1.0}, "held_out": 0.6}, "held_out must be between 0 and 0.5; received 0.6"),
-    ],
-)
-def test_phases_that_cannot_learn_are_refused(fields, words):
-    with pytest.raises(InputError, match=words):
-        PDAE(2, phases=[Phase("p", **{"steps": 3, **fields})])
-
-
-def test_a_plan_with_a_chart_needs_an_encoder_with_one():
-    with pytest.raises(InputError, match="trains a chart; set Architecture"):
-        PDAE(2, architecture=Architecture(charted=False))
-
-
-def test_unknown_terms_and_parts_list_near_misses():
-    with pytest.raises(InputError, match="did you mean 'perturbation'"):
-        Phase("p", 1, {"pertubation": 1.0})
-    with pytest.raises(InputError, match="did you mean 'decoder'"):
-        Phase("p", 1, {}, ("decodr",))
-
-
 def test_more_latents_than_observed_coordinates_are_refused(simulation):
     with pytest.raises(InputError, match="must not exceed the observed dimension 5"):
         PDAE(6, phases=QUICK).fit(simulation.data)
@@ -298,42 +271,12 @@ def test_softplus_output_is_non_negative_in_the_units_of_the_data(simulation):
     assert (fitted.sample("A+B", 200, rng=0) >= 0).all()
 
 
-def test_the_joint_plan_runs_and_its_weights_are_recorded(simulation):
-    phases = tuple(replace(phase, steps=5, cells=8) for phase in PRESETS["joint"].phases)
-    fitted = quick(phases=phases).fit(simulation.data)
-    assert {"perturbation", "autoencoding", "prior"} <= set(fitted.history_[-1])
-
-
 def test_many_environments_take_part_in_turns():
     rng = np.random.default_rng(0)
     labels = np.repeat(np.vstack([np.zeros(20), np.eye(20)]), 6, axis=0)
     data = PerturbationData.from_arrays(rng.normal(size=(len(labels), 4)), labels)
     phases = tuple(replace(phase, steps=4, cells=4, environments=5) for phase in DEFAULT.phases)
     assert PDAE(2, phases=phases, architecture=SMALL).fit(data).sample("P3+P4", 5, rng=0).shape == (5, 4)
-
-
-def test_the_published_preset_has_the_published_settings():
-    model = PDAE.published(101)
-    (phase,) = model.phases
-    assert phase.weights == {"all_pairs": 10.0, "reconstruction": 0.1, "pooled_prior": 1e-4, "sparsity": 1e-4}
-    assert (phase.cells, phase.sampling, phase.schedule, phase.learning_rate) == (128, "cells", "constant", 1e-4)
-    shape = model.architecture
-    assert (shape.hidden, shape.activation, shape.output) == ((512, 256, 256, 128), "elu", "softplus")
-    assert (shape.n_noise, shape.noise_scale, shape.skip, shape.charted) == (27, 0.1, False, False)
-
-
-def test_the_published_plan_fits_counts_and_never_predicts_below_zero(simulation):
-    data = replace(simulation.data, x=np.exp(simulation.data.x))
-    model = PDAE.published(2, steps=2)
-    fitted = model.set_params(phases=[replace(model.phases[0], cells=16)]).fit(data)
-    assert {"all_pairs", "reconstruction", "pooled_prior", "sparsity"} <= set(fitted.history_[-1])
-    assert (fitted.sample("A+B", 50, rng=0) >= 0).all()
-
-
-@pytest.mark.parametrize("term", ["density_ratio", "prior", "moments"])
-def test_terms_of_whole_environments_are_refused_where_cells_are_drawn_one_by_one(term):
-    with pytest.raises(InputError, match=f"'{term}' needs the cells of an environment together"):
-        Phase("p", 1, {term: 1.0}, sampling="cells")
 
 
 def test_cells_drawn_one_by_one_make_environments_weigh_by_their_numbers():
