@@ -28,7 +28,7 @@ class Spread(NamedTuple):
         return cls(middle, low, high)
 
     def scaled(self, by: float) -> Spread:
-        """The same in another unit."""
+        """This spread in another unit."""
         return Spread(*(by * value for value in self))
 
     def __format__(self, form: str) -> str:

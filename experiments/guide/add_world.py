@@ -8,6 +8,7 @@ import tomllib
 
 import numpy as np
 
+from pdae_sim import Simulator
 from pdae_sim.simulation import WorldConfig
 
 WORLD = """
@@ -26,7 +27,6 @@ kind = "coupling"
 embedding = "curved"
 n_observed = 12
 condition = 8.0
-nonlinearity = 0.1
 
 [design]
 names = ["KRAS", "TP53", "MYC", "EGFR"]
@@ -40,7 +40,6 @@ def guide(cells: int = 500) -> None:
     # ## Read it
     # Unknown keys are refused with the nearest known one; what is left out has the defaults of the table above.
     config = WorldConfig.parse(tomllib.loads(WORLD), [f"design.cells={cells}"])
-    simulator = config.simulator()
 
     # ## Is it honest?
     # The theory asks for additive shifts, a Gaussian base, an injective f and no noise. This world breaks the first on
@@ -54,6 +53,7 @@ def guide(cells: int = 500) -> None:
     # ## Sample it, and ask for exact laws
     # Densities, their ratios and moments are exact, for conditions that were never sampled too.
     simulation = config.simulate()
+    simulator = Simulator.from_state(simulation.simulator)
     print(simulation.data.x.shape, simulation.truth.z.shape)
     x = simulator.sample(["KRAS:0.5+MYC"], 5, rng=0).data.x
     print("log density ratio to control", np.round(simulator.log_density_ratio(x, "KRAS:0.5+MYC", "ctrl"), 2))

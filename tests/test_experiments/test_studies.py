@@ -93,6 +93,8 @@ PLANTED = {
     "sample_size": planted_sample_size,
 }
 PANELS = {"extrapolation": 2, "diversity": 3, "sample_size": 2}
+ONE_FAST = [pytest.param(name, marks=[pytest.mark.slow] * (name != "diversity")) for name in STUDIES]
+"""The studies, of which one stands for all in a quick run."""
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -155,7 +157,7 @@ def test_the_figure_has_its_panels(name):
     assert all(panel.get_title(loc="left") and panel.get_xlabel() and panel.lines for panel in axes)
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", ONE_FAST)
 def test_the_page_says_everything_a_reader_needs(name):
     module, rows = STUDIES[name], [{**r, "task_id": "t"} for r in PLANTED[name]()]
     study = module.study()
@@ -271,10 +273,7 @@ def test_nothing_shifted_has_no_gram_error():
     assert diversity.gram_rows({}, simulation, _random.seed_sequence(0)) == []
 
 
-SMOKED = [pytest.param(name, marks=[pytest.mark.slow] * (name != "diversity")) for name in STUDIES]
-
-
-@pytest.mark.parametrize("name", SMOKED)
+@pytest.mark.parametrize("name", ONE_FAST)
 def test_a_smoke_run_by_its_command_has_every_row_and_a_page(name, tmp_path, capsys):
     words = ["run", name, "--smoke", "--workers", "1", "--out", str(tmp_path)]
     assert main(words) == 0
