@@ -30,6 +30,7 @@ coverage: .venv/installed
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 docs: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m experiments.guide --out site

@@ -1,6 +1,6 @@
 """Defects of the published code, one test each: a few lines that have the defect, and the library beside them.
 
-Numbers are those of the list the project keeps. The naive lines are written here from its description.
+The naive lines are written here from the description of each defect.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class TestSimulator:
         assert np.array_equal(again.sample(labels, 3, rng=1).data.x, simulator.sample(labels, 3, rng=1).data.x)
 
     def test_the_isotropic_form_gives_the_same_law(self):
-        """z' = R z, f' = f ∘ R⁻¹ (section 1): the same x, cell by cell."""
+        """Latents R z with the mixing f ∘ R⁻¹, R Σ Rᵀ = I, give the same x, cell by cell (theory, claim 1)."""
         simulator = world()
         drawn = simulator.sample(["ctrl", "A+B"], 50, rng=0)
         R, white = drawn.truth.whitening, drawn.truth.isotropic()

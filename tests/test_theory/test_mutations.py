@@ -92,7 +92,17 @@ def test_a_step_fails_when_the_sign_of_an_equation_is_altered(claim, step):
 
 @steps_where(lambda step: isinstance(step.right, MatAdd | Add))
 def test_a_step_fails_when_the_sign_of_a_term_is_altered(claim, step):
-    for term in step.right.args[:3]:
+    _assert_signs_matter(step, step.right.args[:3])
+
+
+@pytest.mark.slow
+@steps_where(lambda step: isinstance(step.right, MatAdd | Add) and len(step.right.args) > 3)
+def test_a_step_fails_when_the_sign_of_a_further_term_is_altered(claim, step):
+    _assert_signs_matter(step, step.right.args[3:])
+
+
+def _assert_signs_matter(step, terms):
+    for term in terms:
         assert residual(replace(step, right=step.right - 2 * term), step.equations) != "0", term
 
 
