@@ -36,7 +36,7 @@ def nearest_to_control(labels: np.ndarray) -> np.ndarray:
     return labels[np.abs(labels).sum(axis=1).argmin()]
 
 
-Condition = str | Sequence[float] | np.ndarray
+Condition = str | Sequence | np.ndarray
 """A condition string such as ``A:0.5+B``, or a label (K,)."""
 
 

@@ -1,7 +1,7 @@
 """The commands of `pdae-sim` and their exit statuses.
 
-Command modules are loaded whenever the program starts, so they import nothing heavy: what a command needs, its body
-imports.
+Command modules are loaded whenever the program starts, so they import nothing heavy: they call the rooms of the library
+through their doors, which load on first use.
 """
 
 from __future__ import annotations

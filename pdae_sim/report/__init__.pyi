@@ -7,6 +7,8 @@ from ._palette import TRUE as TRUE
 from ._palette import figure_png as figure_png
 from ._palette import new_figure as new_figure
 from ._palette import styled as styled
+from ._study_index import study_index as study_index
+from ._study_page import study_page as study_page
 from .additivity import additivity_figure as additivity_figure
 from .counterexample import counterexample_figure as counterexample_figure
 from .demo import demo_page as demo_page
@@ -21,7 +23,5 @@ from .page import Page as Page
 from .page import Section as Section
 from .page import Table as Table
 from .page import render_page as render_page
-from .study_index import study_index as study_index
-from .study_page import study_page as study_page
 from .training import training_figure as training_figure
 from .verdicts import verdict_figure as verdict_figure

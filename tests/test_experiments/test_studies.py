@@ -17,9 +17,8 @@ from pdae_sim import _files as files
 from pdae_sim import _random
 from pdae_sim.analysis.identifiability.alignment import align
 from pdae_sim.errors import InputError
-from pdae_sim.report import render_page
-from pdae_sim.report.study_index import _read_rows, study_index
-from pdae_sim.report.study_page import study_page
+from pdae_sim.report import render_page, study_index, study_page
+from pdae_sim.report._study_index import _read_rows
 from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.verdicts import NOT_IDENTIFIED, SUPPORTED
 

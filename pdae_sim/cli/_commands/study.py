@@ -154,7 +154,7 @@ def report(output: Output, context: typer.Context, folder: Folder) -> None:
 def index(output: Output, context: typer.Context, folder: Folder) -> None:
     """Write index.html over the studies in a folder."""
     from pdae_sim._files import write_text
-    from pdae_sim.report.study_index import study_index
+    from pdae_sim.report import study_index
 
     place = folder / "index.html"
     write_text(place, study_index(folder, _registry(context)), force=True)
@@ -197,8 +197,7 @@ def _finished(output: Output, store: Store, registry: StudyRegistry, tally: Tall
 def _report(store: Store, registry: StudyRegistry) -> Path:
     """Write the report of a folder; tables are collected anew where no runner is about to do so."""
     from pdae_sim._files import write_text
-    from pdae_sim.report import render_page
-    from pdae_sim.report.study_page import study_page
+    from pdae_sim.report import render_page, study_page
 
     study, place = store.study(), store.directory / "report.html"
     rows = store.collect_if_free(study.name, study.ids)
