@@ -96,9 +96,9 @@ class TestWorlds:
     def test_energy_distances_of_known_laws(self):
         rng = np.random.default_rng(0)
         draws = {
-            normal_distance(1.0, 3): (rng.normal([1, 0, 0], size=(1000, 3)), rng.normal(size=(1000, 3))),
-            student_distance(1.0): (rng.standard_t(3, (1500, 1)) + 1, rng.standard_t(3, (1500, 1))),
-            count_distance(2.0, 3.0): (rng.poisson(2, (1500, 1)) * 1.0, rng.poisson(3, (1500, 1)) * 1.0),
+            normal_distance(1.0, 3): (rng.normal([1, 0, 0], size=(4000, 3)), rng.normal(size=(4000, 3))),
+            student_distance(1.0): (rng.standard_t(3, (4000, 1)) + 1, rng.standard_t(3, (4000, 1))),
+            count_distance(2.0, 3.0): (rng.poisson(2, (4000, 1)) * 1.0, rng.poisson(3, (4000, 1)) * 1.0),
         }
         for distance, pair in draws.items():
             assert distance in energy_estimate(*pair).interval
