@@ -42,13 +42,21 @@ MAY_IMPORT = {
     "testing": {"strategies"},
     "study": RECORDS | MIDDLE,
     "report": RECORDS | MIDDLE | {"study"},
-    "cli": RECORDS | MIDDLE | {"study", "report"},
+    "cli": RECORDS | MIDDLE | {"study", "report", "__init__"},
     "__main__": {"cli"},
     "__init__": RECORDS | MIDDLE,
 }
 DOORS = {("data.py", "io")}  # a record's own read and write load the module that knows files
 HEAVY = {"torch", "sympy", "matplotlib", "pandas", "anndata", "hypothesis", "typer"}
 NOT_FOR_HELP = (HEAVY - {"typer"}) | {"scipy", "networkx", "pyarrow", "h5py", "jinja2", "joblib"}
+
+
+FRONT_DOOR = {
+    alias.name: node.module.split(".")[0]
+    for node in ast.parse((LIBRARY / "__init__.pyi").read_text(encoding="utf-8")).body
+    if isinstance(node, ast.ImportFrom) and node.module
+    for alias in node.names
+}
 
 
 def name(path):
@@ -78,10 +86,11 @@ def _defers(node):
 
 
 def rooms_imported(tree):
+    """The room behind every import of the library; a name of the front door counts for the room it is from."""
     for module, deferred in imports(tree):
         package, _, rest = module.partition(".")
-        if package == "pdae_sim" and rest not in {"", "__version__"}:
-            yield rest.split(".")[0], deferred
+        if package == "pdae_sim" and rest != "__version__":
+            yield FRONT_DOOR.get(rest, rest.split(".")[0] or "__init__"), deferred
 
 
 def violations(path, tree):
@@ -111,6 +120,9 @@ class TestImports:
             ("analysis/span.py", "from pdae_sim.estimation.pdae import PDAE", ["estimation"]),
             ("simulation/graphs.py", "def f():\n    import pdae_sim.analysis.span", ["analysis"]),
             ("labels.py", "from pdae_sim import io", ["io"]),
+            ("simulation/graphs.py", "from pdae_sim import PDAE", ["estimation"]),
+            ("simulation/graphs.py", "import pdae_sim", ["__init__"]),
+            ("cli/_app.py", "import pdae_sim", []),
             ("data.py", "from pdae_sim.io import read_data", ["io"]),
             ("data.py", "def read():\n    from pdae_sim.io import read_data", []),
             ("estimation/pdae.py", "from pdae_sim.data import PerturbationData", []),
