@@ -108,10 +108,10 @@ def run_declared(declaration: Declaration, folder: Path, workers: int) -> tuple[
 
 def values(rows: pd.DataFrame, metric: str, estimator: str, condition: str | None = None) -> pd.Series:
     """The values of a metric by world."""
-    chosen = rows[(rows.metric == metric) & (rows.estimator == estimator) & (rows.status == "ok")]
+    matches = rows[(rows.metric == metric) & (rows.estimator == estimator) & (rows.status == "ok")]
     if condition is not None:
-        chosen = chosen[chosen.condition == condition]
-    return chosen.set_index(["scenario", "seed"]).value
+        matches = matches[matches.condition == condition]
+    return matches.set_index(["scenario", "seed"]).value
 
 
 def print_identification(rows: pd.DataFrame, estimators: tuple[str, ...], title: str) -> None:
@@ -130,16 +130,16 @@ def print_identification(rows: pd.DataFrame, estimators: tuple[str, ...], title:
 
 def print_predictions(rows: pd.DataFrame) -> None:
     """Print how good predictions are: worth where supported, energy distance beyond."""
-    asked = [("n_eff", c) for c in SUPPORTED] + [("energy_distance", c) for c in OFF_SUPPORT]
+    columns = [("n_eff", c) for c in SUPPORTED] + [("energy_distance", c) for c in OFF_SUPPORT]
 
     def lines() -> Iterator[tuple]:
         for name in dict.fromkeys(rows.estimator):
-            cells = [values(rows, metric, name, condition) for metric, condition in asked]
+            cells = [values(rows, metric, name, condition) for metric, condition in columns]
             if all(len(cell) for cell in cells):
                 yield name, *(in_words(median(cell.tolist())) for cell in cells)
 
     words = {"n_eff": "worth in cells", "energy_distance": "energy distance"}
-    heads = ("estimator", *(f"{condition}, {words[metric]}" for metric, condition in asked))
+    heads = ("estimator", *(f"{condition}, {words[metric]}" for metric, condition in columns))
     print_table(dict.fromkeys(heads, ""), lines())
 
 

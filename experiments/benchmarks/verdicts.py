@@ -78,25 +78,25 @@ def means(w: World, rng: np.random.Generator, n: int) -> np.ndarray:
     return centres + rng.standard_normal((n, *centres.shape)) / np.sqrt(w.counts)[:, None]
 
 
-def least_squares(w: World, found: np.ndarray) -> np.ndarray:
+def least_squares(w: World, latent_means: np.ndarray) -> np.ndarray:
     """Ŵ (d_Z, K) from latent means (E, d_Z) with an offset, environments weighing by their cells."""
     root = np.sqrt(w.counts)[:, None]
     design = np.column_stack([np.ones(len(w.train)), w.train])
-    return np.linalg.lstsq(root * design, root * found, rcond=None)[0][1:].T
+    return np.linalg.lstsq(root * design, root * latent_means, rcond=None)[0][1:].T
 
 
 def standard_errors(w: World, seed: int) -> dict[str, tuple[float, float]]:
     """Predicted and realised standard error of the shift: by α of least norm, of least gain, and by least squares."""
     rng = _random.stream(_random.seed_sequence(seed), "replicates")
-    found, truth = means(w, rng, REPLICATES), w.perturbation_matrix @ w.shift
+    replicates, truth = means(w, rng, REPLICATES), w.perturbation_matrix @ w.shift
     compared = {}
     for name, counts in (("α of least norm", None), ("α of least noise gain", w.counts.tolist())):
         certificates = check_span(w.train, [w.label], counts=counts)
         (verdict,) = judge(w.train, [w.label], counts=w.counts, certificates=certificates)
         alpha = verdict.certificate.coefficients
-        estimates = np.einsum("e,red->rd", alpha, found - found[:, :1])
+        estimates = np.einsum("e,red->rd", alpha, replicates - replicates[:, :1])
         compared[name] = verdict.standard_error, spread(estimates - truth)
-    estimates = np.array([least_squares(w, one) @ w.shift for one in found])
+    estimates = np.array([least_squares(w, one) @ w.shift for one in replicates])
     return compared | {"least squares Ŵ": (verdict.least_standard_error, spread(estimates - truth))}
 
 
@@ -166,8 +166,8 @@ def effective_cells(w: World, seed: int) -> dict[str, tuple[float, float]]:
     alone = sum(
         count * worth(ratios(w, z, label[None], [1.0])) for count, z, label in zip(n, cells, train, strict=True)
     )
-    drawn = np.concatenate([z[: max(int(DRAWS * share), 1)] for z, share in zip(cells, n / n.sum(), strict=True)])
-    together = n.sum() * worth(ratios(w, drawn, train, n / n.sum()))
+    pooled = np.concatenate([z[: max(int(DRAWS * share), 1)] for z, share in zip(cells, n / n.sum(), strict=True)])
+    together = n.sum() * worth(ratios(w, pooled, train, n / n.sum()))
     W = w.perturbation_matrix
     (support,) = supports(train, [w.label], counts=n, perturbation_matrix=W)
     gain, _ = pooling_gain(train @ W.T, n, W @ w.label, rng=seed)
