@@ -269,7 +269,7 @@ class PerturbationData:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What a simulation knows and an estimator never sees.
+    """Ground truth of a simulation, never passed to estimators.
 
     Args:
         z: (n, d_Z) latents, z = z_base + W l under pure shifts.

@@ -13,7 +13,7 @@ from pdae_sim.labels import Condition, LabelSpace
 
 @runtime_checkable
 class GenerativeModel(Protocol):
-    """A law of cells under every label of a label space, to draw from.
+    """Interface of a generative model: a law of cells under every label of a label space.
 
     Example:
         >>> from pdae_sim.protocols import GenerativeModel
@@ -35,7 +35,7 @@ class GenerativeModel(Protocol):
 
 @runtime_checkable
 class Estimator(Protocol):
-    """What every evaluation and study takes: it learns from training environments and predicts unseen conditions.
+    """Interface of an estimator: fit to training environments, sample unseen conditions.
 
     Example:
         >>> from pdae_sim.protocols import Estimator
@@ -55,7 +55,7 @@ class Estimator(Protocol):
 
 @runtime_checkable
 class LatentModel(Protocol):
-    """What identification is judged by: an encoder, and a latent shift per unit of each perturbation.
+    """Interface of a model with latents: an encoder and the latent shift per unit of each perturbation, Ŵ.
 
     Example:
         >>> from types import SimpleNamespace

@@ -121,7 +121,7 @@ def covered(w: World, seed: int, scale: str) -> dict[str, float]:
         root = vectors / np.sqrt(values / error.degrees) @ vectors.T
     verdict = verdict_of(w, root @ W, error)
     true_error = verdict.least_standard_error * np.linalg.norm(root[0])  # of the first latent, as it was whitened
-    low, high = verdict.standard_error_interval
+    low, high = verdict.least_standard_error_interval
     return {
         **held(w, verdict),
         "standard error": float(low <= true_error * (1 + 1e-9) and true_error <= high * (1 + 1e-9)),

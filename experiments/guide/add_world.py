@@ -41,7 +41,7 @@ def guide(cells: int = 500) -> None:
     # Unknown keys are refused with the nearest known one; what is left out has the defaults of the table above.
     config = WorldConfig.parse(tomllib.loads(WORLD), [f"design.cells={cells}"])
 
-    # ## Is it honest?
+    # ## Which assumptions hold?
     # The theory asks for additive shifts, a Gaussian base, an injective f and no noise. This world breaks the first on
     # purpose: where two perturbations meet, half of an interaction is added.
     print("breaks:", *config.breaks)

@@ -88,7 +88,7 @@ class EnergyEstimate:
 
     @property
     def _student(self) -> float:
-        """What an estimated variance is widened by: the square of Student's quantile over the normal one."""
+        """Inflation factor of an estimated variance: squared ratio of Student's to the normal quantile."""
         return float((stdtrit(min(self.sizes) - 1, 1 - TAIL) / ndtri(1 - TAIL)) ** 2)
 
 

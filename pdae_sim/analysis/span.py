@@ -143,7 +143,7 @@ def check_span(
         reference: l_0 (K,), one of the training rows; the row of zeros where there is one, else the first row.
         counts: (n_train,) cells of each environment, whole and positive: α is then the one of least noise gain, not of
             least norm, and the gain is a variance. Two environments with one label are refused then.
-        sparse: Seek the α of fewest training conditions, the reference counted; of these the one of least noise gain.
+        sparse: Use the α with fewest training conditions, counting the reference; ties go to least noise gain.
         rtol: Doses are measured to this relative tolerance; 1e-9 where needed and not given.
 
     Returns:
@@ -151,7 +151,7 @@ def check_span(
 
     Raises:
         InputError: If shapes disagree, a value is not a finite number, `reference` is not a training row, counts are
-            not those of distinct environments, or a sparse α is wanted of measured doses.
+            not those of distinct environments, or `sparse` is set with doses that are not exact.
 
     References:
         Theory, claims 2.4 (sufficiency), 2.6 (necessity) and 2.10 (noise gain).

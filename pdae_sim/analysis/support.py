@@ -122,7 +122,7 @@ class Support:
         cells: (E,) n_e exp(−δ_e²).
         effective_cells: Their sum.
         interval: Interval of the sum, at the confidence `level`; None where W has no stated error.
-        squared: (E,) ‖Ŵ (l − l_e)‖², as it is.
+        squared: (E,) ‖Ŵ (l − l_e)‖², uncorrected for bias.
         variances: (E,) of Ŵ (l − l_e) per latent coordinate; zero where W has no stated error.
         error: Sampling error of Ŵ; None where W is taken as true.
         n_latents: d_Z.
@@ -228,7 +228,7 @@ def pooling_gain(
     n_draws: int = 4000,
     rng: SeedLike = None,
 ) -> tuple[float, float]:
-    """Estimate how many times more all environments together are worth than their worths one by one, added up.
+    """Estimate how many times more all environments together are worth than the sum of their separate effective cells.
 
     Both are worths by importance sampling, in cells of the target.
     Together they are worth n / (1 + χ²(P ‖ Σ_e n_e P_e / n)) cells, no less than Σ_e n_e exp(−δ_e²) and no more than

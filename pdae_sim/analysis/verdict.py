@@ -63,7 +63,7 @@ class Verdict:
         return None if self.interval is None else not self.interval.low < self.threshold <= self.interval.high
 
     @cached_property
-    def standard_error_interval(self) -> Interval | None:
+    def least_standard_error_interval(self) -> Interval | None:
         """Interval of `least_standard_error` along a direction of the latents at hand, which an estimate whitened."""
         if self.support is None or self.support.error is None or self.least_standard_error is None:
             return None
@@ -82,7 +82,7 @@ class Verdict:
             **self.certificate.to_json(train, names),
             "standard_error": self.standard_error,
             "least_standard_error": self.least_standard_error,
-            "standard_error_interval": self.standard_error_interval,
+            "least_standard_error_interval": self.least_standard_error_interval,
             "effective_cells": self.effective_cells,
             "effective_cells_interval": self.interval,
             "threshold": self.threshold,

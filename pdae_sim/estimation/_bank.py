@@ -43,7 +43,7 @@ def fit_bank(
         InputError: If models or data differ in what a bank must have in common, or need more memory than there is.
         TrainingError: If a loss or a gradient of any model is not finite.
     """
-    announce(models, data)
+    check_memory(models, data)
     framed = frame(models, data)
     for model, each in zip(models[1:], framed[1:], strict=True):
         _check_alike(models[0], model, len(framed[0].labels), len(each.labels))
@@ -55,7 +55,7 @@ def fit_bank(
         model._adopt(network.replicate(r), histories[r], framed[r])
 
 
-def announce(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> None:
+def check_memory(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> None:
     """Say what fitting some models at once will take, before it is taken.
 
     Raises:
@@ -67,7 +67,7 @@ def announce(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> None:
     if first.precision == "bfloat16" and device.type == "cpu":
         _log.warning("bfloat16 on a CPU can take ten times as long as float32; use device='cuda', or float32")
     shape = memory.Shape.of(list(distinct.values()), first.n_latents, len(models))
-    memory.announce(memory.estimate(shape, first.architecture, first.phases), device)
+    memory.check_available(memory.estimate(shape, first.architecture, first.phases), device)
 
 
 def frame(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> list[PerturbationData]:

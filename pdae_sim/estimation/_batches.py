@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pdae_sim.estimation.phases import Phase
 
 _HELD_OUT = 4096
-"""Cells kept out of training in all, at most, so that to look at them costs little."""
+"""Largest total number of held-out cells; bounds the cost of evaluating them."""
 _TELLING = 64
 """Cells kept out in all, at least: fewer cannot tell parameters apart."""
 _KEPT_ROOT = _random.seed_sequence(0)
@@ -51,7 +51,7 @@ class Cells:
         chosen = torch.from_numpy(np.stack([environments for _, environments in samples])).to(self.labels.device)
         return self.x[picked], self.labels.gather(1, chosen[..., None].expand(-1, -1, self.labels.shape[2]))
 
-    def parted(self, share: float) -> tuple[Cells, tuple[torch.Tensor, torch.Tensor] | None]:
+    def split_held_out(self, share: float) -> tuple[Cells, tuple[torch.Tensor, torch.Tensor] | None]:
         """These cells without a share of them, and the cells (R, E, b, d_X) and labels (R, E, K) of that share.
 
         Every environment gives as many, at most a share of the smallest and some thousands in all; none is given, and

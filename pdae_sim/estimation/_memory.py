@@ -145,7 +145,7 @@ def estimate(shape: Shape, architecture: Architecture, phases: Sequence[Phase]) 
     )
 
 
-def announce(need: Need, device: torch.device) -> None:
+def check_available(need: Need, device: torch.device) -> None:
     """Say in one line what a fit will take, and whether it is there.
 
     Raises:
@@ -155,7 +155,7 @@ def announce(need: Need, device: torch.device) -> None:
     room, wanted = available(device), need.total if device.type == "cpu" else need.running
     if room is None or wanted <= room:
         return
-    told = f"about {written(wanted)} are wanted on {device.type} and {written(room)} are available; {_fix(need)}"
+    told = f"about {written(wanted)} are needed on {device.type} and {written(room)} are available; {_fix(need)}"
     if wanted > _TOLERANCE * room:
         raise InputError(f"data and plan need more memory than there is: {told}")
     _log.warning("memory may not suffice: %s", told)

@@ -91,7 +91,7 @@ def train(
     progress.histories = progress.histories or [[] for _ in plans]
     n_phases = len(plans[0])
     while progress.phase < n_phases:
-        stretch = _Stretch(objective, cells, [plan[progress.phase] for plan in plans], position)
+        stretch = _PhaseRun(objective, cells, [plan[progress.phase] for plan in plans], position)
         for rows in stretch.run(progress):
             for history, row in zip(progress.histories, rows, strict=False):
                 history.append(row)
@@ -106,12 +106,12 @@ def train(
     return progress.histories
 
 
-class _Stretch:
+class _PhaseRun:
     """One phase at work on a bank."""
 
     def __init__(self, objective: Objective, cells: Cells, phases: Sequence[Phase], position: Position) -> None:
         self._objective, self.phase, self._all_cells = objective, phases[0], cells
-        self._cells, self._held_out = cells.parted(self.phase.held_out)
+        self._cells, self._held_out = cells.split_held_out(self.phase.held_out)
         if self.phase.held_out and self._held_out is None:
             _log.info("phase %r keeps no cells out: of the smallest environment they would be too few", self.phase.name)
         players, parts = objective.players(phases), objective.parts()
@@ -148,7 +148,7 @@ class _Stretch:
             rows = _rows_of(phase.name, step, losses) if recorded else []
             if rows and (last or time.monotonic() - beat > HEARTBEAT_SECONDS):
                 beat = time.monotonic()
-                _log.info("%s %d/%d  %s", phase.name, progress.step, phase.steps, _words(rows[0]))
+                _log.info("%s %d/%d  %s", phase.name, progress.step, phase.steps, _format_losses(rows[0]))
             yield rows
 
     def end(self) -> None:
@@ -210,7 +210,9 @@ class _Descent:
             self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": slots})
         self._weights = {term: torch.tensor(weights).to(like) for term, weights in player.weights.items()}
         self._clips = torch.tensor([p.clip for p in phases]).to(like)
-        self._slowness = torch.tensor([p.learning_rate / self._rate if self._rate else 1.0 for p in phases]).to(like)
+        self._relative_rate = torch.tensor([p.learning_rate / self._rate if self._rate else 1.0 for p in phases]).to(
+            like
+        )
         self._same_rate = len({p.learning_rate for p in phases}) == 1
 
     def total(self, losses: Losses) -> torch.Tensor:
@@ -229,9 +231,9 @@ class _Descent:
         total.sum().backward(inputs=self.moved)  # accumulated in the memory layout that a fused step expects
         norms = self._clipped()
         if not torch.isfinite(total.detach() + norms).all():
-            raise TrainingError(_blame(losses, norms, f"step {step} of phase {self._phase.name!r}"))
+            raise TrainingError(_failure_message(losses, norms, f"step {step} of phase {self._phase.name!r}"))
         for group in self.optimiser.param_groups:
-            group["lr"] = self._rate * _share_of_rate(self._phase, step)
+            group["lr"] = self._rate * _schedule_factor(self._phase, step)
         if self._same_rate:
             self.optimiser.step()
         else:
@@ -252,10 +254,10 @@ class _Descent:
         self.optimiser.step()
         with torch.no_grad():
             for p, old in zip(self.moved, before, strict=True):
-                p.copy_(torch.lerp(old, p, self._slowness[:, None, None]))
+                p.copy_(torch.lerp(old, p, self._relative_rate[:, None, None]))
 
 
-def _share_of_rate(phase: Phase, step: int) -> float:
+def _schedule_factor(phase: Phase, step: int) -> float:
     """The share of the peak rate: with ``cosine`` it rises over the first steps and falls along half a cosine."""
     if phase.schedule == "constant":
         return 1.0
@@ -269,7 +271,7 @@ def _rows_of(phase: str, step: int, losses: Losses) -> list[dict]:
     return [{"phase": phase, "step": step, **{term: value[r] for term, value in values.items()}} for r in range(n)]
 
 
-def _blame(losses: Losses, norms: torch.Tensor, where: str) -> str:
+def _failure_message(losses: Losses, norms: torch.Tensor, where: str) -> str:
     """Which term, or the gradient of which terms, is not finite, and where."""
     bad = [term for term, loss in losses.items() if not torch.isfinite(loss).all()]
     what = f"loss term {bad[0]!r}" if bad else f"the gradient of {' + '.join(losses)}"
@@ -278,5 +280,5 @@ def _blame(losses: Losses, norms: torch.Tensor, where: str) -> str:
     return f"{what} is not finite (gradient norm {worst:g}) at {where}; {hint}"
 
 
-def _words(row: dict) -> str:
+def _format_losses(row: dict) -> str:
     return "  ".join(f"{k}={v:.4f}" for k, v in row.items() if k not in ("phase", "step"))

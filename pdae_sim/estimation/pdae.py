@@ -278,7 +278,7 @@ class PDAE(BaseEstimator):
         return data
 
     def _adopt(self, state: Mapping[str, torch.Tensor], history: list[dict], data: PerturbationData) -> None:
-        """Own the trained parameters: Ŵ in the units of the labels, on the training span only; all base latents."""
+        """Store the trained parameters, Ŵ in label units restricted to the training span, and the base latents."""
         self._network, self.history_ = bank.untrained([self]), history
         self._network.load_state_dict(state)
         internal = self._network.shift.detach()[0].cpu().numpy().astype(np.float64)

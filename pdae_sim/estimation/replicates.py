@@ -105,7 +105,7 @@ def fit_restarts(models: Sequence[PDAE], data: PerturbationData) -> PDAE:
 @torch.no_grad()
 def _losses_kept_out(models: Sequence[PDAE], data: PerturbationData) -> list[float]:
     """The perturbation loss of each model on the same cells."""
-    held_out = training_cells(models[:1], [data]).parted(_SHARE_JUDGED)[1]
+    held_out = training_cells(models[:1], [data]).split_held_out(_SHARE_JUDGED)[1]
     if held_out is None:
         share = f"{_SHARE_JUDGED:.0%} of each training condition"
         raise InputError(f"restarts are judged on {share}; one has too few cells")

@@ -40,7 +40,7 @@ def random_dag(
             2 m − m (m + 1) / n, where m is half of `degree`, rounded, halves up, and at least 1. For ``layered`` it is
             met as far as pairs of adjacent layers allow, with at least one cause for every node that can have one.
         layers: Number of layers of ``layered``; about √n when absent.
-        rng: SeedLike or generator.
+        rng: Seed or generator.
 
     Returns:
         (n, n) booleans, true at (i, j) where j causes i.

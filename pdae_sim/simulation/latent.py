@@ -115,7 +115,7 @@ class LinearLatentModel:
                 ``sparse`` (each shifts at least one, any other with equal chance) or S itself (d_Z, K).
             noise: A law of the noises, or its kind.
             departures: Departures, or the strengths of random ones by kind, such as ``{"epistasis": 0.5}``.
-            rng: SeedLike or generator; graph, weights, targets and all else have streams of their own.
+            rng: Seed or generator; graph, weights, targets and all else have streams of their own.
             options: The fields of `Recipe`: ``base, degree, layers, normalise, shift, density``.
 
         Example:

@@ -105,7 +105,7 @@ class Simulator:
 
         Args:
             labels: (E, K) doses, or E condition strings.
-            n: _Cells per environment, one number or one per environment.
+            n: Cells per environment, one number or one per environment.
             rng: Seed or generator.
             held_out: (E,) booleans, the environments to mark as test.
         """

@@ -15,7 +15,7 @@ from pdae_sim.study._execute import ExecutionResult
 if TYPE_CHECKING:
     from pdae_sim.study.backends import WorkerPool
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 BATCH_SECONDS = 0.5
 MAX_BATCH = 64
@@ -75,7 +75,7 @@ def _grown(size: int, results: list[ExecutionResult]) -> int:
 
 
 def _give_up(deaths: int, error: Exception) -> None:
-    log.warning("a worker died: %s", first_line(error))
+    _log.warning("a worker died: %s", first_line(error))
     if deaths >= MAX_DEATHS:
         raise InputError(
             f"{deaths} workers died one after another ({first_line(error)}); run with one worker to see why"

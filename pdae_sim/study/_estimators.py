@@ -22,7 +22,7 @@ from pdae_sim.estimation.replicates import fit_replicates
 from pdae_sim.estimation.tilting import Tilting
 from pdae_sim.protocols import Estimator, LatentModel
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 ALWAYS = ("ceiling", "oracle")
 """Judged beside every estimator, declared or not: the noise ceiling of predictions, the oracle of identification."""
@@ -106,7 +106,7 @@ def _fit_together(kind: str, jobs: Sequence[FitJob]) -> Sequence[Estimator] | No
         if estimators is not None and len(estimators) != len(jobs):
             raise InputError(f"fit_many gave {len(estimators)} estimators for {len(jobs)} jobs")
     except Exception as error:
-        log.warning("%s cannot be fitted to %d replicates at once, but one by one: %s", kind, len(jobs), error)
+        _log.warning("%s cannot be fitted to %d replicates at once, but one by one: %s", kind, len(jobs), error)
         return None
     return estimators
 

@@ -6,13 +6,11 @@ import contextvars
 import json
 import os
 import platform
-import re
 import resource
 import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from functools import cache
 from importlib import metadata
 
 from pdae_sim._json import plain
+from pdae_sim.study._rows import traceback_text
 from pdae_sim.study._stopwatch import recorded
 from pdae_sim.study.spec import seeds_of
 
@@ -94,9 +93,9 @@ def _rows_in_time(perform: Perform, task: Mapping, timeout: float | None) -> lis
             rows = [_checked({"status": "ok", "error": None, **row}) for row in perform(dict(task))]
         json.dumps(rows, allow_nan=False)
     except TaskTimeout as error:
-        return failure_rows(task, "timeout", _traceback(error))
+        return failure_rows(task, "timeout", traceback_text(error))
     except Exception as error:
-        return failure_rows(task, "failed", _traceback(error))
+        return failure_rows(task, "failed", traceback_text(error))
     return rows
 
 
@@ -166,7 +165,7 @@ def threads_limited(threads: int) -> Iterator[None]:
     torch, before = sys.modules.get("torch"), {name: os.environ.get(name) for name in THREAD_VARIABLES}
     own = torch.get_num_threads() if torch else None
     with threadpoolctl.threadpool_limits(threads):
-        _announce(threads)
+        _set_thread_counts(threads)
         try:
             yield
         finally:
@@ -182,10 +181,10 @@ def limit_threads(threads: int) -> None:
     import threadpoolctl
 
     threadpoolctl.threadpool_limits(threads)
-    _announce(threads)
+    _set_thread_counts(threads)
 
 
-def _announce(threads: int) -> None:
+def _set_thread_counts(threads: int) -> None:
     """The number of threads for torch, and for libraries that are loaded later."""
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     if "torch" in sys.modules:
@@ -233,11 +232,6 @@ def _version(name: str) -> str:
         from pdae_sim import __version__
 
         return __version__ if name == "pdae-sim" else "absent"
-
-
-def _traceback(error: BaseException) -> str:
-    """The traceback, without addresses in memory, which differ from run to run."""
-    return re.sub(r"0x[0-9a-fA-F]{6,}", "0x…", "".join(traceback.format_exception(error)))
 
 
 def _checked(row: dict) -> dict:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import traceback
 from collections.abc import Callable, Sequence
 
 _NUMBERS = ("value", "low", "high")
@@ -18,5 +20,19 @@ def measured_row(metric: str, measure: Callable[[], Sequence[float | None]]) -> 
 
 def failed_row(metric: str, error: Exception) -> dict:
     """The row of a metric that could not be measured."""
-    reason = f"{type(error).__name__}: {error}"
-    return {"metric": metric, **dict.fromkeys(_NUMBERS), "status": "failed", "error": reason}
+    return {"metric": metric, **dict.fromkeys(_NUMBERS), "status": "failed", "error": error_text(error)}
+
+
+def error_text(error: BaseException) -> str:
+    """The kind and the message of an error, the same from run to run."""
+    return _without_addresses(f"{type(error).__name__}: {error}")
+
+
+def traceback_text(error: BaseException) -> str:
+    """The traceback of an error, the same from run to run."""
+    return _without_addresses("".join(traceback.format_exception(error)))
+
+
+def _without_addresses(text: str) -> str:
+    """The text without addresses in memory, which differ from run to run and would make results differ."""
+    return re.sub(r"0x[0-9a-fA-F]{6,}", "0x…", text)

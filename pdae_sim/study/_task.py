@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,24 +10,25 @@ from pdae_sim import _random
 from pdae_sim.errors import InputError
 from pdae_sim.protocols import Estimator
 from pdae_sim.study._estimators import FitJob, fit_all, representation_of, settings_of
+from pdae_sim.study._rows import error_text, traceback_text
 from pdae_sim.study._stopwatch import timed
 from pdae_sim.study.datasets import Dataset
 from pdae_sim.study.evaluation import PREDICTION_METRICS, evaluate
 from pdae_sim.study.identification_metrics import IDENTIFICATION_METRICS, identification_rows, oracle_rows
 from pdae_sim.study.spec import seeds_of
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 METRICS = (*PREDICTION_METRICS, *IDENTIFICATION_METRICS)
 """What a declared study can measure."""
 
-EVALUATION = {"n_samples": None, "n_fresh": 2000}
+EVALUATION_DEFAULTS = {"n_samples": None, "n_fresh": 2000}
 """Draws from each predicted law (see `evaluate`) and fresh cells per training condition for identification."""
 
 
 @dataclass(frozen=True, eq=False)
 class Replicate:
-    """One seed of a task at work.
+    """One seed of a task: its data set, the estimators fitted to it, and failures.
 
     Args:
         task: The task.
@@ -60,13 +60,13 @@ class Replicate:
     def take(self, name: str, result: Estimator | Exception) -> None:
         """Keep a fitted estimator, or a row that says why there is none."""
         if isinstance(result, Exception):
-            log.warning("%s cannot be fitted: %s", name, result)
+            _log.warning("%s cannot be fitted: %s", name, result)
             self.failures.append({**_failure(result), "estimator": name})
         else:
             self.fitted[name] = result
 
 
-def perform_world(task: Mapping, folder: str = ".") -> list[dict]:
+def perform_task(task: Mapping, folder: str = ".") -> list[dict]:
     """Rows of every estimator and metric under every seed of the task; what fails is a row, and the rest goes on.
 
     All data sets of a block are made first, then each estimator is fitted to all of them, at once where its kind can.
@@ -75,19 +75,23 @@ def perform_world(task: Mapping, folder: str = ".") -> list[dict]:
         task: As a `Declaration` describes it.
         folder: Where paths of tables begin.
     """
-    begun = [_begun(task, seed, folder) for seed in seeds_of(task)]
-    replicates = [replicate for replicate in begun if isinstance(replicate, Replicate)]
+    replicates_or_rows = [_replicate_or_failure(task, seed, folder) for seed in seeds_of(task)]
+    replicates = [replicate for replicate in replicates_or_rows if isinstance(replicate, Replicate)]
     for declared in task["estimators"]:
         _fit(declared, replicates)
-    return [row for replicate in begun for row in _judged(replicate)]
+    return [row for replicate in replicates_or_rows for row in _judged(replicate)]
 
 
-def _begun(task: Mapping, seed: int, folder: str) -> Replicate | dict:
-    """A replicate, or the row that says why there is none."""
+def _replicate_or_failure(task: Mapping, seed: int, folder: str) -> Replicate | dict:
+    """A replicate, or the failure row if its data set cannot be made."""
     try:
         return Replicate.of(task, seed, folder)
     except InputError as error:
-        return {**_failure(error), "error": f"{type(error).__name__}: {error}", **_columns(task, seed)}
+        return {
+            **_failure(error),
+            "error": error_text(error),
+            **_columns(task, seed),
+        }
     except Exception as error:
         return {**_failure(error), **_columns(task, seed)}
 
@@ -141,8 +145,8 @@ def _columns(task: Mapping, seed: int) -> dict:
 
 
 def _evaluation(task: Mapping) -> dict:
-    return {**EVALUATION, **task.get("evaluation", {})}
+    return {**EVALUATION_DEFAULTS, **task.get("evaluation", {})}
 
 
 def _failure(error: Exception) -> dict:
-    return {"metric": None, "value": None, "status": "failed", "error": "".join(traceback.format_exception(error))}
+    return {"metric": None, "value": None, "status": "failed", "error": traceback_text(error)}

@@ -73,7 +73,7 @@ def find_counterexample(
     direction: np.ndarray | None = None,
     rng: SeedLike = None,
 ) -> Counterexample:
-    """A second model that every training condition confirms as well as the first, and that differs beyond.
+    """Construct an observationally equivalent model that differs at an unidentified condition.
 
     For a witness v, with vᵀ Δ_e = 0 at every training condition and vᵀ Δ_t = 1, it has W + u vᵀ in the place of W.
 
@@ -183,7 +183,7 @@ def _scaled(direction: np.ndarray, root: np.ndarray, size: float) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class _Adapted:
-    """What is asked of a model, whatever its kind.
+    """Common interface to a simulator or a fitted PDAE.
 
     Args:
         space: Its label space.

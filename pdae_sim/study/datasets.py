@@ -166,7 +166,7 @@ class Scenario(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """What estimators are fitted to under one seed of a task.
+    """Data set of one task and seed, to which every estimator is fitted.
 
     Args:
         data: Training environments and held-out ones.

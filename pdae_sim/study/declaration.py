@@ -14,7 +14,7 @@ from pdae_sim._files import read_toml
 from pdae_sim.errors import InputError
 from pdae_sim.study._costs import cost
 from pdae_sim.study._estimators import ALWAYS, check_estimator, settings_of
-from pdae_sim.study._task import EVALUATION, METRICS, perform_world
+from pdae_sim.study._task import EVALUATION_DEFAULTS, METRICS, perform_task
 from pdae_sim.study.datasets import MeasuredTable, Scenario
 from pdae_sim.study.identification_metrics import IDENTIFICATION_METRICS
 from pdae_sim.study.spec import Study
@@ -117,12 +117,12 @@ class Declaration(BaseModel):
         for metric in self.metrics:
             if metric not in METRICS:
                 raise InputError(f"metrics: unknown metric {metric!r}; {near_misses(metric, METRICS)}")
-        for estimator in self.fitted:
+        for estimator in self.to_fit:
             check_estimator(estimator["name"], estimator["kind"], settings_of(estimator))
         for key in self.evaluation:
-            if key not in EVALUATION:
-                raise InputError(f"evaluation: unknown key {key!r}; {near_misses(key, EVALUATION)}")
-        _once("estimators", [e["name"] for e in self.fitted])
+            if key not in EVALUATION_DEFAULTS:
+                raise InputError(f"evaluation: unknown key {key!r}; {near_misses(key, EVALUATION_DEFAULTS)}")
+        _once("estimators", [e["name"] for e in self.to_fit])
         _once("metrics", self.metrics)
         _once("seeds", self.all_seeds)
         if min(self.all_seeds, default=-1) < 0:
@@ -139,7 +139,7 @@ class Declaration(BaseModel):
         return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
 
     @property
-    def fitted(self) -> list[dict]:
+    def to_fit(self) -> list[dict]:
         """The estimators to fit; ceiling and oracle are always there and need no fit."""
         return [e.described() for e in self.estimators if e.kind not in ALWAYS]
 
@@ -153,7 +153,7 @@ class Declaration(BaseModel):
             self.claim,
             self.prediction,
             [task for scenario in self.worlds for task in self._tasks(scenario)],
-            partial(perform_world, folder=folder),
+            partial(perform_task, folder=folder),
             cost=partial(cost, folder=folder),
             timeout=self.timeout,
         )
@@ -163,7 +163,7 @@ class Declaration(BaseModel):
         for metric in self.metrics:
             if metric in IDENTIFICATION_METRICS:
                 raise InputError(f"metrics: {metric!r} needs a truth, which a table has not; remove it, or the table")
-        for estimator in self.fitted:
+        for estimator in self.to_fit:
             if "extra_latents" in estimator and "n_latents" not in estimator:
                 raise InputError(
                     f"estimator {estimator['name']!r}: extra_latents needs n_latents, for a table has none"
@@ -174,7 +174,7 @@ class Declaration(BaseModel):
             raise InputError(f"table: {which} condition is held out; name in test those to predict and leave some")
 
     def _tasks(self, scenario: Scenario) -> Iterator[dict]:
-        common = {"estimators": self.fitted, "metrics": self.metrics}
+        common = {"estimators": self.to_fit, "metrics": self.metrics}
         if self.evaluation:
             common["evaluation"] = self.evaluation
         for columns, scene in scenario.points(self.folder):

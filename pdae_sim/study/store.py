@@ -102,7 +102,7 @@ class Store:
 
     @property
     def about(self) -> Path:
-        """What the study is."""
+        """Path of study.json: name, question, claim, prediction, tasks."""
         return self.directory / "study.json"
 
     def locked(self) -> AbstractContextManager[None]:

@@ -61,7 +61,9 @@ class TestVerdict:
         assert [v.name for v in verdicts] == [SUPPORTED, OFF_SUPPORT, NOT_IDENTIFIED]
         assert verdicts[0].effective_cells == pytest.approx(4096 * (2 * math.exp(-2.25) + math.exp(-4.5)))
         assert [v.interval for v in verdicts] == [v.sure for v in verdicts] == [None] * 3
-        assert (verdicts[2].standard_error, verdicts[2].support, verdicts[2].standard_error_interval) == (None,) * 3
+        assert (verdicts[2].standard_error, verdicts[2].support, verdicts[2].least_standard_error_interval) == (
+            None,
+        ) * 3
 
     def test_near_the_threshold_it_is_not_sure(self):
         counts = [500] * 3
@@ -70,7 +72,7 @@ class TestVerdict:
         near, far, inside = judge(TRAIN, labels, counts=counts, perturbation_matrix=W, error=error)
         assert near.interval[0] < 100 < near.interval[1]
         assert [near.sure, far.sure, inside.sure] == [False, True, True]
-        low, high = near.standard_error_interval
+        low, high = near.least_standard_error_interval
         assert low < near.least_standard_error < high
 
     def test_certificates_of_another_kind_are_kept(self):

@@ -50,7 +50,7 @@ def test_from_a_model_with_the_truth_beside_it(folder, capsys):
     assert rows[0]["nearest"]["interval"][0] < rows[0]["nearest"]["distance"] < rows[0]["nearest"]["interval"][1]
     assert rows[0]["truth"]["effective_cells"] == pytest.approx(400 * (2 * math.exp(-2.25) + math.exp(-4.5)))
     assert [row["truth"]["verdict"] for row in rows] == [OFF_SUPPORT, OFF_SUPPORT, NOT_IDENTIFIED]
-    assert rows[0]["standard_error_interval"][0] < rows[0]["least_standard_error"]
+    assert rows[0]["least_standard_error_interval"][0] < rows[0]["least_standard_error"]
 
 
 def test_the_switches_of_the_analysis(folder, capsys):

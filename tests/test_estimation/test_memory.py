@@ -197,18 +197,18 @@ class TestSaying:
     def test_somewhat_more_than_there_is_is_warned_of(self, monkeypatch, caplog):
         need = memory.estimate(memory.Shape.of([toy()], 2), Architecture(), DEFAULT.phases)
         monkeypatch.setattr(memory, "available", lambda device: int(need.total / 1.5))
-        memory.announce(need, torch.device("cpu"))
+        memory.check_available(need, torch.device("cpu"))
         assert any(r.levelno == logging.WARNING and "may not suffice" in r.message for r in caplog.records)
 
     def test_the_fix_names_the_phase_whose_step_is_too_large(self, monkeypatch):
         monkeypatch.setattr(memory, "available", lambda device: 2**20)
         phases = [replace(phase, cells=100_000) for phase in PRESETS["joint"].phases]
         with pytest.raises(InputError, match="lower cells or environments of phase 'joint'"):
-            memory.announce(of(shape(), phases), torch.device("cpu"))
+            memory.check_available(of(shape(), phases), torch.device("cpu"))
 
     def test_where_nobody_knows_what_there_is_a_fit_goes_on(self, monkeypatch):
         monkeypatch.setattr(memory, "available", lambda device: None)
-        memory.announce(of(shape()), torch.device("cpu"))
+        memory.check_available(of(shape()), torch.device("cpu"))
 
     @on_linux
     def test_this_machine_says_what_it_has(self):

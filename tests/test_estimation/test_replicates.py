@@ -213,8 +213,8 @@ class TestRestarts:
     def test_what_is_judged_no_step_saw(self):
         models = [PDAE(2, architecture=SMALL, phases=QUICK)]
         cells = training_cells(models, frame(models, [data_of(0, cells=300)]))
-        judged = cells.parted(_SHARE_JUDGED)[1][0]
-        seen = cells.parted(QUICK[0].held_out)[0]
+        judged = cells.split_held_out(_SHARE_JUDGED)[1][0]
+        seen = cells.split_held_out(QUICK[0].held_out)[0]
         rows = {tuple(row) for each in seen.rows[0] for row in cells.x[each].tolist()}
         assert judged.shape[2] == 30
         assert not rows & {tuple(row) for row in judged.flatten(0, 2).tolist()}

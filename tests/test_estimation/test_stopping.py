@@ -15,7 +15,7 @@ from pdae_sim.estimation._bank import frame, start
 from pdae_sim.estimation._batches import Cells
 from pdae_sim.estimation._checkpoint import Position
 from pdae_sim.estimation._early_stopping import EarlyStopping
-from pdae_sim.estimation._training import _Stretch, train
+from pdae_sim.estimation._training import _PhaseRun, train
 from pdae_sim.estimation._weighted_terms import WeightedTerms
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.phases import Phase
@@ -36,7 +36,7 @@ def cells_of(counts: tuple[int, ...] = (80, 200, 120), seed: int = 0) -> Cells:
 def test_no_step_sees_the_cells_kept_out():
     cells = cells_of()
     cells.x[:, 0] = torch.arange(400)
-    rest, (x, labels) = cells.parted(0.3)
+    rest, (x, labels) = cells.split_held_out(0.3)
     kept = set(x[..., 0].flatten().int().tolist())
     assert x.shape == (1, 3, 24, 4)  # as many of each: 0.3 of the smallest
     assert labels is cells.labels
@@ -46,12 +46,12 @@ def test_no_step_sees_the_cells_kept_out():
 
 
 def test_which_cells_are_kept_out_does_not_depend_on_the_seed():
-    first, other = (cells_of(seed=s).parted(0.3)[0].rows[0] for s in (0, 1))
+    first, other = (cells_of(seed=s).split_held_out(0.3)[0].rows[0] for s in (0, 1))
     assert all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
 def test_environments_too_small_for_it_keep_all_their_cells_and_it_is_said(caplog):
-    assert cells_of((60, 200, 120)).parted(0.3)[1] is None
+    assert cells_of((60, 200, 120)).split_held_out(0.3)[1] is None
     simulation = small(cells=5)
     with caplog.at_level(logging.INFO, "pdae_sim"):
         PDAE(2, phases=[replace(PHASE, steps=2, cells=4)]).fit(simulation.data)
@@ -77,7 +77,7 @@ def test_a_phase_that_overfits_ends_with_its_best_and_without_cells_kept_out_wit
     looks = [row["held_out"] for row in history if "held_out" in row]
     assert len(looks) == 30  # beside the one before the first step
     assert looks[-1] > min(looks) + 0.01  # it did overfit
-    ended = _Stretch(WeightedTerms(network, 1.0), cells, [PHASE], Position()).held_out_loss()
+    ended = _PhaseRun(WeightedTerms(network, 1.0), cells, [PHASE], Position()).held_out_loss()
     assert float(ended.detach()) == pytest.approx(min(looks), rel=1e-5)
 
     other = PDAE(2, architecture=Architecture(width=32), phases=[replace(PHASE, held_out=0.0)])

@@ -75,7 +75,7 @@ def test_a_small_task_of_it_has_rows_of_everything_declared(name):
     rows = study.perform(dict(study.tasks[0]))
     assert {row["status"] for row in rows} == {"ok"}
     assert {row["metric"] for row in rows} == set(declaration.metrics)
-    assert {row["estimator"] for row in rows} >= {estimator["name"] for estimator in declaration.fitted}
+    assert {row["estimator"] for row in rows} >= {estimator["name"] for estimator in declaration.to_fit}
     assert set(study.tasks[0]["columns"]) <= set(rows[0])
 
 

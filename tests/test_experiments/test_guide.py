@@ -44,7 +44,7 @@ def test_a_page_has_prose_code_and_what_it_prints(tmp_path):
     html = (tmp_path / "guide/add_world.html").read_text(encoding="utf-8")
     assert '<a href="../index.html">' in html
     assert "<h1" in html
-    assert "Is it honest?" in html
+    assert "Which assumptions hold?" in html
 
 
 @pytest.mark.usefixtures("_rendering")

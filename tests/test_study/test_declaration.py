@@ -10,7 +10,7 @@ import pytest
 
 from pdae_sim.errors import InputError
 from pdae_sim.study import spec
-from pdae_sim.study._task import perform_world
+from pdae_sim.study._task import perform_task
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.running import run_study
 from pdae_sim.study.spec import Study, task_root
@@ -89,7 +89,7 @@ class TestTasks:
         quick = {"estimators": ["additive"], "metrics": ["mean_difference"]}
         single = declared(**quick).study().tasks[:2]
         (block,) = declared(**quick, replicates=2).study().tasks[:1]
-        assert perform_world(block) == [row for task in single for row in perform_world(task)]
+        assert perform_task(block) == [row for task in single for row in perform_task(task)]
 
     def test_id_is_the_meaning_and_the_schema(self, monkeypatch):
         assert spec._task_id("s", {"a": 1, "b": 2}) == spec._task_id("s", {"b": 2, "a": 1})
@@ -191,7 +191,7 @@ class TestRows:
 
     def test_of_a_world_without_held_out_conditions_are_of_identification_alone(self):
         bare = [{"base": "three-singles", "set": {"design.test": [], "design.cells": 40}}]
-        found = perform_world(declared(worlds=bare).study().tasks[0])
+        found = perform_task(declared(worlds=bare).study().tasks[0])
         assert {(row["metric"], row["status"]) for row in found} == {("gram_error", "ok")}
 
     def test_an_estimator_that_fails_is_one_and_the_others_go_on(self):
@@ -206,7 +206,7 @@ class TestRows:
             .study()
             .tasks
         )
-        rows = perform_world(task)
+        rows = perform_task(task)
         failed = {r["estimator"]: r["error"] for r in rows if r["status"] != "ok"}
         assert "must not exceed the observed dimension" in failed["density_ratio"]
         assert "put it first" in failed["tilting"]
@@ -216,13 +216,13 @@ class TestRows:
     def test_a_world_that_cannot_be_simulated_is_one(self):
         task = {**declared().study().tasks[0]}
         task["world"] = {**task["world"], "latent": {"n_latents": 3, "targets": [[1.0]]}}
-        (row,) = perform_world(task)
+        (row,) = perform_task(task)
         assert (row["status"], row["scenario"], row["design.cells"]) == ("failed", "three-singles", 40)
 
     def test_an_estimators_rows_do_not_depend_on_the_others_declared(self):
         both, alone = (declared(estimators=e).study().tasks[0] for e in (["additive", "linear"], ["linear"]))
-        kept = [row for row in perform_world(both) if row["estimator"] == "linear"]
-        assert kept == [row for row in perform_world(alone) if row["estimator"] == "linear"]
+        kept = [row for row in perform_task(both) if row["estimator"] == "linear"]
+        assert kept == [row for row in perform_task(alone) if row["estimator"] == "linear"]
 
     def test_a_wrong_latent_dimension_and_estimators_of_ones_own_need_no_new_code(self):
         given = [
@@ -230,6 +230,6 @@ class TestRows:
             {"kind": "pdae_sim.estimation.baselines:Pool", "name": "mine"},
         ]
         (task, *_) = declared(estimators=given, metrics=["mean_difference", "affine_r2"]).study().tasks
-        rows = perform_world(task)
+        rows = perform_task(task)
         assert all(row["status"] == "ok" for row in rows)
         assert {"over", "mine"} <= {row["estimator"] for row in rows}
