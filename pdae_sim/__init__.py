@@ -12,7 +12,8 @@
 | `check_span` | is an unseen condition identified? A certificate for each |
 | `align` | estimated against true latents, up to affine and orthogonal maps |
 | `InputError` | what every refusal raises |
-| `strategies` | hypothesis strategies for property tests (extra ``testing``) |
+| `simulation`, `estimation`, `analysis`, `study`, `report`, `io` | the rooms, each with a table of what it offers |
+| `testing`, `strategies` | hypothesis strategies for property tests (extra ``testing``) |
 
 Data flows one way: ``simulator.sample(labels, n, rng=…)`` → ``PDAE(…).fit(data)`` → ``.sample(label, n, rng=…)`` →
 ``check_span``, ``align``, ``energy_distance``. Each name is loaded on first use.
@@ -21,4 +22,6 @@ Data flows one way: ``simulator.sample(labels, n, rng=…)`` → ``PDAE(…).fit
 import lazy_loader
 
 __version__ = "0.1.0"
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, _names = lazy_loader.attach_stub(__name__, __file__)
+_ROOMS = {"analysis", "estimation", "io", "report", "simulation", "strategies", "study", "testing"}
+__all__ = [name for name in _names if name not in _ROOMS]  # rooms are loaded when named, not by `import *`

@@ -1,4 +1,11 @@
+from . import analysis as analysis
+from . import estimation as estimation
+from . import io as io
+from . import report as report
+from . import simulation as simulation
 from . import strategies as strategies
+from . import study as study
+from . import testing as testing
 from .analysis.identifiability.alignment import align as align
 from .analysis.span import check_span as check_span
 from .data import PerturbationData as PerturbationData

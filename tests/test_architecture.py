@@ -193,6 +193,10 @@ class TestFrontDoor:
         assert getattr(pdae_sim, public) is not None
         assert public in dir(pdae_sim)
 
+    def test_rooms_are_loaded_when_they_are_named(self):
+        line = "import pdae_sim; pdae_sim.analysis.judge; pdae_sim.study.Declaration; from pdae_sim import *"
+        assert "pdae_sim.strategies" not in _loaded(line)
+
     def test_an_unknown_name_is_an_attribute_error(self):
         with pytest.raises(AttributeError, match="attribute PADE"):
             pdae_sim.PADE  # noqa: B018

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from pdae_sim._checks import near_misses
+from pdae_sim._checks import naming, near_misses
 from pdae_sim.errors import InputError
 from pdae_sim.study.spec import Study
 from pdae_sim.study.store import Store
@@ -73,6 +73,17 @@ class StudyRegistry:
     folder: Path = Path()
     command: str = "pdae-sim study"
 
+    def unreadable(self) -> dict[str, str]:
+        """Files of the folder that are not TOML, with the reason.
+
+        Raises:
+            InputError: If there is no such folder.
+        """
+        if not self.folder.is_dir():
+            raise InputError(f"{self.folder}: no such folder")
+        reasons = {path.name: _not_toml(path) for path in sorted(self.folder.glob("*.toml"))}
+        return {name: reason for name, reason in reasons.items() if reason}
+
     def declarations(self) -> dict[str, Path]:
         """Files of the folder that declare a study, by name."""
         return {path.stem: path for path in sorted(self.folder.glob("*.toml")) if _question(path) is not None}
@@ -98,8 +109,10 @@ class StudyRegistry:
             from pdae_sim.study.declaration import Declaration
 
             if overrides or smoke:
-                raise InputError(f"{name}: --set and --smoke are for studies with a page; change {path}")
-            study = Declaration.read(path).study()
+                raise InputError(f"{name}: --set and --smoke are for studies in Python; change {path}")
+            declaration = Declaration.read(path)
+            with naming(path):
+                study = declaration.study()
             return study, {"declaration.toml": path.read_text(encoding="utf-8")}
         module = self.module(name)
         settings = {**(module.SMOKE if smoke else {}), **dict(map(_setting, overrides))}
@@ -121,6 +134,15 @@ class StudyRegistry:
         """The module that shows the study of a store; None for a declared one."""
         name, declared = store.read_about()["name"], (store.directory / "declaration.toml").is_file()
         return None if declared else self.modules().get(name)
+
+
+def _not_toml(path: Path) -> str:
+    """Why a file cannot be read as TOML; empty where it can."""
+    try:
+        tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        return str(error)
+    return ""
 
 
 def _question(path: Path) -> str | None:

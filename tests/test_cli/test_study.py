@@ -50,7 +50,7 @@ class TestInstalled:
             assert not err
             return json.loads(out)
 
-        assert answer("list") == {"studies": [{"name": "small", "question": "Does it run?"}]}
+        assert answer("list") == {"studies": [{"name": "small", "question": "Does it run?"}], "unreadable": {}}
         planned = answer("plan", "small", "--workers", "1")
         assert (planned["study"], planned["tasks"], planned["finished"], planned["workers"]) == ("small", 2, 0, 1)
         done = answer("run", "small.toml", "--out", "out/a", "--workers", "1")
@@ -73,6 +73,22 @@ class TestInstalled:
         (tmp_path / "other.toml").write_text("a = 1")
         assert run(["study", "list", str(tmp_path)]) == 0
         assert "no file NAME.toml there declares a study" in capsys.readouterr().out
+
+    def test_a_declaration_that_cannot_be_read_is_listed_with_the_reason(self, file, capsys):
+        (file.parent / "broken.toml").write_text("name = ")
+        assert run(["study", "list", str(file.parent)]) == 0
+        listed = capsys.readouterr().out
+        assert "small: " in listed
+        assert "broken.toml cannot be read: Invalid value" in listed
+
+    def test_a_run_that_stopped_half_way_is_told_how_to_go_on(self, tmp_path, capsys):
+        two = tmp_path / "two.toml"
+        two.write_text(TOML)
+        out = str(tmp_path / "out")
+        assert run(["study", "run", str(two), "--out", out, "--workers", "1", "--shard", "1/2"]) == 0
+        capsys.readouterr()
+        assert run(["study", "status", out]) == 0
+        assert "no runner is at work, run the study again" in capsys.readouterr().out
 
     def test_failed_tasks_have_status_3(self, tmp_path, capsys):
         broken = TOML.replace('"additive"', '{kind = "density_ratio", name = "wide", n_latents = 99}')
@@ -130,6 +146,8 @@ class TestRefusals:
             (("run", "extrapolation", "--out", "x", "--shard", "3/2"), "expected i/n with 1 ≤ i ≤ n"),
             (("run", "extrapolation", "--out", "x", "--workers", "0"), "greater than or equal to 1"),
             (("run", "nothing.toml", "--out", "x"), "nothing.toml: cannot be read"),
+            (("run", "extrapolation", "--out", "file"), "file: results go to a folder and this is a file"),
+            (("list", "nowhere"), "nowhere: no such folder"),
             (("status", "nowhere"), "nowhere: holds no study"),
             (("report", "nowhere"), "nowhere: holds no study"),
             (("merge", "nowhere", "--out", "x"), "nowhere: holds no study"),
@@ -138,6 +156,7 @@ class TestRefusals:
     )
     def test_are_one_line_and_status_2(self, words, message, stage, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
+        (tmp_path / "file").write_text("")
         status, out, err = stage(*words)
         assert (status, out) == (2, "")
         assert message in err
@@ -196,7 +215,7 @@ class TestOwnDeclarations:
         assert "--smoke" not in html
         status, _, err = stage("run", "tiny", "--out", tmp_path / "other", "--smoke")
         assert (status, err.count("\n")) == (2, 1)
-        assert "--set and --smoke are for studies with a page; change " in err
+        assert "--set and --smoke are for studies in Python; change " in err
 
     def test_suggests_them(self, stage):
         status, _, err = stage("plan", "nosie")

@@ -24,8 +24,8 @@ study_app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A study of `list`, or a file NAME.toml.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes on this machine.", show_default="cores")]
-Smoke = Annotated[bool, typer.Option("--smoke", help="A small size that only shows that it runs.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the study.")]
+Smoke = Annotated[bool, typer.Option("--smoke", help="A small size that only shows that it runs; studies in Python.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of a study in Python.")]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Where results go.")]
 
 
@@ -43,10 +43,14 @@ def list_studies(
 ) -> None:
     """Names and questions."""
     registry = _registry(context, folder)
+    unreadable = registry.unreadable()
     questions = registry.questions()
     payload = {"studies": [{"name": name, "question": question} for name, question in questions.items()]}
     lines = [f"{name}: {question}" for name, question in questions.items()]
-    output.result(payload, lines or f"{registry.folder}: no file NAME.toml there declares a study")
+    lines += [f"{name} cannot be read: {reason}" for name, reason in unreadable.items()]
+    output.result(
+        {**payload, "unreadable": unreadable}, lines or f"{registry.folder}: no file NAME.toml there declares a study"
+    )
 
 
 @study_app.command()
@@ -135,7 +139,9 @@ def status(output: Output, folder: Folder) -> int:
     store = Store(folder)
     study = store.study()
     tally = store.tally(study.ids)
-    output.result({"study": study.name, **tally.to_json()}, tally.in_words())
+    stopped = tally.finished < tally.total and not tally.running
+    hint = "; no runner is at work, run the study again to go on" if stopped else ""
+    output.result({"study": study.name, **tally.to_json()}, tally.in_words() + hint)
     return SOME_FAILED if tally.failed else FINE
 
 
@@ -151,7 +157,11 @@ def report(output: Output, context: typer.Context, folder: Folder) -> None:
 
 @study_app.command()
 @command
-def index(output: Output, context: typer.Context, folder: Folder) -> None:
+def index(
+    output: Output,
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds the folders of runs.")],
+) -> None:
     """Write index.html over the studies in a folder."""
     from pdae_sim._files import write_text
     from pdae_sim.report import study_index
