@@ -156,6 +156,8 @@ def test_every_make_target_shown_exists():
 
 def test_the_project_names_no_package_registry():
     hosts = re.compile(r"pypi\.org|pythonhosted|registry\.npmjs|conda\.anaconda")
-    files = [p for kind in ("*.md", "*.py", "*.toml", "Makefile", "*.txt") for p in ROOT.rglob(kind)]
-    own = [p for p in files if not {".venv", "build", "dist"} & set(p.relative_to(ROOT).parts)]
+    kinds = ("*.md", "*.py", "*.toml", "Makefile", "*.txt")
+    folders = [p for p in ROOT.iterdir() if p.is_dir() and p.name not in {".venv", ".git", "build", "dist"}]
+    files = [p for kind in kinds for p in (*ROOT.glob(kind), *(q for folder in folders for q in folder.rglob(kind)))]
+    own = [p for p in files if p.is_file()]
     assert not [p.name for p in own if p != Path(__file__) and hosts.search(p.read_text(encoding="utf-8"))]

@@ -120,6 +120,7 @@ class TestCalibrations:
         row = power.row("shift 1.0", 2, hits | {"dcor energy": np.zeros(3, bool)})
         assert row[-2] == f"{hits['energy'].sum()} : 0"
 
+    @pytest.mark.slow
     def test_goodness_prints_the_band_and_a_row_for_every_part(self, capsys):
         goodness.main(["1", "--power-worlds", "0", "--fits", "0"])
         assert capsys.readouterr().out.count("one condition") == 4
