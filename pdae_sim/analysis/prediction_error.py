@@ -23,7 +23,6 @@ from pdae_sim.errors import InputError
 from pdae_sim.intervals import Interval
 
 _LEAST_ROWS = 4  # fewer rows have no variance worth the name
-_SPECTRUM_ROWS = 500  # rows whose distances give the eigenvalues of C
 
 
 @dataclass(frozen=True)
@@ -128,13 +127,16 @@ class Worth:
         return {"n_eff": self.value, "n_eff_low": low, "n_eff_high": high if self.bounded else None}
 
 
-def energy_estimate(predicted: np.ndarray, reference: np.ndarray, *, beta: float = 1.0) -> EnergyEstimate:
+def energy_estimate(
+    predicted: np.ndarray, reference: np.ndarray, *, beta: float = 1.0, spectrum_rows: int = 500
+) -> EnergyEstimate:
     """Estimate the energy distance between the law of a prediction and that of a reference sample, without bias.
 
     Args:
         predicted: (n, d_X) independent draws of P̂, n ≥ 4; with replacement where P̂ is itself an empirical law.
         reference: (m, d_X) independent draws of P, m ≥ 4.
         beta: Exponent in (0, 2).
+        spectrum_rows: Rows of each sample, at most, whose distances give the eigenvalues of the noise.
 
     Returns:
         The U-statistic with what its interval and its worth need.
@@ -165,7 +167,7 @@ def energy_estimate(predicted: np.ndarray, reference: np.ndarray, *, beta: float
     return EnergyEstimate(
         value,
         spread,
-        _noise(x, y, beta),
+        _noise(x, y, beta, spectrum_rows),
         first_x + _mean_variance(2 * (to_x - own_y)),
         (first_x + _mean_variance(2 * (to_x - (1 + share) * own_y))) / spread**2 if spread > 0 else 0.0,
         2 * math.sqrt(_mean_variance(own_y)),
@@ -287,17 +289,17 @@ def _mean_variance(values: np.ndarray) -> float:
     return float(values.var(ddof=1)) / len(values)
 
 
-def _noise(x: np.ndarray, y: np.ndarray, beta: float) -> Noise:
+def _noise(x: np.ndarray, y: np.ndarray, beta: float, rows: int) -> Noise:
     """Eigenvalues of C_P̂ and C_P paired by size: exact for equal laws, else no less (von Neumann's inequality)."""
-    first, second = (_spectrum(v, beta) for v in (x, y))
+    first, second = (_spectrum(v, beta, rows) for v in (x, y))
     k = max(len(first), len(second))
     nu = 2 * (np.pad(first, (0, k - len(first))) / len(x) + np.pad(second, (0, k - len(second))) / len(y))
     return Noise(float(nu[0]), float((nu**2).sum()), float((nu**3).sum()))
 
 
-def _spectrum(x: np.ndarray, beta: float) -> np.ndarray:
-    """Eigenvalues of the covariance operator C, greatest first, from evenly spaced rows."""
-    x = x[np.unique(np.linspace(0, len(x) - 1, _SPECTRUM_ROWS).astype(int))]
+def _spectrum(x: np.ndarray, beta: float, rows: int) -> np.ndarray:
+    """Eigenvalues of the covariance operator C, greatest first, from so many evenly spaced rows."""
+    x = x[np.unique(np.linspace(0, len(x) - 1, rows).astype(int))]
     D = distances_between(x, x) ** beta
     row = D.mean(1)
     gram = -(D - row - row[:, None] + row.mean()) / (2 * (len(x) - 1))

@@ -28,6 +28,7 @@ from pdae_sim._random import SeedLike, child, seed_sequence, stream
 from pdae_sim.analysis.hypothesis_tests.latent_law import common_law_test, normal_law_test
 from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, adjust_p_values
 from pdae_sim.analysis.hypothesis_tests.two_sample import (
+    _EQUIVALENCE_ROWS,
     EquivalenceTest,
     TwoSampleTest,
     _equivalence,
@@ -325,7 +326,7 @@ def _base(
 
 
 def _practical(made: np.ndarray, measured: np.ndarray, cells: float) -> tuple[Worth, EquivalenceTest]:
-    estimate = energy_estimate(made, measured)
+    estimate = energy_estimate(made, measured, spectrum_rows=_EQUIVALENCE_ROWS)
     if not estimate.spread > 0:
         raise InputError("latents or cells must vary to be worth something; the encoder or the decoder has collapsed")
     refuse_shared_rows(made, measured)
