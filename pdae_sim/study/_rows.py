@@ -6,21 +6,21 @@ import re
 import traceback
 from collections.abc import Callable, Sequence
 
-_NUMBERS = ("value", "low", "high")
+NUMBERS = ("value", "low", "high")
 
 
 def measured_row(metric: str, measure: Callable[[], Sequence[float | None]]) -> dict:
     """The row of a metric; `measure` gives its value, or value, low and high, and may fail."""
     try:
-        numbers = dict(zip(_NUMBERS, measure(), strict=False))
+        numbers = dict(zip(NUMBERS, measure(), strict=False))
     except Exception as error:
         return failed_row(metric, error)
-    return {"metric": metric, **dict.fromkeys(_NUMBERS), **numbers, "status": "ok", "error": None}
+    return {"metric": metric, **dict.fromkeys(NUMBERS), **numbers, "status": "ok", "error": None}
 
 
 def failed_row(metric: str, error: Exception) -> dict:
     """The row of a metric that could not be measured."""
-    return {"metric": metric, **dict.fromkeys(_NUMBERS), "status": "failed", "error": error_text(error)}
+    return {"metric": metric, **dict.fromkeys(NUMBERS), "status": "failed", "error": error_text(error)}
 
 
 def error_text(error: BaseException) -> str:

@@ -81,17 +81,27 @@ class StudyRegistry:
         """
         if not self.folder.is_dir():
             raise InputError(f"{self.folder}: no such folder")
-        reasons = {path.name: _not_toml(path) for path in sorted(self.folder.glob("*.toml"))}
-        return {name: reason for name, reason in reasons.items() if reason}
+        return {path.name: read for path, read in self._read().items() if isinstance(read, str)}
 
     def declarations(self) -> dict[str, Path]:
         """Files of the folder that declare a study, by name."""
-        return {path.stem: path for path in sorted(self.folder.glob("*.toml")) if _question(path) is not None}
+        return {path.stem: path for path in self._asked()}
 
     def questions(self) -> dict[str, str]:
         """What each study asks, by name: modules first, then declarations."""
         asked = {name: module.study().question for name, module in self.modules().items()}
-        return asked | {name: str(_question(path)) for name, path in self.declarations().items()}
+        return asked | {path.stem: question for path, question in self._asked().items()}
+
+    def _asked(self) -> dict[Path, str]:
+        """Questions of the declarations, whether or not they can be run here."""
+        tables = {path: read for path, read in self._read().items() if isinstance(read, dict)}
+        return {
+            path: str(table["question"]) for path, table in tables.items() if {"worlds", "question"} <= table.keys()
+        }
+
+    def _read(self) -> dict[Path, dict | str]:
+        """The TOML files of the folder: the table of each, or why it cannot be read."""
+        return {path: _table_or_reason(path) for path in sorted(self.folder.glob("*.toml"))}
 
     def choose(self, name: str, *, overrides: Sequence[str] = (), smoke: bool = False) -> tuple[Study, dict[str, str]]:
         """A study by its name or its file, and the texts a folder of results keeps to know it again.
@@ -136,22 +146,11 @@ class StudyRegistry:
         return None if declared else self.modules().get(name)
 
 
-def _not_toml(path: Path) -> str:
-    """Why a file cannot be read as TOML; empty where it can."""
+def _table_or_reason(path: Path) -> dict | str:
     try:
-        tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         return str(error)
-    return ""
-
-
-def _question(path: Path) -> str | None:
-    """What a declaration asks, whether or not it can be run here; None where the file declares no study."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return table.get("question") if "worlds" in table else None
 
 
 def _made(name: str, module: StudyModule, settings: dict) -> Study:

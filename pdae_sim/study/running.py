@@ -69,7 +69,7 @@ def run_study(
         backend = Loky(1)  # no signal stops a task here, but one can let a worker go
     threads = _fitting_threads(whole("threads", threads), workers)
     if store.directory.exists() and not store.directory.is_dir():
-        raise InputError(f"{store.directory}: results go to a folder and this is a file; choose another --out")
+        raise InputError(f"{store.directory}: results go to a folder and this is a file; choose another")
     store.directory.mkdir(parents=True, exist_ok=True)
     with store.locked():
         store.prepare(study, files)

@@ -14,6 +14,7 @@ from pdae_sim._files import replacing, sweep, whole_file, write_text
 from pdae_sim.errors import InputError
 from pdae_sim.study._execute import ExecutionResult, has_failed
 from pdae_sim.study._lock import FolderInUseError, in_use, locked
+from pdae_sim.study._rows import NUMBERS
 from pdae_sim.study.spec import Study
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ _COLUMNS = (
 """Columns of every results table, in order; what a study adds comes after them."""
 
 _SAID = ("name", "question", "claim", "prediction")
-_NUMBERS = ("value", "low", "high")
 _DECLARED = ("declaration.toml", "settings.json")
 
 
@@ -233,7 +233,7 @@ def _column(name: str, values: list) -> pa.Array:
     """The values as an Arrow column, as text where they are of several kinds."""
     import pyarrow as pa
 
-    if name in _NUMBERS:
+    if name in NUMBERS:
         return pa.array([None if v is None else float(v) for v in values], pa.float64())
     kinds = {bool if isinstance(v, bool) else type(v) for v in values if v is not None}
     if kinds <= {int} or kinds <= {bool} or kinds <= {str}:
