@@ -12,8 +12,8 @@ numpy and scipy alone, so that agreement with the library is news.
 | `theory.claims` | all claims in the order of their numbers, and `select` by name or number |
 | `theory.assumptions`, `theory.symbols` | the assumptions and the letters that claims share |
 | `theory.causal` | claims 1 to 1.2: linear latent causal models |
-| `theory.identifiability` | claims 2.1 to 2.6 and 2.8: what the training laws determine |
-| `theory.prediction` | claims 2.7, 2.9 and 2.10: unseen laws, their support and precision |
+| `theory.identifiability` | claims 2.1 to 2.6, 2.8, 2.11 and 2.12: what the training laws determine |
+| `theory.prediction` | claims 2.7, 2.9, 2.10 and 2.13: unseen laws, their support and precision |
 | `theory.energy` | claims 3.1 to 3.4: the energy distance |
 | `theory.training` | claims 3.5 to 3.9: the losses |
 | `theory.engine` | the engine: records, the checker, matrix rewriting, random instances |
@@ -30,6 +30,7 @@ Exact answers to compare a library with:
 | `exact_verdict` | the verdict on a label |
 | `perturbation_matrix`, `covariance` | W and Σ of a linear latent causal model |
 | `read_adjacency` | the causal graph from W, where targets are atomic |
+| `gaussian_information` | Fisher information of a cell of a linear Gaussian assay |
 | `pooled_worth`, `expected_worth` | effective cells by importance sampling, and the worth of an efficient prediction |
 """
 
@@ -48,6 +49,7 @@ _HOME = {
     "read_adjacency": "causal.graph_targets",
     "pooled_worth": "prediction.support",
     "expected_worth": "prediction.efficiency",
+    "gaussian_information": "prediction.posterior_variance",
 }
 
 __all__ = sorted(_HOME)

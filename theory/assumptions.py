@@ -14,7 +14,11 @@ ISOTROPIC = Assumption(
     "z_base has covariance I in all environments, in every model that is compared",
     implies=("shared_covariance",),
 )
-NOISELESS = Assumption("noiseless", "x = f(z): no observation noise")
+RECOVERABLE = Assumption(
+    "recoverable",
+    "the laws of f(z) and of x determine each other: no noise, noise of a known law (2.11), or counts (2.12)",
+)
+NOISELESS = Assumption("noiseless", "x = f(z): no observation noise", implies=("recoverable",))
 INJECTIVE = Assumption("injective", "f is injective and measurable with measurable inverse on its image")
 DIVERSE = Assumption("diverse", "rank(W L) = d_Z: the training shifts span the latent space")
 EQUIVALENT = Assumption(

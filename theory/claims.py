@@ -10,15 +10,28 @@ from theory.engine.record import Claim
 from theory.identifiability import (
     affine,
     converse,
+    counts,
     density_ratio,
+    depth,
     diversity,
     diversity_tight,
     extrapolation,
+    free_noise,
     gram_matrix,
     jacobian,
+    known_noise,
+    noise_level,
     orthogonal,
 )
-from theory.prediction import disjoint_mechanisms, efficiency, noise_gain, product_formula, support, verdicts
+from theory.prediction import (
+    disjoint_mechanisms,
+    efficiency,
+    noise_gain,
+    posterior_variance,
+    product_formula,
+    support,
+    verdicts,
+)
 from theory.training import classifier, classifier_form, loss, loss_batches, loss_within
 
 CLAIMS: tuple[Claim, ...] = (
@@ -40,6 +53,12 @@ CLAIMS: tuple[Claim, ...] = (
     *verdicts.CLAIMS,
     *noise_gain.CLAIMS,
     efficiency.CLAIM,
+    known_noise.CLAIM,
+    noise_level.CLAIM,
+    free_noise.CLAIM,
+    *counts.CLAIMS,
+    depth.CLAIM,
+    *posterior_variance.CLAIMS,
     energy.CLAIM,
     maps.CLAIM,
     worth.CLAIM,

@@ -40,6 +40,7 @@ NOTATION = (
     ("v", "(K,)", "witness that it is not in their span: vᵀ L = 0 and vᵀ Δₜ ≠ 0"),
     ("G", "(M, M)", "Gram matrix of the effects, (W L)ᵀ (W L)"),
     ("δₑ", "", "distance of the test label from environment e, |W (lₜ − lₑ)|"),
+    ("J", "(d_Z, d_Z)", "Fisher information of a cell x about a latent shift, I − 𝔼 Cov(z | x); I where z is seen"),
     ("f̃, W̃, Σ̃", "", "a rival: a second model with the law of x of the first at every training label"),
     ("h", "", "the map of latents f̃⁻¹ ∘ f"),
     (

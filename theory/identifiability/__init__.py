@@ -1,4 +1,4 @@
-"""Claims 2.1 to 2.6 and 2.8: what the laws of x at the training labels determine.
+"""Claims 2.1 to 2.6, 2.8, 2.11 and 2.12: what the laws of x at the training labels determine.
 
 | module | claim |
 |---|---|
@@ -11,6 +11,11 @@
 | `converse` | 2.6, outside the span a second model fits as well |
 | `diversity` | 2.8, one latent direction may be left out |
 | `diversity_tight` | 2.8b, two may not |
+| `known_noise` | 2.11, noise of a known law costs no identifiability |
+| `noise_level` | 2.11b, the level of isotropic Gaussian noise |
+| `free_noise` | 2.11c, what noise of no known law leaves open |
+| `counts` | 2.12 and 2.12b, counts of known exposure |
+| `depth` | 2.12c, counts with fixed totals |
 | `span` | exact answers: coefficients, witness, noise gain |
 | `rivals` | models that fit as well where one assumption is missing |
 """

@@ -15,7 +15,7 @@ import numpy as np
 from sympy import Expr, Identity, Integer, Matrix, MatrixSymbol, Rational, symbols
 from sympy.matrices.expressions import MatrixExpr
 
-from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, INJECTIVE, NOISELESS, PAPER, SHARED_COVARIANCE
+from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, INJECTIVE, PAPER, RECOVERABLE, SHARED_COVARIANCE
 from theory.engine.instances import EPS, World, log_ratios, worlds
 from theory.engine.proof import DEFINITION, Citations, Equation, Lemma, Step
 from theory.engine.record import Claim, Counterexample, Measurement, Model
@@ -57,10 +57,10 @@ slopes, slopes_rival = L.T * W.T * P, L.T * W_rival.T * P_rival
 
 TRANSPORT = Lemma(
     "transport",
-    "for almost every z, the log density ratios r of x at f(z) = f̃(h(z)), h = f̃⁻¹ ∘ f, are those of z and of h(z)",
-    "push-forward of measures by an injective map (Radon-Nikodym); latents of both models have a density, so the"
-    " exceptional set has Lebesgue measure zero",
-    (NOISELESS, INJECTIVE, EQUIVALENT),
+    "for almost every z, the log density ratios r of y = f(z) = f̃(h(z)), h = f̃⁻¹ ∘ f, are those of z and of h(z)",
+    "both models have one law of y; push-forward of measures by an injective map (Radon-Nikodym); latents of both"
+    " models have a density, so the exceptional set has Lebesgue measure zero",
+    (RECOVERABLE, INJECTIVE, EQUIVALENT),
 )
 POINTS = Lemma(
     "points",
@@ -72,7 +72,7 @@ MEANS = Lemma(
     "means",
     "𝔼[h(z)] at label lₑ is the rival’s latent mean W̃ lₑ, and the model’s is W lₑ",
     "h carries the latent law of the model to that of the rival at every training label; expectation is linear",
-    (ADDITIVE, NOISELESS, INJECTIVE, EQUIVALENT),
+    (ADDITIVE, RECOVERABLE, INJECTIVE, EQUIVALENT),
 )
 
 _ratio = (TRANSPORT, density_ratio.CLAIM)
@@ -318,7 +318,7 @@ CLAIM = Claim(
     statement="equivalent models have f̃⁻¹ ∘ f (z) = H z + k with H invertible, W̃ L = H W L and Σ̃ = H Σ Hᵀ",
     latex=r"\tilde f^{-1}\circ f(z) = Hz + k,\quad \det H \ne 0,\quad \tilde W L = H W L,"
     r"\quad \tilde\Sigma = H\Sigma H^\top",
-    assumptions=(ADDITIVE, GAUSSIAN, SHARED_COVARIANCE, NOISELESS, INJECTIVE, DIVERSE, EQUIVALENT),
+    assumptions=(ADDITIVE, GAUSSIAN, SHARED_COVARIANCE, RECOVERABLE, INJECTIVE, DIVERSE, EQUIVALENT),
     source=f"{PAPER}, v1",
     proof=_proof(),
     conclusions=("constant_jacobian", "precision", "gram"),
@@ -330,7 +330,7 @@ CLAIM = Claim(
             "variances that change can put all density ratios on one quadratic, whose level lines h may reverse",
             one_quadratic,
         ),
-        *rivals.counterexamples(NOISELESS, INJECTIVE, DIVERSE, EQUIVALENT),
+        *rivals.counterexamples(RECOVERABLE, INJECTIVE, DIVERSE, EQUIVALENT),
     ),
     uses=(density_ratio.CLAIM,),
     remark="No smoothness is needed: f injective and almost every latent suffice. One covariance in all environments"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from sympy import Expr, Identity, ImmutableMatrix, Matrix, MatrixSymbol, Rational, Symbol, ZeroMatrix, exp, symbols
 
-from theory.assumptions import ADDITIVE, INJECTIVE, NOISELESS, OURS, OUTSIDE_SPAN, UNRESTRICTED
+from theory.assumptions import ADDITIVE, INJECTIVE, OURS, OUTSIDE_SPAN, RECOVERABLE, UNRESTRICTED
 from theory.engine.exact import Number, Row, Table, exact, rational
 from theory.engine.instances import EPS, World, worlds
 from theory.engine.proof import DEFINITION, Equation, Lemma, Step
@@ -79,9 +79,9 @@ NONZERO = Lemma(
 )
 READ_BACK = Lemma(
     "read_back",
-    "the law of x determines that of f⁻¹(x), so different laws of f⁻¹(x) are different laws of x",
-    "f is injective and x = f(z) without noise",
-    (NOISELESS, INJECTIVE),
+    "the law of x determines that of f⁻¹(y), y = f(z), so different laws of f⁻¹(y) are different laws of x",
+    "the law of y is that of x, or determined by it, and f is injective",
+    (RECOVERABLE, INJECTIVE),
 )
 TRANSLATES = Lemma(
     "translates",
@@ -131,11 +131,11 @@ def _latents(mark: str, label: MatrixSymbol) -> tuple[MatrixSymbol, MatrixSymbol
 
 
 def _displacement(own: MatrixSymbol) -> tuple[Step | Lemma, ...]:
-    back, back_rival = MatrixSymbol("f^{-1}(x)", d, 1), MatrixSymbol("f^{-1}(x')", d, 1)
+    back, back_rival = MatrixSymbol("f^{-1}(y)", d, 1), MatrixSymbol("f^{-1}(y')", d, 1)
     rests_on = (READ_BACK, TRANSLATES, "test_label")
     moves = Step(
         "law_moves",
-        "f⁻¹(x) at the test label is translated by u vᵀ Δₜ, so the law of x changes whenever this is not zero",
+        "f⁻¹(y) at the test label is translated by u vᵀ Δₜ, so the law of x changes whenever this is not zero",
         back_rival - back,
         u * v.T * Delta_t,
         (Equation(rests_on, back_rival, own + u * v.T * Delta_t), Equation(rests_on, back, own)),
@@ -268,8 +268,8 @@ CLAIM = Claim(
     statement="outside span(L), W′ = W + u vᵀ and f′(z) = f(z − u vᵀ l₀) fit as well and move the test latent mean",
     latex=r"v^\top L = 0,\ v^\top\Delta_t \ne 0:\quad W' = W + uv^\top,\ f'(z) = f(z - u v^\top l_0)"
     r"\ \Rightarrow\ P'(x \mid l_e) = P(x \mid l_e)\ \forall e,"
-    r"\ f^{-1}(x') \sim f^{-1}(x) + u\,(v^\top \Delta_t)\ \text{at}\ l_t",
-    assumptions=(ADDITIVE, UNRESTRICTED, OUTSIDE_SPAN, NOISELESS, INJECTIVE),
+    r"\ f^{-1}(y') \sim f^{-1}(y) + u\,(v^\top \Delta_t)\ \text{at}\ l_t",
+    assumptions=(ADDITIVE, UNRESTRICTED, OUTSIDE_SPAN, RECOVERABLE, INJECTIVE),
     source=OURS,
     proof=(*_witness(), *_second_law(), *_explicit()),
     conclusions=("training_labels", "law_moves", "any_displacement", "explicit_training", "explicit_test"),
@@ -278,7 +278,7 @@ CLAIM = Claim(
         Counterexample(OUTSIDE_SPAN, "inside the span every v with vᵀ L = 0 has vᵀ Δₜ = 0", inside),
         Counterexample(UNRESTRICTED, "a known relation between columns of W can exclude the second model", restricted),
         Counterexample(INJECTIVE, "an even f does not see a mean that changes its sign", _even),
-        Counterexample(NOISELESS, "a random sign does not see a mean that changes its sign", _random_sign),
+        Counterexample(RECOVERABLE, "a random sign does not see a mean that changes its sign", _random_sign),
     ),
     relaxations=(Relaxation(ADDITIVE, "a non-additive part common to both models changes nothing", _epistatic),),
     remark="For a reference l₀ other than zero the second mixing must move along, f′(z) = f(z − u vᵀ l₀); and that the "

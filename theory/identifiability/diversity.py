@@ -20,7 +20,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 from sympy import Identity, Integer, MatrixSymbol, Rational, Symbol, diff, pi, symbols
 
-from theory.assumptions import ADDITIVE, EQUIVALENT, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS
+from theory.assumptions import ADDITIVE, EQUIVALENT, GAUSSIAN, INJECTIVE, ISOTROPIC, OURS, RECOVERABLE
 from theory.engine.formulas import normal_cdf, normal_density, normal_quantile
 from theory.engine.instances import EPS, World, worlds
 from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
@@ -313,7 +313,7 @@ CLAIM = Claim(
         ADDITIVE,
         GAUSSIAN,
         ISOTROPIC,
-        NOISELESS,
+        RECOVERABLE,
         INJECTIVE,
         CONTINUOUS,
         ONE_IMAGE,
@@ -325,7 +325,7 @@ CLAIM = Claim(
     conclusions=("orthogonal", "shifts"),
     check=lambda: tuple(measure(blinded(world, 1)) for world in worlds()),
     counterexamples=(
-        *rivals.counterexamples(ADDITIVE, GAUSSIAN, ISOTROPIC, NOISELESS, INJECTIVE),
+        *rivals.counterexamples(ADDITIVE, GAUSSIAN, ISOTROPIC, RECOVERABLE, INJECTIVE),
         Counterexample(CONTINUOUS, "the sign of the unseen coordinate may depend on the seen one", _flipped),
         Counterexample(ONE_IMAGE, "an angle may be cut open at another place", _reopened),
         Counterexample(

@@ -7,7 +7,17 @@ and not by the conclusion: the rivals that they exclude predict the same.
 import numpy as np
 from sympy import Identity, MatrixSymbol
 
-from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, IN_SPAN, INJECTIVE, ISOTROPIC, NOISELESS, PAPER
+from theory.assumptions import (
+    ADDITIVE,
+    DIVERSE,
+    EQUIVALENT,
+    GAUSSIAN,
+    IN_SPAN,
+    INJECTIVE,
+    ISOTROPIC,
+    PAPER,
+    RECOVERABLE,
+)
 from theory.engine.instances import EPS, World, log_densities, worlds
 from theory.engine.proof import DEFINITION, Citations, Equation, Lemma, Step
 from theory.engine.record import Claim, Counterexample, Measurement, Relaxation
@@ -25,7 +35,7 @@ PUSH_FORWARD = Lemma(
     "push_forward",
     "under z → Q z + k with Q orthogonal a density p becomes p(Qᵀ (. − k)), and f̃(Q z + k) = f(z) for almost every z",
     "change of variables with |det Q| = 1; h = f̃⁻¹ ∘ f by 2.3, and laws with a density do not see null sets",
-    (NOISELESS, INJECTIVE, orthogonal.CLAIM),
+    (RECOVERABLE, INJECTIVE, orthogonal.CLAIM),
 )
 
 
@@ -57,7 +67,7 @@ def _same_density(mean: Step, known: Citations) -> Step:
     deviation, deviation_rival = z - m, Q * z + k - m_rival
     return Step(
         "same_density",
-        "|Q z + k − W̃ lₜ|² = |z − W lₜ|²: the test laws of the latents correspond, hence those of x are equal",
+        "|Q z + k − W̃ lₜ|² = |z − W lₜ|²: the test laws of the latents correspond, hence those of f(z) and x are equal",
         exponent_rival,
         exponent,
         (
@@ -111,7 +121,7 @@ CLAIM = Claim(
         Counterexample(ADDITIVE, "a dose response that is linear at the training doses only", extrapolated(curved)),
         Counterexample(GAUSSIAN, "h may wave with the period of the doses: a half dose differs", extrapolated(wavy)),
         Counterexample(
-            NOISELESS, "a coin flip hides the shift at whole doses, not at half a dose", extrapolated(noisy)
+            RECOVERABLE, "a coin flip hides the shift at whole doses, not at half a dose", extrapolated(noisy)
         ),
         Counterexample(INJECTIVE, "f may have the period of the doses: a half dose differs", extrapolated(folded)),
         Counterexample(EQUIVALENT, "a model with other training laws has another test law", extrapolated(different)),

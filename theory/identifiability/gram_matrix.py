@@ -24,7 +24,7 @@ import numpy as np
 from scipy.linalg import orthogonal_procrustes
 from sympy import Identity, Matrix, MatrixSymbol, Rational, Symbol, ZeroMatrix, pi
 
-from theory.assumptions import ADDITIVE, EQUIVALENT, GAUSSIAN, IN_SPAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS, PAPER
+from theory.assumptions import ADDITIVE, EQUIVALENT, GAUSSIAN, IN_SPAN, INJECTIVE, ISOTROPIC, OURS, PAPER, RECOVERABLE
 from theory.engine.formulas import rotation
 from theory.engine.instances import EPS, World, log_densities, worlds
 from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
@@ -59,9 +59,9 @@ Q, W_rotated = MatrixSymbol("Q", d, d), MatrixSymbol("W'", d, K)
 
 COMMON = Lemma(
     "common",
-    "under l₀ the log density ratios r₁, …, r_M of x have one joint law, that of the ratios of z in either model",
-    "the ratios are functions of the laws of x, and an injective f transports them from z to x almost surely",
-    (NOISELESS, INJECTIVE, EQUIVALENT),
+    "under l₀ the log density ratios r₁, …, r_M of y = f(z) have one joint law, that of those of z in either model",
+    "the ratios are functions of the laws of y, and an injective f transports them from z to y almost surely",
+    (RECOVERABLE, INJECTIVE, EQUIVALENT),
 )
 MOMENTS = Lemma(
     "moments",
@@ -125,7 +125,7 @@ def _identified() -> tuple[Step | Lemma, ...]:
 def _divergence() -> Step:
     return Step(
         "divergence",
-        "−𝔼₀ rₑ = |W Δₑ|² / 2: half a squared effect size is the divergence KL(P₀, Pₑ) of the laws of x",
+        "−𝔼₀ rₑ = |W Δₑ|² / 2: half a squared effect size is the divergence KL(P₀, Pₑ) of the laws of y",
         -mean_ratio,
         half * (W * Delta_e).T * (W * Delta_e),
         (
@@ -268,9 +268,9 @@ CLAIM = Claim(
     name="gram_matrix",
     number="2.5",
     statement="the Gram matrix (W L)ᵀ (W L), hence sizes, angles and distances in the span, is identified; W up to Q W",
-    latex=r"(\tilde W L)^\top \tilde W L = (WL)^\top WL = \operatorname{Cov}_0\bigl(\log\tfrac{dP_e}{dP_0}\bigr)_e,"
-    r"\quad \tilde W L = QWL",
-    assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, NOISELESS, INJECTIVE, EQUIVALENT, IN_SPAN, ROTATABLE),
+    latex=r"(\tilde W L)^\top \tilde W L = (WL)^\top WL"
+    r" = \operatorname{Cov}_0\bigl(\log\tfrac{dP_e}{dP_0}(f(z))\bigr)_e,\quad \tilde W L = QWL",
+    assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, RECOVERABLE, INJECTIVE, EQUIVALENT, IN_SPAN, ROTATABLE),
     source=f"{OURS}, from 2.1; under 2.3 a corollary of {PAPER}",
     proof=(*_identified(), *_complete()),
     conclusions=("divergence", "distance", "rotation", "rotated_latents", "rotated_law"),
@@ -278,7 +278,7 @@ CLAIM = Claim(
     counterexamples=(
         *rivals.counterexamples(ADDITIVE),
         Counterexample(GAUSSIAN, "h may wave with the period of the doses, and rescale them", rivals.rescaled),
-        *rivals.counterexamples(ISOTROPIC, NOISELESS, INJECTIVE, EQUIVALENT),
+        *rivals.counterexamples(ISOTROPIC, RECOVERABLE, INJECTIVE, EQUIVALENT),
         Counterexample(IN_SPAN, "outside the span the size is arbitrary", resized_column),
         Counterexample(ROTATABLE, "where W is known to be diagonal, more than its Gram matrix is known", _atomic),
     ),

@@ -7,7 +7,7 @@ that it is injective.
 import numpy as np
 from sympy import Identity, MatrixSymbol
 
-from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, PAPER
+from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, INJECTIVE, ISOTROPIC, PAPER, RECOVERABLE
 from theory.engine.instances import World, worlds
 from theory.engine.proof import Equation, Step
 from theory.engine.record import Claim, Measurement
@@ -15,7 +15,7 @@ from theory.identifiability import affine, rivals
 from theory.identifiability.affine import H, P, P_rival, largest, recovered, rise, run
 from theory.symbols import L, W, W_rival, d
 
-ASSUMPTIONS = (ADDITIVE, GAUSSIAN, ISOTROPIC, NOISELESS, INJECTIVE, DIVERSE, EQUIVALENT)
+ASSUMPTIONS = (ADDITIVE, GAUSSIAN, ISOTROPIC, RECOVERABLE, INJECTIVE, DIVERSE, EQUIVALENT)
 
 rise_other, run_other = (
     MatrixSymbol(r"\left(h(z_{3}) - h(z_{2})\right)", d, 1),

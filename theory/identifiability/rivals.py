@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sympy import Expr, Integer, Matrix, Rational, Symbol, cos, diff, exp, pi, sin, symbols
 
-from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS
+from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, RECOVERABLE
 from theory.engine.formulas import rotation
 from theory.engine.proof import Assumption, Formula
 from theory.engine.record import Counterexample, Model
@@ -90,7 +90,7 @@ def folded(size: Integer) -> Rival:
 
 
 def noisy(size: Rational) -> Rival:
-    """Not noiseless: with a fair coin ε, f(z, ε) = z or size - z with W = size, against z + size ε with W̃ = 0.
+    """Noise of no known law: with a fair coin ε, f(z, ε) = z or size - z with W = size, against z + size ε with W̃ = 0.
 
     d_Z = K = 1 with labels 0 and 1, where both have the law (N(0, 1) + N(size, 1)) / 2; either f is a diffeomorphism
     for each ε. The laws are compared through their moment generating functions.
@@ -132,6 +132,7 @@ KNOWN: dict[Assumption, tuple[str, Callable[[Rational], Rival]]] = {
     GAUSSIAN: ("h may wave with the period of the doses", wavy),
     ISOTROPIC: ("h may stretch the latent space, with f and Σ", stretched),
     NOISELESS: ("a coin flip hides the shift", noisy),
+    RECOVERABLE: ("a coin flip hides the shift", noisy),
     INJECTIVE: ("f may have the period of the doses, and W is not seen", folded),
     DIVERSE: ("h may turn two unseen coordinates by a varying angle", turned),
     EQUIVALENT: ("a model with other training laws has another W", different),

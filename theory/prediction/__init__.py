@@ -1,4 +1,4 @@
-"""Claims 2.7, 2.9 and 2.10: the unseen law from the seen ones, its support and its precision.
+"""Claims 2.7, 2.9, 2.10 and 2.13: the unseen law from the seen ones, its support and its precision.
 
 | module | claim |
 |---|---|
@@ -8,4 +8,5 @@
 | `verdicts` | 2.9b and 2.9c, why there are three verdicts |
 | `noise_gain` | 2.10 and 2.10b, the variance of an identified shift, and its lower bound |
 | `efficiency` | 2.10c, the number of cells that a prediction can be worth |
+| `posterior_variance` | 2.13 and 2.13b, the information of a noisy cell, and the noise gain with it |
 """

@@ -183,14 +183,14 @@ def _halved(world: World) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return labels, 2 + np.arange(len(labels)) % 5, np.concatenate([world.alpha, 0 * world.alpha])
 
 
-def _bias(size: Rational) -> Model:
+def missed_interaction(size: Rational) -> Model:
     """Train on 0, e_1, e_2 and ask for (1, 1): an interaction of length `size` is missed on average."""
     weights, W = Matrix([-1, 1, 1]), Matrix([[2, 3]])
     means = W * Matrix([[0, 1, 0], [0, 0, 1]])
     return Model(premises=(sum(weights) - 1,), gap=(W * Matrix([1, 1]))[0] + size - (means * weights)[0])
 
 
-def _unseen_part(size: Rational) -> Model:
+def missed_part(size: Rational) -> Model:
     """Ask for (1, 1, size) instead: the third column of W is missed by the weights that fit the other two doses."""
     weights, W = Matrix([-1, 1, 1]), Matrix([[2, 3, 5]])
     means = W * Matrix([[0, 1, 0], [0, 0, 1], [0, 0, 0]])
@@ -227,9 +227,9 @@ GAIN = Claim(
     conclusions=("gain_of_mean", "gain_of_shift", "unbiased", "gauss_markov", "least_norm_is_louder"),
     check=lambda: tuple(m for world in worlds() for m in measure(world)),
     counterexamples=(
-        Counterexample(ADDITIVE, "an interaction biases the prediction", _bias),
+        Counterexample(ADDITIVE, "an interaction biases the prediction", missed_interaction),
         Counterexample(ISOTROPIC, "a narrower base is quieter", _spread),
-        Counterexample(IN_SPAN, "a part outside the span is missed by all weights", _unseen_part),
+        Counterexample(IN_SPAN, "a part outside the span is missed by all weights", missed_part),
         Counterexample(SEEN, "a batch effect shared with the control cancels", _batch),
         Counterexample(WEIGHTED, "the α of least norm is louder than need be", _least_norm),
     ),
@@ -311,7 +311,7 @@ def measure_bound(world: World, claimed: float = 1.0) -> Measurement:
     return Measurement("cramer_rao", abs(claimed * least - bound), float(rounding))
 
 
-def _known_origin(size: Rational) -> Model:
+def known_origin(size: Rational) -> Model:
     """z_A + z_B - (1 - size) z_0 is unbiased for A + B at every size if E z_base = 0 is known; variance below 3."""
     return Model(premises=(), gap=2 + (1 - size) ** 2 - noise_gain([1, 1]))
 
@@ -338,12 +338,12 @@ EFFICIENT = Claim(
     conclusions=("cramer_rao",),
     check=lambda: tuple(measure_bound(world) for world in worlds()),
     counterexamples=(
-        Counterexample(ADDITIVE, "with an interaction GLS is not unbiased", _bias),
+        Counterexample(ADDITIVE, "with an interaction GLS is not unbiased", missed_interaction),
         Counterexample(GAUSSIAN, "with a Laplace base the median of three cells beats their mean", _median),
         Counterexample(ISOTROPIC, "a narrower base is quieter", _spread),
-        Counterexample(IN_SPAN, "outside the span nothing is unbiased", _unseen_part),
+        Counterexample(IN_SPAN, "outside the span nothing is unbiased", missed_part),
         Counterexample(SEEN, "a batch effect shared with the control cancels, below the bound", _batch),
-        Counterexample(ORIGIN, "with a known origin the reference need not be measured", _known_origin),
+        Counterexample(ORIGIN, "with a known origin the reference need not be measured", known_origin),
     ),
     remark="It supposes the origin of the latents unknown, as it is where f is; were 𝔼 z_base = 0 known, A + B would "
     "have 2/n and not 3/n.",

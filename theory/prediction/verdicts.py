@@ -23,9 +23,9 @@ from theory.assumptions import (
     IN_SPAN,
     INJECTIVE,
     ISOTROPIC,
-    NOISELESS,
     OURS,
     OUTSIDE_SPAN,
+    RECOVERABLE,
     UNRESTRICTED,
 )
 from theory.engine.exact import Number, Row, exact, rational
@@ -144,7 +144,7 @@ INSIDE = Claim(
     number="2.9b",
     statement="inside the span |W (lₜ − lₑ)| is the same in every equivalent model, with no diversity",
     latex=r"\Delta_t = L\alpha \ \Rightarrow\ \|\tilde W(l_t - l_e)\| = \|W(l_t - l_e)\|\ \forall e",
-    assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, NOISELESS, INJECTIVE, EQUIVALENT, IN_SPAN),
+    assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, RECOVERABLE, INJECTIVE, EQUIVALENT, IN_SPAN),
     source=OURS,
     proof=_inside_proof(),
     conclusions=("same_distance",),
@@ -152,7 +152,7 @@ INSIDE = Claim(
     counterexamples=(
         *rivals.counterexamples(ADDITIVE),
         Counterexample(GAUSSIAN, "h may wave with the period of the doses and change the scale", rivals.rescaled),
-        *rivals.counterexamples(ISOTROPIC, NOISELESS, INJECTIVE, EQUIVALENT),
+        *rivals.counterexamples(ISOTROPIC, RECOVERABLE, INJECTIVE, EQUIVALENT),
         Counterexample(IN_SPAN, "the second model of 2.6", resized_column),
     ),
     uses=(density_ratio.CLAIM,),
