@@ -68,17 +68,24 @@ class Output:
             sys.stderr.write(message + "\n")
 
     @contextmanager
-    def fitting(self, phases: Sequence[Phase]) -> Iterator[Callable[[Progress], None] | None]:
-        """A callback that shows a fit's progress: a bar on a terminal, nothing where heartbeats are logged."""
+    def fitting(self, plan: Callable[[], Sequence[Phase]]) -> Iterator[Callable[[Progress], None] | None]:
+        """A callback that shows a fit's progress: a bar on a terminal, nothing where heartbeats are logged.
+
+        Args:
+            plan: The phases, once the first of them has begun.
+        """
         if self.quiet or not sys.stderr.isatty():
             yield None
             return
         from rich.console import Console
         from rich.progress import Progress as Bars
 
-        before = [sum(phase.steps for phase in phases[:index]) for index in range(len(phases) + 1)]
         with Bars(console=Console(stderr=True), transient=True) as bars:
-            bar = bars.add_task("fitting", total=before[-1])
-            yield lambda progress: bars.update(
-                bar, completed=before[progress.phase] + progress.step, description=phases[progress.phase].name
-            )
+            bar = bars.add_task("fitting", total=None)
+
+            def show(progress: Progress) -> None:
+                steps, phase = [phase.steps for phase in plan()], plan()[progress.phase]
+                done = sum(steps[: progress.phase]) + progress.step
+                bars.update(bar, total=sum(steps), completed=done, description=phase.name)
+
+            yield show

@@ -6,7 +6,9 @@
 | `Architecture` | shapes of its networks |
 | `Phase`, `TERMS` | a stretch of training, and the terms of the loss by name |
 | `Preset`, `PRESETS` | training plans with the networks they are meant for, by name |
-| `DEFAULT`, `LATENTS` | the plan of `PDAE`, and its part that learns encoder and Ŵ |
+| `DEFAULT`, `LATENTS` | the plan of `PDAE` for cells without noise, and its part that learns encoder and Ŵ |
+| `MARGINAL` | the plan of `PDAE` for cells that are measured with noise |
+| `ObservationChoice`, `OBSERVATION_MODELS` | the law of a cell given its latents, with the evidence; all by name |
 | `Progress` | the position of a fit, as `on_step` receives it |
 | `Dimension` | a number of latents with the evidence for it |
 | `fit_replicates`, `fit_restarts` | many fits of one shape at once, and the best of several seeds |

@@ -1,5 +1,7 @@
 from ._dimension import Dimension as Dimension
 from ._losses import TERMS as TERMS
+from ._observation import OBSERVATION_MODELS as OBSERVATION_MODELS
+from ._observation import ObservationChoice as ObservationChoice
 from .adversarial import AdversarialAutoencoder as AdversarialAutoencoder
 from .adversarial import Adversary as Adversary
 from .architecture import Architecture as Architecture
@@ -18,6 +20,7 @@ from .phases import Phase as Phase
 from .phases import Progress as Progress
 from .presets import DEFAULT as DEFAULT
 from .presets import LATENTS as LATENTS
+from .presets import MARGINAL as MARGINAL
 from .presets import PRESETS as PRESETS
 from .presets import Preset as Preset
 from .replicates import fit_replicates as fit_replicates

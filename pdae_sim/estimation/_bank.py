@@ -18,6 +18,8 @@ from pdae_sim.estimation import _memory as memory
 from pdae_sim.estimation._batches import Cells
 from pdae_sim.estimation._checkpoint import Checkpoint
 from pdae_sim.estimation._networks import Network, root_generator
+from pdae_sim.estimation._posterior import PosteriorNetwork, draws_for
+from pdae_sim.estimation._posterior_gauge import start_linear
 from pdae_sim.estimation._training import train
 from pdae_sim.estimation._weighted_terms import WeightedTerms
 from pdae_sim.estimation._whitening import init_pca
@@ -25,6 +27,7 @@ from pdae_sim.estimation.phases import Phase, Progress
 
 if TYPE_CHECKING:
     from pdae_sim.estimation._dimension import Dimension
+    from pdae_sim.estimation._observation import ObservationChoice
     from pdae_sim.estimation.pdae import PDAE
 
 _log = logging.getLogger(__name__)
@@ -50,7 +53,7 @@ def fit_bank(
     network, cells = start(models, framed)
     saved = None if checkpoint is None else Checkpoint(checkpoint, cells, models[0]._identity())
     objective = WeightedTerms(network, models[0].beta)
-    histories = train(objective, cells, [model.phases for model in models], checkpoint=saved, on_step=on_step)
+    histories = train(objective, cells, [model.plan_.phases for model in models], checkpoint=saved, on_step=on_step)
     for r, model in enumerate(models):
         model._adopt(network.replicate(r), histories[r], framed[r])
 
@@ -67,36 +70,45 @@ def check_memory(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> No
     if first.precision == "bfloat16" and device.type == "cpu":
         _log.warning("bfloat16 on a CPU can take ten times as long as float32; use device='cuda', or float32")
     shape = memory.Shape.of(list(distinct.values()), first.n_latents, len(models))
-    memory.check_available(memory.estimate(shape, first.architecture, first.phases), device)
+    plan = first._expected_plan()
+    memory.check_available(memory.estimate(shape, plan.architecture, plan.phases), device)
 
 
 def frame(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> list[PerturbationData]:
     """Teach each model what is fixed before its first step; the training data of each in order.
 
-    Data given many times are one record, and have one estimate of d_Z.
+    Data given many times are one record, and have one observation model and one estimate of d_Z.
     """
     known: dict[int, PerturbationData] = {}
-    dimensions: dict[int, Dimension | None] = {}
+    chosen: dict[int, tuple[ObservationChoice, Dimension | None]] = {}
     framed = []
     for model, each in zip(models, data, strict=True):
-        ready = model._frame(each, dimensions.get(id(each)))
-        dimensions[id(each)] = dimensions.get(id(each)) or model.dimension_
+        ready = model._frame(each, chosen.get(id(each)))
+        chosen.setdefault(id(each), (model.observation_, model.dimension_))
         framed.append(known.setdefault(id(each), ready))
     return framed
 
 
-def start(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> tuple[Network, Cells]:
+def start(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> tuple[Network | PosteriorNetwork, Cells]:
     """Networks as they are before the first step, and the cells they are to see."""
     network, cells = untrained(models), training_cells(models, data)
-    init_pca(network, cells)
+    if isinstance(network, PosteriorNetwork):
+        start_linear(network, cells)
+    else:
+        init_pca(network, cells)
     return network, cells
 
 
-def untrained(models: Sequence[PDAE]) -> Network:
+def untrained(models: Sequence[PDAE]) -> Network | PosteriorNetwork:
     """Networks of some models of one shape, each at the starting values of its own seed."""
-    first = models[0]
-    generators = [root_generator(model.random_state, "network") for model in models]
-    return Network(first._sizes, first.architecture, generators, precision=first.precision).to(first.device)
+    first, generators = models[0], [root_generator(model.random_state, "network") for model in models]
+    shape, units = first.plan_.architecture, first._units
+    if not first.observation_.noisy:
+        return Network(first._sizes, shape, generators, precision=first.precision).to(first.device)
+    likelihood = first.observation_.likelihood(units, len(models), first._sizes[0])
+    return PosteriorNetwork(first._sizes, shape, likelihood, generators, draws=draws_for(first._sizes[0])).to(
+        first.device
+    )
 
 
 def training_cells(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> Cells:
@@ -107,7 +119,7 @@ def training_cells(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> 
     for model, each in zip(models, data, strict=True):
         if id(each.x) not in held:
             held[id(each.x)] = sum(len(part) for part in parts)
-            parts.append(torch.from_numpy(model._scaling.forward(each.x)))
+            parts.append(torch.from_numpy(model._units.forward(each.x)))
         rows.append(tuple(held[id(each.x)] + r for r in each.rows_by_environment))
     labels = np.stack([m._label_scaling.forward(each.labels) for m, each in zip(models, data, strict=True)])
     device = models[0].device
@@ -121,16 +133,23 @@ def _check_alike(first: PDAE, other: PDAE, n_first: int, n_other: int) -> None:
     apart = {
         "d_X, d_Z and K": (first._sizes, other._sizes),
         "training environments": (n_first, n_other),
-        "architecture": (first.architecture, other.architecture),
+        "observation model": (_law(first), _law(other)),
+        "architecture": (first.plan_.architecture, other.plan_.architecture),
         "beta": (first.beta, other.beta),
         "device": (torch.device(first.device), torch.device(other.device)),
         "precision": (first.precision, other.precision),
-        "plan": ([_shared(p) for p in first.phases], [_shared(p) for p in other.phases]),
+        "plan": ([_shared(p) for p in first.plan_.phases], [_shared(p) for p in other.plan_.phases]),
     }
     for what, (a, b) in apart.items():
         if a != b:
             values = "" if what == "plan" else f"; received {a} and {b}"
             raise InputError(f"replicates must have the same {what}{values}; fit them one by one")
+
+
+def _law(model: PDAE) -> tuple:
+    """What a law is before it is fitted."""
+    chosen = model.observation_
+    return chosen.name, chosen.transform, chosen.centred
 
 
 def _shared(phase: Phase) -> tuple:

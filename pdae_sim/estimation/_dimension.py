@@ -115,6 +115,22 @@ def choose(x: np.ndarray, rank: int, error: Callable[[int], float], rng: np.rand
     return _told(Dimension(found, estimate, se, rank, sure, "where autoencoders stop gaining", expected, errors))
 
 
+def nearest_dimension(x: np.ndarray, most: int, rng: np.random.Generator) -> tuple[int, float, float] | None:
+    """The dimension whose standard normal cells look most like these, with m̂ and its standard error; None unknown.
+
+    Args:
+        x: (n, d_X) standardised cells.
+        most: The largest dimension of interest.
+        rng: Picks cells where there are many.
+    """
+    x = np.unique(x[rng.permutation(len(x))[:CELLS]].astype(np.float64), axis=0)
+    estimate, se = neighbour_dimension(rng.permutation(x))
+    if math.isnan(estimate):
+        return None
+    expected = _expected(estimate, len(x), most, rng)
+    return min(expected, key=lambda d: abs(expected[d] - estimate)), estimate, se
+
+
 def neighbour_dimension(x: np.ndarray, k: int = NEIGHBOURS) -> tuple[float, float]:
     """m̂ and its standard error from the k nearest neighbours of the first of the distinct cells (n, d_X).
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import torch
 from torch.nn import functional
@@ -17,8 +18,9 @@ from torch.nn import functional
 from pdae_sim.energy import distance_sum, energy_loss, paired_distances
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._networks import MLP, Generators, Network, normal
+from pdae_sim.estimation._posterior import PosteriorNetwork
 
-PARTS = ("chart", "encoder", "shift", "decoder")
+PARTS = ("chart", "encoder", "shift", "decoder", "noise")
 """The parts of a PDAE that can learn."""
 
 _LATENTS = ("chart", "encoder", "shift")
@@ -91,7 +93,7 @@ class Term:
         function: Its value (R,) at a step.
         moves: The parts in which it has a gradient.
         needs: ``environments`` if it compares the cells of an environment with one another, ``chart`` if it trains
-            one, ``volume`` if it needs log |det ∂h/∂y|.
+            one, ``volume`` if it needs log |det ∂h/∂y|, ``posterior`` if latents are no function of a cell.
     """
 
     function: Callable[[Step], torch.Tensor]
@@ -268,6 +270,16 @@ def likelihood(step: Step) -> torch.Tensor:
         −log p_e = ½ ‖h(y) − Ŵ l_e‖² − log |det ∂h/∂y| + const.
     """
     return 0.5 * step.base.square().sum(-1).mean((1, 2)) - step.volume.mean(1)
+
+
+@term("encoder", "shift", "decoder", "noise", needs=("posterior",))
+def marginal_likelihood(step: Step) -> torch.Tensor:
+    """−log p(x | l) of a noisy cell, bounded from above by weighted posterior draws of its latents.
+
+    −log (1/k) Σ_j p(x | z_j) N(z_j; Ŵ l, I) / q(z_j | x, l),   z_j ~ q( · | x, l),   averaged over cells.
+    """
+    network = cast(PosteriorNetwork, step.network)
+    return -network.bound(step.x, step.shifts, step.generators, network.draws).mean((1, 2))
 
 
 _EXACT_DIMENSION = 3

@@ -23,10 +23,13 @@ from torch.utils._pytree import tree_leaves
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._batches import kept_out
+from pdae_sim.estimation._losses import TERMS
 from pdae_sim.estimation._networks import Network
+from pdae_sim.estimation._posterior import PosteriorNetwork, draws_for
 from pdae_sim.estimation._scaling import BLOCK_ELEMENTS, LabelScaling
 from pdae_sim.estimation._weighted_terms import WeightedTerms
 from pdae_sim.estimation.architecture import Architecture
+from pdae_sim.estimation.likelihoods.counts import NegativeBinomialLikelihood
 from pdae_sim.estimation.phases import Phase
 
 _log = logging.getLogger(__name__)
@@ -135,7 +138,8 @@ def estimate(shape: Shape, architecture: Architecture, phases: Sequence[Phase]) 
     Returns:
         Bytes by part.
     """
-    held = _parameters(shape.sizes, architecture, shape.replicates)
+    noisy = any(phase.through_noise for phase in phases)
+    held = _parameters(shape.sizes, architecture, shape.replicates, noisy)
     return Need(
         selected=shape.values * shape.itemsize * shape.copied,
         cells=shape.values * _FLOAT,
@@ -195,9 +199,9 @@ def _passing(shape: Shape, architecture: Architecture) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _parameters(sizes: tuple[int, int, int], architecture: Architecture, replicates: int) -> int:
+def _parameters(sizes: tuple[int, int, int], architecture: Architecture, replicates: int, noisy: bool) -> int:
     with _Allocations():
-        return sum(p.nbytes for p in _network(sizes, architecture, replicates).parameters())
+        return sum(p.nbytes for p in _network(sizes, architecture, replicates, noisy).parameters())
 
 
 def _step(shape: Shape, architecture: Architecture, phase: Phase) -> int:
@@ -224,7 +228,8 @@ def _passing_of(
     if not terms:
         return 0
     with _Allocations() as allocations, torch.set_grad_enabled(bool(learns)):
-        objective = WeightedTerms(_network(sizes, architecture, replicates), 1.0)
+        noisy = any("posterior" in TERMS[term].needs for term in terms)
+        objective = WeightedTerms(_network(sizes, architecture, replicates, noisy), 1.0)
         moved = [p for part, parameters in objective.parts().items() if part in learns for p in parameters]
         for parameter in moved:
             parameter.grad = torch.zeros_like(parameter)  # counted with the network
@@ -236,8 +241,14 @@ def _passing_of(
         return allocations.peak - before
 
 
-def _network(sizes: tuple[int, int, int], architecture: Architecture, replicates: int) -> Network:
-    return Network(sizes, architecture, [torch.Generator()] * replicates)
+def _network(
+    sizes: tuple[int, int, int], architecture: Architecture, replicates: int, noisy: bool
+) -> Network | PosteriorNetwork:
+    generators = [torch.Generator()] * replicates
+    if not noisy:
+        return Network(sizes, architecture, generators)
+    law = NegativeBinomialLikelihood(replicates, sizes[0])  # the largest
+    return PosteriorNetwork(sizes, architecture, law, generators, draws=draws_for(sizes[0]))
 
 
 class _Allocations(TorchDispatchMode):

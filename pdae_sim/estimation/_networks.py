@@ -246,6 +246,11 @@ def normal(shape: Sequence[int], generators: Generators, like: torch.Tensor) -> 
     return torch.stack([torch.randn(shape, generator=g, dtype=like.dtype, device=like.device) for g in generators])
 
 
+def uniform(shape: Sequence[int], generators: Generators, like: torch.Tensor) -> torch.Tensor:
+    """Uniform draws (R, *shape) from [0, 1), those of each replicate from its own generator."""
+    return torch.stack([torch.rand(shape, generator=g, dtype=like.dtype, device=like.device) for g in generators])
+
+
 def _uniform(shape: tuple[int, int], n_in: int, generators: Generators) -> nn.Parameter:
     """Starting values uniform in ± 1/√n_in, as torch's default, but from generators of their own."""
     draws = torch.stack([torch.rand(shape, generator=g) for g in generators])

@@ -38,7 +38,10 @@ def canonical(data: PerturbationData) -> PerturbationData:
 
 
 def check_phases(phases: Sequence[Phase], architecture: Architecture) -> None:
-    """Refuse phases without a loss, and those that train a chart where the encoder has none."""
+    """Refuse phases without a loss, those that train a chart where the encoder has none, and plans of two minds."""
+    kinds = {phase.through_noise for phase in phases if phase.weights}
+    if len(kinds) > 1:
+        raise InputError("phases: some take cells for noiseless and some do not; marginal_likelihood stands alone")
     for phase in phases:
         if phase.steps and not (phase.weights and phase.learns):
             raise InputError(f"phase {phase.name!r}: steps need a term with a weight above 0 and a part that learns")

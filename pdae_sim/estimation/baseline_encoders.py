@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -60,8 +61,9 @@ def random_encoder(model: LatentModel, data: PerturbationData, *, rng: SeedLike 
 def _untrained_network(model: PDAE, data: PerturbationData, root: np.random.SeedSequence) -> _Encoder:
     """The encoder of a network of the model's shapes, as it is before any training."""
     seed = int(_random.stream(root, "network").integers(2**31))
-    network = Network(model._sizes, model.architecture, [root_generator(seed, "network")])
-    scaling = Scaling.of(data, centred=model.architecture.output == "linear")
+    shape = replace(model.plan_.architecture, charted=model.plan_.architecture.charted and not model.observation_.noisy)
+    network = Network(model._sizes, shape, [root_generator(seed, "network")])
+    scaling = Scaling.of(data, centred=shape.output == "linear")
 
     def encode(x: np.ndarray) -> np.ndarray:
         with torch.no_grad():

@@ -18,12 +18,15 @@ import torch
 from pdae_sim._checks import nonzero
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._networks import Network
+from pdae_sim.estimation._posterior import PosteriorNetwork
 from pdae_sim.estimation._scaling import LabelScaling
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.labels import nearest_to_control
 
 _MOVED = 1e-6
 """A training condition counts as untouched if Ŵ Δ_e moves by less than this share of u."""
+
+_Networks = Network | PosteriorNetwork
 
 
 def second_pdae(model: PDAE, move: np.ndarray, *, witness: np.ndarray, test: str | np.ndarray) -> PDAE:
@@ -82,13 +85,17 @@ def _displaced(model: PDAE, move: np.ndarray, direction: np.ndarray, offset: np.
 
 
 @torch.no_grad()
-def _displaced_network(network: Network, internal: np.ndarray, offset: np.ndarray) -> Network:
+def _displaced_network(network: _Networks, internal: np.ndarray, offset: np.ndarray) -> _Networks:
     second = copy.deepcopy(network)
     second.shift.add_(torch.as_tensor(internal).to(second.shift))
     if offset.any():
         a, identity = (torch.as_tensor(value)[None].to(second.shift) for value in (offset, np.eye(len(offset))))
-        second.encoder.map.compose(identity, -a)
-        second.decoder.network.precompose(identity, -a)
+        if isinstance(second, PosteriorNetwork):
+            second.encoder.compose(identity, -a)
+            second.decoder.precompose(identity, -a)
+        else:
+            second.encoder.map.compose(identity, -a)
+            second.decoder.network.precompose(identity, -a)
     return second
 
 

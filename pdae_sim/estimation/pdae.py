@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,23 +16,24 @@ from pdae_sim._random import SeedLike
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation import _bank as bank
-from pdae_sim.estimation import _dimension as dimension
+from pdae_sim.estimation import _framing as framing
+from pdae_sim.estimation import _pdae_files as files
 from pdae_sim.estimation import _persistence as persistence
+from pdae_sim.estimation import _posterior_prediction as prediction
 from pdae_sim.estimation._base import BaseEstimator
 from pdae_sim.estimation._batches import by_environment
 from pdae_sim.estimation._dimension import Dimension
-from pdae_sim.estimation._networks import PRECISIONS
-from pdae_sim.estimation._scaling import LabelScaling, Scaling, block_rows, blocks
-from pdae_sim.estimation._training import train
+from pdae_sim.estimation._measurement import Units
+from pdae_sim.estimation._networks import PRECISIONS, Network
+from pdae_sim.estimation._observation import OBSERVATION_MODELS, ObservationChoice
+from pdae_sim.estimation._posterior import PosteriorNetwork
+from pdae_sim.estimation._scaling import LabelScaling, block_rows, blocks
+from pdae_sim.estimation._sources import SOURCES, environment_weights
 from pdae_sim.estimation._validation import canonical, check_phases, fittable
-from pdae_sim.estimation._weighted_terms import WeightedTerms
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.phases import Phase, Progress
-from pdae_sim.estimation.presets import DEFAULT, PRESETS
-from pdae_sim.labels import Condition, LabelSpace
-
-_PROBE = (replace(DEFAULT.phases[0], steps=300, cells=32, whiten=False),)
-"""A short chart, to compare numbers of coordinates."""
+from pdae_sim.estimation.presets import PRESETS, Preset
+from pdae_sim.labels import Condition
 
 
 class PDAE(BaseEstimator):
@@ -45,8 +43,12 @@ class PDAE(BaseEstimator):
 
     Args:
         n_latents: d_Z; None estimates it from the cells, and `dimension_` says how sure that is.
-        architecture: Shapes of encoder and decoder.
-        phases: The training plan: that of a preset, or phases of your own.
+        observation: The law of a cell given its latents: ``noiseless``, where cells are a function of them; one of the
+            models of `ObservationChoice` with noise; or ``auto``, where the training cells decide.
+        architecture: Shapes of encoder and decoder; None takes those of the default plan.
+        phases: The training plan: that of a preset, or phases of your own; None takes the default for cells with
+            noise (`MARGINAL`) or without (`DEFAULT`).
+        steps: Gradient steps of each phase, in place of the plan's.
         beta: Exponent of the energy terms, in (0, 2).
         random_state: Seed; the same seed, data and number of threads give the same fit on a CPU.
         device: Where to train, for example ``cpu`` or ``cuda``.
@@ -57,7 +59,11 @@ class PDAE(BaseEstimator):
     Attributes:
         perturbation_matrix_: Ŵ (d_Z, K) in the units of the labels; zero on perturbations outside the training span.
         train_labels_, train_counts_: (E, K) labels and (E,) cells of the training environments.
-        base_latents_: (n, d_Z) g(x) − Ŵ l of the training cells.
+        observation_: The observation model (`name`), the evidence for it and whether that is `sure`.
+        information_: (d_Z, d_Z) J = I − E Cov(z | x), the Fisher information about a shift that a cell carries; I
+            where cells are noiseless.
+        base_latents_: (n, d_Z) g(x) − Ŵ l of the training cells; under noise one posterior draw of each.
+        plan_: Phases and networks of the fit.
         history_: One dictionary per recorded step: phase, step, the loss terms.
         dimension_: The choice of d_Z with its evidence; None if `n_latents` is given.
 
@@ -70,23 +76,34 @@ class PDAE(BaseEstimator):
         >>> z = np.random.default_rng(0).normal(size=(600, 2)) + np.repeat([[0, 0], [2, 0], [0, 2]], 200, axis=0)
         >>> x = np.tanh(0.3 * z @ [[1, 0, 1], [0, 1, -1]])  # a curved surface in three dimensions
         >>> data = PerturbationData.from_arrays(x, ["ctrl"] * 200 + ["A"] * 200 + ["B"] * 200)
-        >>> model = PDAE(2, phases=DEFAULT.shortened(60).phases).fit(data)
+        >>> model = PDAE(2, steps=60).fit(data)
         >>> bool(np.abs(model.sample("A+B", 500, rng=0).mean(0) - np.tanh([0.6, 0.6, 0.0])).max() < 0.1)
         True
     """
+
+    observation_: ObservationChoice
+    dimension_: Dimension | None
+    plan_: Preset
+    source_: str
+    _units: Units
+    _d_Z: int  # noqa: N815
+    _network: Network | PosteriorNetwork
 
     def __init__(
         self,
         n_latents: int | None = None,
         *,
-        architecture: Architecture = DEFAULT.architecture,
-        phases: Sequence[Phase] = DEFAULT.phases,
+        observation: str = "auto",
+        architecture: Architecture | None = None,
+        phases: Sequence[Phase] | None = None,
+        steps: int | None = None,
         beta: float = 1.0,
         random_state: int = 0,
         device: str | torch.device = "cpu",
         precision: str = "float32",
     ) -> None:
-        self.n_latents, self.architecture, self.phases = n_latents, architecture, phases
+        self.n_latents, self.observation = n_latents, observation
+        self.architecture, self.phases, self.steps = architecture, phases, steps
         self.beta, self.random_state, self.device, self.precision = beta, random_state, device, precision
         self._check_parameters()
 
@@ -131,28 +148,53 @@ class PDAE(BaseEstimator):
         bank.fit_bank([self], [data], checkpoint=checkpoint, on_step=on_step)
         return self
 
-    def encode(self, x: np.ndarray) -> np.ndarray:
-        """Latents g(x) (n, d_Z) of cells (n, d_X), in float64."""
+    def encode(
+        self, x: np.ndarray, *, draws: int | None = None, condition: Condition | None = None, rng: SeedLike = None
+    ) -> np.ndarray:
+        """Latents of cells: g(x), or under noise their posterior means.
+
+        Args:
+            x: (n, d_X) cells.
+            draws: How many posterior draws of each cell to return in place of the mean.
+            condition: What the cells were measured under, whose prior N(Ŵ l, I) is theirs; where it is not said, that
+                of all training cells together.
+            rng: Seed or generator of the draws.
+
+        Returns:
+            (n, d_Z), or (draws, n, d_Z), in float64. Without noise all draws are alike.
+        """
         self._check_fitted()
         precision = np.float32 if getattr(x, "dtype", None) == np.float32 else np.float64
-        return self._encoded(matrix("x", x, columns=len(self.features_), dtype=precision), slice(None))
+        x = matrix("x", x, columns=len(self.features_), dtype=precision)
+        if draws is not None:
+            whole("draws", draws)
+        if not self.observation_.noisy:
+            latents = self._encoded(x, slice(None))
+            return latents if draws is None else np.repeat(latents[None], draws, axis=0)
+        share, shifts = self.train_counts_ / self.train_counts_.sum(), self.train_labels_ @ self.perturbation_matrix_.T
+        if condition is not None:
+            share, shifts = np.ones(1), (self.perturbation_matrix_ @ self.space_.label(condition))[None]
+        means = torch.from_numpy(shifts).float().to(self.device)
+        generator = self._generator(_random.seed_sequence(rng), "posterior")
+        if condition is None or draws is None:
+            return prediction.encode(self._posterior, self._measured(x), means, share, draws, generator)
+        return prediction.draw_under(self._posterior, self._measured(x), means[0], generator, draws)
 
     def decode(self, z: np.ndarray, *, rng: SeedLike = None) -> np.ndarray:
-        """Cells f̂(z, ε') (n, d_X) of latents (n, d_Z), in the data's units; `rng` feeds ε', if there is any."""
+        """Cells f̂(z, ε') (n, d_X) of latents (n, d_Z), in the data's units; `rng` feeds ε', if there is any.
+
+        Under noise ε' is that of the whole observation model, and counts are drawn at the totals of training cells.
+        """
+        root = _random.seed_sequence(rng)
         self._check_fitted()
         z = matrix("z", z, columns=self._d_Z)
-        generator = torch.Generator(device=self.device)
-        generator.manual_seed(_random.torch_seed(_random.seed_sequence(rng), "decoder"))
-        with np.errstate(over="ignore"):
-            decoded = self._in_parts(lambda t: self._network.decoder(t, [generator]), z.astype(np.float32))
-        if not np.isfinite(decoded).all():
-            raise InputError(
-                f"z is too far from the training latents to decode (up to {np.abs(z).max():.3g}); lower the dose"
-            )
-        return self._scaling.inverse(decoded)
+        picked = _random.stream(root, "exposure").integers(len(self._exposure), size=len(z))
+        return self._decoded(z, self._exposure[picked], root)
 
     def transport(self, x: np.ndarray, source: Condition, target: Condition, *, rng: SeedLike = None) -> np.ndarray:
         """Counterfactual cells: what each row of x, measured under `source`, would have been under `target`.
+
+        Under noise a posterior draw of the latents of each cell is moved, and the cell is measured anew.
 
         Args:
             x: (n, d_X) cells of one condition.
@@ -164,20 +206,38 @@ class PDAE(BaseEstimator):
             (n, d_X), row for row.
         """
         self._check_fitted()
-        shift = self.space_.label(target) - self.space_.label(source)
-        return self.decode(self.encode(x) + self.perturbation_matrix_ @ shift, rng=rng)
+        before, after = (self.perturbation_matrix_ @ self.space_.label(c) for c in (source, target))
+        if not self.observation_.noisy:
+            return self.decode(self.encode(x) + (after - before), rng=rng)
+        root = _random.seed_sequence(rng)
+        x = matrix("x", x, columns=len(self.features_))
+        (z,) = self.encode(x, draws=1, condition=source, rng=root)
+        return self._decoded(z + (after - before), self._units.exposure(x), root)
 
-    def sample(self, condition: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
+    def sample(self, condition: Condition, n: int, *, rng: SeedLike = None, source: str | None = None) -> np.ndarray:
         """n draws (n, d_X) from the predicted population at a label.
 
-        Base latents g(x_i) − Ŵ l_e are drawn with replacement from the training cells, every environment with the same
-        weight, shifted by Ŵ l and decoded. Whether the label is identified is `check_span`'s answer, not this method's.
+        Base latents are those of training cells, drawn with replacement, or N(0, I); they are shifted by Ŵ l, decoded
+        and, under noise, measured. Whether the label is identified is `check_span`'s answer, not this method's.
+
+        Args:
+            condition: A condition string or a label.
+            n: Cells to draw.
+            rng: Seed or generator.
+            source: Where base latents come from: ``model`` is N(0, I); ``pool`` all training conditions, each with the
+                same weight; ``near`` the training condition nearest in Ŵ; ``parts`` those that share a perturbation
+                with the label; ``reference`` the control. None takes `source_`.
         """
         self._check_fitted()
-        shift = self.perturbation_matrix_ @ self.space_.label(condition)
+        shift = self.perturbation_matrix_ @ (label := self.space_.label(condition))
         root = _random.seed_sequence(rng)
-        picked = _random.stream(root, "base").choice(len(self.base_latents_), whole("n", n), p=self._base_weights)
-        return self.decode(self.base_latents_[picked] + shift, rng=_random.child(root, "noise"))
+        source = choice("source", self.source_ if source is None else source, SOURCES)
+        weights = self._base_weights(source, label)
+        picked = _random.stream(root, "base").choice(len(self.base_latents_), whole("n", n), p=weights)
+        base = self.base_latents_[picked]
+        if source == "model":
+            base = _random.stream(root, "prior").normal(size=base.shape)
+        return self._decoded(base + shift, self._exposure[picked], _random.child(root, "noise"))
 
     @staticmethod
     def check_save(directory: str | PathLike, *, force: bool = False) -> None:
@@ -187,25 +247,15 @@ class PDAE(BaseEstimator):
     def save(self, directory: str | PathLike, *, force: bool = False) -> None:
         """Write the fitted model as a directory of safetensors and JSON, whole or not at all."""
         self._check_fitted()
-        tensors = {f"network.{k}": v.detach().cpu() for k, v in self._network.state_dict().items()}
-        tensors |= {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in self._arrays().items()}
-        persistence.save(Path(directory), self._config(), tensors, self.history_, force=force)
+        persistence.save(Path(directory), files.config_of(self), files.tensors_of(self), self.history_, force=force)
 
     @classmethod
     def load(cls, directory: str | PathLike, *, device: str | torch.device = "cpu") -> PDAE:
         """A fitted model from its directory; needs neither the data nor the device it was fitted on."""
         config, tensors, history = persistence.load(Path(directory))
         try:
-            model = cls(
-                config["n_latents"],
-                architecture=Architecture(**config["architecture"]),
-                phases=[Phase(**phase) for phase in config["phases"]],
-                beta=config["beta"],
-                random_state=config["random_state"],
-                device=device,
-                precision=config.get("precision", "float32"),
-            )
-            model._restore(config, tensors, history)
+            model = cls(**files.settings_of(config), device=device)
+            files.restore(model, config, tensors, history)
         except (KeyError, TypeError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(
@@ -218,29 +268,18 @@ class PDAE(BaseEstimator):
         """d_X, d_Z and K, once they are known."""
         return len(self.features_), self._d_Z, len(self.space_)
 
-    def _config(self) -> dict:
-        """Settings and label space as plain JSON values."""
-        return {
-            "n_latents": None if self.n_latents is None else int(self.n_latents),
-            "architecture": vars(self.architecture).copy(),
-            "phases": [phase.to_json() for phase in self.phases],
-            "beta": float(self.beta),
-            "random_state": int(self.random_state),
-            "precision": self.precision,
-            "dimension": self.dimension_ and self.dimension_.to_json(),
-            "names": list(self.space_.names),
-            "control": self.space_.control,
-            "features": list(self.features_),
-        }
-
     def _identity(self) -> dict:
         """All that a fit depends on beside its cells."""
-        return self._config() | {"dimension": self._d_Z}
+        return files.config_of(self) | {"dimension": self._d_Z}
 
     def _check_parameters(self) -> None:
         if self.n_latents is not None:
             whole("n_latents", self.n_latents)
-        check_phases(self.phases, self.architecture)
+        if self.steps is not None:
+            whole("steps", self.steps, at_least=0)
+        choice("observation", self.observation, ("auto", *OBSERVATION_MODELS))
+        plan = framing.plan_of(self, noisy=bool(framing.expects_noise(self)))
+        check_phases(plan.phases, plan.architecture)
         between("beta", self.beta, 0.0, 2.0)
         whole("random_state", self.random_state, at_least=0)
         torch.device(self.device)
@@ -257,24 +296,26 @@ class PDAE(BaseEstimator):
             raise InputError(f"n_latents must not exceed the observed dimension {d_X}; received {self.n_latents}")
         return data
 
-    def _frame(self, data: PerturbationData, known: Dimension | None = None) -> PerturbationData:
-        """Learn what is fixed before the first step, label space, scalings and d_Z; the training data in order.
+    def _expected_plan(self) -> Preset:
+        """The plan of the fit, or the one that takes more memory where the data are to say which."""
+        return framing.plan_of(self, noisy=framing.expects_noise(self) is not False)
+
+    def _frame(
+        self, data: PerturbationData, known: tuple[ObservationChoice, Dimension | None] | None = None
+    ) -> PerturbationData:
+        """Learn what is fixed before the first step; the training data in order.
 
         Args:
             data: The data.
-            known: The number of latents of these data, if it was estimated before.
+            known: Observation model and number of latents of these data, if they were chosen before.
         """
         data = canonical(self._checked(data).train)
         self.space_, self.features_ = data.space, data.features
         self.train_labels_ = data.labels.copy()
         self.train_counts_ = data.counts.copy()
-        self._scaling = Scaling.of(data, centred=self.architecture.output == "linear")
         self._label_scaling = LabelScaling.of(data.labels)
-        if self.n_latents is not None:
-            self.dimension_, self._d_Z = None, int(self.n_latents)
-        else:
-            self.dimension_ = known or self._estimated_dimension(data)
-            self._d_Z = self.dimension_.n_latents
+        self.source_ = "pool"
+        framing.frame(self, data, known)
         return data
 
     def _adopt(self, state: Mapping[str, torch.Tensor], history: list[dict], data: PerturbationData) -> None:
@@ -284,65 +325,70 @@ class PDAE(BaseEstimator):
         internal = self._network.shift.detach()[0].cpu().numpy().astype(np.float64)
         self.perturbation_matrix_ = self._label_scaling.matrix(internal, self.train_labels_)
         order, environment = by_environment(data.rows_by_environment)
-        latents = self._encoded(data.x, order)
-        self.base_latents_ = latents - (self.train_labels_ @ self.perturbation_matrix_.T)[environment]
         self._base_environment = environment
-
-    def _estimated_dimension(self, data: PerturbationData) -> Dimension:
-        """The number of latents from the data alone, whatever the seed."""
-        rng = _random.stream(_random.seed_sequence(0), "dimension")
-        few = np.sort(rng.permutation(len(data.x))[: dimension.CELLS])
-        rank = self._label_scaling.rank(data.labels, at_most=data.x.shape[1])
-        return dimension.choose(self._scaling.gathered(data.x, few), rank, partial(self._chart_error, data), rng)
-
-    def _chart_error(self, data: PerturbationData, d_Z: int) -> float:
-        """Error of rebuilding cells kept out from d_Z coordinates, after a short training; NaN if none are."""
-        probe = PDAE(d_Z, phases=_PROBE, device=self.device)
-        network, cells = bank.start([probe], bank.frame([probe], [data]))
-        (history,) = train(WeightedTerms(network, probe.beta), cells, [probe.phases])
-        return min((row["held_out"] for row in history if "held_out" in row), default=math.nan)
+        self._exposure = self._units.exposure(data.x)[order]
+        if self.observation_.noisy:
+            cells = bank.training_cells([self], [data])
+            drawn = prediction.draw_training(self._posterior, cells, _random.torch_seed(cells.roots[0], "base"))
+            latents, self.information_ = drawn.latents, drawn.information
+            self.source_ = "model"
+        else:
+            latents, self.information_ = self._encoded(data.x, order), np.eye(self._d_Z)
+        self.base_latents_ = latents - (self.train_labels_ @ self.perturbation_matrix_.T)[environment]
 
     @property
-    def _base_weights(self) -> np.ndarray:
-        counts = np.bincount(self._base_environment)
-        return 1.0 / (len(counts) * counts[self._base_environment])
+    def _posterior(self) -> PosteriorNetwork:
+        """The networks of a fit under noise."""
+        assert isinstance(self._network, PosteriorNetwork), "this fit is noiseless"
+        return self._network
+
+    def _generator(self, root: np.random.SeedSequence, name: str) -> torch.Generator:
+        """A source of draws on the device."""
+        return torch.Generator(device=self.device).manual_seed(_random.torch_seed(root, name))
+
+    def _measured(self, x: np.ndarray) -> torch.Tensor:
+        """Cells (n, d_X) in the units of the measurement, on the device."""
+        return torch.from_numpy(self._units.forward(x)).to(self.device)
+
+    def _base_weights(self, source: str, label: np.ndarray) -> np.ndarray:
+        """(n,) weights of the training cells as sources of base latents for a label."""
+        share = environment_weights(source, label, self.train_labels_, self.perturbation_matrix_)
+        weights = (share / np.bincount(self._base_environment))[self._base_environment]
+        return weights / weights.sum()
+
+    def _decoded(self, z: np.ndarray, exposure: np.ndarray, root: np.random.SeedSequence) -> np.ndarray:
+        """Cells (n, d_X) of latents (n, d_Z), counts at the given totals and units."""
+        generator = self._generator(root, "decoder")
+        network, totals = self._network, torch.as_tensor(exposure[:, :1]).to(self.device)
+        parts = iter(totals.split(self._block_rows))
+
+        def decoder(t: torch.Tensor) -> torch.Tensor:
+            if isinstance(network, PosteriorNetwork):
+                return network.likelihood.sample(network.decoder(t), [generator], next(parts)[None])
+            return network.decoder(t, [generator])
+
+        with np.errstate(over="ignore"):
+            decoded = self._in_parts(decoder, z.astype(np.float32))
+        if not np.isfinite(decoded).all():
+            raise InputError(
+                f"z is too far from the training latents to decode (up to {np.abs(z).max():.3g}); lower the dose"
+            )
+        return self._units.inverse(decoded, exposure)
 
     def _encoded(self, x: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
         """Latents (n, d_Z) of the chosen rows of x, without a copy of them all."""
         rows = np.arange(len(x))[rows]
         parts = [rows[part] for part in blocks(len(rows), x.shape[1])]
-        latents = [self._in_parts(self._network.encoder, self._scaling.gathered(x, part)) for part in parts]
+        latents = [self._in_parts(self._network.encoder, self._units.gathered(x, part)) for part in parts]
         return np.concatenate(latents) if latents else np.empty((0, self._d_Z))
 
     def _in_parts(self, function: Callable[[torch.Tensor], torch.Tensor], values: np.ndarray) -> np.ndarray:
         """Apply a network to many rows without holding all of its activations."""
-        tensor, rows = torch.as_tensor(values), block_rows(max(len(self.features_), *self.architecture.hidden, 1))
         with torch.no_grad():
-            parts = [function(part.to(self.device)[None])[0].cpu() for part in tensor.split(rows)]
-        return torch.cat(parts).numpy().astype(np.float64)
+            parts = torch.as_tensor(values).split(self._block_rows)
+            done = [function(part.to(self.device)[None])[0].cpu() for part in parts]
+        return torch.cat(done).numpy().astype(np.float64)
 
-    def _arrays(self) -> dict[str, np.ndarray]:
-        return {
-            "scaling.centre": self._scaling.centre,
-            "scaling.scale": self._scaling.scale,
-            "train_labels": self.train_labels_,
-            "train_counts": self.train_counts_,
-            "perturbation_matrix": self.perturbation_matrix_,
-            "base": self.base_latents_.astype(np.float32),
-            "base_environment": self._base_environment.astype(np.int64),
-        }
-
-    def _restore(self, config: dict, tensors: dict[str, torch.Tensor], history: list[dict]) -> None:
-        arrays = {k: v.numpy() for k, v in tensors.items() if not k.startswith("network.")}
-        self.space_ = LabelSpace(tuple(config["names"]), control=config["control"])
-        self.features_, self.history_ = tuple(config["features"]), history
-        self.dimension_ = Dimension.from_json(config.get("dimension"))
-        self.train_labels_, self.train_counts_ = arrays["train_labels"], arrays["train_counts"]
-        self._scaling = Scaling(arrays["scaling.centre"], arrays["scaling.scale"])
-        self._label_scaling = LabelScaling.of(self.train_labels_)
-        self.perturbation_matrix_, self._d_Z = arrays["perturbation_matrix"], len(arrays["perturbation_matrix"])
-        self.base_latents_, self._base_environment = arrays["base"].astype(np.float64), arrays["base_environment"]
-        self._network = bank.untrained([self])
-        self._network.load_state_dict(
-            {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
-        )
+    @property
+    def _block_rows(self) -> int:
+        return block_rows(max(len(self.features_), *self.plan_.architecture.hidden, 1))

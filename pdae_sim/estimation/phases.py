@@ -22,7 +22,7 @@ class Phase:
         name: For logs, random streams and the history.
         steps: Gradient steps.
         weights: Weight of each term of the loss, by its name in `TERMS`; absent terms are not computed.
-        learns: The parts that move, of ``chart``, ``encoder``, ``shift`` and ``decoder``; the others are frozen.
+        learns: The parts that move, of ``chart``, ``encoder``, ``shift``, ``decoder`` and ``noise``; others are frozen.
         cells: Cells per environment in a step.
         environments: Environments in a step; all of them where there are no more.
         learning_rate: Peak rate of Adam.
@@ -74,6 +74,11 @@ class Phase:
         object.__setattr__(self, "learns", tuple(self.learns))
         self._refuse_lone_cells()
         self._refuse_idleness()
+
+    @property
+    def through_noise(self) -> bool:
+        """Whether its terms take latents for uncertain, which asks for an observation model with noise."""
+        return any("posterior" in TERMS[term].needs for term in self.weights)
 
     @property
     def moved(self) -> frozenset[str]:

@@ -60,6 +60,23 @@ DEFAULT = Preset(
 """Three phases: a chart of the manifold of cells; latents and Ŵ by the likelihood of its coordinates and the density
 ratios between environments; then the decoder for these latents."""
 
+MARGINAL = Preset(
+    (
+        Phase(
+            "marginal",
+            1000,
+            {"marginal_likelihood": 1.0},
+            ("encoder", "shift", "decoder", "noise"),
+            cells=128,
+            learning_rate=3e-3,
+            held_out=0.1,
+            whiten=True,
+        ),
+    ),
+    Architecture(width=96),
+)
+"""One phase, for cells that are measured with noise: encoder, decoder, Ŵ and the noise by marginal likelihood."""
+
 LATENTS = Preset(DEFAULT.phases[:-1], DEFAULT.architecture)
 """The part of the default that learns encoder and Ŵ."""
 
@@ -156,6 +173,7 @@ for noiseless cells on a manifold of d_Z dimensions and costs a Jacobian for eve
 
 PRESETS: dict[str, Preset] = {
     "staged": DEFAULT,
+    "marginal": MARGINAL,
     "screen": _SCREEN,
     "represent": _REPRESENT,
     "joint": _JOINT,

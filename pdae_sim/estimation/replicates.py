@@ -16,6 +16,7 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError, TrainingError
 from pdae_sim.estimation._bank import fit_bank, training_cells
 from pdae_sim.estimation._losses import Step, perturbation
+from pdae_sim.estimation._posterior import PosteriorNetwork
 from pdae_sim.estimation._validation import canonical
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.presets import DEFAULT
@@ -65,9 +66,9 @@ def fit_replicates(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> 
 def fit_restarts(models: Sequence[PDAE], data: PerturbationData) -> PDAE:
     """Fit models that differ in their seeds to the same data, all at once, and return the best.
 
-    The best has the least perturbation energy loss, every training condition predicted from every other, on cells that
-    no gradient step of any phase saw; scaling, start and whitening are of all training cells. Held-out conditions are
-    never looked at.
+    The best has the least perturbation energy loss, every training condition predicted from every other, or under noise
+    the largest likelihood, on cells that no gradient step of any phase saw; scaling, start and whitening are of all
+    training cells. Held-out conditions are never looked at.
 
     Args:
         models: Unfitted models, as in `fit_replicates`, whose phases keep cells out.
@@ -88,7 +89,7 @@ def fit_restarts(models: Sequence[PDAE], data: PerturbationData) -> PDAE:
         >>> best.random_state in (0, 1)
         True
     """
-    for phase in (phase for model in models for phase in model.phases):
+    for phase in (phase for model in models for phase in model._expected_plan().phases):
         if phase.steps and phase.held_out < _SHARE_JUDGED:
             raise InputError(
                 f"restarts are judged on cells that no step saw; phase {phase.name!r} must have held_out of at least "
@@ -104,7 +105,7 @@ def fit_restarts(models: Sequence[PDAE], data: PerturbationData) -> PDAE:
 
 @torch.no_grad()
 def _losses_kept_out(models: Sequence[PDAE], data: PerturbationData) -> list[float]:
-    """The perturbation loss of each model on the same cells."""
+    """The perturbation loss of each model on the same cells; under noise minus their log-likelihood."""
     held_out = training_cells(models[:1], [data]).split_held_out(_SHARE_JUDGED)[1]
     if held_out is None:
         share = f"{_SHARE_JUDGED:.0%} of each training condition"
@@ -115,5 +116,7 @@ def _losses_kept_out(models: Sequence[PDAE], data: PerturbationData) -> list[flo
 
 
 def _loss(model: PDAE, x: torch.Tensor, labels: torch.Tensor) -> float:
-    generator = torch.Generator(device=model.device).manual_seed(0)
-    return float(perturbation(Step(model._network, x, labels, model.beta, [generator])))
+    generator, network = torch.Generator(device=model.device).manual_seed(0), model._network
+    if isinstance(network, PosteriorNetwork):
+        return -float(network.bound(x, network.shifts(labels), [generator], network.draws).mean())
+    return float(perturbation(Step(network, x, labels, model.beta, [generator])))

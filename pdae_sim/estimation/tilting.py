@@ -4,6 +4,10 @@ If Δ_t = L α then dP_t/dP_0 ∝ ∏_e (dP_e/dP_0)^{α_e} (claim 2.7). With log
 weight of a pooled training cell is
 
     w(x) ∝ exp((Ŵ l_t)ᵀ g(x)) / Σ_e π_e exp((Ŵ l_e)ᵀ g(x) − ½ ‖Ŵ l_e‖²),   π_e = n_e / n.
+
+Under noise the formula holds for latents and not for cells. A cell and a draw of its latents given cell and condition
+are a draw of both from their joint law, and x given z has the same law everywhere: so cells are weighed by w at such
+draws, averaged over several of them, which is w(x) of the noisy cells.
 """
 
 from __future__ import annotations
@@ -19,9 +23,11 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._base import BaseEstimator
 from pdae_sim.estimation.pdae import PDAE
-from pdae_sim.estimation.presets import LATENTS
 from pdae_sim.labels import Condition
 from pdae_sim.protocols import LatentModel
+
+_DRAWS = 8
+"""Posterior draws of the latents of a cell."""
 
 
 class Tilting(BaseEstimator):
@@ -29,7 +35,7 @@ class Tilting(BaseEstimator):
 
     Args:
         representation: A model whose g and Ŵ to use: as they are if it is fitted, else those of a copy fitted to the
-            same data; without one the latents of the default plan.
+            same data; without one those of `PDAE`.
         random_state: Seed of that training.
 
     References:
@@ -57,17 +63,17 @@ class Tilting(BaseEstimator):
     def fit(self, data: PerturbationData) -> Tilting:
         """Take g and Ŵ from the representation, or learn them, and encode the training cells."""
         self._train, self.space_ = (train := data.train), data.space
-        model = self.representation or PDAE(phases=LATENTS.phases, random_state=self.random_state)
+        model = self.representation or PDAE(random_state=self.random_state)
         model = model if isinstance(model, LatentModel) else copy.copy(model).fit(train)
-        self._W, self._z = model.perturbation_matrix_, model.encode(train.x)
+        self._W, self._z = model.perturbation_matrix_, _latents(model, train)
         shifts = train.labels @ self._W.T
         logits = self._z @ shifts.T - 0.5 * (shifts**2).sum(1)
-        self._log_mixture = logsumexp(logits + np.log(train.counts / train.counts.sum()), axis=1)
+        self._log_mixture = logsumexp(logits + np.log(train.counts / train.counts.sum()), axis=2)
         return self
 
     def weights(self, label: Condition) -> np.ndarray:
         """(n,) weights of the training cells at a label, adding to one."""
-        log_weights = self._z @ (self._W @ self.space.label(label)) - self._log_mixture
+        log_weights = logsumexp(self._z @ (self._W @ self.space.label(label)) - self._log_mixture, axis=0)
         if not np.isfinite(log_weights).all():
             raise InputError("the label is too far from the training labels to tilt to; lower the dose")
         return np.exp(log_weights - logsumexp(log_weights))
@@ -78,5 +84,15 @@ class Tilting(BaseEstimator):
 
     def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         """n draws (n, d_X) with replacement by weight."""
-        rows = stream(seed_sequence(rng), "cells").choice(len(self._z), whole("n", n), p=self.weights(label))
+        rows = stream(seed_sequence(rng), "cells").choice(len(self._train.x), whole("n", n), p=self.weights(label))
         return self._train.x[rows].astype(np.float64)
+
+
+def _latents(model: LatentModel, data: PerturbationData) -> np.ndarray:
+    """Latents (k, n, d_Z) of cells: g(x) alone, or under noise some posterior draws given cell and condition."""
+    if not (isinstance(model, PDAE) and model.observation_.noisy):
+        return model.encode(data.x)[None]
+    z = np.empty((_DRAWS, len(data.x), len(model.perturbation_matrix_)))
+    for e, rows in enumerate(data.rows_by_environment):
+        z[:, rows] = model.encode(data.x[rows], draws=_DRAWS, condition=data.labels[e], rng=e)
+    return z

@@ -28,7 +28,8 @@ ALWAYS = ("ceiling", "oracle")
 """Judged beside every estimator, declared or not: the noise ceiling of predictions, the oracle of identification."""
 
 _PHASE = ("steps", "weights", "cells", "environments", "learning_rate", "clip", "decay", "held_out")
-_FRAME = ("n_latents", "extra_latents", "architecture", "beta", "device", "precision")
+_FRAME = ("n_latents", "extra_latents", "architecture", "observation", "beta", "device", "precision")
+_AUTO = "auto"
 _RIVAL_PHASE = ("steps", "cells", "environments", "learning_rate", "clip", "decay", "schedule", "held_out")
 _PHASE_NAMES = tuple(dict.fromkeys(phase.name for preset in PRESETS.values() for phase in preset.phases))
 
@@ -136,12 +137,18 @@ def representation_of(estimator: object) -> LatentModel | None:
 
 def pdae_preset(settings: Mapping) -> Preset:
     """A plan by name, all phases with `steps`, then changed by a table under each phase's own name."""
-    plan = choice("plan", settings.get("plan", "staged"), PRESETS)
+    plan = choice("plan", settings.get("plan", _AUTO), (_AUTO, *PRESETS))
+    plan = ("marginal" if "marginal" in settings else "staged") if plan == _AUTO else plan
     names = [phase.name for phase in PRESETS[plan].phases]
     for key in settings:
         if key in _PHASE_NAMES and key not in names:
             raise InputError(f"plan {plan!r} has no phase {key!r}; it has {', '.join(names)}")
     return _changed(PRESETS[plan], settings)
+
+
+def _cells_decide(settings: Mapping) -> bool:
+    """Whether the plan is left to the cells: none is named, and no phase or network of one is changed."""
+    return settings.get("plan", _AUTO) == _AUTO and not any(k in settings for k in (*_PHASE_NAMES, "architecture"))
 
 
 def latents_preset(settings: Mapping) -> Preset:
@@ -182,20 +189,29 @@ def _trained(preset: Callable[[Mapping], Preset], *names: str, tilted: bool = Fa
     def fit_many(jobs: Sequence[FitJob]) -> Sequence[Estimator]:
         if "on" in jobs[0].settings:
             return [Tilting(_named_before(job)).fit(job.data) for job in jobs]
-        models, data = [_pdae(job, preset(job.settings)) for job in jobs], [job.data for job in jobs]
+        models, data = [_pdae(job, preset) for job in jobs], [job.data for job in jobs]
         fitted = fit_replicates(models, data) if len(jobs) > 1 else [models[0].fit(data[0])]
         return [Tilting(model).fit(job.data) for model, job in zip(fitted, jobs, strict=True)] if tilted else fitted
 
     def build(settings: Mapping) -> PDAE:
-        return PDAE(architecture=preset(settings).architecture, phases=preset(settings).phases)
+        return PDAE(**_planned(preset, settings))
 
     phases = lambda settings: preset(settings).phases  # noqa: E731
     return EstimatorKind(lambda job: fit_many([job])[0], (*_FRAME, *names), phases, fit_many, build)
 
 
-def _pdae(job: FitJob, preset: Preset) -> PDAE:
+def _pdae(job: FitJob, preset: Callable[[Mapping], Preset]) -> PDAE:
     options = _only(("beta", "device", "precision"), job.settings)
-    return PDAE(latents(job), architecture=preset.architecture, phases=preset.phases, random_state=job.seed, **options)
+    return PDAE(latents(job), random_state=job.seed, **_planned(preset, job.settings), **options)
+
+
+def _planned(preset: Callable[[Mapping], Preset], settings: Mapping) -> dict[str, Any]:
+    """Observation model, phases and networks of a PDAE; what is left to the cells is left out."""
+    options = _only(("observation",), settings)
+    if preset is not density_ratio_preset and _cells_decide(settings):
+        return options | _only(("steps",), settings)
+    plan = preset(settings)
+    return options | {"architecture": plan.architecture, "phases": plan.phases}
 
 
 def _named_before(job: FitJob) -> LatentModel:

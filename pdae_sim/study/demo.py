@@ -12,7 +12,6 @@ from pdae_sim import _random
 from pdae_sim.analysis.verdict import Verdict, judge
 from pdae_sim.data import Simulation
 from pdae_sim.estimation.pdae import PDAE
-from pdae_sim.estimation.presets import DEFAULT
 from pdae_sim.simulation.worlds import world
 from pdae_sim.study.evaluation import evaluate, fitted_estimators
 from pdae_sim.study.identification import Identification, identify
@@ -69,7 +68,7 @@ def run_demo(
         cells: Cells per condition, and half the cells drawn for each judgement, for a quick look; the world's own, and
             thousands, when absent.
         say: Called with what is under way.
-        showing: Given the phases, a context whose value is called after every step.
+        showing: Given a function that tells the phases, a context whose value is called after every step.
 
     Returns:
         Everything that was simulated, fitted and judged.
@@ -82,10 +81,10 @@ def run_demo(
     overrides = () if cells is None else (f"design.cells={cells}", f"design.test_cells={cells}")
     simulation = world("demo", overrides, seed=seed).simulate()
     data = simulation.data
-    phases = DEFAULT.shortened(steps).phases
+    model = PDAE(2, steps=steps, random_state=seed)
     say(f"fitting a PDAE to {', '.join(data.train.conditions)}")
-    with showing(phases) as on_step:
-        model = PDAE(2, phases=phases, random_state=seed).fit(data, on_step=on_step)
+    with showing(lambda: model.plan_.phases) as on_step:
+        model.fit(data, on_step=on_step)
     say("judging predictions of " + ", ".join(data.test.conditions))
     fresh = _FRESH_CELLS if cells is None else 2 * cells
     predicted = _PREDICTED_CELLS if cells is None else 2 * cells

@@ -20,7 +20,7 @@ from tests.test_cli.calls import answer, ran, refusal
 
 def test_the_plans_of_the_help_are_those_that_train_a_decoder():
     trained = {name for name, preset in PRESETS.items() if any("decoder" in phase.learns for phase in preset.phases)}
-    assert set(_PLANS) == trained
+    assert set(_PLANS) == {"auto", *trained}
     assert _PRECISIONS == PRECISIONS
 
 

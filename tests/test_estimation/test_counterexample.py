@@ -60,7 +60,7 @@ class TestSecondPDAE:
 
     def test_the_energy_loss_cannot_tell(self, fitted):
         model, data, _, witness = fitted
-        cells = [model._scaling.forward(data.samples(e)) for e in range(len(data.labels))]
+        cells = [model._units.forward(data.samples(e)) for e in range(len(data.labels))]
         x, labels = torch.tensor(np.stack(cells))[None], torch.tensor(data.labels, dtype=torch.float32)[None]
         wrong = displaced_pdae(model, self.MOVE, witness + np.eye(3)[0], 0 * self.MOVE)
         with torch.no_grad():

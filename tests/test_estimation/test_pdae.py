@@ -12,6 +12,7 @@ import torch
 from pdae_sim import PDAE, PerturbationData
 from pdae_sim.errors import InputError, TrainingError
 from pdae_sim.estimation import _checkpoint as checkpoints
+from pdae_sim.estimation._pdae_files import config_of
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.phases import Phase
 from pdae_sim.estimation.presets import DEFAULT, PRESETS
@@ -101,7 +102,8 @@ def test_environments_weigh_the_same_in_sample_whatever_their_cells(simulation):
     data = simulation.data
     kept = data.rows(~((data.environment == 0) & (np.arange(len(data.x)) % 8 != 0)))
     fitted = quick().fit(kept)
-    assert fitted._base_weights[fitted._base_environment == 0].sum() == pytest.approx(1 / 3)
+    weights = fitted._base_weights("pool", np.zeros(len(data.names)))
+    assert weights[fitted._base_environment == 0].sum() == pytest.approx(1 / 3)
 
 
 def test_save_and_load_give_the_same_model_without_the_data(model, tmp_path):
@@ -111,7 +113,7 @@ def test_save_and_load_give_the_same_model_without_the_data(model, tmp_path):
     assert np.array_equal(again.encode(x), model.encode(x))
     np.testing.assert_allclose(drawn(again), drawn(model), rtol=1e-5, atol=1e-6)
     assert again.history_ == model.history_
-    assert again._config() == model._config()
+    assert config_of(again) == config_of(model)
     assert sorted(p.name for p in (tmp_path / "m").iterdir()) == ["config.json", "history.json", "weights.safetensors"]
 
 

@@ -21,8 +21,20 @@ from pdae_sim.errors import InputError
 if TYPE_CHECKING:
     from pdae_sim import PDAE
 
-_PLANS = ("staged", "screen", "joint", "published", "published_small")
-"""Plans that train a decoder."""
+_PLANS = ("auto", "staged", "marginal", "screen", "joint", "published", "published_small")
+"""Plans that train a decoder; ``auto`` is staged for cells without noise and marginal for those with it."""
+
+_OBSERVATIONS = (
+    "auto",
+    "noiseless",
+    "gaussian",
+    "gaussian_by_feature",
+    "gaussian_growing",
+    "log_normal",
+    "dropout",
+    "poisson",
+    "negative_binomial",
+)
 
 _PRECISIONS = ("float32", "bfloat16")
 
@@ -33,7 +45,8 @@ def fit(
     file: DatasetFile,
     out: OutFile,
     latents: Annotated[int | None, typer.Option(min=1, help="Latent dimension; estimated where absent.")] = None,
-    plan: Annotated[str, typer.Option(help=f"{', '.join(_PLANS)}.")] = "staged",
+    plan: Annotated[str, typer.Option(help=f"{', '.join(_PLANS)}.")] = "auto",
+    observation: Annotated[str, typer.Option(help=f"{', '.join(_OBSERVATIONS)}.")] = "auto",
     steps: Annotated[int | None, typer.Option(min=1, help="Gradient steps of each phase.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
     precision: Annotated[str, typer.Option(help="float32; bfloat16 halves activations on CUDA.")] = "float32",
@@ -43,28 +56,40 @@ def fit(
     """Fit a PDAE. Started again after an interruption it goes on from its own checkpoint."""
     pdae_sim.PDAE.check_save(out, force=force)
     choice("--plan", plan, _PLANS)
+    choice("--observation", observation, _OBSERVATIONS)
     choice("--precision", precision, _PRECISIONS)
     data = pdae_sim.PerturbationData.read(file)
-    preset = estimation.PRESETS[plan].shortened(steps)
+    preset = None if plan == "auto" else estimation.PRESETS[plan]
     model = pdae_sim.PDAE(
         latents,
-        architecture=preset.architecture,
-        phases=preset.phases,
+        observation=observation,
+        architecture=None if preset is None else preset.architecture,
+        phases=None if preset is None else preset.phases,
+        steps=steps,
         random_state=seed,
         device=_available(device),
         precision=precision,
     )
     checkpoint = out.parent / f".{out.name}.checkpoint"
-    with naming(file), output.fitting(preset.phases) as on_step:
+    with naming(file), output.fitting(lambda: model.plan_.phases) as on_step:
         model.fit(data, checkpoint=checkpoint, on_step=on_step)
     model.save(out, force=force)
     checkpoint.unlink(missing_ok=True)
     losses, n_latents = _final_losses(model.history_), len(model.perturbation_matrix_)
-    payload = {"model": out, "latents": n_latents, "losses": losses, "dimension": model.dimension_}
+    law = model.observation_
+    payload = {
+        "model": out,
+        "latents": n_latents,
+        "losses": losses,
+        "dimension": model.dimension_,
+        "observation": law.to_json(),
+    }
     ended = "; ".join(
         f"{phase}: " + ", ".join(f"{k} {v:.4g}" for k, v in terms.items()) for phase, terms in losses.items()
     )
-    output.result(payload, f"{out}: {n_latents} latents, {len(data.train.labels)} training conditions; {ended}")
+    sure = "" if law.sure else " (not sure)"
+    told = f"{n_latents} latents, observation {law.name}{sure}, {len(data.train.labels)} training conditions"
+    output.result(payload, f"{out}: {told}; {ended}")
 
 
 def _final_losses(history: Sequence[dict]) -> dict[str, dict[str, float]]:

@@ -1,0 +1,180 @@
+"""Learning of all that is fixed before the first step of a fit: observation model, units, number of latents, plan."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from pdae_sim import _random
+from pdae_sim.data import PerturbationData
+from pdae_sim.errors import InputError
+from pdae_sim.estimation import _bank as bank
+from pdae_sim.estimation import _dimension as dimension
+from pdae_sim.estimation import _observation_evidence as evidence
+from pdae_sim.estimation._dimension import Dimension
+from pdae_sim.estimation._measurement import StandardUnits, Units
+from pdae_sim.estimation._observation import ObservationChoice, as_given
+from pdae_sim.estimation._posterior import PosteriorNetwork
+from pdae_sim.estimation._scaling import Scaling
+from pdae_sim.estimation._training import train
+from pdae_sim.estimation._weighted_terms import WeightedTerms
+from pdae_sim.estimation.presets import DEFAULT, MARGINAL, Preset
+
+if TYPE_CHECKING:
+    from pdae_sim.estimation.pdae import PDAE
+
+_CHART_PROBE = (replace(DEFAULT.phases[0], steps=300, cells=32, whiten=False),)
+"""A short chart, to compare numbers of coordinates."""
+_PROBE = (replace(MARGINAL.phases[0], steps=150, cells=64, learning_rate=1e-2, whiten=False),)
+"""A short fit under noise, to compare observation models and numbers of latents."""
+_PROBED_CELLS = 20_000
+"""Training cells that short fits see, at most."""
+
+
+def frame(model: PDAE, data: PerturbationData, known: tuple[ObservationChoice, Dimension | None] | None) -> None:
+    """Give `model` its observation model, units, number of latents and plan from its training data.
+
+    Args:
+        model: An unfitted model, whose labels are scaled.
+        data: Its training environments, in order.
+        known: What was chosen for these data before.
+    """
+    model.observation_ = known[0] if known else _observation(model, data)
+    model.plan_ = plan_of(model, noisy=model.observation_.noisy)
+    _check_plan(model)
+    model._units = _units(model, data)
+    if model.n_latents is not None:
+        model.dimension_, model._d_Z = None, int(model.n_latents)
+        return
+    model.dimension_ = (known[1] if known else None) or _dimension(model, data)
+    model._d_Z = model.dimension_.n_latents
+
+
+def plan_of(model: PDAE, *, noisy: bool) -> Preset:
+    """Phases and networks of a model: its own, or those of the default for cells with noise or without."""
+    default = MARGINAL if noisy else DEFAULT
+    phases = default.phases if model.phases is None else tuple(model.phases)
+    architecture = default.architecture if model.architecture is None else model.architecture
+    return Preset(phases, architecture).shortened(model.steps)
+
+
+def expects_noise(model: PDAE) -> bool | None:
+    """Whether the settings of a model say that cells have noise; None where the data are to say."""
+    if model.observation != "auto":
+        return model.observation != "noiseless"
+    weighted = [phase for phase in model.phases or () if phase.weights]
+    return any(phase.through_noise for phase in weighted) if weighted else None
+
+
+def _check_plan(model: PDAE) -> None:
+    """Refuse phases that do not go with the observation model."""
+    for phase in model.plan_.phases:
+        if phase.weights and phase.through_noise is not model.observation_.noisy:
+            name = model.observation_.name
+            fix = "phases with marginal_likelihood" if model.observation_.noisy else "an observation model with noise"
+            raise InputError(f"phase {phase.name!r} does not go with observation={name!r}; give {fix}, or neither")
+
+
+def _units(model: PDAE, data: PerturbationData) -> Units:
+    if model.observation_.noisy:
+        return model.observation_.units(data)
+    return StandardUnits(Scaling.of(data, centred=model.plan_.architecture.output == "linear"))
+
+
+def _observation(model: PDAE, data: PerturbationData) -> ObservationChoice:
+    """The observation model as given, or as the cells say."""
+    if model.observation != "auto":
+        return as_given(model.observation, data.x)
+    noise = expects_noise(model)
+    if noise is False:
+        return ObservationChoice("noiseless", True, "the plan takes cells for noiseless")
+    names, rng = evidence.candidates(data.x), _random.stream(_random.seed_sequence(0), "observation")
+    rank = model._label_scaling.rank(data.labels, at_most=data.x.shape[1])
+    if noise is None and set(names) >= {"gaussian"}:
+        some = evidence.looked_at(data, rng)
+        quiet, why = evidence.noiseless(Scaling.of(data).gathered(data.x, some), model.n_latents, rank, rng)
+        if quiet is not False:
+            return evidence.tell(ObservationChoice("noiseless", quiet is not None, why))
+    d_Z = model.n_latents or min(rank, data.x.shape[1] - 1) or 1
+    return evidence.tell(evidence.choose(data.x, names, d_Z, _Scores(model, data)))
+
+
+def _dimension(model: PDAE, data: PerturbationData) -> Dimension:
+    """The number of latents from the data alone, whatever the seed."""
+    d_X = data.x.shape[1]
+    rank = model._label_scaling.rank(data.labels, at_most=d_X)
+    if model.observation_.noisy:
+        return evidence.dimension(model.observation_, rank, min(rank + 1, d_X), _Scores(model, data))
+    rng = _random.stream(_random.seed_sequence(0), "dimension")
+    few = np.sort(rng.permutation(len(data.x))[: dimension.CELLS])
+    return dimension.choose(model._units.gathered(data.x, few), rank, lambda d: _chart_error(model, data, d), rng)
+
+
+def _chart_error(model: PDAE, data: PerturbationData, d_Z: int) -> float:
+    """Error of rebuilding cells kept out from d_Z coordinates, after a short training; NaN if none are."""
+    probe = type(model)(d_Z, phases=_CHART_PROBE, device=model.device)
+    network, cells = bank.start([probe], bank.frame([probe], [data]))
+    (history,) = train(WeightedTerms(network, probe.beta), cells, [_CHART_PROBE])
+    return min((row["held_out"] for row in history if "held_out" in row), default=math.nan)
+
+
+class _Scores:
+    """Log-likelihoods of held-out cells after short fits, each made once."""
+
+    def __init__(self, model: PDAE, data: PerturbationData) -> None:
+        self._model, self._data = model, _thinned(data)
+        self._made: dict[tuple[str, int], np.ndarray] = {}
+
+    def __call__(self, choice: ObservationChoice, d_Z: int) -> np.ndarray:
+        key = choice.name, d_Z
+        if key not in self._made:
+            self._made[key] = self._score(choice, d_Z)
+        return self._made[key]
+
+    @torch.no_grad()
+    def _score(self, choice: ObservationChoice, d_Z: int) -> np.ndarray:
+        probe = type(self._model)(d_Z, observation=choice.name, phases=_PROBE, device=self._model.device)
+        probe._label_scaling, probe.space_ = self._model._label_scaling, self._model.space_
+        network, cells = bank.start([probe], bank.frame([probe], [self._data]))
+        assert isinstance(network, PosteriorNetwork), "candidates have noise"
+        with torch.enable_grad():
+            train(WeightedTerms(network, probe.beta), cells, [_PROBE])
+        _, held_out = cells.split_held_out(_PROBE[0].held_out)
+        if held_out is None:
+            return np.empty(0)
+        x, labels = held_out
+        generator = torch.Generator(device=x.device).manual_seed(0)
+        bound = (
+            network.bound(x, network.shifts(labels), [generator], 4 * network.draws).flatten().double().cpu().numpy()
+        )
+        return bound + _jacobian(probe, x)
+
+
+def _jacobian(probe: PDAE, x: torch.Tensor) -> float | np.ndarray:
+    """log |d measured / d x| by cell: densities are compared in the units of x; masses of counts as they are."""
+    units = probe._units
+    if not isinstance(units, StandardUnits):
+        return 0.0
+    volume = -float(np.log(units.scaling.scale).sum())
+    if units.transform == "none":
+        return volume
+    logs = units.scaling.inverse(x.flatten(0, 2).cpu().numpy())
+    return volume - logs.sum(1)
+
+
+def _thinned(data: PerturbationData) -> PerturbationData:
+    """At most some thousands of cells, as many of each environment as it has a share of them."""
+    n = len(data.x)
+    if n <= _PROBED_CELLS:
+        return data
+    rng = _random.stream(_random.seed_sequence(0), "short fits")
+    kept: Sequence[np.ndarray] = [
+        rng.permutation(rows)[: max(int(len(rows) * _PROBED_CELLS / n), min(len(rows), 20))]
+        for rows in data.rows_by_environment
+    ]
+    return data.rows(np.sort(np.concatenate(kept)))

@@ -1,0 +1,211 @@
+"""Latents given noisy cells: an amortised Gaussian posterior, and the importance-weighted bound on the likelihood.
+
+The prior of a cell of environment e is N(Ŵ l_e, I). The encoder, which never sees a label, gives a Gaussian potential
+exp(−½ (z − h)ᵀ Λ (z − h)) with h and Λ functions of x, in place of the likelihood p(x | z); so the posterior under a
+label l is the Gaussian of precision I + Λ and mean (I + Λ)⁻¹ (Ŵ l + Λ h), exact where noise and decoder are Gaussian
+and linear.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from pdae_sim.estimation._networks import MLP, Generators, normal, uniform
+from pdae_sim.estimation.architecture import Architecture
+from pdae_sim.estimation.likelihoods._base import Likelihood
+
+
+class PotentialEncoder(nn.Module):
+    """Cells to Gaussian potentials of their latents: h (…, d) and the lower triangle of Λ = L Lᵀ."""
+
+    def __init__(self, n_inputs: int, d: int, shape: Architecture, generators: Generators) -> None:
+        super().__init__()
+        self.d = d
+        self.network = MLP([n_inputs, *shape.hidden, d + d * (d + 1) // 2], shape, generators)
+        rows, columns = torch.tril_indices(d, d)
+        self.register_buffer("_places", rows * d + columns, persistent=False)
+        self.register_buffer("_diagonal", rows == columns, persistent=False)
+        self.register_buffer("turn", torch.eye(d).repeat(len(generators), 1, 1))
+        self.register_buffer("unturn", torch.eye(d).repeat(len(generators), 1, 1))
+
+    _places: torch.Tensor
+    _diagonal: torch.Tensor
+    turn: torch.Tensor
+    unturn: torch.Tensor
+
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """h (R, …, d) and L (R, …, d, d) of encoder inputs (R, …, n_inputs)."""
+        h, entries = self.network(inputs).split([self.d, self.d * (self.d + 1) // 2], -1)
+        entries = torch.where(self._diagonal, functional.softplus(entries), entries)
+        flat = entries.new_zeros(*entries.shape[:-1], self.d**2).index_copy(-1, self._places, entries)
+        return _times(h, self.turn), _under(self.unturn, h) @ flat.unflatten(-1, (self.d, self.d))
+
+    @torch.no_grad()
+    def compose(self, matrix: torch.Tensor, offset: torch.Tensor) -> None:
+        """Let latents z become (z − offset) @ matrix, for matrix (R, d, d) and offset (R, d)."""
+        centre = torch.linalg.solve(self.turn, offset[:, None], left=False)
+        self.network.biases[-1][..., : self.d] -= centre
+        self.turn.copy_(self.turn @ matrix)
+        self.unturn.copy_(torch.linalg.inv(self.turn))
+
+
+class PosteriorNetwork(nn.Module):
+    """Encoder, decoder, likelihood and Ŵ of R replicates.
+
+    Args:
+        sizes: d_X, d_Z and K.
+        shape: Shapes of the networks.
+        likelihood: The law of a cell given the decoder's output.
+        generators: One source of starting values for each replicate.
+        draws: Latents tried for each cell in a step.
+    """
+
+    def __init__(
+        self,
+        sizes: tuple[int, int, int],
+        shape: Architecture,
+        likelihood: Likelihood,
+        generators: Generators,
+        *,
+        draws: int = 8,
+    ) -> None:
+        super().__init__()
+        d_X, d_Z, K = sizes
+        self.likelihood, self.draws = likelihood, draws
+        self.encoder = PotentialEncoder(likelihood.n_inputs, d_Z, shape, generators)
+        self.decoder = MLP([d_Z, *reversed(shape.hidden), d_X], shape, generators)
+        self.shift = nn.Parameter(torch.stack([torch.randn(d_Z, K, generator=g) for g in generators]) / math.sqrt(d_Z))
+
+    def shifts(self, labels: torch.Tensor) -> torch.Tensor:
+        """Ŵ l for each label: (R, E, K) to (R, E, d_Z)."""
+        return labels @ self.shift.mT
+
+    def parts(self) -> dict[str, list[nn.Parameter]]:
+        """The parameters by the part they belong to."""
+        return {
+            "chart": [],
+            "encoder": list(self.encoder.parameters()),
+            "shift": [self.shift],
+            "decoder": list(self.decoder.parameters()),
+            "noise": list(self.likelihood.parameters()),
+        }
+
+    @contextmanager
+    def lowered(self) -> Iterator[None]:
+        """Posteriors are computed in float32 throughout."""
+        yield
+
+    def only(self, r: int) -> PosteriorNetwork:
+        """One replicate, as a bank of one."""
+        one = copy.deepcopy(self)
+        for parameter in one.parameters():
+            parameter.data = parameter.data[r : r + 1]
+        for module in one.modules():
+            for name, buffer in module._buffers.items():
+                if buffer is not None and name in module.state_dict():
+                    module._buffers[name] = buffer[r : r + 1]
+        one.likelihood.replicates = 1
+        return one
+
+    def replicate(self, r: int) -> dict[str, torch.Tensor]:
+        """The state of one replicate, as that of a bank of one."""
+        return {name: value[r : r + 1].clone() for name, value in self.state_dict().items()}
+
+    def posterior(self, x: torch.Tensor, shifts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean (R, E, b, d) and root C, precision = C Cᵀ, for cells (R, E, b, d_X) and Ŵ l (R, E, d)."""
+        h, L = self.encoder(self.likelihood.inputs(x))
+        return combined(h, L, shifts[:, :, None])
+
+    def bound(self, x: torch.Tensor, shifts: torch.Tensor, generators: Generators, draws: int) -> torch.Tensor:
+        """(R, E, b) importance-weighted bounds on log p(x | l), with doubly reparametrised gradients.
+
+        Args:
+            x: (R, E, b, d_X) measured cells.
+            shifts: (R, E, d_Z) rows Ŵ l.
+            generators: One for each replicate.
+            draws: Latents tried for each cell.
+
+        References:
+            Burda et al. (2016), Importance weighted autoencoders, ICLR; Tucker et al. (2019), Doubly reparameterized
+            gradient estimators for Monte Carlo objectives, ICLR.
+        """
+        z, log_weight = self.weighed(x, shifts, generators, draws)
+        if z.requires_grad and draws > 1:
+            share = torch.softmax(log_weight.detach(), -1)
+            z.register_hook(lambda slope: slope * share[..., None])
+            return torch.logsumexp(log_weight.detach(), -1) - math.log(draws) + _surrogate(log_weight, share)
+        return torch.logsumexp(log_weight, -1) - math.log(draws)
+
+    def weighed(
+        self, x: torch.Tensor, shifts: torch.Tensor, generators: Generators, draws: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Posterior draws z (R, E, b, k, d) and their log weights log p(x, z | l) − log q(z | x, l) (R, E, b, k).
+
+        The density q is evaluated with its parameters held fixed: gradients reach the encoder through z alone.
+        """
+        mean, root = self.posterior(x, shifts)
+        noise = normal((*mean.shape[1:3], draws, mean.shape[-1]), generators, mean)
+        z = mean[..., None, :] + torch.linalg.solve_triangular(root.mT, noise.mT, upper=True).mT
+        mean, root = mean.detach(), root.detach()
+        whitened = (z - mean[..., None, :]) @ root
+        log_q = -0.5 * whitened.square().sum(-1) + root.diagonal(dim1=-2, dim2=-1).log().sum(-1)[..., None]
+        log_prior = -0.5 * (z - shifts[:, :, None, None]).square().sum(-1)
+        return z, self.likelihood.log_prob(x[..., None, :], self.decoder(z)) + log_prior - log_q
+
+    def moments(
+        self, x: torch.Tensor, shifts: torch.Tensor, generators: Generators, draws: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Means (R, E, b, d) and covariances (R, E, b, d, d) of latents given cells and labels, by weighted draws."""
+        z, log_weight = self.weighed(x, shifts, generators, draws)
+        share = torch.softmax(log_weight, -1)[..., None]
+        mean = (share * z).sum(-2)
+        away = z - mean[..., None, :]
+        return mean, (share * away).mT @ away
+
+    @staticmethod
+    def picked(z: torch.Tensor, log_weight: torch.Tensor, generators: Generators) -> torch.Tensor:
+        """(R, E, b, d) a latent for each cell, one of its posterior draws (R, E, b, k, d) by weight."""
+        picked = _gumbel(log_weight, generators).argmax(-1)
+        return z.gather(-2, picked[..., None, None].expand(*picked.shape, 1, z.shape[-1]))[..., 0, :]
+
+
+def _gumbel(log_weight: torch.Tensor, generators: Generators) -> torch.Tensor:
+    """Log weights with Gumbel noise, the largest of which is a draw by weight."""
+    u = uniform(log_weight.shape[1:], generators, log_weight)
+    return log_weight - torch.log(-torch.log(u.clamp(1e-20, 1 - 1e-7)))
+
+
+def _surrogate(log_weight: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """Zero, with the gradient of Σ share log_weight."""
+    value = (share * log_weight).sum(-1)
+    return value - value.detach()
+
+
+def combined(h: torch.Tensor, L: torch.Tensor, prior: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and root of precision of the posterior of a potential (h, L Lᵀ) under N(prior, I)."""
+    weight = L @ L.mT
+    root = torch.linalg.cholesky(weight + torch.eye(h.shape[-1]).to(h))
+    right = prior + (weight @ h[..., None])[..., 0]
+    return torch.cholesky_solve(right[..., None], root)[..., 0], root
+
+
+def _under(matrix: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """(R, d, d) with as many axes between as latents (R, …, d) have."""
+    return matrix.view(len(matrix), *[1] * (like.ndim - 2), *matrix.shape[1:])
+
+
+def _times(rows: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """Rows (R, …, d) times (R, d, d)."""
+    return (rows.flatten(1, -2) @ matrix).view_as(rows)
+
+
+def draws_for(n_features: int) -> int:
+    """Latents tried for each cell in a step: fewer where cells are long, which tell more and cost more."""
+    return int(min(max(1600 // n_features, 1), 8))

@@ -1,0 +1,172 @@
+"""Start and gauge of latents under noise, in closed form.
+
+Start: principal components of the encoder's inputs, whitened within environments, as a linear factor model; its
+decoder, its posterior and its Ŵ are those of the networks before their first step. Gauge, after training: with
+posterior means m_i and covariances S_i the latents have the covariance C = E S + Cov m within environments. They are
+whitened by it, and Ŵ is refitted by least squares of the moments, with a step of Fisher scoring: what a posterior
+leaves of a shift is the share J = I − E S of it, so the score of the means is divided by J.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from pdae_sim.errors import InputError
+from pdae_sim.estimation._batches import Cells, by_environment
+from pdae_sim.estimation._networks import MLP
+from pdae_sim.estimation._posterior import PosteriorNetwork
+from pdae_sim.estimation._scaling import block_rows
+from pdae_sim.estimation._whitening import directions
+
+_LEAST_SHARE = 0.02
+"""Of a variance that the leading components leave, at least."""
+_LOOKED_AT = 20_000
+"""Cells that the scale of inputs is learnt from."""
+_DRAWS = 32
+"""Weighted draws that a posterior is refitted from."""
+_LEAST_INFORMATION = 0.05
+"""Least share of the information in a direction: below it a step of scoring would be noise."""
+
+
+@torch.no_grad()
+def start_linear(network: PosteriorNetwork, cells: Cells) -> None:
+    """Let every replicate start as the factor model of the leading principal components of its cells.
+
+    Raises:
+        InputError: If the cells vary in fewer directions than there are latents.
+    """
+    some = [rows[:: max(len(rows) // _LOOKED_AT, 1)] for rows in (by_environment(r)[0] for r in cells.rows)]
+    network.likelihood.learn_inputs([cells.x[torch.from_numpy(rows).to(cells.x.device)] for rows in some])
+    models = [_factor_model(network, cells, r) for r in range(len(cells.rows))]
+    loadings, scores, offset, middle, residual, W, mean = (
+        torch.from_numpy(np.stack(part)).to(network.shift) for part in zip(*models, strict=True)
+    )
+    network.likelihood.start(mean, residual)
+    bias, weights = network.likelihood.linear_start(mean, loadings)
+    network.decoder.init_linear(weights)
+    _bias(network.decoder, bias - (middle[:, None] @ weights)[:, 0])
+    _start_encoder(network, loadings, scores, offset, residual)
+    network.shift.copy_(W)
+
+
+def _start_encoder(
+    network: PosteriorNetwork,
+    loadings: torch.Tensor,
+    scores: torch.Tensor,
+    offset: torch.Tensor,
+    residual: torch.Tensor,
+) -> None:
+    """The posterior of the factor model: h linear in the inputs, Λ one matrix for all cells."""
+    d = loadings.shape[1]
+    root = torch.linalg.cholesky((loadings / residual[:, None]) @ loadings.mT + 1e-4 * torch.eye(d).to(loadings))
+    rows, columns = torch.tril_indices(d, d)
+    entries = root[:, rows, columns]
+    softplus_inverse = torch.log(torch.expm1(entries.clamp(1e-2, 20.0)))
+    entries = torch.where(rows == columns, softplus_inverse, entries)
+    padding = scores.new_zeros(*scores.shape[:2], entries.shape[1])
+    network.encoder.network.init_linear(torch.cat([scores, padding], -1))
+    _bias(network.encoder.network, torch.cat([offset, entries], -1))
+
+
+def _bias(network: MLP, bias: torch.Tensor) -> None:
+    network.biases[-1].copy_(bias[:, None])
+
+
+def _factor_model(network: PosteriorNetwork, cells: Cells, r: int) -> tuple[np.ndarray, ...]:
+    """Loadings (d, n_inputs), scores (n_inputs, d), latents of input 0 and of the mean, residuals, Ŵ, mean cell."""
+    d = network.shift.shape[1]
+    rows, environment = by_environment(cells.rows[r])
+    mean_cell, mean, total = _moments(network, cells, r, rows)
+    values, vectors = np.linalg.eigh(total)
+    if (varied := directions(values)) < d:
+        raise InputError(f"n_latents must not exceed {varied}, the directions in which x varies; received {d}")
+    axes, leading = vectors[:, ::-1][:, :d], values[::-1][:d]
+    raw = np.concatenate([x.double().cpu().numpy() @ axes for x in _inputs(network, cells, r, rows)])
+    counts = np.bincount(environment)
+    means = np.array([np.bincount(environment, raw[:, j]) / counts for j in range(d)]).T
+    centred = raw - means[environment]
+    spread, turn = np.linalg.eigh(centred.T @ centred / max(len(raw) - len(counts), 1))
+    scale = np.sqrt(np.maximum(spread, 1e-6 * spread[-1]))
+    whitening, colouring = turn / scale @ turn.T, turn * scale @ turn.T
+    design = np.column_stack([np.ones(len(counts)), cells.labels[r].double().cpu().numpy()])
+    weight = np.sqrt(counts)[:, None]
+    found = np.linalg.lstsq(weight * design, weight * (means @ whitening), rcond=None)[0]
+    variances = np.diag(total)
+    left = np.maximum(variances - axes**2 @ leading, _LEAST_SHARE * variances + 1e-4)
+    scores = axes @ whitening  # z = input @ scores + offset, input = mean + (z − middle) @ loadings
+    offset = -found[0]
+    return colouring @ axes.T, scores, offset, mean @ scores + offset, left, found[1:].T, mean_cell
+
+
+def _moments(
+    network: PosteriorNetwork, cells: Cells, r: int, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean cell (d_X,), mean and covariance of the encoder's inputs, in float64."""
+    n, d_X, d = len(rows), cells.x.shape[1], network.likelihood.n_inputs
+    mean_cell, mean, square = (np.zeros(shape) for shape in (d_X, d, (d, d)))
+    for part in torch.from_numpy(rows).split(block_rows(d_X)):
+        x = cells.x[part.to(cells.x.device)]
+        u = _of(network, r, x).double()
+        mean_cell += x.double().sum(0).cpu().numpy() / n
+        mean += u.sum(0).cpu().numpy() / n
+        square += (u.T @ u).cpu().numpy() / n
+    return mean_cell, mean, (square - np.outer(mean, mean)) * (n / max(n - 1, 1))
+
+
+def _inputs(network: PosteriorNetwork, cells: Cells, r: int, rows: np.ndarray) -> Iterator[torch.Tensor]:
+    for part in torch.from_numpy(rows).split(block_rows(cells.x.shape[1])):
+        yield _of(network, r, cells.x[part.to(cells.x.device)])
+
+
+def _of(network: PosteriorNetwork, r: int, x: torch.Tensor) -> torch.Tensor:
+    """Inputs (n, n_inputs) of cells (n, d_X) for one replicate; the transform of a replicate is its own."""
+    wide = x.expand(network.likelihood.replicates, *x.shape)
+    return network.likelihood.inputs(wide)[r]
+
+
+@torch.no_grad()
+def settle(network: PosteriorNetwork, cells: Cells) -> None:
+    """Whiten the base latents of every replicate by their posterior moments, and refit its Ŵ."""
+    found = [_settled(network, cells, r) for r in range(len(cells.rows))]
+    matrix, offset, W = (torch.from_numpy(np.stack(part)).to(network.shift) for part in zip(*found, strict=True))
+    network.encoder.compose(matrix, offset)
+    network.decoder.precompose(torch.linalg.inv(matrix), offset)
+    network.shift.copy_(W)
+
+
+def _settled(network: PosteriorNetwork, cells: Cells, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The map of rows of latents, the latent that becomes 0, and Ŵ, for one replicate."""
+    moments = posterior_moments(network, cells, r)
+    labels = cells.labels[r].double().cpu().numpy()
+    W = network.shift[r].double().cpu().numpy()
+    means = np.array([m.mean(0) for m, _ in moments])
+    counts = np.array([len(m) for m, _ in moments])
+    scatter = sum((m - m.mean(0)).T @ (m - m.mean(0)) for m, _ in moments) / (counts.sum() - len(counts))
+    left = sum(S.sum(0) for _, S in moments) / counts.sum()
+    J = np.eye(len(W)) - left
+    values, vectors = np.linalg.eigh(0.5 * (J + J.T))
+    gain = vectors / np.clip(values, _LEAST_INFORMATION, 1.0) @ vectors.T
+    weight = np.sqrt(counts)[:, None]
+    design = np.column_stack([np.ones(len(labels)), labels])
+    score = np.linalg.lstsq(weight * design, weight * (means - labels @ W.T), rcond=None)[0] @ gain
+    spread, turn = np.linalg.eigh(scatter + left)
+    matrix = turn / np.sqrt(spread) @ turn.T
+    return matrix, score[0], matrix @ (W + score[1:].T)
+
+
+@torch.no_grad()
+def posterior_moments(network: PosteriorNetwork, cells: Cells, r: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Means (n_e, d) and covariances (n_e, d, d) of the latents of every cell given its label, by environment."""
+    one, d = network.only(r), network.shift.shape[1]
+    generator = torch.Generator(device=cells.x.device).manual_seed(0)
+    found = []
+    for e, rows in enumerate(cells.rows[r]):
+        shifts = one.shifts(cells.labels[r : r + 1, e : e + 1])
+        parts = torch.from_numpy(rows).to(cells.x.device).split(max(block_rows(cells.x.shape[1]) // _DRAWS, 16))
+        moments = [one.moments(cells.x[part][None, None], shifts, [generator], _DRAWS) for part in parts]
+        mean, covariance = (torch.cat(each, 2)[0, 0].double().cpu().numpy() for each in zip(*moments, strict=True))
+        found.append((mean.reshape(-1, d), covariance.reshape(-1, d, d)))
+    return found

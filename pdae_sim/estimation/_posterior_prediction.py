@@ -1,0 +1,115 @@
+"""Latents of cells under a fitted observation model: encoded, drawn, and what the noise leaves of their information."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pdae_sim.estimation._batches import Cells
+from pdae_sim.estimation._networks import normal
+from pdae_sim.estimation._posterior import PosteriorNetwork, combined
+from pdae_sim.estimation._scaling import block_rows
+
+_DRAWS = 16
+"""Posterior draws that one is picked from by weight."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """One posterior draw of the latents of every training cell, environment by environment.
+
+    Args:
+        latents: (n, d_Z).
+        information: (d_Z, d_Z) J = I − E Cov(z | x), of cells as they are.
+        by_environment: (E, d_Z, d_Z) the same of each environment.
+    """
+
+    latents: np.ndarray
+    information: np.ndarray
+    by_environment: np.ndarray
+
+
+@torch.no_grad()
+def draw_training(network: PosteriorNetwork, cells: Cells, seed: int) -> Drawn:
+    """Draws of a bank of one, each given its cell and its label."""
+    generator = torch.Generator(device=cells.x.device).manual_seed(seed)
+    latents, left = [], []
+    for e, rows in enumerate(cells.rows[0]):
+        shifts = network.shifts(cells.labels[:, e : e + 1])
+        covered = torch.zeros(network.encoder.d, network.encoder.d, dtype=torch.float64)
+        for part in _parts(rows, cells.x):
+            z, log_weight = network.weighed(cells.x[part][None, None], shifts, [generator], _DRAWS)
+            share = torch.softmax(log_weight, -1)[..., None]
+            away = z - (share * z).sum(-2, keepdim=True)
+            covered += ((share * away).mT @ away).sum((0, 1, 2)).double().cpu()
+            latents.append(network.picked(z, log_weight, [generator])[0, 0].double().cpu().numpy())
+        left.append(covered.numpy() / len(rows))
+    counts = np.array([len(rows) for rows in cells.rows[0]])
+    eye = np.eye(network.encoder.d)
+    pooled = np.tensordot(counts / counts.sum(), np.array(left), 1)
+    return Drawn(np.concatenate(latents), eye - pooled, eye - np.array(left))
+
+
+@torch.no_grad()
+def draw_under(
+    network: PosteriorNetwork, x: torch.Tensor, shift: torch.Tensor, generator: torch.Generator, draws: int
+) -> np.ndarray:
+    """(k, n, d_Z) posterior draws of cells (n, d_X) of one condition, for its shift (d_Z,)."""
+    found = np.empty((draws, len(x), network.encoder.d))
+    for part in _parts(np.arange(len(x)), x):
+        z, log_weight = network.weighed(x[part][None, None], shift[None, None], [generator], max(_DRAWS, 2 * draws))
+        for k in range(draws):
+            found[k, part.cpu().numpy()] = network.picked(z, log_weight, [generator])[0, 0].double().cpu().numpy()
+    return found
+
+
+@torch.no_grad()
+def encode(
+    network: PosteriorNetwork,
+    x: torch.Tensor,
+    shifts: torch.Tensor,
+    share: np.ndarray,
+    draws: int | None,
+    generator: torch.Generator,
+) -> np.ndarray:
+    """Posterior means (n, d_Z), or draws (k, n, d_Z), of cells whose condition is not said.
+
+    The prior is the mixture of those of the training environments: each has a share, which the potential of a cell
+    weighs by its evidence.
+
+    Args:
+        network: A bank of one.
+        x: (n, d_X) measured cells.
+        shifts: (E, d_Z) means of the latents in the training environments.
+        share: (E,) their shares of the mixture.
+        draws: How many, or None for means.
+        generator: Of the draws.
+    """
+    log_share = torch.as_tensor(np.log(share)).to(x)
+    found = []
+    for part in _parts(np.arange(len(x)), x):
+        h, L = network.encoder(network.likelihood.inputs(x[part][None]))
+        mean, root = combined(h[0, :, None], L[0, :, None], shifts)  # (n, E, d)
+        precise = (root.mT @ mean[..., None])[..., 0].square().sum(-1)
+        log_weight = log_share + 0.5 * (precise - shifts.square().sum(-1))
+        weight = torch.softmax(log_weight, -1)
+        if draws is None:
+            found.append((weight[..., None] * mean).sum(1)[None])
+        else:
+            e = torch.multinomial(weight, draws, replacement=True, generator=generator)  # (n, k)
+            picked = mean.gather(1, e[..., None].expand(*e.shape, mean.shape[-1]))
+            noise = normal(picked.shape, [generator], picked)[0]
+            z = picked + torch.linalg.solve_triangular(root[:, 0].mT, noise.mT, upper=True).mT
+            found.append(z.transpose(0, 1))
+    latents = torch.cat(found, 1) if found else x.new_empty(draws or 1, 0, network.encoder.d)
+    values = latents.double().cpu().numpy()
+    return values[0] if draws is None else values
+
+
+def _parts(rows: np.ndarray, x: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Rows in blocks small enough that every draw of a block is decoded at once."""
+    size = max(block_rows(x.shape[1]) // _DRAWS, 16)
+    yield from torch.from_numpy(rows).to(x.device).split(size)

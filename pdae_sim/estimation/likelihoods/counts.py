@@ -1,0 +1,130 @@
+"""Counts of molecules given the total of their cell: Poisson and negative binomial."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn import functional
+
+from pdae_sim.estimation._networks import Generators
+from pdae_sim.estimation.likelihoods._base import Likelihood, drawn, parameter, spread_to
+
+_LOG_DISPERSION = (-9.0, 4.0)
+"""Range of the log dispersion: below it counts are Poisson to all that float32 can tell."""
+
+
+class PoissonLikelihood(Likelihood):
+    """x_g ~ Poisson(N p_g), p = softmax(u), with N the total of the cell itself.
+
+    Given its total a cell of independent Poisson counts is multinomial, whatever its depth; so the product of Poisson
+    densities is the likelihood of p up to what depends on x alone, and `sample` draws a multinomial cell.
+
+    Args:
+        replicates: R.
+        n_features: d_X.
+
+    Example:
+        >>> law = PoissonLikelihood(1, 3)
+        >>> x = torch.tensor([[[5.0, 3.0, 2.0]]])
+        >>> bool(law.log_prob(x, x.log()) > law.log_prob(x, torch.zeros(1, 1, 3)))
+        True
+    """
+
+    def __init__(self, replicates: int, n_features: int) -> None:
+        super().__init__(replicates, n_features)
+        self.register_buffer("depth", torch.full((replicates, 1, 1), 1e4))
+        self.register_buffer("centre", torch.zeros(replicates, 1, n_features))
+        self.register_buffer("spread", torch.ones(replicates, 1, n_features))
+
+    depth: torch.Tensor
+    centre: torch.Tensor
+    spread: torch.Tensor
+
+    def inputs(self, x: torch.Tensor) -> torch.Tensor:
+        """log(1 + x at one depth), standardised by feature."""
+        scaled = x * (spread_to(self.depth, x) / x.sum(-1, keepdim=True).clamp(min=1.0))
+        return (scaled.log1p() - spread_to(self.centre, x)) / spread_to(self.spread, x)
+
+    @torch.no_grad()
+    def learn_inputs(self, cells: Sequence[torch.Tensor]) -> None:
+        """One depth for the inputs, and their centre and spread, from the cells (n, d_X) of each replicate."""
+        for r, x in enumerate(cells):
+            self.depth[r] = x.sum(-1).median().clamp(min=1.0)
+        for r, x in enumerate(cells):
+            inputs = (self.inputs(x.expand(self.replicates, *x.shape))[r] * self.spread[r] + self.centre[r]).double()
+            self.centre[r], self.spread[r] = inputs.mean(0), inputs.std(0).clamp(min=1e-3)
+
+    def log_prob(self, x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        total = x.sum(-1)
+        fixed = torch.xlogy(total, total) - total - torch.lgamma(x + 1).sum(-1)
+        return (x * functional.log_softmax(output, -1)).sum(-1) + fixed
+
+    def sample(
+        self, output: torch.Tensor, generators: Generators, exposure: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        assert exposure is not None, "counts are drawn given totals"
+        p = torch.softmax(output.double(), -1)
+        return _multinomial(exposure.double(), p, generators).to(output)
+
+    @torch.no_grad()
+    def start(self, mean: torch.Tensor, residual: torch.Tensor) -> None:
+        pass
+
+    def linear_start(self, mean: torch.Tensor, loadings: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log rates: inputs are log(1 + rate) / spread, with slope rate / (1 + rate) / spread in the log rate."""
+        rate = (self.depth[:, 0] * mean / mean.sum(-1, keepdim=True)).clamp(min=1e-6)
+        slope = (rate / (1 + rate)).clamp(min=0.05)
+        return torch.log(rate / rate.sum(-1, keepdim=True)), loadings * self.spread / slope[:, None]
+
+
+class NegativeBinomialLikelihood(PoissonLikelihood):
+    """x_g ~ NB(mean N p_g, dispersion φ_g), Var = mean + φ_g mean², p = softmax(u), N the total of the cell.
+
+    Args:
+        replicates: R.
+        n_features: d_X.
+
+    Example:
+        >>> law = NegativeBinomialLikelihood(1, 3)
+        >>> law.log_prob(torch.ones(1, 4, 3), torch.zeros(1, 4, 3)).shape
+        torch.Size([1, 4])
+    """
+
+    def __init__(self, replicates: int, n_features: int) -> None:
+        super().__init__(replicates, n_features)
+        self.log_dispersion = parameter(replicates, n_features, -1.0)
+
+    def log_prob(self, x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        total = x.sum(-1, keepdim=True).clamp(min=1.0)
+        mean = (functional.log_softmax(output, -1) + torch.log(total)).exp()
+        log_dispersion = self.log_dispersion.clamp(*_LOG_DISPERSION)
+        theta = spread_to(torch.exp(-log_dispersion), output)
+        constant = (torch.lgamma(x + theta) - torch.lgamma(theta) - torch.lgamma(x + 1)).sum(-1)
+        # x log(mean / (mean + θ)) − θ log(1 + mean / θ)
+        each = x * torch.log(mean / (mean + theta) + 1e-30) - theta * torch.log1p(mean / theta)
+        return each.sum(-1) + constant
+
+    def sample(
+        self, output: torch.Tensor, generators: Generators, exposure: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        assert exposure is not None, "counts are drawn given totals"
+        mean = torch.softmax(output.double(), -1) * exposure.double()
+        theta = spread_to(torch.exp(-self.log_dispersion.double().clamp(*_LOG_DISPERSION)), output)
+        gamma = drawn(torch._standard_gamma, [theta.expand_as(mean).contiguous()], generators)
+        return drawn(torch.poisson, [gamma / theta * mean], generators).to(output)
+
+    @torch.no_grad()
+    def start(self, mean: torch.Tensor, residual: torch.Tensor) -> None:
+        pass
+
+
+def _multinomial(total: torch.Tensor, p: torch.Tensor, generators: Generators) -> torch.Tensor:
+    """Multinomial cells (R, …, d) of totals (R, …, 1), as binomials of what is left, feature by feature."""
+    left, rest, parts = total[..., 0].round(), torch.ones_like(total[..., 0]), []
+    for g in range(p.shape[-1]):
+        share = (p[..., g] / rest.clamp(min=1e-300)).clamp(0.0, 1.0)
+        taken = left if g == p.shape[-1] - 1 else drawn(torch.binomial, [left, share], generators)
+        left, rest = left - taken, rest - p[..., g]
+        parts.append(taken)
+    return torch.stack(parts, -1)
