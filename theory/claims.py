@@ -20,6 +20,7 @@ from theory.identifiability import (
     gram_matrix,
     jacobian,
     known_noise,
+    lossy_noise,
     noise_level,
     orthogonal,
 )
@@ -56,6 +57,7 @@ CLAIMS: tuple[Claim, ...] = (
     known_noise.CLAIM,
     noise_level.CLAIM,
     free_noise.CLAIM,
+    *lossy_noise.CLAIMS,
     *counts.CLAIMS,
     depth.CLAIM,
     *posterior_variance.CLAIMS,

@@ -1,4 +1,4 @@
-"""Claims 2.11 to 2.11c: the checks see a wrong noise law, and the two models of each counterexample have equal laws."""
+"""Claims 2.11 to 2.11e: the checks see a wrong noise law, and the two models of each counterexample have equal laws."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from scipy import integrate, special, stats
 from pdae_sim import energy_distance
 from theory.engine.checker import assess
 from theory.engine.instances import worlds
-from theory.identifiability import free_noise, known_noise, noise_level
+from theory.identifiability import free_noise, known_noise, lossy_noise, noise_level
 
 each_world = pytest.mark.parametrize("world", worlds(4), ids=lambda world: f"d{len(world.W)}")
 
@@ -29,6 +29,12 @@ class TestChecks:
     def test_smaller_effects_than_the_true_ones_do_not_fit(self, world):
         assert all(passed(free_noise.measure(world)).values())
         assert not any(passed(free_noise.measure(world, inflated=1 - 1e-8)).values())
+
+    def test_another_growth_or_loss_than_the_true_one_is_noticed(self, world):
+        assert assess(lossy_noise.measure(world)).passed
+        assert not assess(lossy_noise.measure(world, claimed=0.7 + 1e-6)).passed
+        assert assess(lossy_noise.measure_loss(world)).passed
+        assert not assess(lossy_noise.measure_loss(world, factor=1 + 1e-6)).passed
 
 
 class TestCharacteristicFunctions:
@@ -83,6 +89,16 @@ class TestTwoModels:
             rival = np.sinh(rho * z_rival + np.sqrt(1 - rho**2) * eta)
             assert stats.ks_2samp(own, rival).pvalue > 1e-3
             assert stats.ks_2samp(own, np.sinh(rho * z_rival)).pvalue < (1e-3 if rho < 0.6 else 0.5)
+
+    def test_lost_entries_are_weighted_in_again(self):
+        """y = z + 3 lost with 1/(1 + exp(1 + y)): kept cells weighted by the inverse have the mean and spread of y."""
+        y = np.random.default_rng(2).normal(size=100_000) + 3
+        kept = y[np.random.default_rng(3).random(len(y)) >= lossy_noise.loss(y)]
+        weights = 1 / (1 - lossy_noise.loss(kept)) / len(y)
+        error = 4 * np.std(np.append(kept * weights, np.zeros(len(y) - len(kept)))) * np.sqrt(len(y))
+        assert weights.sum() == pytest.approx(1, abs=error)
+        assert weights @ kept == pytest.approx(3, abs=error)
+        assert abs(kept.mean() - 3) > 0.01
 
     def test_a_wave_with_the_period_of_the_doses_is_hidden_to_first_order(self):
         """E[h(z) | az + sη] moves by no more than a constant between labels if h has the period s² m/(a² + s²)."""

@@ -14,6 +14,7 @@
 | `known_noise` | 2.11, noise of a known law costs no identifiability |
 | `noise_level` | 2.11b, the level of isotropic Gaussian noise |
 | `free_noise` | 2.11c, what noise of no known law leaves open |
+| `lossy_noise` | 2.11d and 2.11e, noise that grows with the signal, and lost entries |
 | `counts` | 2.12 and 2.12b, counts of known exposure |
 | `depth` | 2.12c, counts with fixed totals |
 | `span` | exact answers: coefficients, witness, noise gain |

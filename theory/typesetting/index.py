@@ -89,6 +89,8 @@ INDEX: dict[str, Places] = {
     "known_noise": Places("theory/known_noise", declarations="noise"),
     "noise_level": Places("theory/known_noise", declarations="noise"),
     "free_noise": Places("theory/known_noise"),
+    "growing_noise": Places("theory/known_noise", declarations="noise"),
+    "entry_loss": Places("theory/known_noise"),
     "poisson_counts": Places("theory/counts", declarations="noise"),
     "dispersed_counts": Places("theory/counts"),
     "depth": Places("theory/counts"),
