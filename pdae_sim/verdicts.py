@@ -5,7 +5,7 @@ from __future__ import annotations
 SUPPORTED, OFF_SUPPORT, NOT_IDENTIFIED = "identified and supported", "identified, off support", "not identified"
 
 NO_GUARANTEE = "in the span, no guarantee"
-"""What a simulator that breaks an assumption says in place of ``identified``."""
+"""In place of ``identified``: of a world that breaks an assumption, or a model whose noise may have any law."""
 
 MIN_EFFECTIVE_CELLS = 100.0
 """A label is supported if importance sampling from each training environment by itself is worth, added up, this many

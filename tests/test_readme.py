@@ -58,7 +58,7 @@ def test_the_world_answers_as_its_comments_say(tmp_path, monkeypatch):
 
 def test_the_file_shown_is_a_world():
     config = WorldConfig.parse(tomllib.loads(WORLD_FILE))
-    assert config.breaks == ("additive", "noiseless", "injective")
+    assert config.breaks == ("additive", "noiseless")
     design, counts = config.experiments()
     assert sum(counts) == 20_000
     assert len(design.test) == 4

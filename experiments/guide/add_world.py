@@ -42,8 +42,8 @@ def guide(cells: int = 500) -> None:
     config = WorldConfig.parse(tomllib.loads(WORLD), [f"design.cells={cells}"])
 
     # ## Which assumptions hold?
-    # The theory asks for additive shifts, a Gaussian base, an injective f and no noise. This world breaks the first on
-    # purpose: where two perturbations meet, half of an interaction is added.
+    # The theory asks for additive shifts, a Gaussian base, an injective f and no noise, or noise of a known law. This
+    # world breaks the first on purpose: where two perturbations meet, half of an interaction is added.
     print("breaks:", *config.breaks)
 
     # ## What is the truth about its unseen conditions?

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ from pdae_sim.analysis.span import SpanCertificate, check_span
 from pdae_sim.analysis.support import ShiftError, Support, supports
 from pdae_sim.errors import InputError
 from pdae_sim.intervals import Interval
-from pdae_sim.verdicts import MIN_EFFECTIVE_CELLS, in_words
+from pdae_sim.verdicts import MIN_EFFECTIVE_CELLS, NO_GUARANTEE, in_words
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +31,8 @@ class Verdict:
             identified.
         least_standard_error: Standard error of the minimum-variance combination (GLS), which a fitted Ŵ has.
         threshold: Effective cells from which a label counts as supported.
+        guaranteed: Whether a label in the span is identified in the model class at hand, which it is not where the
+            noise of cells may have any law.
 
     Example:
         >>> (verdict,) = judge([[0, 0], [1, 0]], [[2, 0]], counts=[100, 100])
@@ -46,10 +48,13 @@ class Verdict:
     standard_error: float | None = None
     least_standard_error: float | None = None
     threshold: float = MIN_EFFECTIVE_CELLS
+    guaranteed: bool = True
 
     @property
     def name(self) -> str:
         """The verdict in words; ``identified`` where support is unknown."""
+        if self.certificate.identified and not self.guaranteed:
+            return NO_GUARANTEE
         return in_words(self.certificate.identified, self.supported)
 
     @property
@@ -87,6 +92,7 @@ class Verdict:
             "effective_cells_interval": self.interval,
             "threshold": self.threshold,
             "sure": self.sure,
+            "guaranteed": self.guaranteed and self.certificate.identified,
             "nearest": None if self.support is None else self._nearest(self.support, train),
             "verdict": self.name,
         }
@@ -110,6 +116,7 @@ def judge(
     min_effective_cells: float = MIN_EFFECTIVE_CELLS,
     certificates: Sequence[SpanCertificate] | None = None,
     error: ShiftError | None = None,
+    guaranteed: bool = True,
 ) -> list[Verdict]:
     """Judge each test label: is its shift identified, and do training cells cover it?
 
@@ -122,6 +129,8 @@ def judge(
         certificates: Certificates of the test labels, where they were asked for in another way than `check_span` does.
         error: The sampling error of an estimate, for intervals and for distances less their bias; None takes
             `perturbation_matrix` as it is.
+        guaranteed: False if the model class lets the noise of cells have any law, as a decoder with noise of its own
+            does: then a label in the span settles nothing (theory, claim 2.11c).
 
     Returns:
         One verdict per test label.
@@ -147,16 +156,17 @@ def judge(
     if counts is None:
         if perturbation_matrix is not None:
             raise InputError("counts must give the cells of every training environment beside perturbation_matrix")
-        return [Verdict(certificate, None, None, None) for certificate in spans]
+        return [Verdict(certificate, None, None, None, guaranteed=guaranteed) for certificate in spans]
     n = positive("counts", counts, len(train_labels))
     train, test = np.asarray(train_labels, dtype=np.float64), np.asarray(test_labels, dtype=np.float64)
     inside = np.array([certificate.identified for certificate in spans], dtype=bool)
     covers = iter(_covers(train, test[inside], n, perturbation_matrix, error))
     errors = iter(_standard_errors([c for c in spans if c.identified], n, train, test[inside], error))
-    return [
+    judged = [
         _verdict(c, next(covers), next(errors), min_effective_cells) if c.identified else Verdict(c, None, None, None)
         for c in spans
     ]
+    return [replace(verdict, guaranteed=guaranteed) for verdict in judged]
 
 
 def _standard_errors(

@@ -20,11 +20,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class KnownPerturbationMatrix:
-    """W (d_Z, K) in isotropic form, its source (``truth`` or ``model``), and the sampling error of an estimate."""
+    """W (d_Z, K) in isotropic form.
+
+    Args:
+        matrix: W.
+        source: ``truth`` or ``model``.
+        error: Sampling error of an estimate.
+        guaranteed: Whether its model class identifies labels in the span: not if the decoder's noise may have any law.
+    """
 
     matrix: np.ndarray
     source: str
     error: ShiftError | None = None
+    guaranteed: bool = True
 
 
 def read_dataset(file: Path, model: Path | None) -> PerturbationData:
@@ -42,7 +50,8 @@ def load_perturbation_matrix(file: Path, model: Path | None, data: PerturbationD
     if _as_set(fitted.train_labels_) != _as_set(data.train.labels):
         raise InputError(f"{file}: its training conditions are not those that {model} was fitted on; fit it again")
     error = analysis.ShiftError.of(fitted.train_labels_, fitted.train_counts_)
-    return KnownPerturbationMatrix(fitted.perturbation_matrix_, "model", error)
+    free = fitted.plan_.architecture.stochastic and not fitted.observation_.noisy
+    return KnownPerturbationMatrix(fitted.perturbation_matrix_, "model", error, guaranteed=not free)
 
 
 def _as_set(labels: np.ndarray) -> set[tuple]:

@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from pdae_sim.verdicts import NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED
+from pdae_sim.verdicts import NO_GUARANTEE, NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED
 
 P = ParamSpec("P")
 Dashes = tuple[float, tuple[float, ...]]
@@ -80,8 +80,9 @@ VERDICT_LOOKS = {
     OFF_SUPPORT: VerdictLook("#946a00", "D", True),
     NOT_IDENTIFIED: VerdictLook("#8e2a63", "X", False),
     "identified": VerdictLook("#4a5a78", "s", True),
+    NO_GUARANTEE: VerdictLook("#5b5570", "v", False),
 }
-"""The three verdicts, and the one given where support is unknown."""
+"""The three verdicts, and those given where support is unknown and where the model class identifies nothing."""
 
 
 def style_context() -> AbstractContextManager[None]:

@@ -16,7 +16,7 @@ from pdae_sim.report._templates import render_template
 
 _NOTE = "note"
 _CSS_PIXELS = 96  # an inch on a page
-_SLUGS = dict(zip(VERDICT_LOOKS, ("supported", "off", "unidentified", "identified"), strict=True))
+_SLUGS = dict(zip(VERDICT_LOOKS, ("supported", "off", "unidentified", "identified", "unwarranted"), strict=True))
 
 
 @dataclass(frozen=True)

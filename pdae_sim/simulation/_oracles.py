@@ -33,6 +33,7 @@ class TrueVerdict:
             2.9): what each environment is worth by itself, added up, and no more than what they are worth pooled; None
             where it is not known.
         supported: Whether that reaches `MIN_EFFECTIVE_CELLS`; None if not in the span or unknown.
+        recovery: Why it is guaranteed although cells are measured with noise; empty without noise or guarantee.
 
     Example:
         >>> TrueVerdict(in_span=True, guaranteed=True, effective_cells=3.0, supported=False).name
@@ -43,6 +44,7 @@ class TrueVerdict:
     guaranteed: bool
     effective_cells: float | None
     supported: bool | None
+    recovery: str = ""
 
     @property
     def name(self) -> str:
@@ -56,6 +58,7 @@ def true_verdicts(
     test: np.ndarray,
     counts: Sequence[int],
     assumptions: Assumptions,
+    recovery: str = "",
 ) -> list[TrueVerdict]:
     """The truth about each test label.
 
@@ -65,6 +68,7 @@ def true_verdicts(
         test: (T, K) labels to judge.
         counts: (E,) training cells.
         assumptions: Those of the world.
+        recovery: Why the laws of x determine those of f(z) despite noise.
     """
     known, guaranteed = in_span(train, test), assumptions.extrapolation
     sources = [latent.mechanisms(row) for row in np.asarray(train, dtype=np.float64)]
@@ -72,7 +76,8 @@ def true_verdicts(
     for inside, label in zip(known, np.asarray(test, dtype=np.float64), strict=True):
         cells = effective_cells(latent.noise, latent.mechanisms(label), sources, counts)
         supported = None if cells is None or not inside else cells >= MIN_EFFECTIVE_CELLS
-        verdicts.append(TrueVerdict(inside, inside and guaranteed, cells, supported))
+        settled = inside and guaranteed
+        verdicts.append(TrueVerdict(inside, settled, cells, supported, recovery if settled else ""))
     return verdicts
 
 

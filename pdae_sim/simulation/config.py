@@ -143,8 +143,14 @@ class WorldConfig(Table):
         latent = self.latent_model()
         with building("observation"):
             observation = self._observation(np.random.default_rng(0).random((8, self.mixing.n_observed)))
-        broken = {*latent.breaks, *FAMILIES[self.mixing.kind].breaks, *observation.breaks}
-        return Assumptions.without(*broken, diverse=latent.diverse(self.experiments()[0].train))
+        return Assumptions.of_world(
+            latent.breaks,
+            FAMILIES[self.mixing.kind].breaks,
+            observation,
+            n_latents=len(latent.adjacency),
+            n_observed=self.mixing.n_observed,
+            diverse=latent.diverse(self.experiments()[0].train),
+        )
 
     def verdicts(self) -> dict[str, TrueVerdict]:
         """The truth about each held-out condition."""

@@ -190,8 +190,14 @@ class Simulator:
         Args:
             train: Training labels; without them diversity is not judged.
         """
-        broken = {*self.latent.breaks, *self.mixing.breaks, *self.observation.breaks}
-        return Assumptions.without(*broken, diverse=None if train is None else self.latent.diverse(self.labels(train)))
+        return Assumptions.of_world(
+            self.latent.breaks,
+            self.mixing.breaks,
+            self.observation,
+            n_latents=len(self.latent.adjacency),
+            n_observed=self.mixing.n_observed or len(self.latent.adjacency),
+            diverse=None if train is None else self.latent.diverse(self.labels(train)),
+        )
 
     def verdicts(
         self,
@@ -207,7 +213,9 @@ class Simulator:
             counts: Training cells, one number or one per environment.
         """
         cells = self._counts(counts, len(train))
-        return true_verdicts(self.latent, self._exact(train), self._exact(test), cells, self.assumptions())
+        return true_verdicts(
+            self.latent, self._exact(train), self._exact(test), cells, self.assumptions(), self.observation.recovery
+        )
 
     def _exact(self, conditions: Sequence[Condition] | np.ndarray) -> np.ndarray:
         """Labels (E, K) as objects, the doses of condition strings as Fractions."""

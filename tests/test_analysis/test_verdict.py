@@ -75,6 +75,15 @@ class TestVerdict:
         low, high = near.least_standard_error_interval
         assert low < near.least_standard_error < high
 
+    def test_a_class_with_noise_of_any_law_guarantees_nothing(self):
+        for counts in (None, [100, 100]):
+            inside, outside = judge([[0, 0], [1, 0]], [[2, 0], [0, 1]], counts=counts, guaranteed=False)
+            assert (inside.name, outside.name) == ("in the span, no guarantee", "not identified")
+            assert inside.to_json()["identified"]  # of the labels alone
+            assert not inside.to_json()["guaranteed"]
+            bound, _ = judge([[0, 0], [1, 0]], [[2, 0], [0, 1]], counts=counts)
+            assert (bound.name, bound.to_json()["guaranteed"]) == ("identified", True)
+
     def test_certificates_of_another_kind_are_kept(self):
         certificates = check_span(TRAIN, [[1, 1, 0]], rtol=1e-6)
         (verdict,) = judge(TRAIN, [[1, 1, 0]], certificates=certificates)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pdae_sim.data import PerturbationData
-from pdae_sim.verdicts import NOT_IDENTIFIED, OFF_SUPPORT
+from pdae_sim.estimation import PDAE, PRESETS, Architecture
+from pdae_sim.verdicts import NO_GUARANTEE, NOT_IDENTIFIED, OFF_SUPPORT
 from tests.test_cli.calls import PNG, answer, ran, refusal
 
 
@@ -51,6 +53,37 @@ def test_from_a_model_with_the_truth_beside_it(folder, capsys):
     assert rows[0]["truth"]["effective_cells"] == pytest.approx(400 * (2 * math.exp(-2.25) + math.exp(-4.5)))
     assert [row["truth"]["verdict"] for row in rows] == [OFF_SUPPORT, OFF_SUPPORT, NOT_IDENTIFIED]
     assert rows[0]["least_standard_error_interval"][0] < rows[0]["least_standard_error"]
+
+
+def test_a_model_whose_noise_may_have_any_law_settles_nothing(folder, capsys, tmp_path):
+    data = PerturbationData.read(folder / "d.h5ad")
+    free = Architecture(width=8, own_noise=True)
+    phases = PRESETS["screen"].shortened(2).phases
+    for name, architecture in (("free", free), ("bound", replace(free, own_noise=False))):
+        PDAE(2, observation="noiseless", architecture=architecture, phases=phases).fit(data).save(tmp_path / name)
+    inside, far, outside = verdicts(capsys, folder / "d.h5ad", "--model", tmp_path / "free")
+    assert [row["verdict"] for row in (inside, far, outside)] == [NO_GUARANTEE, NO_GUARANTEE, NOT_IDENTIFIED]
+    assert [row["guaranteed"] for row in (inside, far, outside)] == [False, False, False]
+    assert inside["truth"]["guaranteed"]  # the world is not to blame
+    _, out, _ = ran(capsys, "span", folder / "d.h5ad", "--model", tmp_path / "free", "--quiet")
+    assert "claim 2.11c" in out
+    bound = verdicts(capsys, folder / "d.h5ad", "--model", tmp_path / "bound")
+    assert [row["guaranteed"] for row in bound] == [True, True, False]
+    assert NO_GUARANTEE not in {row["verdict"] for row in bound}
+    _, out, _ = ran(capsys, "span", folder / "d.h5ad", "--model", tmp_path / "bound", "--quiet")
+    assert "claim 2.11c" not in out
+    verdicts(capsys, folder / "d.h5ad", "--model", tmp_path / "free", "--figure", tmp_path / "v.png")
+
+
+def test_the_truth_of_a_noisy_world_says_why_it_is_guaranteed(folder, capsys, tmp_path):
+    few = ("--set", "design.cells=60", "--set", "design.test_cells=60")
+    said = {}
+    for world in ("noisy", "proteins"):
+        made = answer(capsys, "simulate", world, "--out", tmp_path / f"{world}.h5ad", *few)
+        said[world] = made["recovery"], {row["verdict"] for row in made["conditions"]} - {None}
+    assert "claim 2.11" in said["noisy"][0]
+    assert NO_GUARANTEE not in said["noisy"][1]
+    assert said["proteins"] == ("", {NO_GUARANTEE})  # a centred log-ratio with a pseudocount
 
 
 def test_the_switches_of_the_analysis(folder, capsys):

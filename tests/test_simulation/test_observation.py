@@ -13,6 +13,7 @@ from pdae_sim import _random
 from pdae_sim.errors import InputError
 from pdae_sim.simulation.observation import (
     OBSERVATIONS,
+    CentredLogRatio,
     Chain,
     Dropout,
     GaussianNoise,
@@ -65,6 +66,10 @@ def whole_spread(scale=0.0, **fields):
     """A negative binomial of two genes, equal at f(z) = 0, with 10 molecules a cell."""
     given = {"depth": 10.0, "depth_spread": scale, "baseline": 0.0, "amplitude": 1.0, "centre": 0.0, "spread": 1.0}
     return NegativeBinomial(**{**given, "dispersion": 0.5, **fields})
+
+
+COUNTS = whole_spread(0.3)
+PROTEINS = LogNormal(2.0, 1.0, 0.0, 1.0, 0.3)
 
 
 @st.composite
@@ -217,6 +222,56 @@ class TestChain:
         assert Chain((LogNormalise(), GaussianNoise(1.0), Dropout(0.1))).breaks == ("injective", "noiseless")
         assert Chain(()).breaks == ()
         assert np.array_equal(Chain(()).sample(positive(), streams={}), positive())
+
+
+class TestRecovery:
+    """Whether the law of x determines that of f(z), up to lost directions, and why."""
+
+    @pytest.mark.parametrize("kind", RANDOM)
+    def test_every_law_of_noise_alone_is_recovered_from(self, kind):
+        law = drawn(kind)
+        assert "theory, claim" in law.recovery
+        assert "recoverable" not in law.breaks
+
+    @pytest.mark.parametrize(
+        ("steps", "recovered"),
+        [
+            ((COUNTS, LogNormalise()), True),
+            ((COUNTS, CentredLogRatio()), True),
+            ((PROTEINS, CentredLogRatio(0.0)), True),
+            ((PROTEINS, CentredLogRatio(1.0)), False),  # a pseudocount is no factor
+            ((PROTEINS, LogNormalise()), True),
+            ((Dropout(0.1), LogNormalise()), True),
+            ((SignalDropout(0.0, 1.0), LogNormalise()), False),  # the loss depends on the total that is lost
+            ((GaussianNoise(0.1), LogNormalise()), False),  # noise enters the total
+            ((COUNTS, Dropout(0.1), LogNormalise()), False),
+            ((COUNTS, LogNormalise(), CentredLogRatio()), False),
+            ((LogNormalise(), GaussianNoise(0.1)), True),
+            ((GaussianNoise(0.1), Log1p(), Dropout(0.1)), True),
+            ((LogNormalise(), CentredLogRatio()), True),  # no noise at all
+        ],
+    )
+    def test_normalised_noise(self, steps, recovered):
+        chain = Chain(steps)
+        assert ("recoverable" not in chain.breaks) == recovered
+        assert bool(chain.recovery) == (recovered and chain.random)
+
+    def test_what_counts_lose_is_lost_once(self):
+        assert (COUNTS.lost, LogNormalise().lost, Chain((COUNTS, LogNormalise())).lost) == (1, 1, 1)
+        assert Chain((PROTEINS, CentredLogRatio(0.0))).lost == 1
+        assert Chain((GaussianNoise(1.0), Log1p())).lost == 0
+        assert LogNormal(0.0, [1.0, 0.0, 0.0], 0.0, 1.0, 0.3).lost == 2
+
+    @pytest.mark.statistical
+    def test_ratios_of_log_normal_intensities_are_log_normal_and_with_a_pseudocount_are_not(self):
+        """What the verdict rests on: additive noise on the log scale, of one law at every f(z)."""
+        spreads = {}
+        for pseudocount in (0.0, 1.0):
+            chain = Chain((PROTEINS, CentredLogRatio(pseudocount)))
+            x = [chain.sample(np.full((N, 3), level), streams=streams()) for level in (-3.0, 3.0)]
+            spreads[pseudocount] = x[1].std(axis=0) / x[0].std(axis=0)
+        assert np.abs(spreads[0.0] - 1).max() < 5 / np.sqrt(N)
+        assert np.abs(spreads[1.0] - 1).min() > 0.1
 
 
 class TestDrawing:

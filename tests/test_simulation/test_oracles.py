@@ -17,7 +17,7 @@ from pdae_sim.simulation.designs import planted
 from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.laws import LAWS, Gaussian, Laplace
 from pdae_sim.simulation.mixings import random_mixing
-from pdae_sim.simulation.observation import GaussianNoise
+from pdae_sim.simulation.observation import Chain, GaussianNoise, LogNormalise, NegativeBinomial
 from pdae_sim.simulation.simulator import Simulator
 
 LINE = LinearLatentModel([[0.0]], [1.5], [[1.2]])
@@ -214,9 +214,19 @@ class TestVerdicts:
         assert verdicts[0].effective_cells == pytest.approx(4096 * (2 * np.exp(-2.25) + np.exp(-4.5)))
 
     def test_nothing_is_guaranteed_where_an_assumption_fails(self):
-        noisy = Simulator(PLANE, simulator().mixing, GaussianNoise(0.1))
-        (verdict,) = noisy.verdicts(["A+B"], ["ctrl", "A", "B"], 100)
+        blurred = Simulator(PLANE, simulator(n_observed=10).mixing, Chain((GaussianNoise(0.1), LogNormalise())))
+        assert blurred.assumptions().broken == ("noiseless", "recoverable")
+        (verdict,) = blurred.verdicts(["A+B"], ["ctrl", "A", "B"], 100)
         assert (verdict.in_span, verdict.guaranteed, verdict.name) == (True, False, "in the span, no guarantee")
+        assert verdict.recovery == ""
+
+    def test_noise_of_a_known_law_costs_no_guarantee(self):
+        noisy = Simulator(PLANE, simulator().mixing, GaussianNoise(0.1))
+        inside, outside = noisy.verdicts(["A:2", "B"], ["ctrl", "A"], 100)
+        assert (inside.guaranteed, inside.name) == (True, "identified, off support")
+        assert "claim 2.11" in inside.recovery
+        assert (outside.guaranteed, outside.name, outside.recovery) == (False, "not identified", "")
+        assert simulator().verdicts(["A+B"], ["ctrl", "A", "B"], 100)[0].recovery == ""  # nothing to recover from
 
     def test_thirds_in_condition_strings_are_thirds(self):
         assert simulator().verdicts(["A+B:3"], ["ctrl", "A:1/3+B"], 100)[0].in_span
@@ -245,6 +255,14 @@ class TestAssumptions:
         assert world.assumptions().diverse is None
         assert not world.assumptions().hold("diverse")
         assert world.assumptions().hold()  # none is known to fail
+
+    @pytest.mark.parametrize(("n_observed", "broken"), [(2, ("noiseless", "injective")), (6, ("noiseless",))])
+    def test_a_lost_total_needs_more_features_than_twice_the_latents(self, n_observed, broken):
+        """Two latents: five directions are left of six features, and almost every smooth f is injective in five."""
+        counts = NegativeBinomial(100.0, 0.3, 0.0, 0.5, 0.0, 1.0, 0.3)
+        world = Simulator(PLANE, simulator(n_observed=n_observed).mixing, counts)
+        assert world.assumptions().broken == broken
+        assert world.assumptions().extrapolation == (broken == ("noiseless",))
 
     def test_names_are_those_of_the_theory(self):
         from theory import assumptions as witness

@@ -93,6 +93,7 @@ class _Truth:
     """What the simulator knows of the held-out conditions."""
 
     breaks: tuple[str, ...]
+    recovery: str
     verdicts: dict[str, str]
 
     @classmethod
@@ -102,7 +103,7 @@ class _Truth:
         judged = simulator.verdicts(data.labels[held_out], data.labels[~held_out], data.counts[~held_out])
         names = [name for name, apart in zip(data.conditions, held_out, strict=True) if apart]
         verdicts = {name: verdict.name for name, verdict in zip(names, judged, strict=True)}
-        return cls(simulator.assumptions().broken, verdicts)
+        return cls(simulator.assumptions().broken, simulator.observation.recovery, verdicts)
 
 
 def _describe(output: Output, out: Path, data: PerturbationData, truth: _Truth | None = None) -> None:
@@ -115,7 +116,8 @@ def _describe(output: Output, out: Path, data: PerturbationData, truth: _Truth |
     title = f"{out}: {len(data.x)} cells, {data.x.shape[1]} features"
     if truth is not None:
         rows = [row | {"verdict": truth.verdicts.get(row["condition"])} for row in rows]
-        payload |= {"conditions": rows, "breaks": truth.breaks}
+        payload |= {"conditions": rows, "breaks": truth.breaks, "recovery": truth.recovery}
         title += f"; breaks {', '.join(truth.breaks)}" if truth.breaks else "; every assumption of the theory holds"
+        title += f"; {truth.recovery}" if truth.recovery else ""
     lines = [tuple(value or "" for value in row.values()) for row in rows]
     output.result(payload, Table(title, tuple(rows[0]), lines, prose=("verdict",)))

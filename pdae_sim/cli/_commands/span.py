@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from pdae_sim.simulation import TrueVerdict
 
 _CAVEAT = "Intervals count the cells that Ŵ was fitted to; what a learnt encoder adds to the error is not in them."
+_FREE_NOISE = (
+    "The decoder of this model draws noise of any law, so nothing is guaranteed (theory, claim 2.11c): true effects may"
+    " be larger than those of Ŵ, and training cells worth less; fit with an observation model."
+)
 
 
 @command
@@ -74,7 +78,8 @@ def span(
     ]
     write_figure(figure, lambda: report.verdict_figure(rows), force=force)
     sentences = [_sentence(row, v, train) for row, v in zip(rows, verdicts, strict=True)]
-    output.result({"verdicts": rows}, [*sentences, *([_CAVEAT] if W and W.error else [])])
+    caveats = [_CAVEAT] * bool(W and W.error) + [_FREE_NOISE] * bool(W and not W.guaranteed)
+    output.result({"verdicts": rows}, [*sentences, *caveats])
 
 
 def _conditions(file: Path, data: PerturbationData, test: list[str] | None) -> list[str]:
@@ -97,6 +102,7 @@ def _judged(
         counts=train.counts,
         perturbation_matrix=None if W is None else W.matrix,
         error=None if W is None else W.error,
+        guaranteed=W is None or W.guaranteed,
     )
 
 
@@ -125,7 +131,9 @@ def _truth_row(true: TrueVerdict | None) -> dict | None:
     if true is None:
         return None
     support = {"supported": true.supported, "effective_cells": true.effective_cells}
-    return {"verdict": true.name, "in_span": true.in_span, "guaranteed": true.guaranteed, **support}
+    return {"verdict": true.name, "in_span": true.in_span, "guaranteed": true.guaranteed, **support} | {
+        "recovery": true.recovery
+    }
 
 
 def _sentence(row: dict, verdict: Verdict, train: PerturbationData) -> str:
@@ -145,5 +153,6 @@ def _sentence(row: dict, verdict: Verdict, train: PerturbationData) -> str:
     if row["truth"] is not None:
         known = row["truth"]["effective_cells"]
         worth = "" if known is None or not row["truth"]["in_span"] else f" ({known:.3g} cells)"
-        parts.append(f"In truth: {row['truth']['verdict']}{worth}.")
+        because = f"; {row['truth']['recovery']}" if row["truth"]["recovery"] else ""
+        parts.append(f"In truth: {row['truth']['verdict']}{worth}{because}.")
     return " ".join(parts)

@@ -11,6 +11,7 @@ from pdae_sim._random import Streams
 from pdae_sim.errors import InputError
 from pdae_sim.simulation.observation._features import guarded_exp, hold_features, in_spreads, same_width
 
+_ALL = 2**31  # more features than there are
 _LARGEST_COUNT = 2.0**53  # beyond it float64 skips whole numbers
 
 
@@ -20,8 +21,8 @@ class NegativeBinomial:
 
     p = softmax(baseline + amplitude · (f(z) − centre) / spread) over the genes of a cell; library = depth ·
     exp(depth_spread · ε) with one ε ~ N(0, 1) a cell; the negative binomial is a gamma–Poisson mixture with
-    Var = mean + dispersion · mean². The softmax makes the genes of a cell compete: one that rises lowers the others.
-    Counts are whole numbers, stored as float64.
+    Var = mean + dispersion · mean². The softmax makes the genes of a cell compete: one that rises lowers the others,
+    and if all log rates rise alike nothing changes. Counts are whole numbers, stored as float64.
 
     Args:
         depth: Median library size (expected molecules in a cell), > 0.
@@ -47,7 +48,8 @@ class NegativeBinomial:
     dispersion: np.ndarray
 
     random = True
-    breaks = ("noiseless",)
+    breaks = ("noiseless", "injective")
+    recovery = "counts of known dispersion determine the law of the proportions (theory, claims 2.12 and 2.12b)"
 
     def __post_init__(self) -> None:
         between("depth", self.depth, 0.0, np.inf)
@@ -57,6 +59,11 @@ class NegativeBinomial:
         hold_features(self, "dispersion", low=0.0)
         if (self.dispersion[self.dispersion > 0] < 1e-300).any():
             raise InputError(f"dispersion must be 0 or ≥ 1e-300; received {self.dispersion.min():g}")
+
+    @property
+    def lost(self) -> int:
+        """Directions of f(z) of which x tells nothing: that of all log rates, and genes of amplitude 0."""
+        return 1 + _still(self)
 
     def sample(self, clean: np.ndarray, *, streams: Streams) -> np.ndarray:
         """Counts x (n, d_X) given f(z) (n, d_X)."""
@@ -137,6 +144,8 @@ class LogNormal:
     spread: np.ndarray
     sigma: np.ndarray
 
+    recovery = "log-normal noise of known level is Gaussian on the log scale (theory, claim 2.11)"
+
     def __post_init__(self) -> None:
         hold_features(self, "baseline", "amplitude", "centre")
         hold_features(self, "spread", low=0.0, strict=True)
@@ -150,6 +159,11 @@ class LogNormal:
     def breaks(self) -> tuple[str, ...]:
         lost = ("injective",) if not self.amplitude.all() else ()
         return ("noiseless", *lost) if self.random else lost
+
+    @property
+    def lost(self) -> int:
+        """Directions of f(z) of which x tells nothing: features of amplitude 0."""
+        return _still(self)
 
     def sample(self, clean: np.ndarray, *, streams: Streams) -> np.ndarray:
         """Intensities x (n, d_X) given f(z) (n, d_X)."""
@@ -167,6 +181,11 @@ class LogNormal:
         return np.expm1(self.sigma**2) * guarded_exp(
             2 * _log_rate(self, clean) + self.sigma**2, "a log-normal variance"
         )
+
+
+def _still(law: NegativeBinomial | LogNormal) -> int:
+    """How many features do not follow f(z); more than there are if one amplitude of 0 is that of all."""
+    return int((law.amplitude == 0).sum()) if law.amplitude.ndim else _ALL * int(law.amplitude == 0)
 
 
 def _log_rate(law: NegativeBinomial | LogNormal, clean: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,7 +30,15 @@ class Observation(Protocol):
 
     @property
     def breaks(self) -> tuple[str, ...]:
-        """Assumptions of the theory that do not hold: ``noiseless``, ``injective``."""
+        """Assumptions that do not hold on all of the law's domain: ``noiseless``, ``recoverable``, ``injective``."""
+
+    @property
+    def lost(self) -> int:
+        """Directions of f(z) of which x tells nothing, as that of a cell's total after normalisation."""
+
+    @property
+    def recovery(self) -> str:
+        """Why the law of x determines that of f(z), up to lost directions, despite noise; empty if it does not."""
 
     def sample(self, clean: np.ndarray, *, streams: Streams) -> np.ndarray:
         """x (n, d_X) given f(z) (n, d_X), which stays as it is.
@@ -68,14 +78,56 @@ class Chain:
 
     @property
     def breaks(self) -> tuple[str, ...]:
-        """What the steps break, each assumption once."""
-        return tuple(dict.fromkeys(name for step in self.steps for name in step.breaks))
+        """What the steps break, each assumption once, and what a transform of noisy values does."""
+        names = (name for step in self.steps for name in step.breaks)
+        return tuple(dict.fromkeys((*names, *(["recoverable"] * (not self._recoverable)))))
+
+    @property
+    def lost(self) -> int:
+        """The sum over the steps; a total that counts have lost is lost once."""
+        steps = zip(self.steps, (None, *self.steps), strict=False)
+        return sum(step.lost - (_normalises(step) and isinstance(before, NegativeBinomial)) for step, before in steps)
+
+    @property
+    def recovery(self) -> str:
+        """The reasons of the random steps; empty if a transform of noisy values undoes them."""
+        reasons = (step.recovery for step in self.steps if step.random)
+        counted = any(_normalises(b) and isinstance(a, NegativeBinomial) for a, b in itertools.pairwise(self.steps))
+        return "; ".join(dict.fromkeys((*reasons, *([_READ_BACK] * counted)))) if self._recoverable else ""
+
+    @property
+    def _recoverable(self) -> bool:
+        """Whether every normalisation of noisy values comes directly after noise of which it keeps enough."""
+        return all(_keeps(step, self.steps[:i]) for i, step in enumerate(self.steps) if i and _normalises(step))
 
     def sample(self, clean: np.ndarray, *, streams: Streams) -> np.ndarray:
         """x (n, d_X) after all steps."""
         for i, step in enumerate(self.steps):
             clean = step.sample(clean, streams=streams.within(str(i)) if i else streams)
         return clean
+
+
+_READ_BACK = "counts are read back from normalised values where a gene of the cell has one molecule, or none for clr"
+
+
+def _normalises(step: Observation) -> bool:
+    return isinstance(step, LogNormalise | CentredLogRatio)
+
+
+def _keeps(step: Observation, before: Sequence[Observation]) -> bool:
+    """Whether the law of f(z), up to the total, is determined by that of normalised noisy values.
+
+    Counts are read back, ratios of log-normal intensities are log-normal, and cells that lost no entry show it. Other
+    noise enters the total by which a cell is divided, and nothing is proved of it.
+    """
+    noise = [law for law in before if law.random]
+    if not noise:
+        return True
+    if noise != [before[-1]] or any(law.lost for law in before[:-1]):
+        return False
+    if isinstance(step, CentredLogRatio):
+        return isinstance(noise[0], LogNormal) if step.pseudocount == 0 else isinstance(noise[0], NegativeBinomial)
+    return isinstance(noise[0], NegativeBinomial | LogNormal | Dropout)
 
 
 OBSERVATIONS: Registry[Observation] = Registry(

@@ -26,6 +26,11 @@ class _Noise(ABC):
         """The assumptions of the theory that do not hold."""
         return ("noiseless",) if self.random else ()
 
+    @property
+    def lost(self) -> int:
+        """Directions of f(z) of which x tells nothing: none."""
+        return 0
+
 
 @dataclass(frozen=True)
 class Noiseless:
@@ -38,6 +43,8 @@ class Noiseless:
 
     random = False
     breaks = ()
+    lost = 0
+    recovery = ""
 
     def sample(self, clean: np.ndarray, *, streams: Streams) -> np.ndarray:
         """x (n, d_X): f(z) itself, not a copy."""
@@ -57,6 +64,8 @@ class GaussianNoise(_Noise):
     """
 
     scale: float
+
+    recovery = "Gaussian noise of known level can be taken off the laws of x (theory, claim 2.11)"
 
     def __post_init__(self) -> None:
         at_least("scale", self.scale, 0.0)
@@ -101,6 +110,11 @@ class Heteroscedastic(_Noise):
     slope: float
     centre: np.ndarray
     spread: np.ndarray
+
+    recovery = (
+        "Gaussian noise of known spread leaves the moments of f(z) determined, hence its law where f grows at most"
+        " linearly (theory, claim 2.11d)"
+    )
 
     def __post_init__(self) -> None:
         at_least("scale", self.scale, 0.0)
@@ -152,6 +166,8 @@ class Dropout(_Noise):
 
     rate: float
 
+    recovery = "entries lost at random leave the law of the others, at any rate (theory, claim 2.11e)"
+
     def __post_init__(self) -> None:
         if self.rate != 0:
             between("rate", self.rate, 0.0, 1.0)
@@ -192,6 +208,8 @@ class SignalDropout:
 
     random = True
     breaks = ("noiseless",)
+    lost = 0
+    recovery = "losses of known probability can be weighted out, and only of known (theory, claim 2.11e)"
 
     def __post_init__(self) -> None:
         hold_features(self, "midpoint", "steepness")

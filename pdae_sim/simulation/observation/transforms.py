@@ -22,6 +22,8 @@ class Log1p:
 
     random = False
     breaks = ()
+    lost = 0
+    recovery = ""
 
     def sample(self, clean: np.ndarray, *, streams: Streams) -> np.ndarray:
         return np.log1p(_above("log1p", clean, -1.0))
@@ -46,6 +48,8 @@ class LogNormalise:
 
     random = False
     breaks = ("injective",)
+    lost = 1
+    recovery = ""
 
     def __post_init__(self) -> None:
         between("target", self.target, 0.0, np.inf)
@@ -84,6 +88,8 @@ class CentredLogRatio:
 
     random = False
     breaks = ("injective",)
+    lost = 1
+    recovery = ""
 
     def __post_init__(self) -> None:
         if self.pseudocount != 0:
