@@ -7,7 +7,7 @@
 | `Phase`, `TERMS` | a stretch of training, and the terms of the loss by name |
 | `Preset`, `PRESETS` | training plans with the networks they are meant for, by name |
 | `DEFAULT`, `LATENTS` | the plan of `PDAE` for cells without noise, and its part that learns encoder and Ŵ |
-| `MARGINAL` | the plan of `PDAE` for cells that are measured with noise |
+| `MARGINAL`, `MARGINAL_SCREEN` | its plans for cells measured with noise, of few conditions and of many |
 | `ObservationChoice`, `OBSERVATION_MODELS` | the law of a cell given its latents, with the evidence; all by name |
 | `Progress` | the position of a fit, as `on_step` receives it |
 | `Dimension` | a number of latents with the evidence for it |

@@ -21,6 +21,7 @@ from .phases import Progress as Progress
 from .presets import DEFAULT as DEFAULT
 from .presets import LATENTS as LATENTS
 from .presets import MARGINAL as MARGINAL
+from .presets import MARGINAL_SCREEN as MARGINAL_SCREEN
 from .presets import PRESETS as PRESETS
 from .presets import Preset as Preset
 from .replicates import fit_replicates as fit_replicates

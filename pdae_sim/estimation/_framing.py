@@ -23,15 +23,15 @@ from pdae_sim.estimation._posterior import PosteriorNetwork
 from pdae_sim.estimation._scaling import Scaling
 from pdae_sim.estimation._training import train
 from pdae_sim.estimation._weighted_terms import WeightedTerms
-from pdae_sim.estimation.presets import DEFAULT, MARGINAL, Preset
+from pdae_sim.estimation.presets import DEFAULT, MARGINAL, MARGINAL_SCREEN, Preset
 
 if TYPE_CHECKING:
     from pdae_sim.estimation.pdae import PDAE
 
 _CHART_PROBE = (replace(DEFAULT.phases[0], steps=300, cells=32, whiten=False),)
 """A short chart, to compare numbers of coordinates."""
-_PROBE = (replace(MARGINAL.phases[0], steps=150, cells=64, learning_rate=1e-2, whiten=False),)
-"""A short fit under noise, to compare observation models and numbers of latents."""
+_SHORT = 150
+"""Steps of a short fit under noise, to compare observation models and numbers of latents."""
 _PROBED_CELLS = 20_000
 """Training cells that short fits see, at most."""
 
@@ -57,10 +57,15 @@ def frame(model: PDAE, data: PerturbationData, known: tuple[ObservationChoice, D
 
 def plan_of(model: PDAE, *, noisy: bool) -> Preset:
     """Phases and networks of a model: its own, or those of the default for cells with noise or without."""
-    default = MARGINAL if noisy else DEFAULT
+    default = (MARGINAL_SCREEN if _many(model) else MARGINAL) if noisy else DEFAULT
     phases = default.phases if model.phases is None else tuple(model.phases)
     architecture = default.architecture if model.architecture is None else model.architecture
     return Preset(phases, architecture).shortened(model.steps)
+
+
+def _many(model: PDAE) -> bool:
+    """Whether the training data of a model have more conditions than a step takes."""
+    return len(getattr(model, "train_labels_", ())) > MARGINAL.phases[0].environments
 
 
 def expects_noise(model: PDAE) -> bool | None:
@@ -128,6 +133,8 @@ class _Scores:
 
     def __init__(self, model: PDAE, data: PerturbationData) -> None:
         self._model, self._data = model, _thinned(data)
+        (phase,) = (MARGINAL_SCREEN if _many(model) else MARGINAL).phases
+        self._phases = (replace(phase, steps=_SHORT, cells=phase.cells // 2, learning_rate=1e-2, whiten=False),)
         self._made: dict[tuple[str, int], np.ndarray] = {}
 
     def __call__(self, choice: ObservationChoice, d_Z: int) -> np.ndarray:
@@ -138,13 +145,13 @@ class _Scores:
 
     @torch.no_grad()
     def _score(self, choice: ObservationChoice, d_Z: int) -> np.ndarray:
-        probe = type(self._model)(d_Z, observation=choice.name, phases=_PROBE, device=self._model.device)
+        probe = type(self._model)(d_Z, observation=choice.name, phases=self._phases, device=self._model.device)
         probe._label_scaling, probe.space_ = self._model._label_scaling, self._model.space_
         network, cells = bank.start([probe], bank.frame([probe], [self._data]))
         assert isinstance(network, PosteriorNetwork), "candidates have noise"
         with torch.enable_grad():
-            train(WeightedTerms(network, probe.beta), cells, [_PROBE])
-        _, held_out = cells.split_held_out(_PROBE[0].held_out)
+            train(WeightedTerms(network, probe.beta), cells, [self._phases])
+        _, held_out = cells.split_held_out(self._phases[0].held_out)
         if held_out is None:
             return np.empty(0)
         x, labels = held_out

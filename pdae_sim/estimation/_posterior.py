@@ -21,20 +21,32 @@ from pdae_sim.estimation._networks import MLP, Generators, normal, uniform
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.likelihoods._base import Likelihood
 
+_COMPONENTS = 50
+"""Principal components that an encoder sees of inputs that are more than twice as many."""
+
 
 class PotentialEncoder(nn.Module):
-    """Cells to Gaussian potentials of their latents: h (…, d) and the lower triangle of Λ = L Lᵀ."""
+    """Cells to Gaussian potentials of their latents: h (…, d) and the lower triangle of Λ = L Lᵀ.
+
+    Of inputs that are many it sees the leading principal components alone: a cell of a thousand genes lets a network on
+    all of them learn cells by heart.
+    """
 
     def __init__(self, n_inputs: int, d: int, shape: Architecture, generators: Generators) -> None:
         super().__init__()
         self.d = d
-        self.network = MLP([n_inputs, *shape.hidden, d + d * (d + 1) // 2], shape, generators)
+        n_seen = max(_COMPONENTS, 2 * d)
+        n_seen = n_seen if n_inputs > 2 * n_seen else n_inputs
+        axes = None if n_seen == n_inputs else torch.zeros(len(generators), n_inputs, n_seen)
+        self.register_buffer("axes", axes)
+        self.network = MLP([n_seen, *shape.hidden, d + d * (d + 1) // 2], shape, generators)
         rows, columns = torch.tril_indices(d, d)
         self.register_buffer("_places", rows * d + columns, persistent=False)
         self.register_buffer("_diagonal", rows == columns, persistent=False)
         self.register_buffer("turn", torch.eye(d).repeat(len(generators), 1, 1))
         self.register_buffer("unturn", torch.eye(d).repeat(len(generators), 1, 1))
 
+    axes: torch.Tensor | None
     _places: torch.Tensor
     _diagonal: torch.Tensor
     turn: torch.Tensor
@@ -42,7 +54,8 @@ class PotentialEncoder(nn.Module):
 
     def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """h (R, …, d) and L (R, …, d, d) of encoder inputs (R, …, n_inputs)."""
-        h, entries = self.network(inputs).split([self.d, self.d * (self.d + 1) // 2], -1)
+        seen = inputs if self.axes is None else _times(inputs, self.axes)
+        h, entries = self.network(seen).split([self.d, self.d * (self.d + 1) // 2], -1)
         entries = torch.where(self._diagonal, functional.softplus(entries), entries)
         flat = entries.new_zeros(*entries.shape[:-1], self.d**2).index_copy(-1, self._places, entries)
         return _times(h, self.turn), _under(self.unturn, h) @ flat.unflatten(-1, (self.d, self.d))
@@ -202,10 +215,10 @@ def _under(matrix: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 
 def _times(rows: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
-    """Rows (R, …, d) times (R, d, d)."""
-    return (rows.flatten(1, -2) @ matrix).view_as(rows)
+    """Rows (R, …, n) times (R, n, m)."""
+    return (rows.flatten(1, -2) @ matrix).unflatten(1, rows.shape[1:-1])
 
 
 def draws_for(n_features: int) -> int:
     """Latents tried for each cell in a step: fewer where cells are long, which tell more and cost more."""
-    return int(min(max(1600 // n_features, 1), 8))
+    return 8 if n_features <= 200 else 4

@@ -23,6 +23,8 @@ from pdae_sim.estimation._whitening import directions
 
 _LEAST_SHARE = 0.02
 """Of a variance that the leading components leave, at least."""
+_LEAST_SIGNAL = 0.1
+"""Least share of the variance of a component within environments that is taken for signal; the rest is noise."""
 _LOOKED_AT = 20_000
 """Cells that the scale of inputs is learnt from."""
 _DRAWS = 32
@@ -41,13 +43,17 @@ def start_linear(network: PosteriorNetwork, cells: Cells) -> None:
     some = [rows[:: max(len(rows) // _LOOKED_AT, 1)] for rows in (by_environment(r)[0] for r in cells.rows)]
     network.likelihood.learn_inputs([cells.x[torch.from_numpy(rows).to(cells.x.device)] for rows in some])
     models = [_factor_model(network, cells, r) for r in range(len(cells.rows))]
-    loadings, scores, offset, middle, residual, W, mean = (
+    loadings, scores, offset, middle, residual, W, mean, components = (
         torch.from_numpy(np.stack(part)).to(network.shift) for part in zip(*models, strict=True)
     )
     network.likelihood.start(mean, residual)
     bias, weights = network.likelihood.linear_start(mean, loadings)
     network.decoder.init_linear(weights)
     _bias(network.decoder, bias - (middle[:, None] @ weights)[:, 0])
+    if network.encoder.axes is not None:
+        axes = components[..., : network.encoder.axes.shape[2]]
+        network.encoder.axes.copy_(axes)
+        scores = torch.linalg.lstsq(axes, scores).solution
     _start_encoder(network, loadings, scores, offset, residual)
     network.shift.copy_(W)
 
@@ -76,7 +82,7 @@ def _bias(network: MLP, bias: torch.Tensor) -> None:
 
 
 def _factor_model(network: PosteriorNetwork, cells: Cells, r: int) -> tuple[np.ndarray, ...]:
-    """Loadings (d, n_inputs), scores (n_inputs, d), latents of input 0 and of the mean, residuals, Ŵ, mean cell."""
+    """Loadings (d, n_inputs), scores, latents of input 0 and of the mean, residuals, Ŵ, mean cell, components."""
     d = network.shift.shape[1]
     rows, environment = by_environment(cells.rows[r])
     mean_cell, mean, total = _moments(network, cells, r, rows)
@@ -89,7 +95,8 @@ def _factor_model(network: PosteriorNetwork, cells: Cells, r: int) -> tuple[np.n
     means = np.array([np.bincount(environment, raw[:, j]) / counts for j in range(d)]).T
     centred = raw - means[environment]
     spread, turn = np.linalg.eigh(centred.T @ centred / max(len(raw) - len(counts), 1))
-    scale = np.sqrt(np.maximum(spread, 1e-6 * spread[-1]))
+    noise = values[::-1][d:].mean() if d < len(values) else 0.0
+    scale = np.sqrt(np.maximum(spread - noise, _LEAST_SIGNAL * np.maximum(spread, 1e-6 * spread[-1])))
     whitening, colouring = turn / scale @ turn.T, turn * scale @ turn.T
     design = np.column_stack([np.ones(len(counts)), cells.labels[r].double().cpu().numpy()])
     weight = np.sqrt(counts)[:, None]
@@ -98,7 +105,9 @@ def _factor_model(network: PosteriorNetwork, cells: Cells, r: int) -> tuple[np.n
     left = np.maximum(variances - axes**2 @ leading, _LEAST_SHARE * variances + 1e-4)
     scores = axes @ whitening  # z = input @ scores + offset, input = mean + (z − middle) @ loadings
     offset = -found[0]
-    return colouring @ axes.T, scores, offset, mean @ scores + offset, left, found[1:].T, mean_cell
+    components = vectors[:, ::-1] / np.sqrt(np.maximum(values[::-1], 1e-12 * values[-1]))
+    middle = mean @ scores + offset
+    return colouring @ axes.T, scores, offset, middle, left, found[1:].T, mean_cell, components
 
 
 def _moments(

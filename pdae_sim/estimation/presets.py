@@ -68,7 +68,7 @@ MARGINAL = Preset(
             {"marginal_likelihood": 1.0},
             ("encoder", "shift", "decoder", "noise"),
             cells=128,
-            learning_rate=3e-3,
+            learning_rate=1e-2,
             held_out=0.1,
             whiten=True,
         ),
@@ -76,6 +76,20 @@ MARGINAL = Preset(
     Architecture(width=96),
 )
 """One phase, for cells that are measured with noise: encoder, decoder, Ŵ and the noise by marginal likelihood."""
+
+MARGINAL_SCREEN = Preset(
+    (
+        replace(
+            MARGINAL.phases[0],
+            steps=6000,
+            cells=192,
+            sampling="cells",
+            learning_rate=3e-3,
+        ),
+    ),
+    Architecture(width=192),
+)
+"""The same for screens of many conditions: every step takes cells of all of them together, as many as there are."""
 
 LATENTS = Preset(DEFAULT.phases[:-1], DEFAULT.architecture)
 """The part of the default that learns encoder and Ŵ."""
@@ -174,6 +188,7 @@ for noiseless cells on a manifold of d_Z dimensions and costs a Jacobian for eve
 PRESETS: dict[str, Preset] = {
     "staged": DEFAULT,
     "marginal": MARGINAL,
+    "marginal_screen": MARGINAL_SCREEN,
     "screen": _SCREEN,
     "represent": _REPRESENT,
     "joint": _JOINT,

@@ -21,7 +21,7 @@ from pdae_sim.errors import InputError
 if TYPE_CHECKING:
     from pdae_sim import PDAE
 
-_PLANS = ("auto", "staged", "marginal", "screen", "joint", "published", "published_small")
+_PLANS = ("auto", "staged", "marginal", "marginal_screen", "screen", "joint", "published", "published_small")
 """Plans that train a decoder; ``auto`` is staged for cells without noise and marginal for those with it."""
 
 _OBSERVATIONS = (

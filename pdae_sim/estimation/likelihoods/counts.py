@@ -97,13 +97,11 @@ class NegativeBinomialLikelihood(PoissonLikelihood):
 
     def log_prob(self, x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
         total = x.sum(-1, keepdim=True).clamp(min=1.0)
-        mean = (functional.log_softmax(output, -1) + torch.log(total)).exp()
-        log_dispersion = self.log_dispersion.clamp(*_LOG_DISPERSION)
-        theta = spread_to(torch.exp(-log_dispersion), output)
-        constant = (torch.lgamma(x + theta) - torch.lgamma(theta) - torch.lgamma(x + 1)).sum(-1)
-        # x log(mean / (mean + θ)) − θ log(1 + mean / θ)
-        each = x * torch.log(mean / (mean + theta) + 1e-30) - theta * torch.log1p(mean / theta)
-        return each.sum(-1) + constant
+        log_theta = spread_to(-self.log_dispersion.clamp(*_LOG_DISPERSION), output)
+        theta = torch.exp(log_theta)
+        fixed = (torch.lgamma(x + theta) - torch.lgamma(theta) - torch.lgamma(x + 1)).sum(-1)
+        u = functional.log_softmax(output, -1) + (torch.log(total) - log_theta)  # log mean / θ
+        return (x * u - (x + theta) * functional.softplus(u)).sum(-1) + fixed
 
     def sample(
         self, output: torch.Tensor, generators: Generators, exposure: torch.Tensor | None = None
