@@ -77,14 +77,16 @@ def check_memory(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> No
 def frame(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> list[PerturbationData]:
     """Teach each model what is fixed before its first step; the training data of each in order.
 
-    Data given many times are one record, and have one observation model and one estimate of d_Z.
+    Data given many times are one record, and have one observation model and one estimate of d_Z where models ask for
+    the same.
     """
     known: dict[int, PerturbationData] = {}
-    chosen: dict[int, tuple[ObservationChoice, Dimension | None]] = {}
+    chosen: dict[tuple, tuple[ObservationChoice, Dimension | None]] = {}
     framed = []
     for model, each in zip(models, data, strict=True):
-        ready = model._frame(each, chosen.get(id(each)))
-        chosen.setdefault(id(each), (model.observation_, model.dimension_))
+        asked = id(each), model.observation, model._expects_noise, model.n_latents
+        ready = model._frame(each, chosen.get(asked))
+        chosen.setdefault(asked, (model.observation_, model.dimension_))
         framed.append(known.setdefault(id(each), ready))
     return framed
 

@@ -100,12 +100,12 @@ def _observation(model: PDAE, data: PerturbationData) -> ObservationChoice:
         return ObservationChoice("noiseless", True, "the plan takes cells for noiseless")
     names, rng = evidence.candidates(data.x), _random.stream(_random.seed_sequence(0), "observation")
     rank = model._label_scaling.rank(data.labels, at_most=data.x.shape[1])
+    some = Scaling.of(data).gathered(data.x, evidence.looked_at(data, rng))
     if noise is None and set(names) >= {"gaussian"}:
-        some = evidence.looked_at(data, rng)
-        quiet, why = evidence.noiseless(Scaling.of(data).gathered(data.x, some), model.n_latents, rank, rng)
+        quiet, why = evidence.noiseless(some, model.n_latents, rank, rng)
         if quiet is not False:
             return evidence.tell(ObservationChoice("noiseless", quiet is not None, why))
-    d_Z = model.n_latents or min(rank, data.x.shape[1] - 1) or 1
+    d_Z = model.n_latents or min(rank, evidence.varied_directions(some) - 1) or 1
     return evidence.tell(evidence.choose(data.x, names, d_Z, _Scores(model, data)))
 
 
@@ -113,10 +113,11 @@ def _dimension(model: PDAE, data: PerturbationData) -> Dimension:
     """The number of latents from the data alone, whatever the seed."""
     d_X = data.x.shape[1]
     rank = model._label_scaling.rank(data.labels, at_most=d_X)
-    if model.observation_.noisy:
-        return evidence.dimension(model.observation_, rank, min(rank + 1, d_X), _Scores(model, data))
     rng = _random.stream(_random.seed_sequence(0), "dimension")
     few = np.sort(rng.permutation(len(data.x))[: dimension.CELLS])
+    if model.observation_.noisy:
+        varied = evidence.varied_directions(model._units.gathered(data.x, few))
+        return evidence.dimension(model.observation_, rank, min(rank + 1, varied), _Scores(model, data))
     return dimension.choose(model._units.gathered(data.x, few), rank, lambda d: _chart_error(model, data, d), rng)
 
 

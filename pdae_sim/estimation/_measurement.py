@@ -74,7 +74,10 @@ class StandardUnits:
 
     def inverse(self, x: np.ndarray, exposure: np.ndarray | None = None) -> np.ndarray:
         values = self.scaling.inverse(x)
-        return np.exp(values) if self.transform == "log" else values
+        if self.transform == "log":
+            return np.exp(values)
+        values[x == self.scaling.forward(np.zeros((1, x.shape[1])))] = 0.0  # a lost entry reads zero, not nearly so
+        return values
 
 
 @dataclass(frozen=True)
@@ -117,8 +120,8 @@ class CountUnits:
 
     def _recovered(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         counts, unit = counts_in(x, self.transform)
-        if not _whole(counts, x).all():
-            row = int(np.flatnonzero(~_whole(counts, x))[0])
+        if not (whole := _whole(counts, x, self.transform)).all():
+            row = int(np.flatnonzero(~whole)[0])
             raise InputError(
                 f"x holds a cell (row {row} of those given) that is no table of counts under {self.transform!r}; "
                 "give observation='gaussian_by_feature', or counts"
@@ -138,11 +141,11 @@ def counts_in(x: np.ndarray, transform: str) -> tuple[np.ndarray, np.ndarray]:
     unit = np.where(np.isfinite(least), least, 1.0)
     counts = raised / unit[:, None]
     for molecules in range(2, _FEWEST + 1):  # cells without a count of one
-        left = np.flatnonzero(~_whole(counts, x))
+        left = np.flatnonzero(~_whole(counts, x, transform))
         if not left.size:
             break
         tried = raised[left] / unit[left, None] * molecules
-        found = left[_whole(tried, x[left])]
+        found = left[_whole(tried, x[left], transform)]
         counts[found], unit[found] = raised[found] / unit[found, None] * molecules, unit[found] / molecules
     return counts, unit
 
@@ -150,23 +153,25 @@ def counts_in(x: np.ndarray, transform: str) -> tuple[np.ndarray, np.ndarray]:
 def recognise_counts(x: np.ndarray) -> CountUnits | None:
     """The counts that a table (n, d_X) holds, if it does.
 
-    Whole numbers are counts; so are values whose expm1, divided by the smallest positive one of its cell, is whole.
+    Whole numbers are counts; so are values whose expm1, divided by the smallest positive one of its cell, is whole:
+    where most cells have other positive values to divide.
     """
     rows = np.linspace(0, len(x) - 1, min(len(x), _LOOKED_AT)).astype(int)
     some = x[np.unique(rows)]
-    if some.min() < 0 or some.max() <= 0 or not _varied(some):
+    if some.min() < 0 or some.max() <= 0:
         return None
     for transform in ("counts", "log1p", "log_scaled"):
         with np.errstate(over="ignore", invalid="ignore"):
             counts = counts_in(some, transform)[0]
-        if np.isfinite(counts).all() and _whole(counts, some).all():
-            return _scaled(some) if transform == "log_scaled" else CountUnits(transform)
+        if np.isfinite(counts).all() and _whole(counts, some, transform).all():
+            return CountUnits(transform) if transform != "log_scaled" else _scaled(some) if _telling(some) else None
     return None
 
 
-def _varied(x: np.ndarray) -> bool:
-    """Whether there are more than a few values: a table of 0 and 1 in a single column is no assay."""
-    return len(np.unique(x[:200])) > 3
+def _telling(x: np.ndarray) -> bool:
+    """Whether most cells that are not all zero have several positive values: one alone is a multiple of itself."""
+    positive = (x > 0).sum(1)
+    return bool((positive[positive > 0] > 1).mean() > 0.5)
 
 
 def _scaled(x: np.ndarray) -> CountUnits:
@@ -179,11 +184,17 @@ def _scaled(x: np.ndarray) -> CountUnits:
     return CountUnits("log_scaled")
 
 
-def _whole(counts: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """(n,) whether all counts of a cell are whole numbers, up to what the storage of x can have rounded."""
+def _whole(counts: np.ndarray, x: np.ndarray, transform: str) -> np.ndarray:
+    """(n,) whether all counts of a cell are whole numbers, up to what the storage of x can have rounded.
+
+    What is positive is one molecule or more, and what was never transformed has not been rounded.
+    """
+    if transform == "counts":
+        return (counts == np.rint(counts)).all(1)
     rounding = 8 * np.finfo(x.dtype).eps if x.dtype == np.float32 else 8 * float(np.finfo(np.float32).eps)
     slack = _WHOLE + rounding * np.abs(counts) * (1 + np.abs(x))
-    return (np.abs(counts - np.rint(counts)) <= np.minimum(slack, 0.25)).all(1)
+    near = np.abs(counts - np.rint(counts)) <= np.minimum(slack, 0.25)
+    return (near & ((np.rint(counts) > 0) == (x > 0))).all(1)
 
 
 def _logarithms(x: np.ndarray) -> np.ndarray:
@@ -208,5 +219,6 @@ def is_centred(x: np.ndarray) -> bool:
 
 
 def share_of_zeros(x: np.ndarray) -> float:
-    """The share of entries that are exactly zero."""
-    return float((x == 0).mean())
+    """The share of entries that are exactly zero, of features that are not so throughout."""
+    share = (x == 0).mean(0)
+    return float(share[share < 1].mean()) if (share < 1).any() else 0.0

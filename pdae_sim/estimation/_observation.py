@@ -114,6 +114,10 @@ def as_given(name: str, x: np.ndarray) -> ObservationChoice:
     if name not in OBSERVATION_MODELS:
         raise InputError(f"unknown observation {name!r}; {near_misses(name, OBSERVATION_MODELS)}")
     if name in COUNTS:
+        if x.shape[1] < 2:
+            raise InputError(
+                f"observation={name!r} is of counts given the total of their cell; one feature tells nothing"
+            )
         counts = recognise_counts(x)
         if counts is None:
             raise InputError(

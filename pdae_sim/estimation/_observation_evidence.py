@@ -20,6 +20,7 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.estimation._dimension import CELLS, Dimension, nearest_dimension
 from pdae_sim.estimation._measurement import recognise_counts, share_of_zeros
 from pdae_sim.estimation._observation import GAUSSIAN, ObservationChoice, as_given
+from pdae_sim.estimation._whitening import directions
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ Score = Callable[[ObservationChoice, int], np.ndarray]
 
 def candidates(x: np.ndarray) -> list[str]:
     """The observation models with noise that a table (n, d_X) can be of, the simplest first."""
-    if recognise_counts(x) is not None:
+    if x.shape[1] > 1 and recognise_counts(x) is not None:
         return ["poisson", "negative_binomial"]
     if _ZEROS[0] < share_of_zeros(x) < _ZEROS[1]:
         return ["dropout"]
@@ -55,13 +56,14 @@ def noiseless(x: np.ndarray, n_latents: int | None, rank: int, rng: np.random.Ge
         rank: Of the training shifts.
         rng: Picks cells where there are many.
     """
-    most = min(n_latents if n_latents is not None else rank + 1, x.shape[1])
+    features = int((np.ptp(x, axis=0) > 0).sum())
+    most = min(n_latents if n_latents is not None else rank + 1, features)
     found = nearest_dimension(x, most, rng)
     if found is None:
         return None, "too few cells differ from one another to tell noise by their neighbours"
     nearest, estimate, se = found
-    told = f"nearest neighbours fill {estimate:.1f} ± {se:.1f} dimensions of {x.shape[1]}"
-    if most >= x.shape[1]:
+    told = f"nearest neighbours fill {estimate:.1f} ± {se:.1f} dimensions of {features}"
+    if most >= features:
         return None, f"{told}: with as many latents as features noise is no question that cells can answer"
     return nearest <= most, told
 
@@ -153,6 +155,11 @@ def tell(choice: ObservationChoice) -> ObservationChoice:
     told = "".join(f"; {name} {value:.2f}" for name, value in evidence.items())
     say("observation = %s (%s%s)%s", choice.name, choice.reason, told, how)
     return choice
+
+
+def varied_directions(x: np.ndarray) -> int:
+    """The number of directions in which cells (n, d_X) vary."""
+    return directions(np.linalg.eigvalsh(np.atleast_2d(np.cov(x.T.astype(np.float64), ddof=0))))
 
 
 def looked_at(data: PerturbationData, rng: np.random.Generator) -> np.ndarray:

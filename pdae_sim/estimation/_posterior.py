@@ -23,6 +23,8 @@ from pdae_sim.estimation.likelihoods._base import Likelihood
 
 _COMPONENTS = 50
 """Principal components that an encoder sees of inputs that are more than twice as many."""
+_FEWEST_TELL = 0.25
+"""Least 1 − Σ share² that a covariance is divided by: where one draw has nearly all the weight it tells little."""
 
 
 class PotentialEncoder(nn.Module):
@@ -176,11 +178,14 @@ class PosteriorNetwork(nn.Module):
         self, x: torch.Tensor, shifts: torch.Tensor, generators: Generators, draws: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Means (R, E, b, d) and covariances (R, E, b, d, d) of latents given cells and labels, by weighted draws."""
-        z, log_weight = self.weighed(x, shifts, generators, draws)
-        share = torch.softmax(log_weight, -1)[..., None]
-        mean = (share * z).sum(-2)
-        away = z - mean[..., None, :]
-        return mean, (share * away).mT @ away
+        return weighted_moments(*self.weighed(x, shifts, generators, draws))
+
+    def measured(self, z: torch.Tensor, generators: Generators, exposure: torch.Tensor) -> torch.Tensor:
+        """Cells (R, …, d_X) drawn given latents (R, …, d) and totals; NaN where latents are too far to decode."""
+        output = self.decoder(z)
+        if not output.isfinite().all():
+            return torch.full_like(output, math.nan)
+        return self.likelihood.sample(output, generators, exposure)
 
     @staticmethod
     def picked(z: torch.Tensor, log_weight: torch.Tensor, generators: Generators) -> torch.Tensor:
@@ -199,6 +204,18 @@ def _surrogate(log_weight: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
     """Zero, with the gradient of Σ share log_weight."""
     value = (share * log_weight).sum(-1)
     return value - value.detach()
+
+
+def weighted_moments(z: torch.Tensor, log_weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Means (…, d) and covariances (…, d, d) of latents (…, k, d) by their log weights (…, k).
+
+    A covariance about the mean of the same k draws is too small by 1 − Σ share², and divided by it.
+    """
+    share = torch.softmax(log_weight, -1)[..., None]
+    mean = (share * z).sum(-2)
+    away = z - mean[..., None, :]
+    left = (1 - share.square().sum(-2, keepdim=True)).clamp(min=_FEWEST_TELL)
+    return mean, (share * away).mT @ away / left
 
 
 def combined(h: torch.Tensor, L: torch.Tensor, prior: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

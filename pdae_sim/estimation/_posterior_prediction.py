@@ -10,7 +10,7 @@ import torch
 
 from pdae_sim.estimation._batches import Cells
 from pdae_sim.estimation._networks import normal
-from pdae_sim.estimation._posterior import PosteriorNetwork, combined
+from pdae_sim.estimation._posterior import PosteriorNetwork, combined, weighted_moments
 from pdae_sim.estimation._scaling import block_rows
 
 _DRAWS = 16
@@ -42,9 +42,7 @@ def draw_training(network: PosteriorNetwork, cells: Cells, seed: int) -> Drawn:
         covered = torch.zeros(network.encoder.d, network.encoder.d, dtype=torch.float64)
         for part in _parts(rows, cells.x):
             z, log_weight = network.weighed(cells.x[part][None, None], shifts, [generator], _DRAWS)
-            share = torch.softmax(log_weight, -1)[..., None]
-            away = z - (share * z).sum(-2, keepdim=True)
-            covered += ((share * away).mT @ away).sum((0, 1, 2)).double().cpu()
+            covered += weighted_moments(z, log_weight)[1].sum((0, 1, 2)).double().cpu()
             latents.append(network.picked(z, log_weight, [generator])[0, 0].double().cpu().numpy())
         left.append(covered.numpy() / len(rows))
     counts = np.array([len(rows) for rows in cells.rows[0]])

@@ -278,7 +278,7 @@ class PDAE(BaseEstimator):
         if self.steps is not None:
             whole("steps", self.steps, at_least=0)
         choice("observation", self.observation, ("auto", *OBSERVATION_MODELS))
-        plan = framing.plan_of(self, noisy=bool(framing.expects_noise(self)))
+        plan = framing.plan_of(self, noisy=bool(self._expects_noise))
         check_phases(plan.phases, plan.architecture)
         between("beta", self.beta, 0.0, 2.0)
         whole("random_state", self.random_state, at_least=0)
@@ -296,9 +296,14 @@ class PDAE(BaseEstimator):
             raise InputError(f"n_latents must not exceed the observed dimension {d_X}; received {self.n_latents}")
         return data
 
+    @property
+    def _expects_noise(self) -> bool | None:
+        """Whether these settings say that cells have noise; None where the data are to say."""
+        return framing.expects_noise(self)
+
     def _expected_plan(self) -> Preset:
         """The plan of the fit, or the one that takes more memory where the data are to say which."""
-        return framing.plan_of(self, noisy=framing.expects_noise(self) is not False)
+        return framing.plan_of(self, noisy=self._expects_noise is not False)
 
     def _frame(
         self, data: PerturbationData, known: tuple[ObservationChoice, Dimension | None] | None = None
@@ -364,16 +369,16 @@ class PDAE(BaseEstimator):
 
         def decoder(t: torch.Tensor) -> torch.Tensor:
             if isinstance(network, PosteriorNetwork):
-                return network.likelihood.sample(network.decoder(t), [generator], next(parts)[None])
+                return network.measured(t, [generator], next(parts)[None])
             return network.decoder(t, [generator])
 
         with np.errstate(over="ignore"):
-            decoded = self._in_parts(decoder, z.astype(np.float32))
+            decoded = self._units.inverse(self._in_parts(decoder, z.astype(np.float32)), exposure)
         if not np.isfinite(decoded).all():
             raise InputError(
                 f"z is too far from the training latents to decode (up to {np.abs(z).max():.3g}); lower the dose"
             )
-        return self._units.inverse(decoded, exposure)
+        return decoded
 
     def _encoded(self, x: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
         """Latents (n, d_Z) of the chosen rows of x, without a copy of them all."""
