@@ -32,6 +32,8 @@ _CHART_PROBE = (replace(DEFAULT.phases[0], steps=300, cells=32, whiten=False),)
 """A short chart, to compare numbers of coordinates."""
 _SHORT = 150
 """Steps of a short fit under noise, to compare observation models and numbers of latents."""
+_DRAWS = 4
+"""Latents that it tries for each cell in a step."""
 _PROBED_CELLS = 20_000
 """Training cells that short fits see, at most."""
 
@@ -150,6 +152,7 @@ class _Scores:
         probe._label_scaling, probe.space_ = self._model._label_scaling, self._model.space_
         network, cells = bank.start([probe], bank.frame([probe], [self._data]))
         assert isinstance(network, PosteriorNetwork), "candidates have noise"
+        network.draws = _DRAWS
         with torch.enable_grad():
             train(WeightedTerms(network, probe.beta), cells, [self._phases])
         _, held_out = cells.split_held_out(self._phases[0].held_out)
@@ -157,10 +160,8 @@ class _Scores:
             return np.empty(0)
         x, labels = held_out
         generator = torch.Generator(device=x.device).manual_seed(0)
-        bound = (
-            network.bound(x, network.shifts(labels), [generator], 4 * network.draws).flatten().double().cpu().numpy()
-        )
-        return bound + _jacobian(probe, x)
+        bound = network.bound(x, network.shifts(labels), [generator], 4 * _DRAWS).flatten()
+        return bound.double().cpu().numpy() + _jacobian(probe, x)
 
 
 def _jacobian(probe: PDAE, x: torch.Tensor) -> float | np.ndarray:

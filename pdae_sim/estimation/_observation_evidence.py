@@ -30,6 +30,8 @@ _ERRORS = 3.0
 """Standard errors by which a richer model has to be better."""
 _GAIN = 0.01
 """And log-likelihood by cell, at least."""
+_SHARE = 0.25
+"""A latent that gains less than this share of the one before makes up for what a short fit, or the law, leaves out."""
 _LADDER = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128)
 """Numbers of latents tried, in turn."""
 
@@ -112,7 +114,7 @@ def dimension(choice: ObservationChoice, rank: int, most: int, score: Score) -> 
     """
     tried = [d for d in _LADDER if d <= most] or [1]
     scores: dict[int, np.ndarray] = {}
-    best = tried[0]
+    best, before = tried[0], 0.0
     for d in tried:
         scores[d] = score(choice, d)
         if not len(scores[d]):
@@ -121,9 +123,10 @@ def dimension(choice: ObservationChoice, rank: int, most: int, score: Score) -> 
         if d == best:
             continue
         gain, se = _difference(scores[d], scores[best])
-        if gain < max(_ERRORS * se, _GAIN):
+        gain_each = gain / (d - best)
+        if gain < max(_ERRORS * se, _GAIN) or gain_each < _SHARE * before:
             break
-        best = d
+        best, before = d, gain_each
     errors = {d: -float(each.mean()) for d, each in scores.items()}
     sure = best != max(scores) or best == most
     why = "held-out marginal likelihood stops gaining"

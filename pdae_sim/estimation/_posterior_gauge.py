@@ -29,6 +29,8 @@ _LOOKED_AT = 20_000
 """Cells that the scale of inputs is learnt from."""
 _DRAWS = 32
 """Weighted draws that a posterior is refitted from."""
+_DECODED, _FEWEST = 2**30, 8
+"""Values decoded at most for the posteriors of all cells, and draws of each at least."""
 _LEAST_INFORMATION = 0.05
 """Least share of the information in a direction: below it a step of scoring would be noise."""
 
@@ -169,13 +171,19 @@ def _settled(network: PosteriorNetwork, cells: Cells, r: int) -> tuple[np.ndarra
 @torch.no_grad()
 def posterior_moments(network: PosteriorNetwork, cells: Cells, r: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Means (n_e, d) and covariances (n_e, d, d) of the latents of every cell given its label, by environment."""
-    one, d = network.only(r), network.shift.shape[1]
+    one, d, draws = network.only(r), network.shift.shape[1], draws_within(_DRAWS, cells, r)
     generator = torch.Generator(device=cells.x.device).manual_seed(0)
     found = []
     for e, rows in enumerate(cells.rows[r]):
         shifts = one.shifts(cells.labels[r : r + 1, e : e + 1])
-        parts = torch.from_numpy(rows).to(cells.x.device).split(max(block_rows(cells.x.shape[1]) // _DRAWS, 16))
-        moments = [one.moments(cells.x[part][None, None], shifts, [generator], _DRAWS) for part in parts]
+        parts = torch.from_numpy(rows).to(cells.x.device).split(max(block_rows(cells.x.shape[1]) // draws, 16))
+        moments = [one.moments(cells.x[part][None, None], shifts, [generator], draws) for part in parts]
         mean, covariance = (torch.cat(each, 2)[0, 0].double().cpu().numpy() for each in zip(*moments, strict=True))
         found.append((mean.reshape(-1, d), covariance.reshape(-1, d, d)))
     return found
+
+
+def draws_within(wanted: int, cells: Cells, r: int) -> int:
+    """Weighted draws of the posterior of every training cell: fewer than wanted where cells are many and long."""
+    values = sum(len(rows) for rows in cells.rows[r]) * cells.x.shape[1]
+    return min(wanted, max(_DECODED // values, _FEWEST))

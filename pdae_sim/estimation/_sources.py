@@ -2,11 +2,50 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+from pdae_sim import _random
+from pdae_sim.energy import energy_distance
+
+if TYPE_CHECKING:
+    from pdae_sim.data import PerturbationData
+    from pdae_sim.estimation.pdae import PDAE
 
 SOURCES = ("model", "near", "parts", "reference", "pool")
 """N(0, I), or those of cells: of the nearest training condition, of those that share a part with the label and have no
 other, of the control, of all."""
+
+
+_JUDGED, _CELLS = 12, 400
+"""Training conditions that sources are compared on, and cells of each, at most."""
+_ERRORS = 2.0
+"""Standard errors over conditions by which cells of the nearest condition must predict better than N(0, I)."""
+
+
+def better_source(model: PDAE, data: PerturbationData) -> str:
+    """``near`` if training conditions are predicted better from the cells of the nearest other one, else ``model``.
+
+    Moved cells keep what is not Gaussian in the base; draws of N(0, I) have none of the error of few cells.
+
+    Args:
+        model: Fitted.
+        data: Its training environments, in order.
+    """
+    E, root = len(data.labels), _random.child(_random.seed_sequence(0), "sources")
+    gains = []
+    for e in np.linspace(0, E - 1, min(E, _JUDGED)).astype(int):
+        x, label = data.samples(e)[:_CELLS].astype(np.float64), data.labels[e]
+        others = np.arange(E) != e
+        share = np.zeros(E)
+        share[others] = environment_weights("near", label, data.labels[others], model.perturbation_matrix_)
+        drawn = [model._drawn(label, _CELLS, root, share, prior=prior) for prior in (True, False)]
+        of_model, of_cells = (float(energy_distance(cells, x, unbiased=True)) for cells in drawn)
+        gains.append(of_model - of_cells)
+    if len(gains) < 2:
+        return "model"
+    return "near" if np.mean(gains) > _ERRORS * np.std(gains, ddof=1) / np.sqrt(len(gains)) else "model"
 
 
 def environment_weights(source: str, label: np.ndarray, labels: np.ndarray, W: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ from pdae_sim.estimation._networks import PRECISIONS, Network
 from pdae_sim.estimation._observation import OBSERVATION_MODELS, ObservationChoice
 from pdae_sim.estimation._posterior import PosteriorNetwork
 from pdae_sim.estimation._scaling import LabelScaling, block_rows, blocks
-from pdae_sim.estimation._sources import SOURCES, environment_weights
+from pdae_sim.estimation._sources import SOURCES, better_source, environment_weights
 from pdae_sim.estimation._validation import canonical, check_phases, fittable
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.phases import Phase, Progress
@@ -226,17 +226,25 @@ class PDAE(BaseEstimator):
             rng: Seed or generator.
             source: Where base latents come from: ``model`` is N(0, I); ``pool`` all training conditions, each with the
                 same weight; ``near`` the training condition nearest in Ŵ; ``parts`` those that share a perturbation
-                with the label; ``reference`` the control. None takes `source_`.
+                with the label; ``reference`` the control. None takes `source_`: ``pool`` without noise, and with it
+                ``model`` or ``near``, whichever predicts training conditions better.
         """
         self._check_fitted()
-        shift = self.perturbation_matrix_ @ (label := self.space_.label(condition))
-        root = _random.seed_sequence(rng)
+        label, root = self.space_.label(condition), _random.seed_sequence(rng)
         source = choice("source", self.source_ if source is None else source, SOURCES)
-        weights = self._base_weights(source, label)
-        picked = _random.stream(root, "base").choice(len(self.base_latents_), whole("n", n), p=weights)
+        share = environment_weights(source, label, self.train_labels_, self.perturbation_matrix_)
+        return self._drawn(label, whole("n", n), root, share, prior=source == "model")
+
+    def _drawn(
+        self, label: np.ndarray, n: int, root: np.random.SeedSequence, share: np.ndarray, *, prior: bool
+    ) -> np.ndarray:
+        """n cells at a label, with base latents from training environments by their share (E,), or from N(0, I)."""
+        weights = (share / np.bincount(self._base_environment))[self._base_environment]
+        picked = _random.stream(root, "base").choice(len(self.base_latents_), n, p=weights / weights.sum())
         base = self.base_latents_[picked]
-        if source == "model":
+        if prior:
             base = _random.stream(root, "prior").normal(size=base.shape)
+        shift = self.perturbation_matrix_ @ label
         return self._decoded(base + shift, self._exposure[picked], _random.child(root, "noise"))
 
     @staticmethod
@@ -336,10 +344,10 @@ class PDAE(BaseEstimator):
             cells = bank.training_cells([self], [data])
             drawn = prediction.draw_training(self._posterior, cells, _random.torch_seed(cells.roots[0], "base"))
             latents, self.information_ = drawn.latents, drawn.information
-            self.source_ = "model"
         else:
             latents, self.information_ = self._encoded(data.x, order), np.eye(self._d_Z)
         self.base_latents_ = latents - (self.train_labels_ @ self.perturbation_matrix_.T)[environment]
+        self.source_ = better_source(self, data) if self.observation_.noisy else "pool"
 
     @property
     def _posterior(self) -> PosteriorNetwork:
@@ -354,12 +362,6 @@ class PDAE(BaseEstimator):
     def _measured(self, x: np.ndarray) -> torch.Tensor:
         """Cells (n, d_X) in the units of the measurement, on the device."""
         return torch.from_numpy(self._units.forward(x)).to(self.device)
-
-    def _base_weights(self, source: str, label: np.ndarray) -> np.ndarray:
-        """(n,) weights of the training cells as sources of base latents for a label."""
-        share = environment_weights(source, label, self.train_labels_, self.perturbation_matrix_)
-        weights = (share / np.bincount(self._base_environment))[self._base_environment]
-        return weights / weights.sum()
 
     def _decoded(self, z: np.ndarray, exposure: np.ndarray, root: np.random.SeedSequence) -> np.ndarray:
         """Cells (n, d_X) of latents (n, d_Z), counts at the given totals and units."""
@@ -389,8 +391,8 @@ class PDAE(BaseEstimator):
 
     def _in_parts(self, function: Callable[[torch.Tensor], torch.Tensor], values: np.ndarray) -> np.ndarray:
         """Apply a network to many rows without holding all of its activations."""
+        parts = torch.as_tensor(values).split(self._block_rows)
         with torch.no_grad():
-            parts = torch.as_tensor(values).split(self._block_rows)
             done = [function(part.to(self.device)[None])[0].cpu() for part in parts]
         return torch.cat(done).numpy().astype(np.float64)
 

@@ -13,6 +13,7 @@ from pdae_sim import PDAE, PerturbationData
 from pdae_sim.errors import InputError, TrainingError
 from pdae_sim.estimation import _checkpoint as checkpoints
 from pdae_sim.estimation._pdae_files import config_of
+from pdae_sim.estimation._sources import environment_weights
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.phases import Phase
 from pdae_sim.estimation.presets import DEFAULT, PRESETS
@@ -102,8 +103,8 @@ def test_environments_weigh_the_same_in_sample_whatever_their_cells(simulation):
     data = simulation.data
     kept = data.rows(~((data.environment == 0) & (np.arange(len(data.x)) % 8 != 0)))
     fitted = quick().fit(kept)
-    weights = fitted._base_weights("pool", np.zeros(len(data.names)))
-    assert weights[fitted._base_environment == 0].sum() == pytest.approx(1 / 3)
+    share = environment_weights("pool", np.zeros(len(data.names)), fitted.train_labels_, fitted.perturbation_matrix_)
+    assert share.tolist() == pytest.approx([1 / 3] * 3)
 
 
 def test_save_and_load_give_the_same_model_without_the_data(model, tmp_path):
