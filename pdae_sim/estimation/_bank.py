@@ -84,7 +84,7 @@ def frame(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> list[Pert
     chosen: dict[tuple, tuple[ObservationChoice, Dimension | None]] = {}
     framed = []
     for model, each in zip(models, data, strict=True):
-        asked = id(each), model.observation, model._expects_noise, model.n_latents
+        asked = id(each), model.observation, repr(model.phases), model.n_latents
         ready = model._frame(each, chosen.get(asked))
         chosen.setdefault(asked, (model.observation_, model.dimension_))
         framed.append(known.setdefault(id(each), ready))

@@ -286,7 +286,7 @@ class PDAE(BaseEstimator):
         if self.steps is not None:
             whole("steps", self.steps, at_least=0)
         choice("observation", self.observation, ("auto", *OBSERVATION_MODELS))
-        plan = framing.plan_of(self, noisy=bool(self._expects_noise))
+        plan = framing.plan_of(self, noisy=bool(framing.expects_noise(self)))
         check_phases(plan.phases, plan.architecture)
         between("beta", self.beta, 0.0, 2.0)
         whole("random_state", self.random_state, at_least=0)
@@ -304,14 +304,9 @@ class PDAE(BaseEstimator):
             raise InputError(f"n_latents must not exceed the observed dimension {d_X}; received {self.n_latents}")
         return data
 
-    @property
-    def _expects_noise(self) -> bool | None:
-        """Whether these settings say that cells have noise; None where the data are to say."""
-        return framing.expects_noise(self)
-
     def _expected_plan(self) -> Preset:
         """The plan of the fit, or the one that takes more memory where the data are to say which."""
-        return framing.plan_of(self, noisy=self._expects_noise is not False)
+        return framing.plan_of(self, noisy=framing.expects_noise(self) is not False)
 
     def _frame(
         self, data: PerturbationData, known: tuple[ObservationChoice, Dimension | None] | None = None
