@@ -104,10 +104,10 @@ def start(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> tuple[Net
 def untrained(models: Sequence[PDAE]) -> Network | PosteriorNetwork:
     """Networks of some models of one shape, each at the starting values of its own seed."""
     first, generators = models[0], [root_generator(model.random_state, "network") for model in models]
-    shape, units = first.plan_.architecture, first._units
+    shape = first.plan_.architecture
     if not first.observation_.noisy:
         return Network(first._sizes, shape, generators, precision=first.precision).to(first.device)
-    likelihood = first.observation_.likelihood(units, len(models), first._sizes[0])
+    likelihood = first.observation_.likelihood([model._units for model in models], first._sizes[0])
     return PosteriorNetwork(first._sizes, shape, likelihood, generators, draws=draws_for(first._sizes[0])).to(
         first.device
     )

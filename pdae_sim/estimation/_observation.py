@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -86,22 +86,23 @@ class ObservationChoice:
             return CountUnits(self.transform, self.target)
         return StandardUnits(Scaling(centre, scale), self.transform)
 
-    def likelihood(self, units: Units, replicates: int, n_features: int) -> Likelihood:
-        """The likelihood of R replicates of cells of d_X features, before its first step."""
+    def likelihood(self, units: Sequence[Units], n_features: int) -> Likelihood:
+        """The likelihood of replicates, each with its own units, of cells of d_X features before the first step."""
+        replicates = len(units)
         if self.name in COUNTS:
             law = NegativeBinomialLikelihood if self.name == "negative_binomial" else PoissonLikelihood
             return law(replicates, n_features)
-        assert isinstance(units, StandardUnits), "values that are no counts are standardised"
+        standard = [each for each in units if isinstance(each, StandardUnits)]
         if self.name == "dropout":
-            zero = torch.from_numpy(units.forward(np.zeros((1, n_features)))[0])
-            return DropoutLikelihood(replicates, n_features, zero=zero)
+            zeros = [each.forward(np.zeros((1, n_features)))[0] for each in standard]
+            return DropoutLikelihood(replicates, n_features, zero=torch.from_numpy(np.stack(zeros)))
         return GaussianLikelihood(
             replicates,
             n_features,
             by_feature=self.name != "gaussian",
             growing=self.name == "gaussian_growing",
             centred=self.centred,
-            scale=torch.from_numpy(units.scaling.scale),
+            scale=torch.from_numpy(np.stack([each.scaling.scale for each in standard])),
         )
 
 

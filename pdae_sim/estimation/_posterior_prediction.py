@@ -59,8 +59,8 @@ def draw_under(
     found = np.empty((draws, len(x), network.encoder.d))
     for part in _parts(np.arange(len(x)), x):
         z, log_weight = network.weighed(x[part][None, None], shift[None, None], [generator], max(_DRAWS, 2 * draws))
-        for k in range(draws):
-            found[k, part.cpu().numpy()] = network.picked(z, log_weight, [generator])[0, 0].double().cpu().numpy()
+        picked = _by_weight(z[0, 0], log_weight[0, 0], draws, generator)
+        found[:, part.cpu().numpy()] = picked.double().cpu().numpy()
     return found
 
 
@@ -76,7 +76,7 @@ def encode(
     """Posterior means (n, d_Z), or draws (k, n, d_Z), of cells whose condition is not said.
 
     The prior is the mixture of those of the training environments: each has a share, which the potential of a cell
-    weighs by its evidence.
+    weighs by its evidence. Draws are then picked by the ratio of likelihood and potential.
 
     Args:
         network: A bank of one.
@@ -97,14 +97,30 @@ def encode(
         if draws is None:
             found.append((weight[..., None] * mean).sum(1)[None])
         else:
-            e = torch.multinomial(weight, draws, replacement=True, generator=generator)  # (n, k)
-            picked = mean.gather(1, e[..., None].expand(*e.shape, mean.shape[-1]))
-            noise = normal(picked.shape, [generator], picked)[0]
-            z = picked + torch.linalg.solve_triangular(root[:, 0].mT, noise.mT, upper=True).mT
-            found.append(z.transpose(0, 1))
+            z = _proposed(mean, root[:, 0], weight, max(_DRAWS, 2 * draws), generator)
+            log_ratio = network.likelihood.log_prob(x[part][None, :, None], network.decoder(z[None]))[0]
+            log_ratio = log_ratio + 0.5 * ((z - h[0, :, None]) @ L[0]).square().sum(-1)
+            found.append(_by_weight(z, log_ratio, draws, generator))
     latents = torch.cat(found, 1) if found else x.new_empty(draws or 1, 0, network.encoder.d)
     values = latents.double().cpu().numpy()
     return values[0] if draws is None else values
+
+
+def _by_weight(z: torch.Tensor, log_weight: torch.Tensor, draws: int, generator: torch.Generator) -> torch.Tensor:
+    """(draws, n, d) of latents (n, k, d), picked with replacement by log weights (n, k)."""
+    share = torch.softmax(log_weight, -1)
+    picked = torch.multinomial(share, draws, replacement=True, generator=generator)
+    return z.gather(1, picked[..., None].expand(*picked.shape, z.shape[-1])).transpose(0, 1)
+
+
+def _proposed(
+    mean: torch.Tensor, root: torch.Tensor, weight: torch.Tensor, draws: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Draws (n, k, d) of mixtures of Gaussians of means (n, E, d), precisions root rootᵀ (n, d, d), weights (n, E)."""
+    e = torch.multinomial(weight, draws, replacement=True, generator=generator)
+    picked = mean.gather(1, e[..., None].expand(*e.shape, mean.shape[-1]))
+    noise = normal(picked.shape, [generator], picked)[0]
+    return picked + torch.linalg.solve_triangular(root.mT, noise.mT, upper=True).mT
 
 
 def _parts(rows: np.ndarray, x: torch.Tensor) -> Iterator[torch.Tensor]:

@@ -5,9 +5,9 @@ weight of a pooled training cell is
 
     w(x) ∝ exp((Ŵ l_t)ᵀ g(x)) / Σ_e π_e exp((Ŵ l_e)ᵀ g(x) − ½ ‖Ŵ l_e‖²),   π_e = n_e / n.
 
-Under noise the formula holds for latents and not for cells. A cell and a draw of its latents given cell and condition
-are a draw of both from their joint law, and x given z has the same law everywhere: so cells are weighed by w at such
-draws, averaged over several of them, which is w(x) of the noisy cells.
+Under noise the formula holds for latents and not for cells. As x given z has the same law under every label, the ratio
+of the densities of noisy cells is p_t(x) / p_mix(x) = E[w(z) | x], over the posterior under the mixture of the training
+environments: cells are weighed by the mean of w at draws of it.
 """
 
 from __future__ import annotations
@@ -89,10 +89,7 @@ class Tilting(BaseEstimator):
 
 
 def _latents(model: LatentModel, data: PerturbationData) -> np.ndarray:
-    """Latents (k, n, d_Z) of cells: g(x) alone, or under noise some posterior draws given cell and condition."""
-    if not (isinstance(model, PDAE) and model.observation_.noisy):
-        return model.encode(data.x)[None]
-    z = np.empty((_DRAWS, len(data.x), len(model.perturbation_matrix_)))
-    for e, rows in enumerate(data.rows_by_environment):
-        z[:, rows] = model.encode(data.x[rows], draws=_DRAWS, condition=data.labels[e], rng=e)
-    return z
+    """Latents (k, n, d_Z) of cells: g(x) alone, or under noise some draws of their posterior."""
+    if isinstance(model, PDAE) and model.observation_.noisy:
+        return model.encode(data.x, draws=_DRAWS, rng=0)
+    return model.encode(data.x)[None]

@@ -11,9 +11,9 @@ import time
 import pandas as pd
 import pytest
 
-from pdae_sim.cli._commands.model import _PLANS, _PRECISIONS
+from pdae_sim.cli._commands.model import _OBSERVATIONS, _PLANS, _PRECISIONS
 from pdae_sim.data import PerturbationData
-from pdae_sim.estimation import PRESETS
+from pdae_sim.estimation import OBSERVATION_MODELS, PRESETS
 from pdae_sim.estimation._networks import PRECISIONS
 from tests.test_cli.calls import answer, ran, refusal
 
@@ -22,6 +22,34 @@ def test_the_plans_of_the_help_are_those_that_train_a_decoder():
     trained = {name for name, preset in PRESETS.items() if any("decoder" in phase.learns for phase in preset.phases)}
     assert set(_PLANS) == {"auto", *trained}
     assert _PRECISIONS == PRECISIONS
+
+
+def test_the_observation_models_of_the_help_are_those_there_are():
+    assert set(_OBSERVATIONS) == {"auto", *OBSERVATION_MODELS}
+
+
+@pytest.mark.parametrize("law", ["noiseless", "gaussian_growing"])
+def test_fit_takes_an_observation_model_and_says_which(folder, capsys, tmp_path, law):
+    fit = ("fit", folder / "d.h5ad", "--out", tmp_path / "m", "--latents", 2, "--steps", 2, "--observation", law)
+    told = answer(capsys, *fit)["observation"]
+    assert (told["name"], told["sure"], told["reason"]) == (law, True, "given")
+    assert f"observation {law}, " in ran(capsys, *fit, "--force", "--quiet")[1]
+    answer(capsys, "predict", tmp_path / "m", "--condition", "A", "--samples", 7, "--out", tmp_path / "p.csv")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--observation", "poison"), "--observation must be one of"),
+        (("--observation", "poisson"), "needs counts"),
+        (("--observation", "gaussian", "--plan", "staged"), "give phases with marginal_likelihood"),
+    ],
+)
+def test_fit_refuses_an_observation_model_that_cannot_be(folder, capsys, tmp_path, arguments, words):
+    assert words in refusal(
+        capsys, "fit", folder / "d.h5ad", "--out", tmp_path / "m", "--latents", 2, "--quiet", *arguments
+    )
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("suffix", [".h5ad", ".csv", ".parquet"])

@@ -83,6 +83,11 @@ def parameter(replicates: int, n_features: int, value: float = 0.0) -> nn.Parame
     return nn.Parameter(torch.full((replicates, 1, n_features), value))
 
 
+def of_each(replicates: int, values: torch.Tensor) -> torch.Tensor:
+    """(R, 1, d_X) values, given for each replicate (R, d_X) or for all of them (d_X,)."""
+    return values.expand(replicates, values.shape[-1])[:, None].clone()
+
+
 def spread_to(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """(R, 1, d_X) parameters with as many axes as some outputs (R, …, d_X)."""
     return values.view(len(values), *[1] * (like.ndim - 2), values.shape[-1])

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from pdae_sim.estimation._networks import Generators, uniform
-from pdae_sim.estimation.likelihoods._base import parameter, spread_to
+from pdae_sim.estimation.likelihoods._base import of_each, parameter, spread_to
 from pdae_sim.estimation.likelihoods.gaussian import GaussianLikelihood
 
 
@@ -18,7 +18,7 @@ class DropoutLikelihood(GaussianLikelihood):
     Args:
         replicates: R.
         n_features: d_X.
-        zero: (d_X,) what a zero of the table has become in the units of x.
+        zero: (d_X,) what a zero of the table has become in the units of x, or (R, d_X).
         growing: Whether the noise of measured entries grows, as in `GaussianLikelihood`.
 
     Example:
@@ -32,7 +32,7 @@ class DropoutLikelihood(GaussianLikelihood):
     ) -> None:
         super().__init__(replicates, n_features, growing=growing)
         at = torch.zeros(n_features) if zero is None else torch.as_tensor(zero)
-        self.register_buffer("zero", at.float().expand(replicates, 1, -1).clone())
+        self.register_buffer("zero", of_each(replicates, at.float()))
         self.log_odds = parameter(replicates, n_features, math.log(0.1))
         self.slope = parameter(replicates, n_features)
 

@@ -7,7 +7,7 @@ import math
 import torch
 
 from pdae_sim.estimation._networks import Generators, normal
-from pdae_sim.estimation.likelihoods._base import Likelihood, parameter, spread_to
+from pdae_sim.estimation.likelihoods._base import Likelihood, of_each, parameter, spread_to
 
 _LEAST = 1e-3
 """Least standard deviation, in those of the cells: without one the likelihood of cells without noise is unbounded."""
@@ -22,7 +22,7 @@ class GaussianLikelihood(Likelihood):
         by_feature: Whether features differ in their noise; else it is one σ in the units of `scale`.
         growing: Whether sd_g(u)² = σ_g² + γ_g² (u − c_g)², a quadratic variance function.
         centred: Whether cells are centred log-ratios: their features add to zero, hence so does the noise.
-        scale: (d_X,) units of x, which has been divided by them: one σ is one in units before.
+        scale: (d_X,) units of x, or (R, d_X), which has been divided by them: one σ is one in units before.
 
     References:
         Morris (1982), Natural exponential families with quadratic variance functions, Ann. Statist. 10.
@@ -47,7 +47,7 @@ class GaussianLikelihood(Likelihood):
         super().__init__(replicates, n_features)
         self.by_feature, self.centred = by_feature, centred
         units = torch.ones(n_features) if scale is None else torch.as_tensor(scale)
-        self.register_buffer("log_units", units.float().log().expand(replicates, 1, -1).clone())
+        self.register_buffer("log_units", of_each(replicates, units.float().log()))
         self.log_sd = parameter(replicates, n_features if by_feature else 1, math.log(0.5))
         self.log_growth = parameter(replicates, n_features, math.log(0.1)) if growing else None
         self.least_at = parameter(replicates, n_features) if growing else None
