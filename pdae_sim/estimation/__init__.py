@@ -20,6 +20,7 @@
 | `Ceiling` | cells of the very condition: what any prediction can hope for |
 | `BASELINES` | the simple estimators by name |
 | `random_encoder` | an encoder that has learnt nothing |
+| `remeasure` | cells measured anew under a fitted observation model, to judge it by |
 | `second_pdae` | a second model that fits all training data as well as the first (theory, claim 2.6) |
 
 Every estimator has `fit(data)`, `sample(condition, n, rng=…)`, `get_params` and `set_params`. Each name is loaded on

@@ -24,6 +24,7 @@ from .presets import MARGINAL as MARGINAL
 from .presets import MARGINAL_SCREEN as MARGINAL_SCREEN
 from .presets import PRESETS as PRESETS
 from .presets import Preset as Preset
+from .remeasurement import remeasure as remeasure
 from .replicates import fit_replicates as fit_replicates
 from .replicates import fit_restarts as fit_restarts
 from .tilting import Tilting as Tilting

@@ -22,6 +22,7 @@ from .evaluation import evaluate as evaluate
 from .evaluation import fitted_estimators as fitted_estimators
 from .evaluation import worth_of as worth_of
 from .goodness import check_fit as check_fit
+from .goodness import check_observation as check_observation
 from .goodness import fit_samples as fit_samples
 from .goodness import refuse_cells_of_fit as refuse_cells_of_fit
 from .identification import Identification as Identification

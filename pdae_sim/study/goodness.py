@@ -1,9 +1,15 @@
-"""Goodness of fit of a model on cells it has not seen: transported, encoded and decoded cells against others."""
+"""Goodness of fit of a model on cells it has not seen: transported, encoded and decoded cells against others.
+
+Under noise the latents of a cell are a draw from their posterior under its own condition. If the model is right, cell
+and draw have its joint law: base latents are then N(0, I) draws, and cells decoded are cells measured anew, as without
+noise. Posterior means have neither law. Draws lean on the model as far as cells are uninformative, so the noisier the
+cells, the less the parts see.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import numpy as np
@@ -19,9 +25,11 @@ from pdae_sim.analysis.hypothesis_tests.goodness import (
     GoodnessOfFit,
     goodness_of_fit,
 )
+from pdae_sim.analysis.hypothesis_tests.observation_fit import ObservationFit, observation_fit
 from pdae_sim.analysis.hypothesis_tests.two_sample import refuse_shared_rows
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
+from pdae_sim.estimation import PDAE, remeasure
 from pdae_sim.labels import Condition
 from pdae_sim.protocols import LatentModel
 
@@ -29,10 +37,7 @@ _ROUNDING = 1e-5  # latents of one cell, encoded twice in single precision, diff
 
 
 class _Autoencoder(LatentModel, Protocol):
-    """A fitted `PDAE`, or anything that encodes, decodes and transports."""
-
-    def decode(self, z: np.ndarray, *, rng: SeedLike = None) -> np.ndarray:
-        """Cells (n, d_X) of latents (n, d_Z)."""
+    """A fitted `PDAE`, or anything that encodes and transports."""
 
     def transport(self, x: np.ndarray, source: Condition, target: Condition, *, rng: SeedLike = None) -> np.ndarray:
         """Cells (n, d_X), measured under label `source`, as they would be under `target`."""
@@ -54,7 +59,8 @@ def check_fit(
         model: The model.
         fresh: Cells of two conditions or more, 8 of each or more, none of them used in the fit. All its conditions take
             part; one whose label is outside the training span blames Ŵ for what no data fixed.
-        fitted_on: The data of the fit, to make sure of that; a `PDAE` remembers its cells by their base latents.
+        fitted_on: The data of the fit, to make sure of that; a noiseless `PDAE` remembers its cells by their base
+            latents.
         cells: The worth in cells that equivalence asks for.
         max_cells: Cells of a sample that is compared, at most: time and memory grow with its square.
         n_resamples: Resamples of each test, at least.
@@ -85,6 +91,59 @@ def check_fit(
     return goodness_of_fit(samples, cells=cells, n_resamples=n_resamples, rng=_random.child(root, "tests"))
 
 
+def check_observation(
+    model: PDAE,
+    fresh: PerturbationData,
+    *,
+    fitted_on: PerturbationData | None = None,
+    max_cells: int = 1000,
+    n_draws: int = 99,
+    rng: SeedLike = None,
+) -> ObservationFit | None:
+    """Judge the observation model of a fitted model, feature by feature, on fresh cells of the conditions of the fit.
+
+    Args:
+        model: The model.
+        fresh: Cells that had no part in the fit, of conditions inside the training span.
+        fitted_on: The data of the fit, to make sure of that.
+        max_cells: Cells that are looked at, of all conditions together. A fitted model differs from the truth by what
+            its own cells leave open, which many times as many fresh cells would see.
+        n_draws: New measurements that each cell is ranked among.
+        rng: Whatever `numpy.random.default_rng` takes.
+
+    Returns:
+        The goodness of fit; None if the model is noiseless, where nothing but the decoder can be wrong.
+
+    Raises:
+        InputError: If cells are too few, of other features, or cells of the fit.
+
+    Example:
+        >>> x = np.random.default_rng(0).poisson(20.0, size=(400, 4))
+        >>> data = PerturbationData.from_arrays(x, ["ctrl", "A"] * 200)
+        >>> model = PDAE(1, observation="poisson", steps=20).fit(data.rows(np.arange(200)))
+        >>> check_observation(model, data.rows(np.arange(200, 400)), rng=0).cells
+        200
+    """
+    if not model.observation_.noisy:
+        return None
+    refuse_cells_of_fit(model, fresh, fitted_on)
+    root, E = _random.seed_sequence(rng), len(fresh.labels)
+    share = math.ceil(whole("max_cells", max_cells, at_least=MIN_CELLS_PER_CONDITION) / E)
+    pairs = [
+        remeasure(
+            model,
+            _shuffled(fresh, e, root)[:share],
+            fresh.labels[e],
+            draws=n_draws,
+            rng=_random.child(root, "measured", fresh.conditions[e]),
+        )
+        for e in range(E)
+    ]
+    measurements = (np.vstack(rows) for rows in zip(*(again for _, again in pairs), strict=True))
+    observed = np.vstack([x for x, _ in pairs])
+    return observation_fit(observed, measurements, features=fresh.features, rng=_random.child(root, "ties"))
+
+
 def fit_samples(
     model: _Autoencoder, fresh: PerturbationData, *, max_cells: int = 1000, rng: SeedLike = None
 ) -> FitSamples:
@@ -110,7 +169,7 @@ def fit_samples(
     x = [_shuffled(fresh, e, root) for e in range(E)]
     W = np.asarray(model.perturbation_matrix_)
     share, few = math.ceil(max_cells / (E - 1)), max(math.ceil(2 * max_cells / E), 2)
-    base = [model.encode(x[e][:few]) - W @ fresh.labels[e] for e in range(E)]
+    base = [_latents(model, fresh, e, x[e][:few], root) - W @ fresh.labels[e] for e in range(E)]
     first, second = zip(*(_halves(rows, max_cells) for rows in x), strict=True)
 
     def by_condition(parts: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
@@ -120,9 +179,10 @@ def fit_samples(
         transported=by_condition(_moved(model, fresh.labels, x, h, share, root) for h in range(E)),
         observed=by_condition(rows[:max_cells] for rows in x),
         base=by_condition(base),
-        reference=_reference(model, fresh, x, base, max_cells),
+        reference=_reference(model, fresh, x, base, max_cells, root),
         decoded=by_condition(
-            model.decode(model.encode(first[e]), rng=_random.child(root, "decoded", names[e])) for e in range(E)
+            model.transport(first[e], label, label, rng=_random.child(root, "decoded", names[e]))
+            for e, label in enumerate(fresh.labels)
         ),
         kept=by_condition(second),
     )
@@ -133,8 +193,9 @@ def refuse_cells_of_fit(
 ) -> None:
     """Refuse cells that a model was fitted on, as far as that can be told.
 
-    From `fitted_on` by equal rows; without it from the base latents that a model remembers, where these meet
-    those of the fresh cells far more often than neighbouring draws would. Fewer than five such cells go unseen.
+    From `fitted_on` by equal rows; without it from the base latents that a noiseless model remembers, where these meet
+    those of the fresh cells far more often than neighbouring draws would. Fewer than five such cells go unseen, and all
+    of them under noise, where posterior draws are remembered.
 
     Args:
         model: The model.
@@ -154,7 +215,7 @@ def refuse_cells_of_fit(
         with naming("fresh (y) against the cells of the fit (x)"):
             refuse_shared_rows(fitted_on.train.x.astype(np.float64), fresh.x.astype(np.float64))
     remembered = getattr(model, "base_latents_", None)
-    if remembered is None or len(np.unique(fresh.x, axis=0)) < len(fresh.x):
+    if remembered is None or _noisy(model) or len(np.unique(fresh.x, axis=0)) < len(fresh.x):
         return
     met = _meeting(model, fresh, remembered)
     if met:
@@ -193,13 +254,32 @@ def _shuffled(fresh: PerturbationData, e: int, root: np.random.SeedSequence) -> 
 
 
 def _reference(
-    model: _Autoencoder, fresh: PerturbationData, x: list[np.ndarray], base: list[np.ndarray], max_cells: int
+    model: _Autoencoder,
+    fresh: PerturbationData,
+    x: list[np.ndarray],
+    base: list[np.ndarray],
+    max_cells: int,
+    root: np.random.SeedSequence,
 ) -> dict[str, np.ndarray]:
     """Latents of cells with label zero, in which Ŵ has no say; without such cells all base latents."""
     r = fresh.reference
     if fresh.labels[r].any():
         return {ALL_CONDITIONS: np.vstack(base)[:: math.ceil(sum(map(len, base)) / max_cells)]}
-    return {fresh.conditions[r]: model.encode(x[r][:max_cells])}
+    return {fresh.conditions[r]: _latents(model, fresh, r, x[r][:max_cells], root)}
+
+
+def _latents(
+    model: _Autoencoder, fresh: PerturbationData, e: int, x: np.ndarray, root: np.random.SeedSequence
+) -> np.ndarray:
+    """g(x), or under noise a draw from the posterior of each cell given its condition."""
+    if not _noisy(model):
+        return model.encode(x)
+    draw: Callable[..., np.ndarray] = model.encode
+    return draw(x, draws=1, condition=fresh.labels[e], rng=_random.child(root, "latents", fresh.conditions[e]))[0]
+
+
+def _noisy(model: object) -> bool:
+    return bool(getattr(getattr(model, "observation_", None), "noisy", False))
 
 
 def _halves(x: np.ndarray, max_cells: int) -> tuple[np.ndarray, np.ndarray]:

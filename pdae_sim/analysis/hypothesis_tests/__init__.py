@@ -13,6 +13,8 @@
 | `MIN_OVERLAP_CELLS` | effective cells below which an additivity test cannot tell |
 | `goodness_of_fit`, `GoodnessOfFit`, `PartGoodness`, `ModelPart` | which part of a model is wrong |
 | `FitSamples` | what goodness of fit compares |
+| `observation_fit`, `ObservationFit` | which features an observation model does not fit, and how |
+| `FeatureTest`, `FeatureCheck` | one check of one feature |
 | `ALL_CONDITIONS`, `MIN_CELLS_PER_CONDITION` | name of a test of all conditions; cells that goodness of fit needs |
 
 Each name is loaded on first use.
