@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 
 from experiments.benchmarks._table import machine, options, print_table
 from experiments.benchmarks._worlds import band, measure_worlds
-from pdae_sim import PDAE, LinearLatentModel, Simulator
+from pdae_sim import PDAE, LinearLatentModel, PerturbationData, Simulator
 from pdae_sim.analysis.hypothesis_tests.goodness import GoodnessOfFit, ModelPart
 from pdae_sim.estimation.presets import DEFAULT, PRESETS
 from pdae_sim.study.goodness import check_fit
@@ -60,6 +61,55 @@ class Exact:
         """f(f⁻¹(x) + W (l_h − l_e))."""
         shift = self.simulator.space.label(target) - self.simulator.space.label(source)
         return self.decode(self.encode(x) + self.perturbation_matrix_ @ shift)
+
+
+@dataclass(frozen=True, eq=False)
+class ExactNoisy:
+    """The true model of cells x = F z + σ ε, with z ~ N(W l, I), whose posterior is known.
+
+    Args:
+        loadings: F (d_X, d_Z).
+        perturbation_matrix_: W (d_Z, K).
+        sd: σ.
+        draws: Whether latents are posterior draws, as they should be; else posterior means.
+    """
+
+    loadings: np.ndarray
+    perturbation_matrix_: np.ndarray
+    sd: float
+    draws: bool = True
+    observation_ = SimpleNamespace(noisy=True)
+
+    @classmethod
+    def random(cls, seed: int, **settings: bool) -> ExactNoisy:
+        """Two latents, effects of length 1.5 and five coordinates, two thirds of whose variation is noise."""
+        rng = np.random.default_rng([seed, 3])
+        return cls(rng.normal(size=(5, 2)), 1.5 * np.linalg.qr(rng.normal(size=(2, 2)))[0], 2.0, **settings)
+
+    def encode(self, x: np.ndarray, *, draws: int, condition: np.ndarray, rng: object) -> np.ndarray:
+        """(draws, n, d_Z) latents given cells and their label."""
+        prior = self.perturbation_matrix_ @ condition
+        covariance = np.linalg.inv(np.eye(len(prior)) + self.loadings.T @ self.loadings / self.sd**2)
+        mean = prior + (x - self.loadings @ prior) @ self.loadings @ covariance / self.sd**2
+        noise = np.random.default_rng(rng).normal(size=(draws, *mean.shape))
+        return mean + self.draws * noise @ np.linalg.cholesky(covariance).T
+
+    def measure(self, z: np.ndarray, rng: object) -> np.ndarray:
+        """Cells of latents."""
+        return z @ self.loadings.T + self.sd * np.random.default_rng(rng).normal(size=(len(z), len(self.loadings)))
+
+    def transport(self, x: np.ndarray, source: np.ndarray, target: np.ndarray, *, rng: object) -> np.ndarray:
+        """Cells whose latents are moved, measured anew."""
+        root = np.random.default_rng(rng)
+        return self.measure(
+            self.encode(x, draws=1, condition=source, rng=root)[0] + self.perturbation_matrix_ @ (target - source), root
+        )
+
+    def cells(self, n: int, rng: object) -> PerturbationData:
+        """Cells of every condition."""
+        labels, root = np.repeat([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], n, axis=0), np.random.default_rng(rng)
+        z = root.normal(size=(3 * n, 2)) + labels @ self.perturbation_matrix_.T
+        return PerturbationData.from_arrays(self.measure(z, root), labels, names=("A", "B"))
 
 
 def simulator(seed: int) -> Simulator:
@@ -121,17 +171,29 @@ def judged(build: Callable[[Simulator], Exact], seed: int, cells: int) -> Goodne
     return check_fit(build(sim), fresh, max_cells=cells, n_resamples=199, rng=[seed, 2])
 
 
-def p_values(seed: int) -> dict[str, float]:
+def judged_noisy(seed: int, cells: int, *, draws: bool = True) -> GoodnessOfFit:
+    """A goodness of fit of the true model of noisy cells, or of the same with posterior means for latents."""
+    model = ExactNoisy.random(seed, draws=draws)
+    return check_fit(model, model.cells(cells, [seed, 1]), max_cells=cells, n_resamples=199, rng=[seed, 2])
+
+
+def p_values(judge: Callable[[int], GoodnessOfFit], seed: int) -> dict[str, float]:
     """P-values of the true model in a world: test by test, part by part and in all."""
-    fit = judged(Exact, seed, NULL_CELLS)
+    fit = judge(seed)
     single = {f"{part}, one condition": next(iter(fit.parts[part].tests.p_values.values())) for part in ModelPart}
     corrected = {f"{part}, Holm over conditions": fit.parts[part].p_value for part in ModelPart}
     return {**single, **corrected, "any part, Holm": min(fit.holm.values())}
 
 
-def false_alarms(worlds: int, workers: int) -> Iterator[tuple]:
+NULLS: dict[str, Callable[[int], GoodnessOfFit]] = {
+    "without noise": partial(judged, Exact, cells=NULL_CELLS),
+    "with noise": partial(judged_noisy, cells=NULL_CELLS),
+}
+
+
+def false_alarms(judge: Callable[[int], GoodnessOfFit], worlds: int, workers: int) -> Iterator[tuple]:
     """How often the true model is rejected, by test and level, in per cent."""
-    for name, p in measure_worlds(p_values, worlds, workers=workers).items():
+    for name, p in measure_worlds(partial(p_values, judge), worlds, workers=workers).items():
         yield name, *(100 * np.mean(p <= level + 1e-12) for level in LEVELS)
     yield "exact 99 % band", *(f"{100 * low:.1f} to {100 * high:.1f}" for low, high in band(LEVELS, worlds))
 
@@ -177,7 +239,9 @@ def main(words: list[str] | None = None) -> None:
     arguments = options(__doc__, words, worlds=1000, power_worlds=50, fits=3, workers=2)
     workers, alarms = arguments.workers, {"test": "", **{f"rejected at {level:.0%}, %": ".1f" for level in LEVELS}}
     title = f"The true model in {arguments.worlds} worlds, {NULL_CELLS} cells of each of {', '.join(CONDITIONS)}"
-    print_table(alarms, false_alarms(arguments.worlds, workers), title=f"{title}; seeds from 0; {machine()}")
+    for how, judge in NULLS.items():
+        rows = false_alarms(judge, arguments.worlds, workers)
+        print_table(alarms, rows, title=f"{title}, {how}; seeds from 0; {machine()}")
 
     def power(measure: Callable, alternatives: Mapping[str, Callable], worlds: int) -> Iterator[tuple]:
         for name, build in alternatives.items():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
@@ -82,7 +82,7 @@ def dress_rows(axes: Axes, layout: RowLayout, *, named: bool = True) -> None:
         axes.axhline(y, color=RULE, linewidth=0.6, linestyle=(0, (1, 3)), zorder=1)
 
 
-def headings(figure: Figure, axes: Axes, layout: RowLayout) -> None:
+def headings(figure: Figure | SubFigure, axes: Axes, layout: RowLayout) -> None:
     """The headings of all groups, from the left edge of the figure, over whatever stands there."""
     place = blended_transform_factory(figure.transFigure, axes.transData)
     for group, y in zip(layout.groups, layout.headings, strict=True):
@@ -161,7 +161,7 @@ def patch_key(label: str, colour: str, share: float = 1.0) -> Patch:
     return Patch(facecolor=tint(colour, share), edgecolor="none", label=label)
 
 
-def key(figure: Figure, handles: Iterable[Artist], *, columns: int = 3, title: str | None = None) -> None:
+def key(figure: Figure | SubFigure, handles: Iterable[Artist], *, columns: int = 3, title: str | None = None) -> None:
     """A legend above the axes, at the left edge, under an optional title; nothing where there is nothing to say."""
     shown = list(handles)
     if not shown and not title:

@@ -25,7 +25,7 @@ from pdae_sim.analysis.hypothesis_tests.goodness import (
     GoodnessOfFit,
     goodness_of_fit,
 )
-from pdae_sim.analysis.hypothesis_tests.observation_fit import ObservationFit, observation_fit
+from pdae_sim.analysis.hypothesis_tests.predictive_checks import ObservationFit, observation_fit
 from pdae_sim.analysis.hypothesis_tests.two_sample import refuse_shared_rows
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError

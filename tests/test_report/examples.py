@@ -10,6 +10,7 @@ from pdae_sim.analysis.design import plan_experiments
 from pdae_sim.analysis.hypothesis_tests.additivity import additivity_test
 from pdae_sim.analysis.hypothesis_tests.goodness import FitSamples, goodness_of_fit
 from pdae_sim.analysis.hypothesis_tests.multiple_testing import adjust_p_values
+from pdae_sim.analysis.hypothesis_tests.predictive_checks import observation_fit
 from pdae_sim.analysis.span import check_span
 from pdae_sim.data import PerturbationData
 from pdae_sim.report import (
@@ -106,6 +107,17 @@ def fit_samples(*, shift):
 
 GOODNESS = goodness_of_fit(fit_samples(shift=2.0), rng=0)
 
+
+def observed_features():
+    """Cells of a normal law: over-dispersed, with half of the entries lost, under-dispersed, above the mean, right."""
+    y = np.random.default_rng(3).normal(size=(60, 500, 6))
+    x = y[0] * [2, 1, 0.4, 1, 1, 1] + [0, 0, 0, 0.5, 0, 0]
+    x[::2, 1] = 0.0
+    return observation_fit(x, y[1:], features=("CD3", HOSTILE, "CD19", LONG, "CD8", "CD4"), rng=0)
+
+
+OBSERVATION = observed_features()
+
 MEANS = [[0, 0], [1, 0], [1.5, 1.5], [4, 4], [0.5, 0]]
 ROLES = ["train", "train", OFF_SUPPORT, NOT_IDENTIFIED, SUPPORTED]
 W = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, -1.0]])
@@ -121,6 +133,7 @@ FIGURES = {
     "additivity of many": lambda: additivity_figure(TESTS),
     "evaluation": lambda: evaluation_figure(RESULTS),
     "goodness": lambda: goodness_figure(GOODNESS),
+    "goodness and observation": lambda: goodness_figure(GOODNESS, OBSERVATION),
     "training": lambda: training_figure(HISTORY),
     "counterexample": lambda: counterexample_figure(TWINS, {"A": 0.4, "A+C": 0.001}),
     "causal graph": lambda: causal_graph(ADJACENCY, np.eye(3), ("A", "B", HOSTILE)),

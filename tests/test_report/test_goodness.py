@@ -26,6 +26,15 @@ def test_thresholds_are_where_holms_method_stops(example):
     assert drawn == [GOODNESS.threshold(part) for part in ModelPart]
 
 
+def test_features_fitted_worst_are_captioned_with_their_faults(example):
+    figure = example("goodness and observation")
+    captions = [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
+    assert [caption.split("\n")[1] for caption in captions] == [
+        "too many zeros", "under-dispersed", "over-dispersed", "above the model's mean",
+    ]  # fmt: skip
+    assert not any(feature in caption for caption in captions for feature in ("CD8", "CD4"))
+
+
 def test_a_level_is_a_probability():
     with pytest.raises(InputError, match="level must lie strictly"):
         goodness_figure(GOODNESS, level=1.0)

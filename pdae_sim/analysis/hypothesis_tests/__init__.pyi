@@ -16,10 +16,10 @@ from .latent_law import normal_law_test as normal_law_test
 from .multiple_testing import CorrectedTests as CorrectedTests
 from .multiple_testing import adjust_p_values as adjust_p_values
 from .multiple_testing import two_sample_tests as two_sample_tests
-from .observation_fit import FeatureCheck as FeatureCheck
-from .observation_fit import FeatureTest as FeatureTest
-from .observation_fit import ObservationFit as ObservationFit
-from .observation_fit import observation_fit as observation_fit
+from .predictive_checks import FeatureCheck as FeatureCheck
+from .predictive_checks import FeatureTest as FeatureTest
+from .predictive_checks import ObservationFit as ObservationFit
+from .predictive_checks import observation_fit as observation_fit
 from .two_sample import EquivalenceTest as EquivalenceTest
 from .two_sample import TwoSampleTest as TwoSampleTest
 from .two_sample import disjoint_halves as disjoint_halves

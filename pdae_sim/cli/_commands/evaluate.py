@@ -24,7 +24,7 @@ from pdae_sim.intervals import Interval
 
 if TYPE_CHECKING:
     from pdae_sim import PDAE, PerturbationData
-    from pdae_sim.analysis.hypothesis_tests import GoodnessOfFit
+    from pdae_sim.analysis.hypothesis_tests import GoodnessOfFit, ObservationFit
 
 _METRICS = {
     "energy_distance": "energy distance",
@@ -35,6 +35,7 @@ _METRICS = {
 }
 """Headings of the metrics."""
 
+_SHOWN = 12  # faults of features in a table
 _FRESH = 2000  # cells of each training condition drawn anew from a simulated world
 
 
@@ -64,21 +65,26 @@ def evaluate(
         raise InputError(f"{file}: no condition is held out; mark some as test, or judge the fit with --goodness")
     check_unseen(fitted, data, model, file)
     rows: list[dict] = []
-    result: GoodnessOfFit | None = None
+    judged: tuple[GoodnessOfFit, ObservationFit | None] | None = None
     if goodness:
         output.say("judging the fit on fresh cells")
         fresh = _fresh_cells(file, seed) if cells is None else pdae_sim.PerturbationData.read(cells)
-        result = _goodness(fitted, fresh, data, model, cells or file, seed)
+        judged = _goodness(fitted, fresh, data, model, cells or file, seed)
     if data.held_out.any():
         with naming(file):
             rows = study.evaluate(study.fitted_estimators(fitted, data, baselines=baselines), data, rng=seed)
-    if result is None:
+    if judged is None:
         write_figure(figure, lambda: report.evaluation_figure(rows), force=force)
         output.result({"rows": rows}, evaluation_tables(rows))
     else:
-        write_figure(figure, lambda: report.goodness_figure(result), force=force)
-        tables = [*evaluation_tables(rows), *goodness_tables(result.to_json())]
-        output.result({"rows": rows, "goodness": result}, tables)
+        result, observation = judged
+        write_figure(figure, lambda: report.goodness_figure(result, observation), force=force)
+        tables = [
+            *evaluation_tables(rows),
+            *goodness_tables(result.to_json()),
+            *observation_tables(fitted.observation_.name, observation),
+        ]
+        output.result({"rows": rows, "goodness": result, "observation": observation}, tables)
 
 
 def evaluation_tables(rows: Sequence[Mapping], verdicts: Mapping[str, str] | None = None) -> list[str | Table]:
@@ -106,6 +112,18 @@ def goodness_tables(result: Mapping) -> list[str | Table]:
     return [Table(title, columns, lines), result["in_words"]]
 
 
+def observation_tables(name: str, fit: ObservationFit | None) -> list[str | Table]:
+    """Features that an observation model does not fit, worst first, and in words; nothing if it has no noise."""
+    if fit is None:
+        return []
+    columns = ("feature", "beside the model", "by how much", "Holm")
+    lines = [(test.feature, test.fault, test.size, fit.tests.holm[test.name]) for test in fit.faults()]
+    title = f"Observation model {name}, on {fit.cells:,} cells"
+    more = f"{len(lines) - _SHOWN} further faults are in --json" if len(lines) > _SHOWN else ""
+    table = Table(title, columns, lines[:_SHOWN])
+    return [*([table] if lines else []), *([more] if more else []), f"observation model {name}: {fit.in_words()}"]
+
+
 def _goodness(
     model: PDAE,
     fresh: PerturbationData,
@@ -113,15 +131,20 @@ def _goodness(
     where: Path,
     source: Path,
     seed: int,
-) -> GoodnessOfFit:
-    """Goodness of fit at the conditions that a model was fitted on, judged on cells it has not seen."""
+) -> tuple[GoodnessOfFit, ObservationFit | None]:
+    """Goodness of fit at the conditions that a model was fitted on, judged on cells it has not seen.
+
+    In parts, and of its observation model where that has noise.
+    """
     check_match(model, fresh, where, source)
     seen = {tuple(row) for row in model.train_labels_}
     known = np.array([tuple(row) in seen for row in fresh.labels])
     if not known.any():
         raise InputError(f"{source}: holds no condition that {where} was fitted on; --goodness judges those")
     with naming(source):
-        return study.check_fit(model, fresh.select(known), fitted_on=data, rng=seed)
+        fresh = fresh.select(known)
+        fit = study.check_fit(model, fresh, fitted_on=data, rng=seed)
+        return fit, study.check_observation(model, fresh, fitted_on=data, rng=seed)
 
 
 def _fresh_cells(file: Path, seed: int) -> PerturbationData:

@@ -57,12 +57,12 @@ _WORDS = {
     (FeatureCheck.SPREAD, False): ("under-dispersed", "residual variance {0:.2g} times the model's"),
     (FeatureCheck.SPREAD, True): ("over-dispersed", "residual variance {0:.2g} times the model's"),
     (FeatureCheck.MEAN_VARIANCE, False): (
-        "variance grows less with the mean than the model's",
-        "ratio of residual variances {0:.2g}",
+        "quieter at large means",
+        "residual variance {0:.2g} times that at small",
     ),
     (FeatureCheck.MEAN_VARIANCE, True): (
-        "variance grows more with the mean than the model's",
-        "ratio of residual variances {0:.2g}",
+        "noisier at large means",
+        "residual variance {0:.2g} times that at small",
     ),
     (FeatureCheck.ZEROS, False): ("too few zeros", "{0:.3f} of the cells, {1:.3f} in the model"),
     (FeatureCheck.ZEROS, True): ("too many zeros", "{0:.3f} of the cells, {1:.3f} in the model"),
