@@ -2,6 +2,7 @@ from ._dimension import Dimension as Dimension
 from ._losses import TERMS as TERMS
 from ._observation import OBSERVATION_MODELS as OBSERVATION_MODELS
 from ._observation import ObservationChoice as ObservationChoice
+from .additive_vae import AdditiveVAE as AdditiveVAE
 from .adversarial import AdversarialAutoencoder as AdversarialAutoencoder
 from .adversarial import Adversary as Adversary
 from .architecture import Architecture as Architecture

@@ -20,7 +20,7 @@ from pdae_sim.estimation._dimension import Dimension
 from pdae_sim.estimation._measurement import StandardUnits, Units
 from pdae_sim.estimation._observation import ObservationChoice, as_given
 from pdae_sim.estimation._posterior import PosteriorNetwork
-from pdae_sim.estimation._scaling import Scaling
+from pdae_sim.estimation._scaling import LabelScaling, Scaling
 from pdae_sim.estimation._training import train
 from pdae_sim.estimation._weighted_terms import WeightedTerms
 from pdae_sim.estimation.presets import DEFAULT, MARGINAL, MARGINAL_SCREEN, Preset
@@ -76,6 +76,15 @@ def expects_noise(model: PDAE) -> bool | None:
         return model.observation != "noiseless"
     weighted = [phase for phase in model.phases or () if phase.weights]
     return any(phase.through_noise for phase in weighted) if weighted else None
+
+
+def observation_of(data: PerturbationData, name: str, device: str | torch.device) -> ObservationChoice:
+    """The observation model of training data by name, or under ``auto`` the one that a PDAE takes for them."""
+    from pdae_sim.estimation.pdae import PDAE
+
+    model = PDAE(observation=name, device=device)
+    model.space_, model._label_scaling = data.space, LabelScaling.of(data.labels)
+    return _observation(model, data)
 
 
 def _check_plan(model: PDAE) -> None:

@@ -6,13 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from pdae_sim import _random
 from pdae_sim.data import PerturbationData
-from pdae_sim.errors import InputError
-from pdae_sim.estimation._batches import Cells
-from pdae_sim.estimation._validation import canonical, fittable
 
 BLOCK_ELEMENTS = 2**22
 """Values of x worked on at once wherever all cells are passed through: 32 MiB in float64."""
@@ -104,54 +99,3 @@ class LabelScaling:
         """
         rows = self.forward(labels)
         return internal @ np.linalg.pinv(rows) @ rows / self.unit
-
-
-@dataclass(frozen=True, eq=False)
-class Standardised:
-    """Training data in an order that is a function of their labels, with the scalings learnt from them.
-
-    Args:
-        data: The training environments.
-        scaling: Of the cells.
-        label_scaling: Of the doses.
-    """
-
-    data: PerturbationData
-    scaling: Scaling
-    label_scaling: LabelScaling
-
-    @classmethod
-    def of(cls, data: PerturbationData) -> Standardised:
-        """Learn the scalings from the training environments; held-out ones are never looked at.
-
-        Raises:
-            InputError: If there are fewer than two training conditions, or one of them has a single cell.
-        """
-        data = canonical(fittable(data).train)
-        return cls(data, Scaling.of(data), LabelScaling.of(data.labels))
-
-    @property
-    def sizes(self) -> tuple[int, int, int]:
-        """d_X, K and E."""
-        return self.data.x.shape[1], self.data.labels.shape[1], len(self.data.labels)
-
-    def doses(self, labels: np.ndarray) -> torch.Tensor:
-        """Labels (…, K) in internal units; a perturbation never seen in training has dose 0, hence no effect."""
-        seen = (self.data.labels != 0).any(0)
-        return torch.tensor(self.label_scaling.forward(labels) * seen, dtype=torch.float32)
-
-    def cells(self, random_state: int, device: torch.device | str) -> Cells:
-        """The standardised training cells, as a bank of one replicate."""
-        root = _random.child(_random.seed_sequence(random_state), "training")
-        x = torch.from_numpy(self.scaling.forward(self.data.x)).to(device)
-        return Cells(x, self.doses(self.data.labels)[None].to(device), (self.data.rows_by_environment,), (root,))
-
-    def restored(self, x: torch.Tensor, condition: object) -> np.ndarray:
-        """Standardised cells (n, d_X) in the data's units, float64.
-
-        Raises:
-            InputError: If a value is not finite.
-        """
-        if not x.isfinite().all():
-            raise InputError(f"{condition!r} is too far from the training labels to predict; lower the dose")
-        return self.scaling.inverse(x.cpu().numpy())

@@ -1,4 +1,4 @@
-"""Estimators with networks and a loss of their own, trained in one phase on standardised cells."""
+"""Estimators with networks and a loss of their own, trained in one phase."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from pdae_sim.estimation._base import BaseEstimator
 from pdae_sim.estimation._batches import Cells
 from pdae_sim.estimation._checkpoint import Checkpoint
 from pdae_sim.estimation._losses import PARTS
-from pdae_sim.estimation._scaling import Standardised
+from pdae_sim.estimation._measurement import Units, standardised
+from pdae_sim.estimation._standardised import Standardised
 from pdae_sim.estimation._training import Objective, train
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.phases import Phase, Progress
@@ -35,6 +36,10 @@ class SinglePhaseEstimator(BaseEstimator):
     @abstractmethod
     def _objective(self, cells: Cells) -> Objective:
         """The networks before their first step, and their losses."""
+
+    def _units_of(self, data: PerturbationData) -> Units:
+        """The units of the cells of training data."""
+        return standardised(data)
 
     def _finish(self) -> None:
         """What is kept of the networks after the last step."""
@@ -57,7 +62,7 @@ class SinglePhaseEstimator(BaseEstimator):
             InputError: If `data` cannot be fitted.
             TrainingError: If a loss or gradient is not finite, named with step and term.
         """
-        self._standardised = Standardised.of(data)
+        self._standardised = Standardised.of(data, self._units_of)
         cells = self._standardised.cells(self.random_state, self.device)
         saved = None if checkpoint is None else Checkpoint(checkpoint, cells, self._identity())
         (self.history_,) = train(self._objective(cells), cells, [(self.phase,)], checkpoint=saved, on_step=on_step)

@@ -12,6 +12,7 @@ from typing import Any
 from pdae_sim._checks import choice, naming, near_misses, whole
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
+from pdae_sim.estimation.additive_vae import AdditiveVAE
 from pdae_sim.estimation.adversarial import AdversarialAutoencoder
 from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.estimation.conditional import ConditionalGenerator
@@ -23,6 +24,8 @@ from pdae_sim.estimation.tilting import Tilting
 from pdae_sim.protocols import Estimator, LatentModel
 
 _log = logging.getLogger(__name__)
+
+_Rival = AdditiveVAE | AdversarialAutoencoder | ConditionalGenerator
 
 ALWAYS = ("ceiling", "oracle")
 """Judged beside every estimator, declared or not: the noise ceiling of predictions, the oracle of identification."""
@@ -222,12 +225,12 @@ def _named_before(job: FitJob) -> LatentModel:
     return model
 
 
-def _rival(cls: type[AdversarialAutoencoder] | type[ConditionalGenerator]) -> EstimatorKind:
+def _rival(cls: type[_Rival]) -> EstimatorKind:
     """A kind with one phase; its number of latents is its own affair, not that of the world."""
     default = cls()
     own = [name for name in default.get_params(deep=False) if name not in ("phase", "random_state")]
 
-    def build(settings: Mapping, seed: int = 0) -> AdversarialAutoencoder | ConditionalGenerator:
+    def build(settings: Mapping, seed: int = 0) -> _Rival:
         tables = {
             key: replace(getattr(default, key), **settings[key])
             for key in ("architecture", "adversary")
@@ -252,6 +255,7 @@ KINDS: dict[str, EstimatorKind] = {
     "pdae": _trained(pdae_preset, "plan", "steps", *_PHASE_NAMES),
     "density_ratio": _trained(density_ratio_preset, *_PHASE, tilted=True),
     "tilting": _trained(latents_preset, "steps", "on", *(phase.name for phase in LATENTS.phases), tilted=True),
+    "additive_vae": _rival(AdditiveVAE),
     "adversarial": _rival(AdversarialAutoencoder),
     "conditional": _rival(ConditionalGenerator),
     **{name: _baseline(name) for name in BASELINES},

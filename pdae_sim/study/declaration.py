@@ -24,7 +24,8 @@ class EstimatorDeclaration(BaseModel):
     """An estimator of a study: a kind, a name of its own in the rows, and settings (all further keys).
 
     Args:
-        kind: Such as ``pdae``, ``density_ratio`` or ``tilting``, a baseline, or ``module:Class`` of one's own.
+        kind: ``pdae``, ``density_ratio`` or ``tilting``; a rival (``additive_vae``, ``adversarial``, ``conditional``);
+            a baseline by name; or ``module:Class`` of one's own.
         name: Its name in the rows; the kind when absent.
 
     Example:

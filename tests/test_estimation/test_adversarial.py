@@ -10,12 +10,8 @@ import torch
 
 from pdae_sim import PerturbationData
 from pdae_sim.errors import InputError
-from pdae_sim.estimation.adversarial import (
-    AdversarialAutoencoder,
-    Adversary,
-    _Autoencoder,
-    _standardised,
-)
+from pdae_sim.estimation._additive_code import AdditiveCode
+from pdae_sim.estimation.adversarial import AdversarialAutoencoder, Adversary, _PredictedVariance, _standardised
 from pdae_sim.estimation.architecture import Architecture
 from tests.test_estimation.test_conditional import adversarial
 
@@ -101,9 +97,8 @@ def test_history_tells_what_the_adversary_knows(with_adversary, brief):
 
 def test_dose_curves_begin_at_nothing_and_rise():
     for curved in (False, True):
-        network = _Autoencoder(
-            (5, 3, 2), Architecture(width=8), [torch.Generator().manual_seed(0)], curved=curved, floor=1e-3
-        )
+        likelihood, generators = _PredictedVariance(5, 1e-3), [torch.Generator().manual_seed(0)]
+        network = AdditiveCode((3, 3, 2), Architecture(width=8), likelihood, generators, curved=curved)
         doses = torch.linspace(-3, 3, 13)[None, :, None].expand(1, 13, 2)
         response = network.response(doses)
         assert (response[0, 6] == 0).all()

@@ -10,7 +10,7 @@ import pytest
 import pdae_sim
 from pdae_sim import PDAE
 from pdae_sim.errors import InputError
-from pdae_sim.estimation import BASELINES, AdversarialAutoencoder, ConditionalGenerator, Tilting
+from pdae_sim.estimation import BASELINES, AdditiveVAE, AdversarialAutoencoder, ConditionalGenerator, Tilting
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.baselines import Ceiling
 from pdae_sim.estimation.phases import Phase
@@ -28,6 +28,7 @@ ESTIMATORS = [
     Tilting(PDAE(2, architecture=SMALL, phases=QUICK[:1]), random_state=1),
     ConditionalGenerator(2, architecture=SMALL, phase=BRIEF),
     AdversarialAutoencoder(3, architecture=SMALL, phase=BRIEF, dose_curve="sigmoid"),
+    AdditiveVAE(3, architecture=SMALL, phase=BRIEF, beta=0.5),
     Ceiling(),
     *(baseline() for baseline in BASELINES.values()),
 ]

@@ -11,6 +11,7 @@ import torch
 from pdae_sim import LinearLatentModel, Simulator, energy_distance
 from pdae_sim.errors import InputError, LabelError, TrainingError
 from pdae_sim.estimation._training import Player, _Descent
+from pdae_sim.estimation.additive_vae import AdditiveVAE
 from pdae_sim.estimation.adversarial import AdversarialAutoencoder
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.conditional import ConditionalGenerator
@@ -38,7 +39,16 @@ def curved(**fields) -> AdversarialAutoencoder:
     return adversarial(dose_curve="sigmoid", **fields)
 
 
-RIVALS = [generator, additive, adversarial, curved]
+def through_likelihood(**fields) -> AdversarialAutoencoder:
+    return adversarial(observation="gaussian", **fields)
+
+
+def vae(**fields) -> AdditiveVAE:
+    phase = replace(AdditiveVAE().phase, **BRIEF, held_out=0.0)
+    return AdditiveVAE(**{"observation": "noiseless", "architecture": SMALL, "phase": phase, **fields})
+
+
+RIVALS = [generator, additive, adversarial, curved, through_likelihood, vae]
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +134,7 @@ class TestLaws:
     def test_a_loss_that_explodes_is_named_with_term_and_step(self, make, simulation):
         wild = replace(make().phase, learning_rate=1e30, clip=1e30)
         with pytest.raises(
-            TrainingError, match=r"(loss term '\w+'|gradient of) .*at step \d+ of phase '(generate|disent)"
+            TrainingError, match=r"(loss term '\w+'|gradient of) .*at step \d+ of phase '(generate|disent|elbo)"
         ):
             make(phase=wild).fit(simulation.data)
 
@@ -148,7 +158,7 @@ def test_bad_settings_are_refused_by_name(wrong, words):
 
 
 class TestDeclared:
-    @pytest.mark.parametrize("kind", ["conditional", "adversarial"])
+    @pytest.mark.parametrize("kind", ["conditional", "adversarial", "additive_vae"])
     def test_a_declaration_fits_them_with_its_settings(self, kind, simulation):
         settings = {**BRIEF, "architecture": {"width": 16}, "n_latents": 3}
         check_estimator("rival", kind, settings)
@@ -164,6 +174,7 @@ class TestDeclared:
             ("conditional", {"architecture": {"n_noise": 0}}, "a generator needs noise"),
             ("adversarial", {"adversary": {"weight": -1}}, "adversary.weight must be a finite number"),
             ("adversarial", {"adversary": {"lambda": 1}}, "unexpected keyword argument 'lambda'"),
+            ("additive_vae", {"observation": "gausian"}, "observation must be one of auto"),
             ("adversarial", {"dose_curve": "cubic"}, "dose_curve must be one of linear, sigmoid"),
         ],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from experiments.benchmarks import (
@@ -191,7 +192,24 @@ class TestStudies:
 
     def test_rivals_are_declared_beside_every_baseline(self):
         names = [each.name or each.kind for each in rivals.declaration(1).estimators]
-        assert names[:4] == ["pdae", "adversarial", "conditional", "conditional, pre-additive"]
+        assert names[:5] == ["pdae", "additive_vae", "adversarial", "conditional", "conditional, pre-additive"]
+
+    def test_rivals_under_noise_are_told_by_world_and_where_the_default_loses(self, capsys):
+        declaration = rivals.noise(3)
+        assert [world.name for world in declaration.worlds] == list(rivals.NOISY)
+        rows = pd.DataFrame(
+            [
+                ("noisy", seed, name, "energy_distance", condition, value, "ok")
+                for name, found in {"pdae": (0.1, 0.3, 0.2), "additive_vae": (0.2, 0.2, 0.2)}.items()
+                for condition in ("A", "A+B")
+                for seed, value in enumerate(found)
+            ],
+            columns=["scenario", "seed", "estimator", "metric", "condition", "value", "status"],
+        )
+        found = rivals.distances(rows)
+        assert found["noisy"]["pdae"] == {"0": 0.1, "1": 0.3, "2": 0.2}
+        rivals.print_noise(found)
+        assert "| additive_vae | 0.2000 (0.2000 to 0.2000) | 2 of 3 |" in capsys.readouterr().out
 
 
 SMALL = {"design.cells": 40, "design.test_cells": 40}

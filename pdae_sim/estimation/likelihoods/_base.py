@@ -31,6 +31,11 @@ class Likelihood(nn.Module, ABC):
         """Numbers that the encoder sees of a cell."""
         return self.n_features
 
+    @property
+    def n_outputs(self) -> int:
+        """Numbers that the decoder says of a cell."""
+        return self.n_features
+
     def inputs(self, x: torch.Tensor) -> torch.Tensor:
         """What the encoder sees (R, …, n_inputs) of cells (R, …, d_X)."""
         return x
