@@ -1,12 +1,15 @@
 """Verdicts against what came: standard errors, effective sample sizes and the coverage of their intervals.
 
-Run: `python -m experiments.benchmarks.verdicts [WORLDS] [--fits 0] [--steps 300] [--workers 2]`. Prints tables with
-machine, versions and seeds. Random linear latent causal worlds of 1 to 8 latents and 2 to 8 perturbations, singles and
-random combinations as 0/1 or as doses, 50 to 4,000 cells a condition; seed = number of the world.
+Run: `python -m experiments.benchmarks.verdicts [WORLDS] [--fits 0] [--steps 300] [--noisy 0] [--workers 2]`.
+Prints tables with machine, versions and seeds. Random linear latent causal worlds of 1 to 8 latents and 2 to 8
+perturbations, singles and random combinations as 0/1 or as doses, 50 to 4,000 cells a condition; seed = number of the
+world.
 
 With z seen, replicate data sets are replicate latent means of the training conditions, and the covariance within them:
 they hold all that the cells say of W. Importance weights are ratios of the true densities of z. With `--fits` so many
 worlds are also fitted by a PDAE that sees x alone, and its shift, rotated onto the true latents, is held against W.
+With `--noisy` so many of each named world with noisy cells are judged, by an oracle that has the true posterior of the
+latents and by a default fit.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import numpy as np
 from scipy.special import logsumexp
 from scipy.stats import chi2, f, wishart
 
+from experiments.benchmarks._noisy_verdicts import measure_noisy, print_noisy
 from experiments.benchmarks._table import machine, options, print_table
 from experiments.benchmarks._worlds import band_in_words, measure_worlds
 from pdae_sim import PDAE, LinearLatentModel, Simulator, _random, align, check_span
@@ -289,7 +293,7 @@ def measure(seed: int) -> dict:
 
 def main() -> None:
     """Print the tables."""
-    arguments = options(__doc__, worlds=600, fits=0, steps=300, workers=2)
+    arguments = options(__doc__, worlds=600, fits=0, steps=300, noisy=0, workers=2)
     print(f"{machine()}; seeds 0 … {arguments.worlds - 1}\n")
     rows = measure_worlds(lambda seed: {"world": measure(seed)}, arguments.worlds, workers=arguments.workers)["world"]
     for print_part in (print_errors, print_worth, print_coverage):
@@ -297,6 +301,9 @@ def main() -> None:
     if arguments.fits:
         fits = measure_worlds(partial(fitted, steps=arguments.steps), arguments.fits, workers=arguments.workers)
         print_fits(fits, arguments.steps)
+    if arguments.noisy:
+        noisy = measure_worlds(measure_noisy, arguments.noisy, workers=arguments.workers)
+        print_noisy({name: list(found) for name, found in noisy.items()})
 
 
 if __name__ == "__main__":

@@ -79,15 +79,51 @@ def _saddlepoint(k: np.ndarray, lam: np.ndarray, m: np.ndarray, c: np.ndarray) -
     return np.where(b > 0, 2 * last / np.where(b > 0, b + root, 1.0), (b - root) / (2 * first))
 
 
+def matched_score(
+    theta: ArrayLike, square: ArrayLike, trace: ArrayLike, squares: ArrayLike, along: ArrayLike, degrees: ArrayLike
+) -> np.ndarray:
+    """The normal quantile of P(‖ŵ‖² / (B / m) ≤ square) for ŵ ~ N(w, Σ) with ‖w‖ = theta and B ~ χ²_m.
+
+    The law of ‖ŵ‖² is taken to be c χ²_k(θ² / c) with the mean tr Σ + θ² and the variance 2 tr Σ² + 4 θ² uᵀΣu that it
+    has, u the direction of w: exactly so for Σ a multiple of the identity.
+
+    Args:
+        theta: ‖w‖ ≥ 0.
+        square: The observed ‖ŵ‖² > 0.
+        trace: tr Σ > 0.
+        squares: tr Σ².
+        along: uᵀΣu.
+        degrees: m; infinite where the scale is known.
+
+    References:
+        Patnaik (1949), The non-central χ²- and F-distributions, Biometrika 36.
+
+    Example:
+        >>> bool(matched_score(1.0, 3.0, 2.0, 2.0, 1.0, np.inf) == noncentral_score(3.0, 2.0, 1.0))
+        True
+    """
+    theta, square, trace, squares, along = (np.asarray(v, float) for v in (theta, square, trace, squares, along))
+    c = (squares + 2 * theta**2 * along) / (trace + 2 * theta**2)
+    return noncentral_score(square / c, trace / c, theta**2 / c, degrees)
+
+
 def noncentrality_interval(
-    x: ArrayLike, d: ArrayLike, degrees: ArrayLike, *, level: float = 0.95
+    x: ArrayLike,
+    d: ArrayLike,
+    degrees: ArrayLike,
+    *,
+    squares: ArrayLike | None = None,
+    along: ArrayLike = 1.0,
+    level: float = 0.95,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The λ at which x would be the upper and the lower tail quantile; 0 where there is none.
 
     Args:
         x: Observed A / (B / m) ≥ 0, any shape.
-        d: Degrees of freedom of A.
+        d: Degrees of freedom of A; the trace of the covariance of the estimate where it is not I.
         degrees: m; infinite where the scale is known.
+        squares: Trace of the square of that covariance; d if None.
+        along: Variance of the estimate along its own direction.
         level: Confidence.
 
     Returns:
@@ -98,17 +134,14 @@ def noncentrality_interval(
         >>> bool(low < 398 < high) and bool(abs(high - low - 4 * 1.96 * 20) < 5)
         True
     """
-    x, d, degrees = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, d, degrees)))
-    reach, least = np.sqrt(x) + np.sqrt(d) + 6.0, ndtri((1 - level) / 2)
-    while (short := noncentral_score(x, d, reach**2, degrees) > least).any():
+    given = (x, d, d if squares is None else squares, along, degrees)
+    law = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in given))
+    reach, least = np.sqrt(law[0]) + np.sqrt(law[1]) + 6.0, ndtri((1 - level) / 2)
+    while (short := matched_score(reach, *law) > least).any():
         reach = np.where(short, 2 * reach, reach)
     # the root of λ is solved for, not λ: the score is nearly a line in it
-    low, high = distances_at_scores(least, _score_at_root, reach, x, d, degrees)
+    low, high = distances_at_scores(least, matched_score, reach, *law)
     return low**2, high**2
-
-
-def _score_at_root(root: np.ndarray, x: np.ndarray, d: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-    return noncentral_score(x, d, root**2, degrees)
 
 
 def distances_at_scores(

@@ -16,6 +16,7 @@ import numpy as np
 from pdae_sim._checks import between, whole
 from pdae_sim.analysis import _rationals as rationals
 from pdae_sim.analysis._design_search import Price, Problem, needed, ordered, search, total_gain
+from pdae_sim.analysis._information import inflation
 from pdae_sim.analysis.span import SpanCertificate, check_span
 from pdae_sim.errors import InputError
 
@@ -164,24 +165,27 @@ def allocate_cells(
     *,
     standard_error: float,
     existing: Sequence[int] | np.ndarray | None = None,
+    information: np.ndarray | None = None,
 ) -> CellAllocation:
     """Allocate the fewest further cells that give a predicted shift a stated standard error per latent coordinate.
 
     The shift from the reference has variance Σ_e c_e² / n_e with c_e = |α_e|, c_0 = |Σ_e α_e|. The least total for the
     variance s² is n_e = c_e (Σ c) / s²; with n_e ≥ m_e cells in hand it is n_e = max(m_e, λ c_e), λ in closed form for
-    each set of conditions that need more. Rounded up.
+    each set of conditions that need more. Rounded up. Noise multiplies the variance by tr J⁻¹ / d_Z, and the cells
+    with it.
 
     Args:
         coefficients: α (M,), zero at the reference, as a certificate has it.
         reference: Row of the reference.
         standard_error: s > 0, in standard deviations of the base latent.
         existing: (M,) m_e; none if not given.
+        information: J (d_Z, d_Z), what a noisy cell tells of a shift beside one whose z is seen; I if None.
 
     Raises:
         InputError: If an argument is out of its range.
 
     References:
-        Theory, claim 2.10; Neyman (1934) for the allocation.
+        Theory, claims 2.10 and 2.13; Neyman (1934) for the allocation.
 
     Example:
         >>> allocate_cells([0, 1, 1], 0, standard_error=0.1).cells.tolist() == [800, 400, 400]
@@ -196,9 +200,10 @@ def allocate_cells(
         raise InputError(f"existing must be {len(alpha)} numbers of cells ≥ 0; received {existing!r}")
     c = np.abs(alpha)
     c[reference] = abs(alpha.sum() - alpha[reference])
-    cells = np.maximum(m, np.ceil(_multiplier(c, m, s**2) * c - 1e-9)).astype(np.int64)
+    factor = 1.0 if information is None else inflation(information)
+    cells = np.maximum(m, np.ceil(_multiplier(c, m, s**2 / factor) * c - 1e-9)).astype(np.int64)
     used = c > 0
-    attained = float(np.sqrt((c[used] ** 2 / cells[used]).sum()))
+    attained = float(np.sqrt(factor * (c[used] ** 2 / cells[used]).sum()))
     return CellAllocation(cells, cells - m.astype(np.int64), attained)
 
 

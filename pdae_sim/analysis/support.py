@@ -3,6 +3,9 @@
 From environment e, at distance δ_e = ‖W (l − l_e)‖ in standard deviations of the base latent, importance sampling is
 worth n_e exp(−δ_e²) cells of the label; pooled, the environments are worth no less than these added up (claim 2.9).
 
+Support is that of the latents, whether or not cells are measured with noise: posterior draws of the latents of noisy
+cells follow N(W l_e, I) too, and are worth as many. Noise only makes W, and with it δ_e, less sure.
+
 An estimate Ŵ makes every distance too long on average. Where its sampling error is known (`ShiftError`) distances are
 corrected and carry intervals. The law used is that of least squares on the latent means of the training conditions,
 the encoder being taken as exact: what a learnt encoder adds to the error is not counted.
@@ -22,6 +25,7 @@ from scipy.stats import chi2
 from pdae_sim import _random
 from pdae_sim._checks import between, matrix, positive, whole
 from pdae_sim._random import SeedLike
+from pdae_sim.analysis._information import inflation, inverse_information
 from pdae_sim.analysis._noncentral import noncentrality_interval
 from pdae_sim.errors import InputError
 from pdae_sim.intervals import Interval
@@ -33,14 +37,18 @@ _WORK = 2**22  # numbers that a block of labels may hold at once
 
 @dataclass(frozen=True, eq=False)
 class ShiftError:
-    """The sampling error of Ŵ: for an identified difference of labels d, Ŵ d has covariance v(d) I.
+    """The sampling error of Ŵ: for an identified difference of labels d, Ŵ d has covariance v(d) J⁻¹.
 
     With z seen, and its offset not known, Ŵ is least squares on the means of the training conditions and
-    v(d) = dᵀ (Σ_e n_e (l_e − l̄)(l_e − l̄)ᵀ)⁺ d: no combination of the means has less variance (theory, claim 2.10).
+    v(d) = dᵀ (Σ_e n_e (l_e − l̄)(l_e − l̄)ᵀ)⁺ d: no combination of the means has less variance (theory, claim 2.10). A
+    cell that is measured with noise carries the share J = I − E Cov(z | x) of the information about a shift that z has
+    (theory, claim 2.13), so that the covariance of maximum likelihood is v(d) J⁻¹. It carries as much about the scale
+    of the latents along u as J_u² cells with z seen, J_u⁻¹ = uᵀ J⁻¹ u.
 
     Args:
         root: (K, r) with v(d) = ‖dᵀ root‖².
         degrees: Degrees of freedom of the covariance that whitened the latents; infinite if their scale is known.
+        information: J (d_Z, d_Z); None where z is seen.
 
     Example:
         >>> error = ShiftError.of([[0, 0], [1, 0], [0, 1]], [100, 100, 200])
@@ -50,10 +58,16 @@ class ShiftError:
 
     root: np.ndarray
     degrees: float = np.inf
+    information: np.ndarray | None = None
 
     @classmethod
     def of(
-        cls, train_labels: Sequence | np.ndarray, counts: Sequence[int] | np.ndarray, *, degrees: float | None = None
+        cls,
+        train_labels: Sequence | np.ndarray,
+        counts: Sequence[int] | np.ndarray,
+        *,
+        degrees: float | None = None,
+        information: np.ndarray | None = None,
     ) -> ShiftError:
         """The error of a Ŵ fitted to so many cells of each training condition.
 
@@ -61,6 +75,7 @@ class ShiftError:
             train_labels: (E, K).
             counts: (E,) cells.
             degrees: Those of the covariance; Σ_e n_e − E, the covariance within conditions, if None.
+            information: J (d_Z, d_Z), as a model fitted to noisy cells has it; None where z is seen.
         """
         labels, n = matrix("train_labels", train_labels), positive("counts", counts, len(train_labels))
         centred = np.sqrt(n)[:, None] * (labels - n @ labels / n.sum())
@@ -69,29 +84,62 @@ class ShiftError:
         _, s, Vt = np.linalg.svd(centred / unit, full_matrices=False)
         kept = s > _RANK * s.max(initial=0.0)
         root = Vt[kept].T / s[kept] / unit[:, None]
-        return cls(root, n.sum() - len(n) if degrees is None else float(degrees))
+        return cls(root, n.sum() - len(n) if degrees is None else float(degrees), information)
+
+    @cached_property
+    def noise(self) -> np.ndarray | None:
+        """J⁻¹ (d_Z, d_Z), the covariance of a shift in units of that with z seen; None where z is seen."""
+        return None if self.information is None else inverse_information(self.information)
+
+    @property
+    def inflation(self) -> float:
+        """The factor tr J⁻¹ / d_Z by which noise multiplies the variance of a shift per latent coordinate."""
+        return 1.0 if self.information is None else inflation(self.information)
 
     def variances(self, differences: Sequence | np.ndarray) -> np.ndarray:
-        """v(d) per latent coordinate of each row d (n, K): the square of a shift's standard error."""
+        """v(d) of each row d (n, K): the variance of a shift per latent coordinate, were z seen."""
         return ((matrix("differences", differences, columns=len(self.root)) @ self.root) ** 2).sum(axis=1)
 
-    def free(self, n_latents: int) -> float:
-        """m = ν − d_Z + 1, the degrees of freedom of Hotelling's denominator."""
+    def along(self, squared: np.ndarray, test: np.ndarray, train: np.ndarray) -> np.ndarray:
+        """(T, E) uᵀ J⁻¹ u along the differences of latent means (T, d_Z) and (E, d_Z), whose squares are at hand."""
+        if self.noise is None:
+            return np.ones_like(squared)
+        root = np.linalg.cholesky(self.noise)
+        stretched = cdist(test @ root, train @ root, "sqeuclidean")
+        return np.where(squared > 0, stretched / np.where(squared > 0, squared, 1.0), self.inflation)
+
+    def free(self, n_latents: int, along: np.ndarray | float = 1.0) -> np.ndarray:
+        """m = ν − d_Z + 1, the degrees of freedom of Hotelling's denominator; ν along a direction is ν / (uᵀJ⁻¹u)²."""
         if self.degrees <= n_latents + 1:
             raise InputError(
                 f"{self.degrees:g} degrees of freedom are too few to whiten {n_latents} latents; "
                 f"measure more than {n_latents + 1:g} cells beyond one per condition"
             )
-        return self.degrees - n_latents + 1
+        return np.maximum(self.degrees / np.square(along) - n_latents + 1, 1.0)
 
     def interval(
-        self, squared: np.ndarray, variances: np.ndarray, n_latents: int, *, level: float = 0.95
+        self,
+        squared: np.ndarray,
+        variances: np.ndarray,
+        n_latents: int,
+        *,
+        along: np.ndarray | float = 1.0,
+        level: float = 0.95,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The ends of intervals for δ² from ‖ŵ‖² of variance v per coordinate; δ² itself where v is 0."""
-        m = self.free(n_latents)
-        scale = 1.0 if np.isinf(m) else m / self.degrees
+        """The ends of intervals for δ² from ‖ŵ‖² of covariance v J⁻¹; δ² itself where v is 0.
+
+        Args:
+            squared: ‖ŵ‖².
+            variances: v, of the same shape.
+            n_latents: d_Z.
+            along: uᵀ J⁻¹ u along ŵ.
+            level: Confidence.
+        """
+        m, noise = self.free(n_latents, along), np.eye(n_latents) if self.noise is None else self.noise
+        scale = 1.0 if np.isinf(self.degrees) else m * np.square(along) / self.degrees
         v = np.where(variances > 0, variances, 1.0)
-        low, high = (v * end for end in noncentrality_interval(scale * squared / v, n_latents, m, level=level))
+        law = {"squares": (noise**2).sum(), "along": along, "level": level}
+        low, high = (v * end for end in noncentrality_interval(scale * squared / v, np.trace(noise), m, **law))
         return np.where(variances > 0, low, squared), np.where(variances > 0, high, squared)
 
     def standard_error_interval(self, standard_error: float, n_latents: int, *, level: float = 0.95) -> Interval:
@@ -99,18 +147,20 @@ class ShiftError:
 
         The estimated variance along it is off by a factor ν / χ²_{ν − d_Z + 1}; none where the scale is known.
         """
-        m = self.free(n_latents)
+        m = float(self.free(n_latents, self.inflation))
         if np.isinf(m):
             return Interval(standard_error, standard_error)
         quantiles = chi2.ppf([(1 + level) / 2, (1 - level) / 2], m)
-        low, high = standard_error * np.sqrt(self.degrees / quantiles)
+        low, high = standard_error * np.sqrt(self.degrees / self.inflation**2 / quantiles)
         return Interval(float(low), float(high))
 
-    def unbiased(self, squared: np.ndarray, variances: np.ndarray, n_latents: int) -> np.ndarray:
-        """δ² from ‖ŵ‖², less the bias: E‖ŵ‖² = ν / (ν − d_Z − 1) (δ² + d_Z v); never below 0."""
+    def unbiased(
+        self, squared: np.ndarray, variances: np.ndarray, n_latents: int, along: np.ndarray | float = 1.0
+    ) -> np.ndarray:
+        """δ² from ‖ŵ‖², less the bias: E‖ŵ‖² = ν / (ν − d_Z − 1) (δ² + v tr J⁻¹); never below 0."""
         self.free(n_latents)
-        shrunk = 1.0 if np.isinf(self.degrees) else (self.degrees - n_latents - 1) / self.degrees
-        return np.maximum(shrunk * squared - n_latents * variances, 0.0)
+        lost = 0.0 if np.isinf(self.degrees) else (n_latents + 1) * np.square(along) / self.degrees
+        return np.maximum(np.maximum(1 - lost, 0.0) * squared - n_latents * self.inflation * variances, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +173,8 @@ class Support:
         effective_cells: Their sum.
         interval: Interval of the sum, at the confidence `level`; None where W has no stated error.
         squared: (E,) ‖Ŵ (l − l_e)‖², uncorrected for bias.
-        variances: (E,) of Ŵ (l − l_e) per latent coordinate; zero where W has no stated error.
+        variances: (E,) v of Ŵ (l − l_e), whose covariance is v J⁻¹; zero where W has no stated error.
+        along: (E,) uᵀ J⁻¹ u along Ŵ (l − l_e); ones where z is seen.
         error: Sampling error of Ŵ; None where W is taken as true.
         n_latents: d_Z.
         level: Confidence of the intervals.
@@ -141,6 +192,7 @@ class Support:
     interval: Interval | None
     squared: np.ndarray
     variances: np.ndarray
+    along: np.ndarray
     error: ShiftError | None
     n_latents: int
     level: float
@@ -165,7 +217,7 @@ class Support:
         """(E, 2) an interval for each δ_e; both ends are δ_e where W has no stated error."""
         if self.error is None:
             return np.column_stack([self.distances, self.distances])
-        ends = self.error.interval(self.squared, self.variances, self.n_latents, level=self.level)
+        ends = self.error.interval(self.squared, self.variances, self.n_latents, along=self.along, level=self.level)
         return np.sqrt(np.column_stack(ends))
 
 
@@ -182,8 +234,9 @@ def supports(
 
     The interval of the sum is that of Q = Σ_e p_e δ_e², p_e being the share of environment e in the sum. Its estimate
     Σ_e p_e ‖ŵ_e‖² has variance 4 ‖Σ_e p_e w_e x_eᵀ‖² and more, with ‖x_e‖² = v_e, which by Cauchy and Schwarz is at
-    most 4 Q Σ_e p_e v_e: that of one environment with distance Q and error Σ_e p_e v_e, and the law taken. The interval
-    is exact if one environment carries all the weight, and longer than it need be where the errors of many cancel.
+    most 4 Q Σ_e p_e v_e: that of one environment with distance Q and error Σ_e p_e v_e, and the law taken. Through
+    noise v_e is multiplied by uᵀJ⁻¹u along ŵ_e. The interval is exact if one environment carries all the weight, and
+    longer than it need be where the errors of many cancel.
 
     Args:
         train_labels: (E, K).
@@ -197,7 +250,7 @@ def supports(
         InputError: If shapes disagree, doses are beyond 1e50, or there are too few cells to whiten the latents.
 
     References:
-        Theory, claim 2.9.
+        Theory, claims 2.9 and 2.13.
 
     Example:
         >>> train, W = [[0, 0], [1, 0]], [[1.0, 0.0], [0.0, 1.0]]
@@ -210,6 +263,8 @@ def supports(
     W = matrix("perturbation_matrix", perturbation_matrix, columns=train.shape[1])
     n = positive("counts", counts, len(train))
     between("level", level, 0.0, 1.0)
+    if error is not None and error.noise is not None and error.noise.shape != (len(W), len(W)):
+        raise InputError(f"information must be of {len(W)} latents, as W is; received shape {error.noise.shape}")
     if (np.abs(test) > _FARTHEST).any():
         raise InputError(
             f"test_labels must have doses up to {_FARTHEST:.0e} for support; received {np.abs(test).max():g}"
@@ -273,17 +328,27 @@ def _supports(
     W: np.ndarray, n: np.ndarray, train: np.ndarray, test: np.ndarray, error: ShiftError | None, level: float
 ) -> Iterator[Support]:
     raw = cdist(test @ W.T, train @ W.T, "sqeuclidean")
-    noise = np.zeros_like(raw) if error is None else cdist(test @ error.root, train @ error.root, "sqeuclidean")
-    squared = raw if error is None else error.unbiased(raw, noise, len(W))
+    noise, along, squared = np.zeros_like(raw), np.ones_like(raw), raw
+    if error is not None:
+        noise = cdist(test @ error.root, train @ error.root, "sqeuclidean")
+        along = error.along(raw, test @ W.T, train @ W.T)
+        squared = error.unbiased(raw, noise, len(W), along)
     logs = np.log(n) - squared
     sums = logsumexp(logs, axis=1)
     intervals: list[Interval | None] = [None] * len(test)
     if error is not None:
         p = np.exp(logs - sums[:, None])
         form, spread = (p * raw).sum(axis=1), (p * noise).sum(axis=1)
-        low, high = error.interval(form, spread, len(W), level=level)
+        most = np.maximum(_weighted(along, p * raw), _weighted(along, p * noise))
+        low, high = error.interval(form, spread, len(W), along=most, level=level)
         entropy = sums + (p * squared).sum(axis=1)  # the sum is exp(entropy − Σ p_e δ_e²), and p hardly moves
         intervals = list(map(Interval, np.exp(entropy - high).tolist(), np.exp(entropy - low).tolist()))
-    rows = zip(np.sqrt(squared), np.exp(logs), np.exp(sums).tolist(), intervals, raw, noise, strict=True)
-    for distances, cells, total, interval, plain, variances in rows:
-        yield Support(distances, cells, total, interval, plain, variances, error, len(W), level)
+    rows = zip(np.sqrt(squared), np.exp(logs), np.exp(sums).tolist(), intervals, raw, noise, along, strict=True)
+    for distances, cells, total, interval, plain, variances, stretch in rows:
+        yield Support(distances, cells, total, interval, plain, variances, stretch, error, len(W), level)
+
+
+def _weighted(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(T,) means of rows; a plain mean where all weights are zero."""
+    total = weights.sum(axis=1)
+    return np.where(total > 0, (values * weights).sum(axis=1) / np.where(total > 0, total, 1.0), values.mean(axis=1))

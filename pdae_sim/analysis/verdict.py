@@ -27,8 +27,8 @@ class Verdict:
         distances: (E,) δ_e = ‖W (l − l_e)‖, in standard deviations of the base latent; None if unknown.
         support: Both, environment by environment, with intervals where W is an estimate; None if unknown.
         standard_error: Standard error of the shift from the reference that the certificate's α combines, per latent
-            coordinate, at the cells given: √(Σ_e α_e² / n_e + (Σ_e α_e)² / n_0); None without cells or if not
-            identified.
+            coordinate, at the cells given: √(Σ_e α_e² / n_e + (Σ_e α_e)² / n_0), times √(tr J⁻¹ / d_Z) where cells
+            are noisy; None without cells or if not identified.
         least_standard_error: Standard error of the minimum-variance combination (GLS), which a fitted Ŵ has.
         threshold: Effective cells from which a label counts as supported.
         guaranteed: Whether a label in the span is identified in the model class at hand, which it is not where the
@@ -117,6 +117,7 @@ def judge(
     certificates: Sequence[SpanCertificate] | None = None,
     error: ShiftError | None = None,
     guaranteed: bool = True,
+    information: np.ndarray | None = None,
 ) -> list[Verdict]:
     """Judge each test label: is its shift identified, and do training cells cover it?
 
@@ -131,6 +132,8 @@ def judge(
             `perturbation_matrix` as it is.
         guaranteed: False if the model class lets the noise of cells have any law, as a decoder with noise of its own
             does: then a label in the span settles nothing (theory, claim 2.11c).
+        information: J (d_Z, d_Z), what a noisy cell tells of a shift beside one whose z is seen; that of `error` if
+            None.
 
     Returns:
         One verdict per test label.
@@ -149,7 +152,12 @@ def judge(
         ['identified and supported', 'identified, off support', 'not identified']
         >>> bool(np.isclose(verdicts[0].standard_error, np.sqrt(6 / 4096)))
         True
+        >>> (noisy,) = judge(train, [[1, 1, 0]], counts=[4096] * 3, information=np.diag([0.25, 0.25]))
+        >>> bool(np.isclose(noisy.standard_error, np.sqrt(6 / 1024)))
+        True
     """
+    if information is not None and error is not None:
+        error = replace(error, information=information)
     spans = check_span(train_labels, test_labels) if certificates is None else list(certificates)
     if len(spans) != len(test_labels):
         raise InputError(f"certificates must be one per test label ({len(test_labels)}); received {len(spans)}")
@@ -161,7 +169,8 @@ def judge(
     train, test = np.asarray(train_labels, dtype=np.float64), np.asarray(test_labels, dtype=np.float64)
     inside = np.array([certificate.identified for certificate in spans], dtype=bool)
     covers = iter(_covers(train, test[inside], n, perturbation_matrix, error))
-    errors = iter(_standard_errors([c for c in spans if c.identified], n, train, test[inside], error))
+    sampling = ShiftError.of(train, n, degrees=np.inf, information=information) if error is None else error
+    errors = iter(_standard_errors([c for c in spans if c.identified], n, train, test[inside], sampling, error is None))
     judged = [
         _verdict(c, next(covers), next(errors), min_effective_cells) if c.identified else Verdict(c, None, None, None)
         for c in spans
@@ -174,16 +183,19 @@ def _standard_errors(
     n: np.ndarray,
     train: np.ndarray,
     test: np.ndarray,
-    error: ShiftError | None,
+    error: ShiftError,
+    at_hand: bool,
 ) -> np.ndarray:
-    """(T, 2) of the shift: by the certificate's α at these cells, and by GLS at the cells Ŵ was fitted to."""
+    """(T, 2) of the shift: by the certificate's α at these cells, and by GLS at the cells Ŵ was fitted to.
+
+    With the error of the cells at hand no α is better than GLS.
+    """
     if not certificates:
         return np.empty((0, 2))
     alpha, reference = np.array([c.coefficients for c in certificates]), certificates[0].reference
     own = (alpha**2 / n).sum(axis=1) + alpha.sum(axis=1) ** 2 / n[reference]
-    at_hand = ShiftError.of(train, n, degrees=np.inf)
-    least = (at_hand if error is None else error).variances(test - train[reference])
-    return np.sqrt(np.column_stack([own, np.minimum(least, own) if error is None else least]))
+    least = error.variances(test - train[reference])
+    return np.sqrt(error.inflation * np.column_stack([own, np.minimum(least, own) if at_hand else least]))
 
 
 def _covers(

@@ -34,6 +34,16 @@ class KnownPerturbationMatrix:
     error: ShiftError | None = None
     guaranteed: bool = True
 
+    @property
+    def information(self) -> np.ndarray | None:
+        """J (d_Z, d_Z) of a fitted model; None where W is the truth."""
+        return None if self.error is None else self.error.information
+
+    @property
+    def inflation(self) -> float:
+        """The factor by which noise multiplies the variance of a shift per latent coordinate."""
+        return 1.0 if self.error is None else self.error.inflation
+
 
 def read_dataset(file: Path, model: Path | None) -> PerturbationData:
     """A dataset, without its X where no model is to be compared with it."""
@@ -49,7 +59,7 @@ def load_perturbation_matrix(file: Path, model: Path | None, data: PerturbationD
     check_match(fitted, data, model, file)
     if _as_set(fitted.train_labels_) != _as_set(data.train.labels):
         raise InputError(f"{file}: its training conditions are not those that {model} was fitted on; fit it again")
-    error = analysis.ShiftError.of(fitted.train_labels_, fitted.train_counts_)
+    error = analysis.ShiftError.of(fitted.train_labels_, fitted.train_counts_, information=fitted.information_)
     free = fitted.plan_.architecture.stochastic and not fitted.observation_.noisy
     return KnownPerturbationMatrix(fitted.perturbation_matrix_, "model", error, guaranteed=not free)
 

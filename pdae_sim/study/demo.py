@@ -103,7 +103,7 @@ def _verdicts(model: PDAE, simulation: Simulation) -> dict[str, Verdict]:
     """A verdict per held-out condition, from labels and Ŵ alone."""
     train, test = simulation.data.train, simulation.data.test
     counts, W_hat = train.counts.tolist(), model.perturbation_matrix_
-    judged = judge(train.labels, test.labels, counts=counts, perturbation_matrix=W_hat)
+    judged = judge(train.labels, test.labels, counts=counts, perturbation_matrix=W_hat, information=model.information_)
     return dict(zip(test.conditions, judged, strict=True))
 
 

@@ -26,6 +26,7 @@ from pdae_sim.analysis.identifiability.procrustes import JointProcrustes, Latent
 from pdae_sim.data import PerturbationData, Simulation, Truth
 from pdae_sim.errors import InputError
 from pdae_sim.estimation.baseline_encoders import random_encoder
+from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.intervals import Interval
 from pdae_sim.protocols import LatentModel
 from pdae_sim.study._oracle import central_range, fresh_cells, oracle_gram_error
@@ -204,12 +205,23 @@ def identify(model: LatentModel, simulation: Simulation, *, n: int = 2000, rng: 
         conditions=tuple(c for e, c in enumerate(train.conditions) if e != train.reference),
         moves=moving @ W_hat.T,
         shifts=moving,
-        effects=estimate_effects(estimate, fresh.data.environment, reference=train.reference),
+        effects=_effects(model, fresh.data, estimate, train.reference),
         maps=maps,
         outcome=classify_identifiability(maps, null=nulls.maps, rng=_random.child(root, "outcome")),
         joint=_joint(estimate, W_hat, fresh.data, truth, moving),
         nulls=nulls,
     )
+
+
+def _effects(model: LatentModel, fresh: PerturbationData, estimate: np.ndarray, reference: int) -> Effects:
+    """Effects of encoded means; of noisy cells from posterior means under the prior of each cell's condition."""
+    if not isinstance(model, PDAE) or not model.observation_.noisy:
+        return estimate_effects(estimate, fresh.environment, reference=reference)
+    means, prior = np.empty_like(estimate), (fresh.labels @ model.perturbation_matrix_.T)[fresh.environment]
+    for label, rows in zip(fresh.labels, fresh.rows_by_environment, strict=True):
+        means[rows] = model.encode(fresh.x[rows], condition=label)
+    given = {"information": model.information_, "prior_means": prior}
+    return estimate_effects(means, fresh.environment, reference=reference, **given)
 
 
 def _ladders(

@@ -18,7 +18,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from pdae_sim._checks import matrix, whole
-from pdae_sim.analysis._noncentral import distances_at_scores, noncentral_score
+from pdae_sim.analysis._information import inverse_information
+from pdae_sim.analysis._noncentral import distances_at_scores, matched_score
 from pdae_sim.errors import InputError
 from pdae_sim.intervals import Estimate, Interval
 
@@ -59,19 +60,33 @@ class Effects:
         return {**arrays, "sizes": [size.to_json() for size in self.sizes]}
 
 
-def estimate_effects(z: np.ndarray, environment: np.ndarray, *, reference: int = 0) -> Effects:
+def estimate_effects(
+    z: np.ndarray,
+    environment: np.ndarray,
+    *,
+    reference: int = 0,
+    information: np.ndarray | None = None,
+    prior_means: np.ndarray | None = None,
+) -> Effects:
     """Estimate effects from latents, true or encoded.
 
+    Posterior means of noisy cells are drawn towards the means of their priors, and so are their averages. With the
+    information J they are stretched to μ + J⁻¹ (z − μ), a step of Fisher scoring from the priors' means: without bias,
+    and of the least variance there is, J⁻¹ / n_e.
+
     Args:
-        z: (n, d_Z) latents.
+        z: (n, d_Z) latents, or posterior means of those of noisy cells.
         environment: (n,) integers 0 … M.
         reference: The environment that effects are measured from.
+        information: J (d_Z, d_Z) = I − E Cov(z | x), if `z` are posterior means.
+        prior_means: μ (n, d_Z), means of the priors N(μ, I) that the posterior of each cell was taken under; 0 if None.
 
     Raises:
         InputError: If there is no perturbed environment, or one has fewer than d_Z + 2 cells.
 
     References:
-        Theory, claim 2.5; Patnaik (1949), The non-central χ²- and F-distributions, Biometrika 36, for matched moments.
+        Theory, claims 2.5 and 2.13; Patnaik (1949), The non-central χ²- and F-distributions, Biometrika 36, for matched
+        moments.
 
     Example:
         >>> z = np.random.default_rng(0).normal(size=(2000, 2))
@@ -79,7 +94,11 @@ def estimate_effects(z: np.ndarray, environment: np.ndarray, *, reference: int =
         >>> 5.0 in estimate_effects(z, np.repeat([0, 1], 1000)).sizes[0].interval
         True
     """
-    means, covariances = _moments(matrix("z", z), np.asarray(environment), whole("reference", reference, at_least=0))
+    z = matrix("z", z)
+    if information is not None:
+        prior = np.zeros_like(z) if prior_means is None else matrix("prior_means", prior_means, columns=z.shape[1])
+        z = prior + (z - prior) @ inverse_information(information)
+    means, covariances = _moments(z, np.asarray(environment), whole("reference", reference, at_least=0))
     shifts, common = means[1:] - means[0], covariances[0]
     own = covariances[1:] + common
     sizes = _effect_sizes(shifts, own)
@@ -114,8 +133,7 @@ def effect_angles(shifts: np.ndarray) -> np.ndarray:
 class _LengthLaw(NamedTuple):
     """What the law of the squared length of a Gaussian estimate ŵ ~ N(w, Σ) depends on.
 
-    At length θ along the observed direction u the law of ‖ŵ‖² is taken to be c χ²_ν(λ) with the mean tr Σ + θ² and the
-    variance 2 tr Σ² + 4 θ² uᵀΣu that it has, exactly so for Σ a multiple of the identity.
+    It is that of `matched_score`, along the observed direction u.
 
     Args:
         square: The observed ‖ŵ‖² > 0.
@@ -141,19 +159,11 @@ def _lengths(laws: Sequence[_LengthLaw]) -> list[Estimate]:
         return []
     columns = np.array(laws).T
     reach = np.sqrt(columns[0]) + 10 * np.sqrt(columns[1])
-    low, high = distances_at_scores(-_Z, _length_score, reach, *columns)
+    low, high = distances_at_scores(-_Z, matched_score, reach, *columns, np.full_like(reach, np.inf))
     values = [law.unbiased for law in laws]
     return [
         Estimate(v, Interval(min(a, v), max(b, v))) for v, a, b in zip(values, low.tolist(), high.tolist(), strict=True)
     ]
-
-
-def _length_score(
-    theta: np.ndarray, square: np.ndarray, trace: np.ndarray, squares: np.ndarray, along: np.ndarray
-) -> np.ndarray:
-    """The normal quantile of P(‖ŵ‖² ≤ square) at length θ."""
-    c = (squares + 2 * theta**2 * along) / (trace + 2 * theta**2)
-    return noncentral_score(square / c, trace / c, theta**2 / c)
 
 
 def _effect_sizes(shifts: np.ndarray, covariances: np.ndarray) -> list[Estimate]:

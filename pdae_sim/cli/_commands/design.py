@@ -15,14 +15,14 @@ from pdae_sim._checks import naming
 from pdae_sim.cli._figures import check_figure, write_figure
 from pdae_sim.cli._options import DatasetFile, FigureFile, Force, Seed, SupportModel, command
 from pdae_sim.cli._output import Output
-from pdae_sim.cli._perturbation_matrix import load_perturbation_matrix, read_dataset
+from pdae_sim.cli._perturbation_matrix import KnownPerturbationMatrix, load_perturbation_matrix, read_dataset
 from pdae_sim.cli._tables import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from pdae_sim import LabelSpace, PerturbationData
-    from pdae_sim.analysis import ExperimentPlan
+    from pdae_sim.analysis import ExperimentPlan, SpanCertificate
 
 
 @command
@@ -61,8 +61,8 @@ def design(
         )
     conditions = (*train.conditions, *(data.space.condition(e.label) for e in plan.experiments))
     with naming(f"{file}: --standard-error"):
-        added = None if standard_error is None else _cells_to_add(plan, train.counts, standard_error)
-    result = _Design(plan, target, targets, train, conditions, added)
+        added = None if standard_error is None else _cells_to_add(plan, train.counts, standard_error, W)
+    result = _Design(plan, target, targets, train, conditions, added, 1.0 if W is None else W.inflation)
     with naming(file):
         write_figure(figure, result.draw, force=force)
     output.result(result.payload() | {"figures": [] if figure is None else [figure]}, result.text())
@@ -80,6 +80,7 @@ class _Design:
         train: The training conditions in hand.
         conditions: Names of the training conditions, then of the experiments.
         added: (M,) cells to add to each of `conditions`, if a standard error is to be reached.
+        inflation: The factor by which noise multiplies variances.
     """
 
     plan: ExperimentPlan
@@ -88,6 +89,7 @@ class _Design:
     train: PerturbationData
     conditions: Sequence[str]
     added: np.ndarray | None
+    inflation: float
 
     @property
     def new(self) -> Sequence[str]:
@@ -137,9 +139,13 @@ class _Design:
             "identified": certificate.identified,
             **certificate.evidence(self.conditions, self.train.names),
             "noise_gain": certificate.noise_gain,
-            "mean_standard_error": certificate.noise_gain**0.5 if certificate.identified else None,
+            "mean_standard_error": self._standard_error(certificate),
             "distance": None if distances is None or not certificate.identified else distances[t],
         }
+
+    def _standard_error(self, certificate: SpanCertificate) -> float | None:
+        """Standard error of a target's mean per latent coordinate, at the cells of the plan."""
+        return (self.inflation * certificate.noise_gain) ** 0.5 if certificate.identified else None
 
     def text(self) -> list[str | Table]:
         parts: list[str | Table] = []
@@ -151,7 +157,8 @@ class _Design:
             columns = ("order", "condition", "needed by", "then identified")
             parts.append(Table(f"Measure ({self.plan.method})", columns, rows, prose=columns[2:]))
         for name, c in zip(self.targets, self.plan.certificates, strict=True):
-            gain = f" Standard error of its mean at these cells: {c.noise_gain**0.5:.3g}." if c.identified else ""
+            error = self._standard_error(c)
+            gain = "" if error is None else f" Standard error of its mean at these cells: {error:.3g}."
             parts.append(f"{c.answer}: {c.in_words(name, self.conditions, self.train.names)}.{gain}")
         added = self.cells_to_add()
         if added is not None:
@@ -167,11 +174,16 @@ def _labels(file: Path, option: str, conditions: Sequence[str], space: LabelSpac
         return np.array([space.exact(condition) for condition in conditions], dtype=object)
 
 
-def _cells_to_add(plan: ExperimentPlan, counts: np.ndarray, standard_error: float) -> np.ndarray:
+def _cells_to_add(
+    plan: ExperimentPlan, counts: np.ndarray, standard_error: float, W: KnownPerturbationMatrix | None
+) -> np.ndarray:
     """(M,) cells to add so that every identified target has the standard error: the most that any of them asks for."""
     existing = np.append(counts, [0] * len(plan.experiments))
+    J = None if W is None else W.information
     added = [
-        analysis.allocate_cells(c.coefficients, c.reference, standard_error=standard_error, existing=existing).added
+        analysis.allocate_cells(
+            c.coefficients, c.reference, standard_error=standard_error, existing=existing, information=J
+        ).added
         for c in plan.certificates
         if c.coefficients is not None
     ]

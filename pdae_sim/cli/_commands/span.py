@@ -28,6 +28,7 @@ _FREE_NOISE = (
     "The decoder of this model draws noise of any law, so nothing is guaranteed (theory, claim 2.11c): true effects may"
     " be larger than those of Ŵ, and training cells worth less; fit with an observation model."
 )
+_NOTED = 1.005  # inflation of variances that is worth a sentence
 
 
 @command
@@ -79,7 +80,16 @@ def span(
     write_figure(figure, lambda: report.verdict_figure(rows), force=force)
     sentences = [_sentence(row, v, train) for row, v in zip(rows, verdicts, strict=True)]
     caveats = [_CAVEAT] * bool(W and W.error) + [_FREE_NOISE] * bool(W and not W.guaranteed)
-    output.result({"verdicts": rows}, [*sentences, *caveats])
+    output.result({"verdicts": rows}, [*sentences, *caveats, *_noise(W)])
+
+
+def _noise(W: KnownPerturbationMatrix | None) -> list[str]:
+    """What noise leaves of the information of a cell, where it takes some."""
+    if W is None or W.inflation < _NOTED:
+        return []
+    return [
+        f"Noise: a cell tells of a shift what {1 / W.inflation:.2g} cells with latents seen do; intervals count it."
+    ]
 
 
 def _conditions(file: Path, data: PerturbationData, test: list[str] | None) -> list[str]:
