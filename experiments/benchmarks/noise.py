@@ -28,10 +28,11 @@ from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.estimation.tilting import Tilting
 from pdae_sim.simulation.worlds import world
 
-CELLS, JUDGED = 4096, 8192
-NAMED = ("noisy", "heteroscedastic", "proteins", "dropout", "counts", "demo", "three-singles")
+CELLS, JUDGED, ROUGHLY = 4096, 8192, 2048
+"""Cells of a condition, cells that predictions are judged by, and those that are far off."""
+NAMED = ("noisy", "counts", "proteins", "heteroscedastic", "dropout")
 DOUBLE = "A+B"
-_ORACLE_DRAWS = 6
+_ORACLE_DRAWS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +69,10 @@ def named(name: str, seed: int, overrides: tuple[str, ...] = ()) -> NoisyWorld:
 def worlds() -> dict[str, Callable[[int], NoisyWorld]]:
     """Every kind of world by name: named ones, signal-to-noise ratios, and mixings outside the simulator's families."""
     found: dict[str, Callable[[int], NoisyWorld]] = {name: partial(named, name) for name in NAMED}
+    found |= {name: partial(_outside, name) for name in OUTSIDE}
     for snr in (3, 30, 100):
         found[f"snr {snr}"] = partial(named, "noisy", overrides=(f"observation.snr={snr}",))
-    return found | {name: partial(_outside, name) for name in OUTSIDE}
+    return found
 
 
 def _outside(name: str, seed: int) -> NoisyWorld:
@@ -88,7 +90,8 @@ def measure(make: Callable[[int], NoisyWorld], seed: int) -> dict[str, object]:
     seconds = time.process_time() - start
     fitted = {"pdae": model, "tilting": Tilting(model).fit(data)}
     fitted |= {name: baseline().fit(data) for name, baseline in BASELINES.items() if name != "ceiling"}
-    found = {name: _distance(each.sample(DOUBLE, JUDGED, rng=seed), truth) for name, each in fitted.items()}
+    sizes = {name: JUDGED if name in ("pdae", "tilting") else ROUGHLY for name in fitted}
+    found = {name: _distance(each.sample(DOUBLE, sizes[name], rng=seed), truth) for name, each in fitted.items()}
     rng = np.random.default_rng(seed)
     spread = np.linalg.cholesky(np.linalg.inv(model.information_)) * np.sqrt(3 / CELLS)
     shifts = rng.normal(size=(_ORACLE_DRAWS, 2)) @ spread.T
@@ -106,7 +109,7 @@ def measure(make: Callable[[int], NoisyWorld], seed: int) -> dict[str, object]:
 
 
 def _distance(x: np.ndarray, y: np.ndarray) -> float:
-    return float(energy_distance(x, y, unbiased=True))
+    return float(energy_distance(x, y[: len(x)], unbiased=True))
 
 
 def table(results: Mapping[str, Mapping[str, np.ndarray]]) -> Iterator[tuple]:
