@@ -75,9 +75,9 @@ def _made(seed: int, cells: int, observe: Callable[[np.ndarray, np.random.Genera
 
 
 OUTSIDE: dict[str, Callable[[int, int], Made]] = {
-    "smooth network, SNR 9": partial(gaussian, False),
-    "kinked network, SNR 9": partial(gaussian, True),
-    "smooth network, 400 molecules": partial(counted, False),
-    "kinked network, 400 molecules": partial(counted, True),
+    "smooth network at SNR 9": partial(gaussian, False),
+    "kinked network at SNR 9": partial(gaussian, True),
+    "smooth network in 400 molecules": partial(counted, False),
+    "kinked network in 400 molecules": partial(counted, True),
 }
 """By name, from a seed and a number of cells."""

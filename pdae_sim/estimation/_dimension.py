@@ -29,7 +29,7 @@ NEIGHBOURS = 10
 CELLS = 8000
 """Looked at, at most."""
 _QUERIES, _FEWEST = 2000, 50
-_LOW = 3
+LOW = 3
 """Up to here neighbours alone are trusted."""
 _TRIED = 6
 """Numbers of coordinates that autoencoders are tried with beyond the first."""
@@ -104,7 +104,7 @@ def choose(x: np.ndarray, rank: int, error: Callable[[int], float], rng: np.rand
     if nearest > most:
         why = "cells fill more dimensions than the shifts can identify: noise, or too few perturbations"
         return _told(Dimension(min(rank, most), estimate, se, rank, False, why, expected))
-    if nearest <= _LOW and _clear(expected, nearest, estimate, se):
+    if nearest <= LOW and _clear(expected, nearest, estimate, se):
         return _told(Dimension(nearest, estimate, se, rank, True, "nearest neighbours", expected))
     first = max(nearest - 1, 1)
     found, errors = _bend(error, first, min(first + _TRIED, most))

@@ -113,9 +113,9 @@ def _observation(model: PDAE, data: PerturbationData) -> ObservationChoice:
     rank = model._label_scaling.rank(data.labels, at_most=data.x.shape[1])
     some = Scaling.of(data).gathered(data.x, evidence.looked_at(data, rng))
     if noise is None and set(names) >= {"gaussian"}:
-        quiet, why = evidence.noiseless(some, model.n_latents, rank, rng)
-        if quiet is not False:
-            return evidence.tell(ObservationChoice("noiseless", quiet is not None, why))
+        quiet, sure, why = evidence.noiseless(some, model.n_latents, rank, rng)
+        if quiet:
+            return evidence.tell(ObservationChoice("noiseless", sure, why))
     d_Z = model.n_latents or min(rank, evidence.varied_directions(some) - 1) or 1
     return evidence.tell(evidence.choose(data.x, names, d_Z, _Scores(model, data)))
 

@@ -13,11 +13,12 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
 from pdae_sim.data import PerturbationData
-from pdae_sim.estimation._dimension import CELLS, Dimension, nearest_dimension
+from pdae_sim.estimation._dimension import CELLS, LOW, Dimension, nearest_dimension
 from pdae_sim.estimation._measurement import recognise_counts, share_of_zeros
 from pdae_sim.estimation._observation import GAUSSIAN, ObservationChoice, as_given
 from pdae_sim.estimation._whitening import directions
@@ -31,7 +32,10 @@ _ERRORS = 3.0
 _GAIN = 0.01
 """And log-likelihood by cell, at least."""
 _SHARE = 0.25
-"""A latent that gains less than this share of the one before makes up for what a short fit, or the law, leaves out."""
+"""Beyond the rank of the shifts a latent that gains less than this share of the one before makes up for what a short
+fit, or the law, leaves out."""
+_PATIENCE = 2
+"""Numbers of latents that are tried beyond the best."""
 _LADDER = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128)
 """Numbers of latents tried, in turn."""
 
@@ -49,8 +53,8 @@ def candidates(x: np.ndarray) -> list[str]:
     return [*GAUSSIAN, *positive]
 
 
-def noiseless(x: np.ndarray, n_latents: int | None, rank: int, rng: np.random.Generator) -> tuple[bool | None, str]:
-    """Whether cells are without noise; None where nothing tells, and why.
+def noiseless(x: np.ndarray, n_latents: int | None, rank: int, rng: np.random.Generator) -> tuple[bool, bool, str]:
+    """Whether cells are taken to be without noise, whether that is sure, and why.
 
     Args:
         x: (n, d_X) standardised cells.
@@ -62,12 +66,13 @@ def noiseless(x: np.ndarray, n_latents: int | None, rank: int, rng: np.random.Ge
     most = min(n_latents if n_latents is not None else rank + 1, features)
     found = nearest_dimension(x, most, rng)
     if found is None:
-        return None, "too few cells differ from one another to tell noise by their neighbours"
+        return True, False, "too few cells differ from one another to tell noise by their neighbours"
     nearest, estimate, se = found
     told = f"nearest neighbours fill {estimate:.1f} ± {se:.1f} dimensions of {features}"
     if most >= features:
-        return None, f"{told}: with as many latents as features noise is no question that cells can answer"
-    return nearest <= most, told
+        return True, False, f"{told}: with as many latents as features noise is no question that cells can answer"
+    sure = nearest > most or (most < features - 1 and (n_latents is not None or nearest <= LOW))
+    return nearest <= most, sure, told
 
 
 def choose(x: np.ndarray, names: Sequence[str], n_latents: int, score: Score) -> ObservationChoice:
@@ -88,11 +93,11 @@ def choose(x: np.ndarray, names: Sequence[str], n_latents: int, score: Score) ->
     best = 0
     for i in range(1, len(options)):
         gain, se = _difference(scores[i], scores[best])
-        if gain > max(_ERRORS * se, _GAIN):
+        if gain > (0.0 if names[i] == "negative_binomial" else max(_ERRORS * se, _GAIN)):
             best = i
     sure = all(_clear(options, scores, best, i) for i in range(len(options)))
     evidence = {option.name: float(each.mean()) for option, each in zip(options, scores, strict=True)}
-    why = "largest held-out likelihood, the simplest where models are as good"
+    why = "largest held-out likelihood, the simplest where models of values are as good"
     return replace(options[best], sure=sure, reason=why, evidence=evidence)
 
 
@@ -112,25 +117,46 @@ def dimension(choice: ObservationChoice, rank: int, most: int, score: Score) -> 
         most: Latents that can be identified or that x has directions for.
         score: A short fit, judged.
     """
-    tried = [d for d in _LADDER if d <= most] or [1]
     scores: dict[int, np.ndarray] = {}
-    best, before = tried[0], 0.0
-    for d in tried:
+    for d in [d for d in _LADDER if d <= most] or [1]:
         scores[d] = score(choice, d)
         if not len(scores[d]):
             why = "too few cells for held-out likelihood; the rank of the shifts"
             return _told(Dimension(min(rank, most), math.nan, math.nan, rank, False, why))
-        if d == best:
-            continue
-        gain, se = _difference(scores[d], scores[best])
-        gain_each = gain / (d - best)
-        if gain < max(_ERRORS * se, _GAIN) or gain_each < _SHARE * before:
+        if len(scores) > _PATIENCE and not _gains(scores, rank):
             break
-        best, before = d, gain_each
+    best = _fewest(scores, rank)
     errors = {d: -float(each.mean()) for d, each in scores.items()}
     sure = best != max(scores) or best == most
     why = "held-out marginal likelihood stops gaining"
     return _told(Dimension(best, math.nan, math.nan, rank, sure, why, errors=errors))
+
+
+def _gains(scores: Mapping[int, np.ndarray], rank: int) -> bool:
+    """Whether the last numbers of latents tried are of any use."""
+    return _fewest(scores, rank) in list(scores)[-_PATIENCE:]
+
+
+def _fewest(scores: Mapping[int, np.ndarray], rank: int) -> int:
+    """The fewest latents within a standard error of the best; beyond the rank of the shifts one must gain a good share.
+
+    References:
+        Breiman et al. (1984), Classification and Regression Trees: the one-standard-error rule.
+    """
+    tried = list(scores)
+    allowed = tried[:1]
+    for before, d in pairwise(tried):
+        gain = _difference(scores[d], scores[before])[0] / (d - before)
+        first = _difference(scores[before], scores[allowed[-2]])[0] if len(allowed) > 1 else 0.0
+        if d > rank and gain < max(_SHARE * first, _GAIN):
+            break
+        allowed.append(d)
+    best = max(allowed, key=lambda d: scores[d].mean())
+    for d in allowed:
+        gain, se = _difference(scores[best], scores[d])
+        if gain <= max(se, _GAIN):
+            return d
+    return best
 
 
 def _difference(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
