@@ -14,6 +14,7 @@ from experiments.benchmarks import (
     calibration,
     goodness,
     intervals,
+    observation_fit,
     power,
     race,
     rivals,
@@ -122,6 +123,12 @@ class TestCalibrations:
         assert row[-2] == f"{hits['energy'].sum()} : 0"
 
     @pytest.mark.slow
+    def test_observation_fit_prints_the_band_and_rows_for_every_law(self, capsys):
+        observation_fit.main(["2", "--fits", "0", "--workers", "1"])
+        out = capsys.readouterr().out
+        assert "exact 99 % band" in out
+        assert all(f"| {law} | centre |" in out for law in observation_fit.LAWS)
+
     def test_goodness_prints_the_band_and_a_row_for_every_part(self, capsys):
         goodness.main(["1", "--power-worlds", "0", "--fits", "0"])
         assert capsys.readouterr().out.count("one condition") == 4
