@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from pdae_sim import PDAE, PerturbationData
 
 
+def observation_in_words(model: PDAE) -> str:
+    """The observation model of a fit, and whether it is sure."""
+    law = model.observation_
+    return f"observation {law.name}" + ("" if law.sure else " (not sure)")
+
+
 def check_unseen(model: PDAE, data: PerturbationData, where: Path, file: Path) -> None:
     """Raise an InputError if a condition held out in a dataset was among those a model was fitted on."""
     seen = {tuple(row) for row in model.train_labels_}

@@ -18,16 +18,16 @@ SOURCES = ("model", "near", "parts", "reference", "pool")
 other, of the control, of all."""
 
 
-_JUDGED, _CELLS = 12, 400
-"""Training conditions that sources are compared on, and cells of each, at most."""
-_ERRORS = 2.0
-"""Standard errors over conditions by which cells of the nearest condition must predict better than N(0, I)."""
+_JUDGED, _CELLS = 40, 400
+"""Training conditions that sources are compared on, and cells drawn of each, at most."""
 
 
 def better_source(model: PDAE, data: PerturbationData) -> str:
-    """``near`` if training conditions are predicted better from the cells of the nearest other one, else ``model``.
+    """``near`` if latents of measured cells stand for their condition better than draws of N(Ŵ l, I), else ``model``.
 
-    Moved cells keep what is not Gaussian in the base; draws of N(0, I) have none of the error of few cells.
+    In every training condition half of the cells are compared with cells measured anew from posterior draws of the
+    other half, and from the prior. Moved cells keep what is not Gaussian in the base; draws of the prior have none of
+    the error of few cells.
 
     Args:
         model: Fitted.
@@ -36,16 +36,20 @@ def better_source(model: PDAE, data: PerturbationData) -> str:
     E, root = len(data.labels), _random.child(_random.seed_sequence(0), "sources")
     gains = []
     for e in np.linspace(0, E - 1, min(E, _JUDGED)).astype(int):
-        x, label = data.samples(e)[:_CELLS].astype(np.float64), data.labels[e]
-        others = np.arange(E) != e
-        share = np.zeros(E)
-        share[others] = environment_weights("near", label, data.labels[others], model.perturbation_matrix_)
-        drawn = [model._drawn(label, _CELLS, root, share, prior=prior) for prior in (True, False)]
-        of_model, of_cells = (float(energy_distance(cells, x, unbiased=True)) for cells in drawn)
-        gains.append(of_model - of_cells)
-    if len(gains) < 2:
-        return "model"
-    return "near" if np.mean(gains) > _ERRORS * np.std(gains, ddof=1) / np.sqrt(len(gains)) else "model"
+        rows, label = np.flatnonzero(model._base_environment == e), data.labels[e]
+        x, rng = data.samples(e).astype(np.float64), _random.stream(root, int(e))
+        order = rng.permutation(len(rows))
+        seen, judged = order[: len(rows) // 2], order[len(rows) // 2 :][:_CELLS]
+        picked = rows[rng.choice(seen, min(_CELLS, 4 * len(judged)))]
+        prior = rng.normal(size=(len(picked), len(model.perturbation_matrix_)))
+        shift, exposure = model.perturbation_matrix_ @ label, model._exposure[picked]
+        of_prior, of_cells = (
+            float(energy_distance(model._decoded(base + shift, exposure, root), x[judged], unbiased=True))
+            for base in (prior, model.base_latents_[picked])
+        )
+        gains.append(of_prior - of_cells)
+    error = np.std(gains, ddof=1) / np.sqrt(len(gains))
+    return "near" if np.mean(gains) > error else "model"
 
 
 def environment_weights(source: str, label: np.ndarray, labels: np.ndarray, W: np.ndarray) -> np.ndarray:

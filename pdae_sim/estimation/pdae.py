@@ -227,7 +227,7 @@ class PDAE(BaseEstimator):
             source: Where base latents come from: ``model`` is N(0, I); ``pool`` all training conditions, each with the
                 same weight; ``near`` the training condition nearest in Ŵ; ``parts`` those that share a perturbation
                 with the label; ``reference`` the control. None takes `source_`: ``pool`` without noise, and with it
-                ``model`` or ``near``, whichever predicts training conditions better.
+                ``model`` or ``near``, whichever stands for training conditions better.
         """
         self._check_fitted()
         label, root = self.space_.label(condition), _random.seed_sequence(rng)

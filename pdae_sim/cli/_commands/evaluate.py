@@ -15,7 +15,7 @@ from pdae_sim import io, report, study
 from pdae_sim._checks import naming
 from pdae_sim._random import child, seed_sequence
 from pdae_sim.cli._figures import check_figure, write_figure
-from pdae_sim.cli._matching import check_match, check_unseen
+from pdae_sim.cli._matching import check_match, check_unseen, observation_in_words
 from pdae_sim.cli._options import DatasetFile, FigureFile, Force, ModelFolder, Seed, command
 from pdae_sim.cli._output import Output
 from pdae_sim.cli._tables import Table, number, with_interval
@@ -64,6 +64,7 @@ def evaluate(
     if not data.held_out.any() and not goodness:
         raise InputError(f"{file}: no condition is held out; mark some as test, or judge the fit with --goodness")
     check_unseen(fitted, data, model, file)
+    output.say(f"{model}: {observation_in_words(fitted)}")
     rows: list[dict] = []
     judged: tuple[GoodnessOfFit, ObservationFit | None] | None = None
     if goodness:

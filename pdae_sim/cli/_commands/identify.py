@@ -6,7 +6,7 @@ import pdae_sim
 from pdae_sim import report, study
 from pdae_sim._checks import naming
 from pdae_sim.cli._figures import check_figure, write_figure
-from pdae_sim.cli._matching import check_match
+from pdae_sim.cli._matching import check_match, observation_in_words
 from pdae_sim.cli._options import DatasetFile, FigureFile, Force, ModelFolder, Seed, command
 from pdae_sim.cli._output import Output
 from pdae_sim.cli._tables import Table, interval_text, with_interval
@@ -35,6 +35,7 @@ def identify(
         raise InputError(
             f"{model}: has {len(fitted.perturbation_matrix_)} latents where {file} has {d}; fit with --latents {d}"
         )
+    output.say(f"{model}: {observation_in_words(fitted)}")
     with naming(file):
         identification = study.identify(fitted, simulation, rng=seed)
     write_figure(figure, lambda: report.identifiability_figure(identification), force=force)

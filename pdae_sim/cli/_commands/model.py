@@ -14,6 +14,7 @@ import pdae_sim
 from pdae_sim import _files as files
 from pdae_sim import estimation
 from pdae_sim._checks import choice, naming
+from pdae_sim.cli._matching import observation_in_words
 from pdae_sim.cli._options import DatasetFile, Force, ModelFolder, OutFile, Seed, command
 from pdae_sim.cli._output import Output
 from pdae_sim.errors import InputError
@@ -76,19 +77,17 @@ def fit(
     model.save(out, force=force)
     checkpoint.unlink(missing_ok=True)
     losses, n_latents = _final_losses(model.history_), len(model.perturbation_matrix_)
-    law = model.observation_
     payload = {
         "model": out,
         "latents": n_latents,
         "losses": losses,
         "dimension": model.dimension_,
-        "observation": law.to_json(),
+        "observation": model.observation_.to_json(),
     }
     ended = "; ".join(
         f"{phase}: " + ", ".join(f"{k} {v:.4g}" for k, v in terms.items()) for phase, terms in losses.items()
     )
-    sure = "" if law.sure else " (not sure)"
-    told = f"{n_latents} latents, observation {law.name}{sure}, {len(data.train.labels)} training conditions"
+    told = f"{n_latents} latents, {observation_in_words(model)}, {len(data.train.labels)} training conditions"
     output.result(payload, f"{out}: {told}; {ended}")
 
 
@@ -131,7 +130,8 @@ def predict(
         )
     _write_cells(out, fitted.sample(condition, samples, rng=seed), condition, fitted, force=force)
     payload = {"file": out, "condition": condition, "cells": samples, "identified": certificate.identified}
-    output.result(payload, f"{out}: {samples} cells of {condition}")
+    payload |= {"observation": fitted.observation_.name, "source": fitted.source_}
+    output.result(payload, f"{out}: {samples} cells of {condition}, {observation_in_words(fitted)}")
 
 
 def _write_cells(out: Path, x: np.ndarray, condition: str, model: PDAE, *, force: bool) -> None:
