@@ -25,8 +25,8 @@ _JUDGED, _CELLS = 40, 400
 def better_source(model: PDAE, data: PerturbationData) -> str:
     """``near`` if latents of measured cells stand for their condition better than draws of N(Ŵ l, I), else ``model``.
 
-    In every training condition half of the cells are compared with cells measured anew from posterior draws of the
-    other half, and from the prior. Moved cells keep what is not Gaussian in the base; draws of the prior have none of
+    In every training condition half of the cells are compared with cells measured anew from a posterior draw of each of
+    the other half, and from as many draws of the prior. Moved cells keep what is not Gaussian in the base; draws of the prior have none of
     the error of few cells.
 
     Args:
@@ -39,8 +39,9 @@ def better_source(model: PDAE, data: PerturbationData) -> str:
         rows, label = np.flatnonzero(model._base_environment == e), data.labels[e]
         x, rng = data.samples(e).astype(np.float64), _random.stream(root, int(e))
         order = rng.permutation(len(rows))
-        seen, judged = order[: len(rows) // 2], order[len(rows) // 2 :][:_CELLS]
-        picked = rows[rng.choice(seen, min(_CELLS, 4 * len(judged)))]
+        picked, judged = rows[order[: len(rows) // 2][:_CELLS]], order[len(rows) // 2 :][:_CELLS]
+        if len(picked) < 2:
+            continue
         prior = rng.normal(size=(len(picked), len(model.perturbation_matrix_)))
         shift, exposure = model.perturbation_matrix_ @ label, model._exposure[picked]
         of_prior, of_cells = (
@@ -48,6 +49,8 @@ def better_source(model: PDAE, data: PerturbationData) -> str:
             for base in (prior, model.base_latents_[picked])
         )
         gains.append(of_prior - of_cells)
+    if len(gains) < 2:
+        return "model"
     error = np.std(gains, ddof=1) / np.sqrt(len(gains))
     return "near" if np.mean(gains) > error else "model"
 

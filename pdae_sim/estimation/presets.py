@@ -68,7 +68,7 @@ MARGINAL = Preset(
             {"marginal_likelihood": 1.0},
             ("encoder", "shift", "decoder", "noise"),
             cells=128,
-            learning_rate=1e-2,
+            learning_rate=5e-3,
             held_out=0.1,
             whiten=True,
         ),
