@@ -26,8 +26,8 @@ def better_source(model: PDAE, data: PerturbationData) -> str:
     """``near`` if latents of measured cells stand for their condition better than draws of N(Ŵ l, I), else ``model``.
 
     In every training condition half of the cells are compared with cells measured anew from a posterior draw of each of
-    the other half, and from as many draws of the prior. Moved cells keep what is not Gaussian in the base; draws of the prior have none of
-    the error of few cells.
+    the other half, and from as many draws of the prior. Moved cells keep what is not Gaussian in the base; draws of the
+    prior have none of the error of few cells.
 
     Args:
         model: Fitted.
