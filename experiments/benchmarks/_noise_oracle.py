@@ -2,7 +2,7 @@
 
 By quadrature on a grid of latents in the isotropic form: the log-likelihood of cells at grid points is a product of
 matrices, of statistics of the cells and natural parameters of the points. What a cell does not tell (its library, the
-scale that centred log-ratios lost) is summed over too. The step of the grid is halved until it no longer matters.
+scale that centred log-ratios lost) is summed over too. The step of the grid is halved until posteriors are wider.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from pdae_sim.simulation.observation import (
     Observation,
 )
 
-REACH = 4.5
+REACH = 5.5
 """How far the grid goes beyond the mean of the prior, in standard deviations of the base latent."""
 _COARSEST, _FINEST = 0.32, 0.02  # steps of the grid
-_PILOT, _ENOUGH = 300, 0.0005  # cells that a step is chosen by, and the change of their information that is let pass
+_PILOT = 300  # cells that a step is chosen by
 _BLOCK = 2**22  # likelihoods held at once
 _LIBRARIES = 17  # points of the sum over the library of a cell
 _NEWTON = 12  # steps of Gauss and Newton where latents are a function of what is left of a cell
@@ -204,16 +204,14 @@ def posterior_moments(simulator: Simulator, x: np.ndarray, mean: np.ndarray) -> 
 
 
 def _fine_enough(simulator: Simulator, x: np.ndarray, mean: np.ndarray) -> Grid:
-    """The coarsest grid on which halving the step leaves the posterior covariances of some cells as they are."""
+    """The coarsest grid whose step is below the narrowest standard deviation of all but 1 % of posteriors."""
     some, step = x[:: max(len(x) // _PILOT, 1)], _COARSEST
     grid = Grid.around(simulator, mean, step)
-    before = grid.moments(simulator.observation, some)[1].mean(axis=0)
     while step > _FINEST:
-        finer = Grid.around(simulator, mean, step := step / 2)
-        now = finer.moments(simulator.observation, some)[1].mean(axis=0)
-        if np.abs(now - before).max() < _ENOUGH:
+        narrow = np.linalg.eigvalsh(grid.moments(simulator.observation, some)[1])[:, 0]
+        if np.quantile(narrow, 0.01) > step**2:  # the trapezoidal rule is then off by exp(−2 π²) and less
             return grid
-        grid, before = finer, now
+        grid = Grid.around(simulator, mean, step := step / 2)
     return grid
 
 

@@ -39,7 +39,7 @@ def measure(name: str, seed: int, *, fit: Fit | None = fitted_pdae) -> dict[str,
     config = world(name, ("design.test_cells=16",), seed=seed)
     simulation, simulator = config.simulate(), config.simulator()
     W = true_matrix(simulator)
-    J, W_oracle = information(simulator, simulation.data), shift_matrix(simulator, simulation.data)
+    J, W_oracle = information(simulator, simulation.data), shift_matrix(simulator, simulation.data, steps=1)
     found: dict[str, object] = {"truth": _support(simulation, W, None).effective_cells}
     found["oracle"] = _judged(simulation, W_oracle, J, np.inf)  # who knows f knows the scale of the latents
     found["oracle, J = I"] = _judged(simulation, W_oracle, None, np.inf)
