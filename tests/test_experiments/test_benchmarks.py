@@ -131,7 +131,7 @@ class TestCalibrations:
 
     def test_goodness_prints_the_band_and_a_row_for_every_part(self, capsys):
         goodness.main(["1", "--power-worlds", "0", "--fits", "0"])
-        assert capsys.readouterr().out.count("one condition") == 4
+        assert capsys.readouterr().out.count("one condition") == 8
         hits = measure_worlds(lambda seed: goodness.faults(goodness.judged(goodness.Exact, seed, 20)), 1)
         assert goodness.power_row("nothing", hits)[1:6] == (0, 0, 0, 0, 0)
 

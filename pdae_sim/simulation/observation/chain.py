@@ -61,7 +61,7 @@ class Chain:
 
     Example:
         >>> chain = Chain((GaussianNoise(0.1), LogNormalise()))
-        >>> chain.breaks == ("noiseless", "injective")
+        >>> chain.breaks == ("noiseless", "injective", "recoverable")
         True
     """
 
