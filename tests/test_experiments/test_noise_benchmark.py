@@ -29,9 +29,17 @@ def test_a_named_world_gives_the_double_of_its_simulator(monkeypatch):
 def test_a_row_says_who_is_ahead():
     found = {f"energy {name}": np.array(values) for name, values in {"pdae": [1, 2], "tilting": [2, 1]}.items()}
     found |= {"energy oracle": np.array([0.5, 0.5]), "gram_error": np.array([0.1, 0.2]), "seconds": np.ones(2)}
+    found |= {"gram_oracle": np.array([0.1, 0.1])}
     found |= {"observation": np.array(["gaussian", "gaussian"]), "sure": np.array([True, True])}
     ((name, _, ratio, best, ahead, *_),) = noise.table({"noisy": found})
     assert (name, ratio, best, ahead) == ("noisy", "3.0", "tilting 1.5000", "1 of 2")
+
+
+def test_an_efficient_estimate_of_w_has_the_error_of_its_means():
+    W, rng = np.diag([2.0, 2.0]), np.random.default_rng(0)
+    seen = noise.efficient_gram_error(W, np.eye(2), rng)
+    assert 0.5 / np.sqrt(noise.CELLS) < seen < 5 / np.sqrt(noise.CELLS)
+    assert noise.efficient_gram_error(W, np.eye(2) / 4, rng) == pytest.approx(2 * seen, rel=0.15)
 
 
 def test_the_picture_has_a_panel_for_the_truth_and_each_estimator():
