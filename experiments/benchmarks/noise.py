@@ -164,16 +164,6 @@ HEADS = (
     "chosen",
     "processor s",
 )
-    "world",
-    "energy distance",
-    "over oracle's",
-    "best other",
-    "ahead in",
-    "Gram error",
-    "over oracle's Gram error",
-    "chosen",
-    "processor s",
-)
 
 
 def main() -> None:
