@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,14 +47,15 @@ def frame(model: PDAE, data: PerturbationData, known: tuple[ObservationChoice, D
         data: Its training environments, in order.
         known: What was chosen for these data before.
     """
-    model.observation_ = known[0] if known else _observation(model, data)
+    scores = _Scores(model, data)
+    model.observation_ = known[0] if known else _observation(model, data, scores)
     model.plan_ = plan_of(model, noisy=model.observation_.noisy)
     _check_plan(model)
     model._units = _units(model, data)
     if model.n_latents is not None:
         model.dimension_, model._d_Z = None, int(model.n_latents)
         return
-    model.dimension_ = (known[1] if known else None) or _dimension(model, data)
+    model.dimension_ = (known[1] if known else None) or _dimension(model, data, scores)
     model._d_Z = model.dimension_.n_latents
 
 
@@ -84,7 +86,7 @@ def observation_of(data: PerturbationData, name: str, device: str | torch.device
 
     model = PDAE(observation=name, device=device)
     model.space_, model._label_scaling = data.space, LabelScaling.of(data.labels)
-    return _observation(model, data)
+    return _observation(model, data, _Scores(model, data))
 
 
 def _check_plan(model: PDAE) -> None:
@@ -102,7 +104,7 @@ def _units(model: PDAE, data: PerturbationData) -> Units:
     return StandardUnits(Scaling.of(data, centred=model.plan_.architecture.output == "linear"))
 
 
-def _observation(model: PDAE, data: PerturbationData) -> ObservationChoice:
+def _observation(model: PDAE, data: PerturbationData, scores: _Scores) -> ObservationChoice:
     """The observation model as given, or as the cells say."""
     if model.observation != "auto":
         return as_given(model.observation, data.x)
@@ -117,10 +119,10 @@ def _observation(model: PDAE, data: PerturbationData) -> ObservationChoice:
         if quiet:
             return evidence.tell(ObservationChoice("noiseless", sure, why))
     d_Z = model.n_latents or min(rank, evidence.varied_directions(some) - 1) or 1
-    return evidence.tell(evidence.choose(data.x, names, d_Z, _Scores(model, data)))
+    return evidence.tell(evidence.choose(data.x, names, d_Z, scores))
 
 
-def _dimension(model: PDAE, data: PerturbationData) -> Dimension:
+def _dimension(model: PDAE, data: PerturbationData, scores: _Scores) -> Dimension:
     """The number of latents from the data alone, whatever the seed."""
     d_X = data.x.shape[1]
     rank = model._label_scaling.rank(data.labels, at_most=d_X)
@@ -128,7 +130,7 @@ def _dimension(model: PDAE, data: PerturbationData) -> Dimension:
     few = np.sort(rng.permutation(len(data.x))[: dimension.CELLS])
     if model.observation_.noisy:
         varied = evidence.varied_directions(model._units.gathered(data.x, few))
-        return evidence.dimension(model.observation_, rank, min(rank + 1, varied), _Scores(model, data))
+        return evidence.dimension(model.observation_, rank, min(rank + 1, varied), scores)
     return dimension.choose(model._units.gathered(data.x, few), rank, lambda d: _chart_error(model, data, d), rng)
 
 
@@ -144,10 +146,14 @@ class _Scores:
     """Log-likelihoods of held-out cells after short fits, each made once."""
 
     def __init__(self, model: PDAE, data: PerturbationData) -> None:
-        self._model, self._data = model, _thinned(data)
+        self._model, self._all = model, data
         (phase,) = (MARGINAL_SCREEN if _many(model) else MARGINAL).phases
         self._phases = (replace(phase, steps=_SHORT, cells=phase.cells // 2, learning_rate=1e-2, whiten=False),)
         self._made: dict[tuple[str, int], np.ndarray] = {}
+
+    @cached_property
+    def _data(self) -> PerturbationData:
+        return _thinned(self._all)
 
     def __call__(self, choice: ObservationChoice, d_Z: int) -> np.ndarray:
         key = choice.name, d_Z

@@ -181,7 +181,26 @@ class Decoder(nn.Module):
         return functional.softplus(x) if self.positive else x
 
 
-class Network(nn.Module):
+class ShiftedLatents(nn.Module):
+    """Ŵ of R replicates, and what every network does with it."""
+
+    shift: nn.Parameter
+
+    @staticmethod
+    def random_shift(d_Z: int, K: int, generators: Generators) -> nn.Parameter:
+        """Ŵ (R, d_Z, K) before the first step."""
+        return nn.Parameter(torch.stack([torch.randn(d_Z, K, generator=g) for g in generators]) / math.sqrt(d_Z))
+
+    def shifts(self, labels: torch.Tensor) -> torch.Tensor:
+        """Ŵ l for each label: (R, E, K) to (R, E, d_Z)."""
+        return labels @ self.shift.mT
+
+    def replicate(self, r: int) -> dict[str, torch.Tensor]:
+        """The state of one replicate, as that of a bank of one."""
+        return {name: value[r : r + 1].clone() for name, value in self.state_dict().items()}
+
+
+class Network(ShiftedLatents):
     """Encoder g, decoder f̂ and Ŵ of R replicates, with the latent arithmetic of the model.
 
     Args:
@@ -204,11 +223,7 @@ class Network(nn.Module):
         d_X, d_Z, K = sizes
         self.encoder = Encoder(d_X, d_Z, shape, generators)
         self.decoder = Decoder(d_Z, d_X, shape, generators)
-        self.shift = nn.Parameter(torch.stack([torch.randn(d_Z, K, generator=g) for g in generators]) / math.sqrt(d_Z))
-
-    def shifts(self, labels: torch.Tensor) -> torch.Tensor:
-        """Ŵ l for each label: (R, E, K) to (R, E, d_Z)."""
-        return labels @ self.shift.mT
+        self.shift = self.random_shift(d_Z, K, generators)
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
         """The parameters by the part they belong to."""
@@ -230,10 +245,6 @@ class Network(nn.Module):
         finally:
             for network in networks:
                 network.lowered = False
-
-    def replicate(self, r: int) -> dict[str, torch.Tensor]:
-        """The state of one replicate, as that of a bank of one."""
-        return {name: value[r : r + 1].clone() for name, value in self.state_dict().items()}
 
 
 def root_generator(random_state: int, *names: object) -> torch.Generator:

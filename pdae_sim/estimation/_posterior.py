@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pdae_sim.estimation._networks import MLP, Generators, normal, uniform
+from pdae_sim.estimation._networks import MLP, Generators, ShiftedLatents, normal, uniform
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.likelihoods._base import Likelihood
 
@@ -71,7 +71,7 @@ class PotentialEncoder(nn.Module):
         self.unturn.copy_(torch.linalg.inv(self.turn))
 
 
-class PosteriorNetwork(nn.Module):
+class PosteriorNetwork(ShiftedLatents):
     """Encoder, decoder, likelihood and Ŵ of R replicates.
 
     Args:
@@ -96,11 +96,7 @@ class PosteriorNetwork(nn.Module):
         self.likelihood, self.draws = likelihood, draws
         self.encoder = PotentialEncoder(likelihood.n_inputs, d_Z, shape, generators)
         self.decoder = MLP([d_Z, *reversed(shape.hidden), d_X], shape, generators)
-        self.shift = nn.Parameter(torch.stack([torch.randn(d_Z, K, generator=g) for g in generators]) / math.sqrt(d_Z))
-
-    def shifts(self, labels: torch.Tensor) -> torch.Tensor:
-        """Ŵ l for each label: (R, E, K) to (R, E, d_Z)."""
-        return labels @ self.shift.mT
+        self.shift = self.random_shift(d_Z, K, generators)
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
         """The parameters by the part they belong to."""
@@ -128,10 +124,6 @@ class PosteriorNetwork(nn.Module):
                     module._buffers[name] = buffer[r : r + 1]
         one.likelihood.replicates = 1
         return one
-
-    def replicate(self, r: int) -> dict[str, torch.Tensor]:
-        """The state of one replicate, as that of a bank of one."""
-        return {name: value[r : r + 1].clone() for name, value in self.state_dict().items()}
 
     def posterior(self, x: torch.Tensor, shifts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean (R, E, b, d) and root C, precision = C Cᵀ, for cells (R, E, b, d_X) and Ŵ l (R, E, d)."""

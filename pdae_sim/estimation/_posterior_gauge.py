@@ -19,7 +19,7 @@ from pdae_sim.estimation._batches import Cells, by_environment
 from pdae_sim.estimation._networks import MLP
 from pdae_sim.estimation._posterior import PosteriorNetwork
 from pdae_sim.estimation._scaling import block_rows
-from pdae_sim.estimation._whitening import directions
+from pdae_sim.estimation._whitening import directions, regress_on_labels
 
 _LEAST_SHARE = 0.02
 """Of a variance that the leading components leave, at least."""
@@ -100,9 +100,7 @@ def _factor_model(network: PosteriorNetwork, cells: Cells, r: int) -> tuple[np.n
     noise = values[::-1][d:].mean() if d < len(values) else 0.0
     scale = np.sqrt(np.maximum(spread - noise, _LEAST_SIGNAL * np.maximum(spread, 1e-6 * spread[-1])))
     whitening, colouring = turn / scale @ turn.T, turn * scale @ turn.T
-    design = np.column_stack([np.ones(len(counts)), cells.labels[r].double().cpu().numpy()])
-    weight = np.sqrt(counts)[:, None]
-    found = np.linalg.lstsq(weight * design, weight * (means @ whitening), rcond=None)[0]
+    found = regress_on_labels(cells.labels[r].double().cpu().numpy(), counts, means @ whitening)
     variances = np.diag(total)
     left = np.maximum(variances - axes**2 @ leading, _LEAST_SHARE * variances + 1e-4)
     scores = axes @ whitening  # z = input @ scores + offset, input = mean + (z − middle) @ loadings
@@ -160,9 +158,7 @@ def _settled(network: PosteriorNetwork, cells: Cells, r: int) -> tuple[np.ndarra
     J = np.eye(len(W)) - left
     values, vectors = np.linalg.eigh(0.5 * (J + J.T))
     gain = vectors / np.clip(values, _LEAST_INFORMATION, 1.0) @ vectors.T
-    weight = np.sqrt(counts)[:, None]
-    design = np.column_stack([np.ones(len(labels)), labels])
-    score = np.linalg.lstsq(weight * design, weight * (means - labels @ W.T), rcond=None)[0] @ gain
+    score = regress_on_labels(labels, counts, means - labels @ W.T) @ gain
     spread, turn = np.linalg.eigh(scatter + left)
     matrix = turn / np.sqrt(spread) @ turn.T
     return matrix, score[0], matrix @ (W + score[1:].T)

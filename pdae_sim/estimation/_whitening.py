@@ -82,13 +82,18 @@ def _moments(network: Network, cells: Cells, r: int) -> tuple[np.ndarray, np.nda
     return cells.labels[r].double().cpu().numpy(), counts, means, scatter / (counts.sum() - len(counts))
 
 
+def regress_on_labels(labels: np.ndarray, counts: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """(1 + K, d_Z) intercept and slopes of environments' means (E, d_Z) on labels (E, K), weighed by cells (E,)."""
+    weight = np.sqrt(counts)[:, None]
+    design = np.column_stack([np.ones(len(labels)), labels])
+    return np.linalg.lstsq(weight * design, weight * means, rcond=None)[0]
+
+
 def _frame(
     labels: np.ndarray, counts: np.ndarray, means: np.ndarray, covariance: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The map (C^{-1/2} for rows), the offset c and Ŵ."""
-    weight = np.sqrt(counts)[:, None]
-    design = np.column_stack([np.ones(len(labels)), labels])
-    found = np.linalg.lstsq(weight * design, weight * means, rcond=None)[0]  # (1 + K, d_Z): c, then Vᵀ
+    found = regress_on_labels(labels, counts, means)
     values, vectors = np.linalg.eigh(covariance)
     root = vectors / np.sqrt(np.maximum(values, _COLLAPSED * values[-1])) @ vectors.T
     return root, found[0], (found[1:] @ root).T

@@ -112,10 +112,6 @@ class NegativeBinomialLikelihood(PoissonLikelihood):
         gamma = drawn(torch._standard_gamma, [theta.expand_as(mean).contiguous()], generators)
         return drawn(torch.poisson, [gamma / theta * mean], generators).to(output)
 
-    @torch.no_grad()
-    def start(self, mean: torch.Tensor, residual: torch.Tensor) -> None:
-        pass
-
 
 def _multinomial(total: torch.Tensor, p: torch.Tensor, generators: Generators) -> torch.Tensor:
     """Multinomial cells (R, …, d) of totals (R, …, 1), as binomials of what is left, feature by feature."""
