@@ -107,7 +107,8 @@ def untrained(models: Sequence[PDAE]) -> Network | PosteriorNetwork:
     shape = first.plan_.architecture
     if not first.observation_.noisy:
         return Network(first._sizes, shape, generators, precision=first.precision).to(first.device)
-    likelihood = first.observation_.likelihood([model._units for model in models], first._sizes[0])
+    units = [model._units for model in models]
+    likelihood = first.observation_.likelihood(units, first._sizes[0], latent_library=True)
     return PosteriorNetwork(first._sizes, shape, likelihood, generators, draws=draws_for(first._sizes[0])).to(
         first.device
     )

@@ -86,12 +86,19 @@ class ObservationChoice:
             return CountUnits(self.transform, self.target)
         return StandardUnits(Scaling(centre, scale), self.transform)
 
-    def likelihood(self, units: Sequence[Units], n_features: int) -> Likelihood:
-        """The likelihood of replicates, each with its own units, of cells of d_X features before the first step."""
+    def likelihood(self, units: Sequence[Units], n_features: int, *, latent_library: bool = False) -> Likelihood:
+        """The likelihood of replicates before the first step.
+
+        Args:
+            units: Of each replicate.
+            n_features: d_X.
+            latent_library: Whether the library of a cell with negative binomial counts is a latent, or its total.
+        """
         replicates = len(units)
-        if self.name in COUNTS:
-            law = NegativeBinomialLikelihood if self.name == "negative_binomial" else PoissonLikelihood
-            return law(replicates, n_features)
+        if self.name == "poisson":
+            return PoissonLikelihood(replicates, n_features)
+        if self.name == "negative_binomial":
+            return NegativeBinomialLikelihood(replicates, n_features, latent_library=latent_library)
         standard = [each for each in units if isinstance(each, StandardUnits)]
         if self.name == "dropout":
             zeros = [each.forward(np.zeros((1, n_features)))[0] for each in standard]

@@ -31,17 +31,17 @@ class PotentialEncoder(nn.Module):
     """Cells to Gaussian potentials of their latents: h (…, d) and the lower triangle of Λ = L Lᵀ.
 
     Of inputs that are many it sees the leading principal components alone: a cell of a thousand genes lets a network on
-    all of them learn cells by heart.
+    all of them learn cells by heart. Further inputs, near what is a cell's own, it sees as they are.
     """
 
-    def __init__(self, n_inputs: int, d: int, shape: Architecture, generators: Generators) -> None:
+    def __init__(self, n_inputs: int, d: int, shape: Architecture, generators: Generators, *, n_own: int = 0) -> None:
         super().__init__()
-        self.d = d
+        self.d, self.n_own = d, n_own
         n_seen = max(_COMPONENTS, 2 * d)
         n_seen = n_seen if n_inputs > 2 * n_seen else n_inputs
         axes = None if n_seen == n_inputs else torch.zeros(len(generators), n_inputs, n_seen)
         self.register_buffer("axes", axes)
-        self.network = MLP([n_seen, *shape.hidden, d + d * (d + 1) // 2], shape, generators)
+        self.network = MLP([n_seen + n_own, *shape.hidden, d + d * (d + 1) // 2], shape, generators)
         rows, columns = torch.tril_indices(d, d)
         self.register_buffer("_places", rows * d + columns, persistent=False)
         self.register_buffer("_diagonal", rows == columns, persistent=False)
@@ -56,7 +56,10 @@ class PotentialEncoder(nn.Module):
 
     def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """h (R, …, d) and L (R, …, d, d) of encoder inputs (R, …, n_inputs)."""
-        seen = inputs if self.axes is None else _times(inputs, self.axes)
+        seen = inputs
+        if self.axes is not None:
+            values, own = inputs.split([self.axes.shape[1], self.n_own], -1)
+            seen = torch.cat([_times(values, self.axes), own], -1)
         h, entries = self.network(seen).split([self.d, self.d * (self.d + 1) // 2], -1)
         entries = torch.where(self._diagonal, functional.softplus(entries), entries)
         flat = entries.new_zeros(*entries.shape[:-1], self.d**2).index_copy(-1, self._places, entries)
@@ -64,7 +67,10 @@ class PotentialEncoder(nn.Module):
 
     @torch.no_grad()
     def compose(self, matrix: torch.Tensor, offset: torch.Tensor) -> None:
-        """Let latents z become (z − offset) @ matrix, for matrix (R, d, d) and offset (R, d)."""
+        """Let z become (z − offset) @ matrix, for matrix (R, d_Z, d_Z) and offset (R, d_Z), and what is own stay."""
+        full = torch.eye(self.d).to(matrix).repeat(len(matrix), 1, 1)
+        full[:, : matrix.shape[1], : matrix.shape[2]] = matrix
+        matrix, offset = full, functional.pad(offset, (0, self.d - offset.shape[1]))
         centre = torch.linalg.solve(self.turn, offset[:, None], left=False)
         self.network.biases[-1][..., : self.d] -= centre
         self.turn.copy_(self.turn @ matrix)
@@ -73,6 +79,8 @@ class PotentialEncoder(nn.Module):
 
 class PosteriorNetwork(ShiftedLatents):
     """Encoder, decoder, likelihood and Ŵ of R replicates.
+
+    Latents of d dimensions are z, d_Z of them, and then those that a cell has of its own.
 
     Args:
         sizes: d_X, d_Z and K.
@@ -93,8 +101,9 @@ class PosteriorNetwork(ShiftedLatents):
     ) -> None:
         super().__init__()
         d_X, d_Z, K = sizes
-        self.likelihood, self.draws = likelihood, draws
-        self.encoder = PotentialEncoder(likelihood.n_inputs, d_Z, shape, generators)
+        self.likelihood, self.draws, self.d_Z = likelihood, draws, d_Z
+        n_own = likelihood.n_own
+        self.encoder = PotentialEncoder(likelihood.n_inputs, d_Z + n_own, shape, generators, n_own=n_own)
         self.decoder = MLP([d_Z, *reversed(shape.hidden), d_X], shape, generators)
         self.shift = self.random_shift(d_Z, K, generators)
 
@@ -128,7 +137,16 @@ class PosteriorNetwork(ShiftedLatents):
     def posterior(self, x: torch.Tensor, shifts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean (R, E, b, d) and root C, precision = C Cᵀ, for cells (R, E, b, d_X) and Ŵ l (R, E, d)."""
         h, L = self.encoder(self.likelihood.inputs(x))
-        return combined(h, L, shifts[:, :, None])
+        return combined(h, L, self.prior(shifts)[:, :, None])
+
+    def prior(self, shifts: torch.Tensor) -> torch.Tensor:
+        """Means (…, d) of the prior of all latents, from those of z (…, d_Z)."""
+        return functional.pad(shifts, (0, self.likelihood.n_own))
+
+    def log_prob(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        """log p(x | z) (R, …) of cells (R, …, d_X) with latents (R, …, d)."""
+        z, own = z.split([self.d_Z, self.likelihood.n_own], -1)
+        return self.likelihood.log_prob(x, self.decoder(z), own if own.shape[-1] else None)
 
     def bound(self, x: torch.Tensor, shifts: torch.Tensor, generators: Generators, draws: int) -> torch.Tensor:
         """(R, E, b) importance-weighted bounds on log p(x | l), with doubly reparametrised gradients.
@@ -163,17 +181,18 @@ class PosteriorNetwork(ShiftedLatents):
         mean, root = mean.detach(), root.detach()
         whitened = (z - mean[..., None, :]) @ root
         log_q = -0.5 * whitened.square().sum(-1) + root.diagonal(dim1=-2, dim2=-1).log().sum(-1)[..., None]
-        log_prior = -0.5 * (z - shifts[:, :, None, None]).square().sum(-1)
-        return z, self.likelihood.log_prob(x[..., None, :], self.decoder(z)) + log_prior - log_q
+        log_prior = -0.5 * (z - self.prior(shifts)[:, :, None, None]).square().sum(-1)
+        return z, self.log_prob(x[..., None, :], z) + log_prior - log_q
 
     def moments(
         self, x: torch.Tensor, shifts: torch.Tensor, generators: Generators, draws: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Means (R, E, b, d) and covariances (R, E, b, d, d) of latents given cells and labels, by weighted draws."""
-        return weighted_moments(*self.weighed(x, shifts, generators, draws))
+        """Means (R, E, b, d_Z) and covariances (R, E, b, d_Z, d_Z) of z given cells and labels, by weighted draws."""
+        z, log_weight = self.weighed(x, shifts, generators, draws)
+        return weighted_moments(z[..., : self.d_Z], log_weight)
 
     def measured(self, z: torch.Tensor, generators: Generators, exposure: torch.Tensor) -> torch.Tensor:
-        """Cells (R, …, d_X) drawn given latents (R, …, d) and totals; NaN where latents are too far to decode."""
+        """Cells (R, …, d_X) drawn given z (R, …, d_Z) and exposures; NaN where latents are too far to decode."""
         output = self.decoder(z)
         if not output.isfinite().all():
             return torch.full_like(output, math.nan)

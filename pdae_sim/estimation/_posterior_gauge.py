@@ -31,6 +31,8 @@ _DRAWS = 32
 """Weighted draws that a posterior is refitted from."""
 _DECODED, _FEWEST = 2**30, 8
 """Values decoded at most for the posteriors of all cells, and draws of each at least."""
+_OWN_PRECISION = 10.0
+"""Precision at the start of latents that a cell has of its own."""
 _LEAST_INFORMATION = 0.05
 """Least share of the information in a direction: below it a step of scoring would be noise."""
 
@@ -67,16 +69,24 @@ def _start_encoder(
     offset: torch.Tensor,
     residual: torch.Tensor,
 ) -> None:
-    """The posterior of the factor model: h linear in the inputs, Λ one matrix for all cells."""
-    d = loadings.shape[1]
-    root = torch.linalg.cholesky((loadings / residual[:, None]) @ loadings.mT + 1e-4 * torch.eye(d).to(loadings))
+    """The posterior of the factor model: h linear in the inputs, Λ one matrix for all cells.
+
+    What a cell has of its own is the input that is near it.
+    """
+    d_Z, n_own = loadings.shape[1], network.likelihood.n_own
+    d = d_Z + n_own
+    root = _OWN_PRECISION**0.5 * torch.eye(d).to(loadings).repeat(len(loadings), 1, 1)
+    certain = (loadings / residual[:, None]) @ loadings.mT + 1e-4 * torch.eye(d_Z).to(loadings)
+    root[:, :d_Z, :d_Z] = torch.linalg.cholesky(certain)
     rows, columns = torch.tril_indices(d, d)
     entries = root[:, rows, columns]
     softplus_inverse = torch.log(torch.expm1(entries.clamp(1e-2, 20.0)))
     entries = torch.where(rows == columns, softplus_inverse, entries)
-    padding = scores.new_zeros(*scores.shape[:2], entries.shape[1])
-    network.encoder.network.init_linear(torch.cat([scores, padding], -1))
-    _bias(network.encoder.network, torch.cat([offset, entries], -1))
+    weights = scores.new_zeros(len(scores), scores.shape[1] + n_own, d + entries.shape[1])
+    weights[:, : scores.shape[1], :d_Z] = scores
+    weights[:, scores.shape[1] :, d_Z:d] = torch.eye(n_own)
+    network.encoder.network.init_linear(weights)
+    _bias(network.encoder.network, torch.cat([offset, offset.new_zeros(len(offset), n_own), entries], -1))
 
 
 def _bias(network: MLP, bias: torch.Tensor) -> None:
@@ -131,9 +141,12 @@ def _inputs(network: PosteriorNetwork, cells: Cells, r: int, rows: np.ndarray) -
 
 
 def _of(network: PosteriorNetwork, r: int, x: torch.Tensor) -> torch.Tensor:
-    """Inputs (n, n_inputs) of cells (n, d_X) for one replicate; the transform of a replicate is its own."""
-    wide = x.expand(network.likelihood.replicates, *x.shape)
-    return network.likelihood.inputs(wide)[r]
+    """Inputs of cells (n, d_X) for one replicate, without those near what a cell has of its own.
+
+    The transform of a replicate is its own.
+    """
+    law = network.likelihood
+    return law.inputs(x.expand(law.replicates, *x.shape))[r, :, : law.n_inputs]
 
 
 @torch.no_grad()

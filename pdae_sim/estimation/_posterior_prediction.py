@@ -23,11 +23,13 @@ class Drawn:
 
     Args:
         latents: (n, d_Z).
+        library: (n, 1) draws of the libraries of the cells, or (n, 0) where the law has none.
         information: (d_Z, d_Z) J = I − E Cov(z | x), of cells as they are.
         by_environment: (E, d_Z, d_Z) the same of each environment.
     """
 
     latents: np.ndarray
+    library: np.ndarray
     information: np.ndarray
     by_environment: np.ndarray
 
@@ -36,32 +38,44 @@ class Drawn:
 def draw_training(network: PosteriorNetwork, cells: Cells, seed: int) -> Drawn:
     """Draws of a bank of one, each given its cell and its label."""
     generator = torch.Generator(device=cells.x.device).manual_seed(seed)
-    latents, left = [], []
+    drawn, left, d_Z = [], [], network.d_Z
     for e, rows in enumerate(cells.rows[0]):
         shifts = network.shifts(cells.labels[:, e : e + 1])
-        covered = torch.zeros(network.encoder.d, network.encoder.d, dtype=torch.float64)
+        covered = torch.zeros(d_Z, d_Z, dtype=torch.float64)
         for part in _parts(rows, cells.x):
             z, log_weight = network.weighed(cells.x[part][None, None], shifts, [generator], _DRAWS)
-            covered += weighted_moments(z, log_weight)[1].sum((0, 1, 2)).double().cpu()
-            latents.append(network.picked(z, log_weight, [generator])[0, 0].double().cpu().numpy())
+            covered += weighted_moments(z[..., :d_Z], log_weight)[1].sum((0, 1, 2)).double().cpu()
+            drawn.append(network.picked(z, log_weight, [generator])[0, 0])
         left.append(covered.numpy() / len(rows))
     counts = np.array([len(rows) for rows in cells.rows[0]])
-    eye = np.eye(network.encoder.d)
+    eye, latents = np.eye(d_Z), torch.cat(drawn)
     pooled = np.tensordot(counts / counts.sum(), np.array(left), 1)
-    return Drawn(np.concatenate(latents), eye - pooled, eye - np.array(left))
+    return Drawn(*apart(network, latents), eye - pooled, eye - np.array(left))
+
+
+@torch.no_grad()
+def apart(network: PosteriorNetwork, latents: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """z (…, d_Z) of drawn latents (…, d), and the libraries (…, 1) of the cells, or (…, 0) where the law has none."""
+    z, own = latents.split([network.d_Z, network.likelihood.n_own], -1)
+    library = network.likelihood.library(own[None])[0]
+    return z.double().cpu().numpy(), library.double().cpu().numpy()
+
+
+def exposure(measured: np.ndarray, library: np.ndarray) -> np.ndarray:
+    """Exposures of cells: the total and unit (n, 2) measured, or the library (n, 1), if there is one, in its place."""
+    return np.column_stack([library, measured[:, 1:]]).astype(np.float32) if library.shape[1] else measured
 
 
 @torch.no_grad()
 def draw_under(
     network: PosteriorNetwork, x: torch.Tensor, shift: torch.Tensor, generator: torch.Generator, draws: int
-) -> np.ndarray:
-    """(k, n, d_Z) posterior draws of cells (n, d_X) of one condition, for its shift (d_Z,)."""
-    found = np.empty((draws, len(x), network.encoder.d))
+) -> tuple[np.ndarray, np.ndarray]:
+    """(k, n, d_Z) posterior draws of cells (n, d_X) of one condition, for its shift (d_Z,), and their libraries."""
+    found = x.new_empty(draws, len(x), network.encoder.d)
     for part in _parts(np.arange(len(x)), x):
         z, log_weight = network.weighed(x[part][None, None], shift[None, None], [generator], max(_DRAWS, 2 * draws))
-        picked = _by_weight(z[0, 0], log_weight[0, 0], draws, generator)
-        found[:, part.cpu().numpy()] = picked.double().cpu().numpy()
-    return found
+        found[:, part] = _by_weight(z[0, 0], log_weight[0, 0], draws, generator)
+    return apart(network, found)
 
 
 @torch.no_grad()
@@ -86,7 +100,7 @@ def encode(
         draws: How many, or None for means.
         generator: Of the draws.
     """
-    log_share = torch.as_tensor(np.log(share)).to(x)
+    log_share, shifts = torch.as_tensor(np.log(share)).to(x), network.prior(shifts)
     found = []
     for part in _parts(np.arange(len(x)), x):
         h, L = network.encoder(network.likelihood.inputs(x[part][None]))
@@ -98,11 +112,11 @@ def encode(
             found.append((weight[..., None] * mean).sum(1)[None])
         else:
             z = _proposed(mean, root[:, 0], weight, max(_DRAWS, 2 * draws), generator)
-            log_ratio = network.likelihood.log_prob(x[part][None, :, None], network.decoder(z[None]))[0]
+            log_ratio = network.log_prob(x[part][None, :, None], z[None])[0]
             log_ratio = log_ratio + 0.5 * ((z - h[0, :, None]) @ L[0]).square().sum(-1)
             found.append(_by_weight(z, log_ratio, draws, generator))
     latents = torch.cat(found, 1) if found else x.new_empty(draws or 1, 0, network.encoder.d)
-    values = latents.double().cpu().numpy()
+    values = latents[..., : network.d_Z].double().cpu().numpy()
     return values[0] if draws is None else values
 
 

@@ -203,7 +203,7 @@ class _PredictedVariance(Likelihood):
         mean, spread = output.chunk(2, -1)
         return mean, functional.softplus(spread) + self.floor
 
-    def log_prob(self, x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+    def log_prob(self, x: torch.Tensor, output: torch.Tensor, own: torch.Tensor | None = None) -> torch.Tensor:
         mean, variance = self.law(output)
         return -functional.gaussian_nll_loss(mean, x, variance, full=True, reduction="none").sum(-1)
 

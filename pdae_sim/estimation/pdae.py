@@ -178,7 +178,7 @@ class PDAE(BaseEstimator):
         generator = self._generator(_random.seed_sequence(rng), "posterior")
         if condition is None or draws is None:
             return prediction.encode(self._posterior, self._measured(x), means, share, draws, generator)
-        return prediction.draw_under(self._posterior, self._measured(x), means[0], generator, draws)
+        return prediction.draw_under(self._posterior, self._measured(x), means[0], generator, draws)[0]
 
     def decode(self, z: np.ndarray, *, rng: SeedLike = None) -> np.ndarray:
         """Cells f̂(z, ε') (n, d_X) of latents (n, d_Z), in the data's units; `rng` feeds ε', if there is any.
@@ -211,8 +211,10 @@ class PDAE(BaseEstimator):
             return self.decode(self.encode(x) + (after - before), rng=rng)
         root = _random.seed_sequence(rng)
         x = matrix("x", x, columns=len(self.features_))
-        (z,) = self.encode(x, draws=1, condition=source, rng=root)
-        return self._decoded(z + (after - before), self._units.exposure(x), root)
+        shift = torch.from_numpy(before).float().to(self.device)
+        generator = self._generator(root, "posterior")
+        (z,), (library,) = prediction.draw_under(self._posterior, self._measured(x), shift, generator, 1)
+        return self._decoded(z + (after - before), prediction.exposure(self._units.exposure(x), library), root)
 
     def sample(self, condition: Condition, n: int, *, rng: SeedLike = None, source: str | None = None) -> np.ndarray:
         """n draws (n, d_X) from the predicted population at a label.
@@ -339,6 +341,7 @@ class PDAE(BaseEstimator):
             cells = bank.training_cells([self], [data])
             drawn = prediction.draw_training(self._posterior, cells, _random.torch_seed(cells.roots[0], "base"))
             latents, self.information_ = drawn.latents, drawn.information
+            self._exposure = prediction.exposure(self._exposure, drawn.library)
         else:
             latents, self.information_ = self._encoded(data.x, order), np.eye(self._d_Z)
         self.base_latents_ = latents - (self.train_labels_ @ self.perturbation_matrix_.T)[environment]

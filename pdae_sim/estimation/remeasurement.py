@@ -28,8 +28,9 @@ def remeasure(
     """Cells in the units of their measurement, and what a fitted model would measure in place of each.
 
     A latent z is drawn from the posterior of each cell; all new measurements are of this z, counts at the cell's own
-    total. If cells have the law of the model, (z, x) has its joint law, hence x and new measurements of z are
-    exchangeable, feature by feature, whatever the latents' part in the variation is.
+    total, or at a draw of its library where that is a latent too. If cells have the law of the model, (z, x) has its
+    joint law, hence x and new measurements of z are exchangeable, feature by feature, whatever the latents' part in the
+    variation is.
 
     Args:
         model: A `PDAE` fitted under noise.
@@ -64,8 +65,8 @@ def remeasure(
     generator = model._generator(_random.seed_sequence(rng), "remeasure")
     measured = model._measured(x)
     shift = torch.from_numpy(model.perturbation_matrix_ @ model.space_.label(condition)).float().to(measured.device)
-    z = prediction.draw_under(model._posterior, measured, shift, generator, _PROPOSALS // 2)[0]
-    totals = torch.from_numpy(model._units.exposure(x)[:, :1]).to(measured.device)
+    (z, *_), (library, *_) = prediction.draw_under(model._posterior, measured, shift, generator, _PROPOSALS // 2)
+    exposure = torch.from_numpy(prediction.exposure(model._units.exposure(x), library)[:, :1]).to(measured.device)
     zero = _zero(model).to(measured.device)
 
     def again() -> Iterator[np.ndarray]:
@@ -73,7 +74,7 @@ def remeasure(
             output = model._posterior.decoder(torch.from_numpy(z).to(measured)[None])
         for _ in range(draws):
             with torch.no_grad():
-                drawn = model._posterior.likelihood.sample(output, [generator], totals[None])[0]
+                drawn = model._posterior.likelihood.sample(output, [generator], exposure[None])[0]
             yield (drawn - zero).double().cpu().numpy()
 
     return (measured - zero).double().cpu().numpy(), again()

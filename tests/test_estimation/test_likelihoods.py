@@ -26,8 +26,9 @@ LAWS = {
     "dropout": lambda r=1: DropoutLikelihood(r, 4, zero=torch.tensor([-1.0, 0.0, 0.5, 2.0])),
     "poisson": lambda r=1: PoissonLikelihood(r, 4),
     "negative_binomial": lambda r=1: NegativeBinomialLikelihood(r, 4),
+    "latent_library": lambda r=1: NegativeBinomialLikelihood(r, 4, latent_library=True),
 }
-COUNTS = ("poisson", "negative_binomial")
+COUNTS = ("poisson", "negative_binomial", "latent_library")
 
 
 def law_of(name: str, replicates: int = 1):
@@ -120,6 +121,15 @@ class TestDensities:
         theta = np.exp(-values(law.log_dispersion))
         np.testing.assert_allclose(found, stats.nbinom.logpmf(x, theta, theta / (theta + mean)).sum(-1), rtol=1e-8)
 
+    def test_negative_binomial_of_a_library_that_is_a_latent(self):
+        law, x, u, _ = self.compared("latent_library")
+        own = 3.0 * outputs(1, 7, 3, 1)
+        mean = np.exp(law.log_depth.item() + own.numpy() * math.exp(law.log_depth_sd.item()))
+        np.testing.assert_allclose(law.library(own).detach(), mean, rtol=1e-12)
+        mean, theta = mean * torch.softmax(torch.tensor(u), -1).numpy(), np.exp(-values(law.log_dispersion))
+        found = law.log_prob(torch.tensor(x), torch.tensor(u), own).detach().numpy()
+        np.testing.assert_allclose(found, stats.nbinom.logpmf(x, theta, theta / (theta + mean)).sum(-1), rtol=1e-8)
+
     def test_without_dispersion_the_negative_binomial_is_poisson(self):
         law, x, u = law_of("negative_binomial"), cells_of("poisson", *self.X), outputs(*self.U)
         law.log_dispersion.data.fill_(-50.0)
@@ -154,13 +164,26 @@ class TestLaws:
         x[:, 0] = 0.0
         x[:, 1] *= 1e4
         u = (size * outputs(1, 9, 4)).float().requires_grad_()
-        value = law.log_prob(x, u)
+        own = torch.tensor([-6.0, 6.0] * law.n_own).repeat(1, 9, 1)[..., : law.n_own].requires_grad_()
+        value = law.log_prob(x, u, own if law.n_own else None)
         value.sum().backward()
         gradients = [u.grad, *(p.grad for p in law.parameters())]
         assert value.isfinite().all()
         assert all(g.isfinite().all() for g in gradients)
         assert law.inputs(x).isfinite().all()
-        assert law.inputs(x).shape[-1] == law.n_inputs
+        assert law.inputs(x).shape[-1] == law.n_inputs + law.n_own
+
+
+class TestLibraries:
+    def test_the_further_input_is_near_the_library_of_a_cell(self):
+        rng = np.random.default_rng(0)
+        own = rng.normal(size=(2000, 1))
+        law, x = LAWS["latent_library"](), rng.poisson(np.exp(6.0 + 0.4 * own) * [0.1, 0.2, 0.3, 0.4])
+        x = torch.tensor(x, dtype=torch.float32)
+        law.learn_inputs([x])
+        guess = law.inputs(x[None])[..., -1:]
+        assert np.corrcoef(guess[0, :, 0], own[:, 0])[0, 1] > 0.98
+        np.testing.assert_allclose(law.library(guess).detach()[0], x.sum(-1, keepdim=True), rtol=1e-4)
 
 
 class TestSamplers:

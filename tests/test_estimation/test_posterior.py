@@ -149,7 +149,7 @@ class TestPosterior:
     def test_draws_under_a_condition(self):
         x, shifts = batch(1)
         (mean, root) = (each.detach().numpy()[0, 1, 0] for each in WORLD.exact().posterior(x, shifts))
-        z = draw_under(WORLD.exact(), x[0, 1].repeat(500, 1), shifts[0, 1], generators()[0], 4).reshape(-1, 2)
+        z = draw_under(WORLD.exact(), x[0, 1].repeat(500, 1), shifts[0, 1], generators()[0], 4)[0].reshape(-1, 2)
         np.testing.assert_allclose(z.mean(0), mean, atol=5 / np.sqrt(2000))
         np.testing.assert_allclose(np.cov(z.T), np.linalg.inv(root @ root.T), atol=0.05)
 

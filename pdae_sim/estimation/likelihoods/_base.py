@@ -28,8 +28,13 @@ class Likelihood(nn.Module, ABC):
 
     @property
     def n_inputs(self) -> int:
-        """Numbers that the encoder sees of a cell."""
+        """Numbers that tell of z among the inputs of the encoder."""
         return self.n_features
+
+    @property
+    def n_own(self) -> int:
+        """Standard normal latents of a cell beside z, which no label shifts; as many further inputs are near them."""
+        return 0
 
     @property
     def n_outputs(self) -> int:
@@ -37,19 +42,24 @@ class Likelihood(nn.Module, ABC):
         return self.n_features
 
     def inputs(self, x: torch.Tensor) -> torch.Tensor:
-        """What the encoder sees (R, …, n_inputs) of cells (R, …, d_X)."""
+        """What the encoder sees (R, …, n_inputs + n_own) of cells (R, …, d_X)."""
         return x
 
     def learn_inputs(self, cells: Sequence[torch.Tensor]) -> None:
         """Learn what `inputs` is scaled by from the cells (n, d_X) of each replicate; nothing where it is identity."""
 
+    def library(self, own: torch.Tensor) -> torch.Tensor:
+        """Libraries (R, …, 1) of cells with latents of their own (R, …, 1); nothing where the law has neither."""
+        return own
+
     @abstractmethod
-    def log_prob(self, x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-        """log p(x | u) (R, …), features added; of counts given the totals of their cells.
+    def log_prob(self, x: torch.Tensor, output: torch.Tensor, own: torch.Tensor | None = None) -> torch.Tensor:
+        """log p(x | u) (R, …), features added.
 
         Args:
             x: (R, …, d_X) cells.
             output: (R, …, d_X) outputs of the decoder; axes of size 1 are broadcast.
+            own: (R, …, n_own) latents of the cells' own, if the law has any.
         """
 
     @abstractmethod
@@ -61,7 +71,7 @@ class Likelihood(nn.Module, ABC):
         Args:
             output: Outputs of the decoder.
             generators: One for each replicate.
-            exposure: (R, …, 1) totals of the cells, where the law is one given totals.
+            exposure: (R, …, 1) totals or libraries of the cells, where the law is one given them.
         """
 
     @abstractmethod

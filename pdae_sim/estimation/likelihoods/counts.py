@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -12,6 +13,8 @@ from pdae_sim.estimation.likelihoods._base import Likelihood, drawn, parameter, 
 
 _LOG_DISPERSION = (-9.0, 4.0)
 """Range of the log dispersion: below it counts are Poisson to all that float32 can tell."""
+_LEAST_DEPTH_SD = 1e-2
+"""Least standard deviation of the log library."""
 
 
 class PoissonLikelihood(Likelihood):
@@ -43,8 +46,11 @@ class PoissonLikelihood(Likelihood):
 
     def inputs(self, x: torch.Tensor) -> torch.Tensor:
         """log(1 + x at one depth), standardised by feature."""
+        return (self._profile(x) - spread_to(self.centre, x)) / spread_to(self.spread, x)
+
+    def _profile(self, x: torch.Tensor) -> torch.Tensor:
         scaled = x * (spread_to(self.depth, x) / x.sum(-1, keepdim=True).clamp(min=1.0))
-        return (scaled.log1p() - spread_to(self.centre, x)) / spread_to(self.spread, x)
+        return scaled.log1p()
 
     @torch.no_grad()
     def learn_inputs(self, cells: Sequence[torch.Tensor]) -> None:
@@ -52,10 +58,10 @@ class PoissonLikelihood(Likelihood):
         for r, x in enumerate(cells):
             self.depth[r] = x.sum(-1).median().clamp(min=1.0)
         for r, x in enumerate(cells):
-            inputs = (self.inputs(x.expand(self.replicates, *x.shape))[r] * self.spread[r] + self.centre[r]).double()
-            self.centre[r], self.spread[r] = inputs.mean(0), inputs.std(0).clamp(min=1e-3)
+            profile = self._profile(x.expand(self.replicates, *x.shape))[r].double()
+            self.centre[r], self.spread[r] = profile.mean(0), profile.std(0).clamp(min=1e-3)
 
-    def log_prob(self, x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+    def log_prob(self, x: torch.Tensor, output: torch.Tensor, own: torch.Tensor | None = None) -> torch.Tensor:
         total = x.sum(-1)
         fixed = torch.xlogy(total, total) - total - torch.lgamma(x + 1).sum(-1)
         return (x * functional.log_softmax(output, -1)).sum(-1) + fixed
@@ -79,11 +85,15 @@ class PoissonLikelihood(Likelihood):
 
 
 class NegativeBinomialLikelihood(PoissonLikelihood):
-    """x_g ~ NB(mean N p_g, dispersion φ_g), Var = mean + φ_g mean², p = softmax(u), N the total of the cell.
+    """x_g ~ NB(mean L p_g, dispersion φ_g), Var = mean + φ_g mean², p = softmax(u), with L the library of the cell.
+
+    The library is the total of the cell, as the literature has it, or a latent of the cell's own, log L ~ N(m, s²)
+    whatever the label: given its total the genes of a cell that have most of it are not negative binomial.
 
     Args:
         replicates: R.
         n_features: d_X.
+        latent_library: Whether the library is a latent.
 
     Example:
         >>> law = NegativeBinomialLikelihood(1, 3)
@@ -91,26 +101,71 @@ class NegativeBinomialLikelihood(PoissonLikelihood):
         torch.Size([1, 4])
     """
 
-    def __init__(self, replicates: int, n_features: int) -> None:
+    def __init__(self, replicates: int, n_features: int, *, latent_library: bool = False) -> None:
         super().__init__(replicates, n_features)
         self.log_dispersion = parameter(replicates, n_features, -1.0)
+        self.latent_library = latent_library
+        if not latent_library:
+            return
+        self.log_depth = parameter(replicates, 1, math.log(1e4))
+        self.log_depth_sd = parameter(replicates, 1, math.log(0.3))
+        self.register_buffer("total_centre", torch.full((replicates, 1, 1), math.log(1e4)))
+        self.register_buffer("total_spread", torch.full((replicates, 1, 1), 0.3))
 
-    def log_prob(self, x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-        total = x.sum(-1, keepdim=True).clamp(min=1.0)
+    total_centre: torch.Tensor
+    total_spread: torch.Tensor
+
+    @property
+    def n_own(self) -> int:
+        return int(self.latent_library)
+
+    def inputs(self, x: torch.Tensor) -> torch.Tensor:
+        """log(1 + x at one depth), and the log total where the library is a latent, standardised."""
+        if not self.latent_library:
+            return super().inputs(x)
+        total = (_log_total(x) - spread_to(self.total_centre, x)) / spread_to(self.total_spread, x)
+        return torch.cat([super().inputs(x), total], -1)
+
+    @torch.no_grad()
+    def learn_inputs(self, cells: Sequence[torch.Tensor]) -> None:
+        super().learn_inputs(cells)
+        if not self.latent_library:
+            return
+        for r, x in enumerate(cells):
+            total = _log_total(x).double()
+            self.total_centre[r], self.total_spread[r] = total.mean(), total.std().clamp(min=_LEAST_DEPTH_SD)
+        self.log_depth.copy_(self.total_centre)
+        self.log_depth_sd.copy_(self.total_spread.log())
+
+    def library(self, own: torch.Tensor) -> torch.Tensor:
+        """L (R, …, 1) of cells with latents of their own (R, …, 1)."""
+        return torch.exp(self._log_library(own))
+
+    def _log_library(self, own: torch.Tensor) -> torch.Tensor:
+        sd = torch.exp(self.log_depth_sd.clamp(min=math.log(_LEAST_DEPTH_SD)))
+        return spread_to(self.log_depth, own) + spread_to(sd, own) * own
+
+    def log_prob(self, x: torch.Tensor, output: torch.Tensor, own: torch.Tensor | None = None) -> torch.Tensor:
+        log_library = _log_total(x) if own is None else self._log_library(own)
         log_theta = spread_to(-self.log_dispersion.clamp(*_LOG_DISPERSION), output)
         theta = torch.exp(log_theta)
         fixed = (torch.lgamma(x + theta) - torch.lgamma(theta) - torch.lgamma(x + 1)).sum(-1)
-        u = functional.log_softmax(output, -1) + (torch.log(total) - log_theta)  # log mean / θ
+        u = functional.log_softmax(output, -1) + (log_library - log_theta)  # log mean / θ
         return (x * u - (x + theta) * functional.softplus(u)).sum(-1) + fixed
 
     def sample(
         self, output: torch.Tensor, generators: Generators, exposure: torch.Tensor | None = None
     ) -> torch.Tensor:
-        assert exposure is not None, "counts are drawn given totals"
+        assert exposure is not None, "counts are drawn given libraries"
         mean = torch.softmax(output.double(), -1) * exposure.double()
         theta = spread_to(torch.exp(-self.log_dispersion.double().clamp(*_LOG_DISPERSION)), output)
         gamma = drawn(torch._standard_gamma, [theta.expand_as(mean).contiguous()], generators)
         return drawn(torch.poisson, [gamma / theta * mean], generators).to(output)
+
+
+def _log_total(x: torch.Tensor) -> torch.Tensor:
+    """log of the total of each cell, of one molecule at least."""
+    return torch.log(x.sum(-1, keepdim=True).clamp(min=1.0))
 
 
 def _multinomial(total: torch.Tensor, p: torch.Tensor, generators: Generators) -> torch.Tensor:

@@ -51,7 +51,7 @@ class DropoutLikelihood(GaussianLikelihood):
         lost = self.lost(x)
         return torch.cat([x.masked_fill(lost, 0.0), lost.to(x)], -1)
 
-    def log_prob(self, x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+    def log_prob(self, x: torch.Tensor, output: torch.Tensor, own: torch.Tensor | None = None) -> torch.Tensor:
         lost, odds = self.lost(x), self._odds(output)
         log_variance = self.log_variance(output)
         density = -0.5 * ((x - output).square() * torch.exp(-log_variance) + log_variance + math.log(2 * math.pi))

@@ -63,7 +63,7 @@ class GaussianLikelihood(Likelihood):
         away = (output - spread_to(self.least_at, output)).square()
         return torch.log(constant.exp() + spread_to(2 * self.log_growth, output).exp() * away)
 
-    def log_prob(self, x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+    def log_prob(self, x: torch.Tensor, output: torch.Tensor, own: torch.Tensor | None = None) -> torch.Tensor:
         output = self._centred(output)
         log_variance, residual = self.log_variance(output), x - output
         weight = torch.exp(-log_variance)
