@@ -1,9 +1,9 @@
 """Counts of many genes under many conditions: a Norman-like screen, and a measured table.
 
-Run: `python -m experiments.benchmarks.counts [--seed 0] [--table FILE.csv] [--test A+B,A+C] [--out FILE]`. Without
-`--table` it simulates the world `norman-like` (105 singles, 131 doubles of which 26 are held out, 1,000 genes) and fits
-the default with 20 latents; with it, a table of counts with a column `condition`, whose numbers of latents are for the
-cells to say. Prints the energy distance at each held-out condition (unbiased; of the table in log1p), quartiles over
+Run: `python -m experiments.benchmarks.counts [--seed 0] [--latents 20] [--observation auto] [--table FILE.csv]
+[--test A+B,A+C] [--out FILE]`. Without `--table` it simulates the world `norman-like` (105 singles, 131 doubles of
+which 26 are held out, 1,000 genes) of so many latents and fits the default with as many; with it, a table of counts
+with a column `condition`, whose numbers of latents are for the cells to say. Prints the energy distance at each held-out condition (unbiased; of the table in log1p), quartiles over
 them, in how many each estimator is below the linear shift, seconds and memory.
 """
 
@@ -67,14 +67,15 @@ def against(data: PerturbationData, model: PDAE, other: str, seed: int) -> tuple
 
 def main() -> None:
     """Print the tables, and keep every number with `--out`."""
-    arguments = options(__doc__, seed=0, table=None, test="", out=None)
+    arguments = options(__doc__, seed=0, latents=20, observation="auto", table=None, test="", out=None)
     print(f"{machine()}\n")
     if arguments.table is None:
-        data, d_Z = world("norman-like", seed=arguments.seed).simulate().data, 20
+        d_Z, config = arguments.latents, (f"latent.n_latents={arguments.latents}",)
+        data = world("norman-like", config, seed=arguments.seed).simulate().data
     else:
         data, d_Z = measured(arguments.table, arguments.test.split(",")), None
     start = time.process_time()
-    model = PDAE(d_Z, random_state=arguments.seed).fit(data)
+    model = PDAE(d_Z, observation=arguments.observation, random_state=arguments.seed).fit(data)
     seconds = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     found = distances(data, model)
