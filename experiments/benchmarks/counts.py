@@ -3,8 +3,9 @@
 Run: `python -m experiments.benchmarks.counts [--seed 0] [--latents 20] [--observation auto] [--table FILE.csv]
 [--test A+B,A+C] [--out FILE]`. Without `--table` it simulates the world `norman-like` (105 singles, 131 doubles of
 which 26 are held out, 1,000 genes) of so many latents and fits the default with as many; with it, a table of counts
-with a column `condition`, whose numbers of latents are for the cells to say. Prints the energy distance at each held-out condition (unbiased; of the table in log1p), quartiles over
-them, in how many each estimator is below the linear shift, seconds and memory.
+with a column `condition`, whose numbers of latents are for the cells to say. Prints the energy distance at each
+held-out condition (unbiased; of the table in log1p), quartiles over them, in how many each estimator is below the
+linear shift, seconds and memory.
 """
 
 from __future__ import annotations
