@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pdae_sim._checks import finite
+from pdae_sim._coding import by_appearance, factorize, factorize_rows
 from pdae_sim._linalg import whitening_root
 from pdae_sim.errors import InputError
 from pdae_sim.labels import LabelSpace
@@ -110,10 +111,10 @@ class PerturbationData:
         empty = np.flatnonzero(np.bincount(self.environment, minlength=n_environments) == 0)
         if empty.size:
             raise InputError(f"environment {int(empty[0])} ({self.conditions[empty[0]]}) has no sample")
-        if len(np.unique(self.labels + 0.0, axis=0)) < n_environments:
+        if len(factorize_rows(self.labels)[0]) < n_environments:
             raise InputError("two environments have the same label; merge their samples into one")
 
-    @property
+    @cached_property
     def space(self) -> LabelSpace:
         """The label space of the names."""
         return LabelSpace(self.names, control=self.control)
@@ -204,19 +205,59 @@ class PerturbationData:
             >>> data.conditions == ("ctrl", "A") and data.environment.tolist() == [0, 1, 1]
             True
         """
-        x, labels = np.asarray(x), np.asarray(labels)
-        if labels.dtype.kind in "UO" and labels.ndim == 1:
-            space = LabelSpace.from_conditions(labels, control=control)
+        table: Any = labels if hasattr(labels, "tocsr") else np.asarray(labels)
+        if table.ndim == 1 and table.dtype.kind in "UO":
+            conditions, codes = factorize(table.tolist())
+            space = LabelSpace.from_conditions(conditions, control=control)
             space = space if names is None else LabelSpace(tuple(names), control=control)
-            vectors = {condition: space.vector(condition) for condition in dict.fromkeys(labels)}
-            labels, names = np.array([vectors[c] for c in labels]), space.names
-        labels = labels.astype(np.float64)
-        if labels.ndim != 2 or len(labels) != len(x):
-            raise InputError(f"labels must have one row per row of x ({len(x)}); received shape {labels.shape}")
-        rows, environment = _first_appearance(finite("labels", labels))
-        parts = None if held_out is None else _per_environment(np.asarray(held_out, bool), environment, len(rows))
-        names = [f"P{k}" for k in range(labels.shape[1])] if names is None else names
-        return cls(x, rows, environment, names, parts, features, control)
+            rows, names = np.array([space.vector(condition) for condition in conditions]), space.names
+        elif table.ndim == 2:
+            rows, codes = factorize_rows(table)
+        else:
+            raise InputError(f"labels must have one row per row of x; received shape {table.shape}")
+        return cls.from_codes(x, codes, rows, names=names, held_out=held_out, features=features, control=control)
+
+    @classmethod
+    def from_codes(
+        cls,
+        x: ArrayLike,
+        codes: ArrayLike,
+        labels: ArrayLike,
+        *,
+        names: Sequence[str] | None = None,
+        held_out: ArrayLike | None = None,
+        features: Sequence[str] | None = None,
+        control: str = "ctrl",
+    ) -> PerturbationData:
+        """Data from one code per sample: memory grows with samples and with labels, not with their product.
+
+        Args:
+            x: (n, d_X) observations.
+            codes: (n,) for each row of x the row of `labels` that it has.
+            labels: (C, K) doses; equal rows become one environment, and rows without a code none.
+            names: As in `from_arrays`, like all that follow.
+            held_out: (n,) whether the condition of each row of x is held out.
+            features: d_X names of the observed coordinates.
+            control: The name of the zero label.
+
+        Returns:
+            Data whose environments are the distinct labels in order of first appearance.
+
+        Example:
+            >>> data = PerturbationData.from_codes(np.eye(3), [2, 0, 2], [[1.0], [0.0], [0.5]], names=("A",))
+            >>> data.conditions == ("A:0.5", "A") and data.environment.tolist() == [0, 1, 0]
+            True
+        """
+        x, codes, table = np.asarray(x), np.asarray(codes, dtype=np.intp), np.asarray(labels, dtype=np.float64)
+        if codes.shape != (len(x),):
+            raise InputError(f"labels must have one row per row of x ({len(x)}); received {codes.size}")
+        if codes.size and not 0 <= codes.min() <= codes.max() < len(table):
+            raise InputError(f"codes must lie in 0 … {len(table) - 1}; received {codes.min()} … {codes.max()}")
+        rows, merged = factorize_rows(finite("labels", table))
+        used, environment = by_appearance(merged[codes])
+        parts = None if held_out is None else _per_environment(np.asarray(held_out, bool), environment, len(used))
+        names = [f"P{k}" for k in range(table.shape[1])] if names is None else names
+        return cls(x, rows[used], environment, names, parts, features, control)
 
     @classmethod
     def from_anndata(cls, adata: AnnData, **columns: str) -> PerturbationData:
@@ -329,12 +370,6 @@ class Simulation:
         from pdae_sim.io import write_simulation
 
         write_simulation(Path(path), self, force=force)
-
-
-def _first_appearance(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    _, first, inverse = np.unique(labels + 0.0, axis=0, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    return labels[first[order]], np.argsort(order)[inverse.ravel()]
 
 
 def _per_environment(mask: np.ndarray, environment: np.ndarray, n_environments: int) -> np.ndarray:

@@ -92,10 +92,17 @@ class LabelSpace:
 
     def vector(self, condition: str) -> np.ndarray:
         """The label (K,) of a condition, as float64."""
-        return np.array([float(dose) for dose in self.exact(condition)], dtype=np.float64)
+        label, doses = np.zeros(len(self.names)), self._doses(condition)
+        label[[self.names.index(name) for name in doses]] = [float(dose) for dose in doses.values()]
+        return label
 
     def exact(self, condition: str) -> np.ndarray:
         """The label (K,) of a condition as an object array of Fractions: ``A:0.1`` is 1/10 exactly."""
+        doses = self._doses(condition)
+        return np.array([doses.get(name, Fraction(0)) for name in self.names] or [], dtype=object)
+
+    def _doses(self, condition: str) -> dict[str, Fraction]:
+        """The doses of the parts of a condition."""
         doses: dict[str, Fraction] = {}
         for name, dose in self._split(condition):
             if name not in self.names:
@@ -106,12 +113,12 @@ class LabelSpace:
                     f"perturbation {name!r} appears twice in condition {condition!r}; give it once, with a dose"
                 )
             doses[name] = dose
-        return np.array([doses.get(name, Fraction(0)) for name in self.names] or [], dtype=object)
+        return doses
 
     def condition(self, label: Sequence | np.ndarray) -> str:
         """The canonical condition string of a label: names in order, dose 1 unwritten, zero label = control."""
         label = self._checked(label)
-        parts = [self._part(name, dose) for name, dose in zip(self.names, label, strict=True) if dose != 0]
+        parts = [self._part(self.names[k], label[k]) for k in np.flatnonzero(label)]
         return self.separator.join(parts) or self.control
 
     def label(self, condition_or_label: str | Sequence | np.ndarray) -> np.ndarray:
@@ -144,13 +151,15 @@ class LabelSpace:
             raise LabelError(f"part {part!r} of condition {condition!r} has a dose but no perturbation")
         return name, read_dose(dose, where=f"{part!r} of condition {condition!r}") if colon else Fraction(1)
 
-    def _checked(self, label: Sequence | np.ndarray) -> list:
-        values = list(np.asarray(label, dtype=object).ravel())
+    def _checked(self, label: Sequence | np.ndarray) -> np.ndarray:
+        values = np.asarray(label, dtype=object).ravel()
         if len(values) != len(self.names) or np.ndim(label) != 1:
             shape = np.shape(label)
             raise LabelError(
                 f"a label must have shape ({len(self.names)},) for {', '.join(self.names)}; received {shape}"
             )
+        if np.ndarray is type(label) and label.dtype.kind in "fiu" and np.isfinite(label).all():
+            return values
         for name, dose in zip(self.names, values, strict=True):
             if not _representable(dose):
                 raise LabelError(f"the dose of {name!r} must be a finite number; received {dose!r}")

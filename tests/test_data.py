@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
 
 from pdae_sim import strategies
 from pdae_sim.data import PerturbationData, Truth
@@ -134,6 +135,25 @@ class TestFromArrays:
 
     def test_negative_zero_is_the_same_environment(self):
         assert len(PerturbationData.from_arrays(X[:2], [[0.0], [-0.0]]).labels) == 1
+
+    def test_a_code_per_cell_is_a_label_per_cell(self):
+        labels, codes = np.array([[0.5], [1.0], [0.0], [1.0], [7.0]]), [1, 0, 3, 2]
+        coded = PerturbationData.from_codes(np.eye(4), codes, labels, held_out=[True, False, True, False])
+        whole = PerturbationData.from_arrays(np.eye(4), labels[codes], held_out=[True, False, True, False])
+        for name in ("labels", "environment", "held_out"):
+            assert np.array_equal(getattr(coded, name), getattr(whole, name))
+        assert coded.labels.tolist() == [[1.0], [0.5], [0.0]]  # equal rows are one, and unused ones none
+
+    def test_sparse_labels(self):
+        labels = sparse.csr_array([[0.0, 0.5], [0.0, 0.0], [0.0, 0.5]])
+        data = PerturbationData.from_arrays(np.eye(3), labels)
+        assert data.conditions == ("P1:0.5", "ctrl")
+        assert data.counts.tolist() == [2, 1]
+
+    @pytest.mark.parametrize("codes", [[0, 2], [-1, 0], [0], [[0, 0]]])
+    def test_codes_out_of_place_are_refused(self, codes):
+        with pytest.raises(InputError, match=r"codes must lie|labels must have one row per row"):
+            PerturbationData.from_codes(np.eye(2), codes, [[0.0], [1.0]])
 
     def test_a_condition_in_train_and_test_is_refused(self):
         message = said(lambda: PerturbationData.from_arrays(X[:3], ["ctrl", "A", "A"], held_out=[False, True, False]))

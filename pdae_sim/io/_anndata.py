@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
+import h5py
 import numpy as np
 
 from pdae_sim._checks import naming
@@ -16,7 +17,16 @@ from pdae_sim._files import check_target, whole_file
 from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.errors import InputError
 from pdae_sim.io._annotations import SCHEMA_VERSION, Annotations, Columns
-from pdae_sim.io._hdf5 import readable, truth_of, undamaged, without
+from pdae_sim.io._hdf5 import (
+    OtherEncodingError,
+    annotations_of,
+    features_of,
+    readable,
+    table_of,
+    truth_of,
+    undamaged,
+    without,
+)
 from pdae_sim.io._state import observed_by, packed, unpacked
 
 if TYPE_CHECKING:
@@ -82,18 +92,7 @@ def from_anndata(adata: AnnData, **columns: str) -> PerturbationData:
         >>> from_anndata(adata, condition="drug", control="DMSO").conditions == ("DMSO", "A")
         True
     """
-    annotations = _annotations(adata, Columns(**columns))
-    labels, space = annotations.labels()
-    if not adata.n_obs or not adata.n_vars:
-        raise InputError(f"X has shape {adata.shape}; it needs at least one row and one column")
-    return PerturbationData.from_arrays(
-        _dense(adata.X),
-        labels,
-        names=space.names,
-        features=tuple(map(str, adata.var_names)),
-        held_out=annotations.held_out(),
-        control=space.control,
-    )
+    return _dataset(_annotations(adata, Columns(**columns)), adata.X, adata.var_names)
 
 
 def write_data(path: Path, data: PerturbationData, *, force: bool = False) -> None:
@@ -120,9 +119,24 @@ def read_data(path: Path, **columns: str) -> PerturbationData:
     Raises:
         InputError: With the file, the field and the fix.
     """
-    adata = _open(path)
+    at = Columns(**columns)
+    try:
+        with readable(path), h5py.File(path) as file, naming(path):
+            x = table_of(file["X"]) if "X" in file else None
+            return _dataset(annotations_of(file, at), x, features_of(file))
+    except OtherEncodingError:
+        adata = _open(path)
     with naming(path):
         return from_anndata(adata, **columns)
+
+
+def read_annotations(path: Path, columns: Columns) -> Annotations:
+    """Labels and split of a file in any encoding that anndata reads, without its X."""
+    adata = _open(path, backed="r")
+    try:
+        return _annotations(adata, columns)
+    finally:
+        adata.file.close()
 
 
 def write_simulation(path: Path, simulation: Simulation, *, force: bool = False) -> None:
@@ -189,12 +203,12 @@ def _write_anndata(path: Path, adata: AnnData, *, force: bool) -> None:
         adata.write_h5ad(temporary, compression="gzip", compression_opts=1)
 
 
-def _open(path: Path) -> AnnData:
+def _open(path: Path, backed: Literal["r"] | None = None) -> AnnData:
     import anndata
 
     with readable(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return anndata.read_h5ad(path)
+        return anndata.read_h5ad(path, backed=backed)
 
 
 def _annotations(adata: AnnData, columns: Columns) -> Annotations:
@@ -203,11 +217,19 @@ def _annotations(adata: AnnData, columns: Columns) -> Annotations:
         for name in astuple(columns)[:3]
         if name in adata.obs
     }
-    doses = np.asarray(adata.obsm[columns.dose]) if columns.dose in adata.obsm else None
+    doses = adata.obsm.get(columns.dose)
+    doses = doses if doses is None or hasattr(doses, "tocsr") else np.asarray(doses)
     return Annotations(columns, list(adata.obs.columns), obs, doses, adata.uns.get("pdae_sim", {}))
 
 
-def _dense(X: np.ndarray | object) -> np.ndarray:
+def _dataset(annotations: Annotations, X: Any, features: Iterable[object]) -> PerturbationData:
+    if X is None or 0 in X.shape:
+        shape = None if X is None else X.shape
+        raise InputError(f"X has shape {shape}; it needs at least one row and one column")
+    return annotations.data(_dense(X), tuple(map(str, features)))
+
+
+def _dense(X: Any) -> np.ndarray:
     x = X.toarray() if hasattr(X, "toarray") else np.asarray(X)
     bad = ~np.isfinite(x)
     if bad.any():

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pdae_sim._checks import near_misses
+from pdae_sim._coding import Table, factorize, factorize_rows
+from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError, LabelError
 from pdae_sim.labels import LabelSpace, read_dose
 
@@ -33,18 +35,18 @@ class Annotations:
         columns: Where to look.
         known: All columns of `obs`, for the hint in a message.
         obs: (n,) texts of the columns among `columns` that are there; None where a value is missing.
-        doses: (n, K) numeric doses of `obsm`, if there are any.
+        doses: (n, K) numeric doses of `obsm`, if there are any: dense or sparse, in memory or on disk.
         uns: The entries of ``uns["pdae_sim"]``.
     """
 
     columns: Columns
     known: Sequence[str]
     obs: Mapping[str, np.ndarray]
-    doses: np.ndarray | None = None
+    doses: Table | None = None
     uns: Mapping[str, object] = field(default_factory=dict)
 
-    def labels(self) -> tuple[np.ndarray, LabelSpace]:
-        """(n, K) doses of the cells, and the space they live in.
+    def labels(self) -> tuple[np.ndarray, np.ndarray, LabelSpace]:
+        """(n,) code of each cell, the labels (C, K) that codes are rows of, and the space they live in.
 
         Raises:
             InputError: With the field and the fix.
@@ -61,9 +63,26 @@ class Annotations:
         space = LabelSpace.from_conditions(texts, **grammar) if names is None else _named_space(names, grammar)
         written = self.obs.get(self.columns.dose)
         if written is None:
-            return vectors(texts, space), space
-        pairs = {pair: _aligned(*pair, space) for pair in set(zip(texts, map(str, written), strict=True))}
-        return np.array([pairs[pair] for pair in zip(texts, map(str, written), strict=True)]), space
+            return *coded(texts, space), space
+        pairs, codes = factorize(zip(texts, map(str, written), strict=True))
+        return codes, np.array([_aligned(*pair, space) for pair in pairs]), space
+
+    def data(self, x: np.ndarray | None = None, features: Sequence[str] = ()) -> PerturbationData:
+        """The dataset with its X (n, d_X); without one of no column, enough for counts, spans and designs.
+
+        Raises:
+            InputError: With the field and the fix.
+        """
+        codes, labels, space = self.labels()
+        return PerturbationData.from_codes(
+            np.empty((len(codes), 0)) if x is None else x,
+            codes,
+            labels,
+            names=space.names,
+            features=features,
+            held_out=self.held_out(),
+            control=space.control,
+        )
 
     def held_out(self) -> np.ndarray | None:
         """(n,) whether each cell is of the test part; None without a split column."""
@@ -81,25 +100,26 @@ class Annotations:
         return texts
 
     def _matrix_doses(
-        self, texts: np.ndarray, doses: np.ndarray, names: object, grammar: Mapping[str, str]
-    ) -> tuple[np.ndarray, LabelSpace]:
+        self, texts: np.ndarray, doses: Table, names: object, grammar: Mapping[str, str]
+    ) -> tuple[np.ndarray, np.ndarray, LabelSpace]:
         where = f"obsm[{self.columns.dose!r}]"
         if names is None:
             raise InputError(f"{where} needs the perturbation names in uns['pdae_sim']['perturbations']")
-        space, doses = _named_space(names, grammar), np.asarray(doses, dtype=np.float64)
-        if doses.ndim != 2 or doses.shape[1] != len(space):
+        space = _named_space(names, grammar)
+        if len(doses.shape) != 2 or doses.shape[1] != len(space):
             raise InputError(f"{where} has shape {doses.shape}; it needs one column per perturbation ({len(space)})")
-        bad = ~np.isfinite(doses).all(axis=1)
+        labels, codes = factorize_rows(doses)
+        bad = ~np.isfinite(labels).all(axis=1)
         if bad.any():
-            raise InputError(f"{where} holds {int(bad.sum())} rows with NaN or infinite doses")
-        _check_parts(texts, doses, space)
-        return doses, space
+            raise InputError(f"{where} holds {int(bad[codes].sum())} rows with NaN or infinite doses")
+        _check_parts(texts, labels, codes, space)
+        return codes, labels, space
 
 
-def vectors(texts: Sequence[str] | np.ndarray, space: LabelSpace) -> np.ndarray:
-    """(n, K) labels of n condition strings."""
-    labels = {text: space.vector(text) for text in set(texts)}
-    return np.array([labels[text] for text in texts]).reshape(len(texts), len(space))
+def coded(texts: Sequence[str] | np.ndarray, space: LabelSpace) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) code of each of n condition strings, and the labels (C, K) of the distinct ones."""
+    conditions, codes = factorize(texts)
+    return codes, np.array([space.vector(text) for text in conditions]).reshape(len(conditions), len(space))
 
 
 def split_mask(values: np.ndarray | None, name: str) -> np.ndarray | None:
@@ -118,14 +138,14 @@ def _named_space(names: object, grammar: Mapping[str, str]) -> LabelSpace:
     return LabelSpace(tuple(np.asarray(names).tolist()), **grammar)
 
 
-def _check_parts(texts: np.ndarray, doses: np.ndarray, space: LabelSpace) -> None:
+def _check_parts(texts: np.ndarray, labels: np.ndarray, codes: np.ndarray, space: LabelSpace) -> None:
     """A perturbation with a dose must be named in the condition; a named one may have dose zero."""
-    present = {text: space.vector(text) != 0 for text in set(texts)}
-    wrong = np.array([((row != 0) & ~present[text]).any() for text, row in zip(texts, doses, strict=True)])
+    pairs, which = factorize(zip(texts, codes.tolist(), strict=True))
+    wrong = np.array([bool(labels[code][space.vector(text) == 0].any()) for text, code in pairs])
     if wrong.any():
-        first = texts[np.flatnonzero(wrong)[0]]
+        first, _ = pairs[int(np.flatnonzero(wrong)[0])]
         raise InputError(
-            f"obs condition and obsm dose disagree in {int(wrong.sum())} rows, the first with condition {first!r}"
+            f"obs condition and obsm dose disagree in {wrong[which].sum()} rows, the first with condition {first!r}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Labels and truth of an `.h5ad` file straight from HDF5: X stays on disk, and anndata is not loaded."""
+"""Labels, truth and X of an `.h5ad` file straight from HDF5: nothing else is read, and anndata is not loaded."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from scipy import sparse
 
 from pdae_sim._checks import naming
 from pdae_sim.data import PerturbationData, Truth
@@ -18,8 +19,8 @@ from pdae_sim.io._annotations import SCHEMA_VERSION, Annotations, Columns
 _TRUTH = {"obsm": ("z_true", "z_base"), "uns": ("W", "Sigma")}
 
 
-class _OtherEncodingError(Exception):
-    """An element that is not written as anndata ≥ 0.8 writes labels."""
+class OtherEncodingError(Exception):
+    """An element that is not written as anndata ≥ 0.8 writes it."""
 
 
 def read_labels(path: Path, **columns: str) -> PerturbationData:
@@ -37,24 +38,13 @@ def read_labels(path: Path, **columns: str) -> PerturbationData:
     """
     at = Columns(**columns)
     try:
-        with readable(path), h5py.File(path) as file:
-            annotations = _annotations(file, at)
-    except _OtherEncodingError:
-        from pdae_sim.io._anndata import read_data
+        with readable(path), h5py.File(path) as file, naming(path):
+            return annotations_of(file, at).data()
+    except OtherEncodingError:
+        from pdae_sim.io._anndata import read_annotations
 
-        data = read_data(path, **columns)
-        return PerturbationData(
-            data.x[:, :0], data.labels, data.environment, data.names, data.held_out, (), data.control
-        )
-    with naming(path):
-        labels, space = annotations.labels()
-        return PerturbationData.from_arrays(
-            np.empty((len(labels), 0)),
-            labels,
-            names=space.names,
-            held_out=annotations.held_out(),
-            control=space.control,
-        )
+        with naming(path):
+            return read_annotations(path, at).data()
 
 
 def has_truth(path: Path) -> bool:
@@ -112,23 +102,51 @@ def readable(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: expected an .h5ad file; `pdae-sim convert` makes one from a CSV or Parquet table")
     try:
         yield
-    except (InputError, _OtherEncodingError):
+    except (InputError, OtherEncodingError):
         raise
     except Exception as error:  # anndata and h5py raise many kinds; the reader needs one line
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: not a readable .h5ad file ({reason}); write it again") from None
 
 
-def _annotations(file: h5py.File, columns: Columns) -> Annotations:
+def annotations_of(file: h5py.File, columns: Columns) -> Annotations:
+    """What an open file says of its cells; doses are read when they are asked for.
+
+    Raises:
+        OtherEncodingError: If a column is not written as anndata ≥ 0.8 writes it.
+    """
     obs = file["obs"]
     if not isinstance(obs, h5py.Group):
-        raise _OtherEncodingError
+        raise OtherEncodingError
     known = [name for name in obs if name != obs.attrs.get("_index", "_index")]
     wanted = set(astuple(columns)[:3]) & set(known)
     about = file.get("uns/pdae_sim", {})
     uns = {key: _plain(about[key]) for key in ("perturbations", "control", "schema_version") if key in about}
-    doses = _plain(file["obsm"][columns.dose]) if columns.dose in file.get("obsm", {}) else None
+    doses = table_of(file["obsm"][columns.dose]) if columns.dose in file.get("obsm", {}) else None
     return Annotations(columns, known, {name: _texts(obs[name]) for name in wanted}, doses, uns)
+
+
+def table_of(element: h5py.Group | h5py.Dataset) -> h5py.Dataset | sparse.csr_array | sparse.csc_array:
+    """A matrix of numbers: dense still on disk, sparse in memory.
+
+    Raises:
+        OtherEncodingError: If it is neither.
+    """
+    if isinstance(element, h5py.Dataset):
+        return element
+    kind = {"csr_matrix": sparse.csr_array, "csc_matrix": sparse.csc_array}.get(element.attrs.get("encoding-type"))
+    if kind is None:
+        raise OtherEncodingError
+    parts = tuple(element[key][()] for key in ("data", "indices", "indptr"))
+    return kind(parts, shape=tuple(element.attrs["shape"]))
+
+
+def features_of(file: h5py.File) -> tuple[str, ...]:
+    """The names of the columns of X."""
+    var = file["var"]
+    if not isinstance(var, h5py.Group) or var.attrs.get("_index") not in var:
+        raise OtherEncodingError
+    return tuple(map(str, _texts(var[var.attrs["_index"]])))
 
 
 def _texts(element: h5py.Group | h5py.Dataset) -> np.ndarray:
@@ -140,12 +158,12 @@ def _texts(element: h5py.Group | h5py.Dataset) -> np.ndarray:
         return np.array([*_texts(element["categories"]), None], dtype=object)[_plain(element["codes"])]
     if keys == {"values", "mask"}:
         return without(_texts(element["values"]), _plain(element["mask"]))
-    raise _OtherEncodingError
+    raise OtherEncodingError
 
 
 def _plain(element: h5py.Group | h5py.Dataset) -> np.ndarray:
     if not isinstance(element, h5py.Dataset):
-        raise _OtherEncodingError
+        raise OtherEncodingError
     return np.asarray(element.asstr()[()] if h5py.check_string_dtype(element.dtype) else element[()])
 
 

@@ -13,7 +13,7 @@ from pdae_sim._checks import choice, naming, near_misses
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError, LabelError
 from pdae_sim.io._anndata import as_float32
-from pdae_sim.io._annotations import split_mask, vectors
+from pdae_sim.io._annotations import coded, split_mask
 from pdae_sim.labels import LabelSpace
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def read_table(
     numeric, space = content.frame[content.features], content.space()
     features = tuple(map(str, numeric.columns))
     with naming(table):
-        return PerturbationData.from_arrays(
+        return PerturbationData.from_codes(
             as_float32(_TRANSFORMS[transform](numeric.to_numpy(np.float64)), features),
-            vectors(content.frame[condition], space),
+            *coded(content.frame[condition].to_numpy(), space),
             names=space.names,
             features=features,
             held_out=content.held_out(space, test),

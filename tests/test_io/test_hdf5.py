@@ -1,9 +1,11 @@
 """Labels and truth read without X: what the whole file says."""
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
+from scipy import sparse
 
 from pdae_sim import strategies
 from pdae_sim.data import PerturbationData
@@ -46,6 +48,30 @@ class TestLabelsAlone:
     def test_of_other_columns(self, tmp_path):
         path = stored(tmp_path / "c.h5ad", drug=["DMSO", "A", "A|B"], fold=["train", "train", "test"])
         self.same(path, condition="drug", split="fold", control="DMSO", separator="|")
+
+    @pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array])
+    def test_of_sparse_doses_and_sparse_x(self, tmp_path, kind):
+        dense = PerturbationData.from_arrays(np.eye(4), ["ctrl", "A:0.5", "A:0.1+B", "A:0.5"])
+        adata = dense.to_anndata()
+        adata.obsm["dose"], adata.X = kind(adata.obsm["dose"]), kind(adata.X)
+        adata.write_h5ad(tmp_path / "sparse.h5ad")
+        self.same(tmp_path / "sparse.h5ad")
+        for again in (PerturbationData.read(tmp_path / "sparse.h5ad"), PerturbationData.from_anndata(adata)):
+            assert np.array_equal(again.labels, dense.labels)
+            assert np.array_equal(again.x, dense.x)
+
+    @pytest.mark.parametrize("known_to_anndata_alone", [False, True])
+    def test_x_is_never_read(self, tmp_path, known_to_anndata_alone):
+        path, adata = tmp_path / "x.h5ad", PerturbationData.from_arrays(np.eye(2), ["ctrl", "A:0.5"]).to_anndata()
+        if known_to_anndata_alone:
+            adata.obsm["dose"] = pd.DataFrame(adata.obsm["dose"], columns=["A"], index=adata.obs_names)
+        adata.write_h5ad(path)
+        with h5py.File(path, "a") as file:
+            attributes = dict(file["X"].attrs)
+            del file["X"]
+            file["X"] = np.full((2, 2), b"no number")
+            file["X"].attrs.update(attributes)
+        assert read_labels(path).conditions == ("ctrl", "A:0.5")
 
     def test_of_an_encoding_of_doses_that_only_anndata_knows(self, tmp_path):
         path = tmp_path / "frame.h5ad"

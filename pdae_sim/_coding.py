@@ -1,0 +1,72 @@
+"""Integer codes of repeated values: what is repeated over cells is kept once, and each cell keeps a number."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from scipy import sparse
+
+_BLOCK = 2**21
+"""Values looked at in one go: 16 MiB in float64."""
+
+Value = TypeVar("Value", bound=Hashable)
+
+
+class Table(Protocol):
+    """A matrix in memory, dense or sparse, or on disk."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        """Some of its rows."""
+
+
+def factorize(values: Iterable[Value]) -> tuple[list[Value], np.ndarray]:
+    """The distinct values in order of first appearance, and the (n,) code of each: its position among them."""
+    codes: dict[Value, int] = {}
+    numbers = [codes.setdefault(value, len(codes)) for value in values]
+    return list(codes), np.array(numbers, dtype=np.intp)
+
+
+def factorize_rows(table: Table) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct rows (E, K) of a table of numbers in order of first appearance, and the code (n,) of each row.
+
+    The table is read block by block; what is held is one key a distinct row.
+    """
+    rows: Any = table
+    if sparse.issparse(rows):
+        _, codes = factorize(_sparse_keys(rows))
+        first = np.unique(codes, return_index=True)[1]
+        return np.asarray(rows.tocsr()[first].toarray(), dtype=np.float64) + 0.0, codes
+    keys, codes = factorize(_dense_keys(table))
+    distinct = np.frombuffer(b"".join(keys), dtype=np.float64)
+    return distinct.reshape(len(keys), table.shape[1]).copy(), codes
+
+
+def by_appearance(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The codes in use, in order of first appearance, and (n,) the position of each code among them."""
+    used, first, position = np.unique(codes, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return used[order], np.argsort(order)[position.ravel()]
+
+
+def _dense_keys(table: Table) -> Iterator[bytes]:
+    """The bytes of each row in float64; −0 is 0."""
+    n, width = table.shape
+    step = max(_BLOCK // max(width, 1), 1)
+    for start in range(0, n, step):
+        block = np.ascontiguousarray(np.asarray(table[start : start + step], dtype=np.float64) + 0.0)
+        yield from (row.tobytes() for row in block)
+
+
+def _sparse_keys(table: Any) -> Iterator[tuple[bytes, bytes]]:
+    """Columns and values of the entries of each row that are not zero."""
+    rows = sparse.csr_array(table, dtype=np.float64, copy=True)
+    rows.sum_duplicates()
+    rows.eliminate_zeros()
+    for start, stop in zip(rows.indptr[:-1], rows.indptr[1:], strict=True):
+        yield rows.indices[start:stop].tobytes(), rows.data[start:stop].tobytes()
