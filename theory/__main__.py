@@ -128,4 +128,6 @@ def _score(outcomes: Sequence[Outcome]) -> str:
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="namereplace")  # statements have letters that some terminals cannot show
     sys.exit(main())

@@ -7,6 +7,7 @@ through their doors, which load on first use.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -26,12 +27,15 @@ from pdae_sim.cli._commands import (
     study,
     twins,
 )
+from pdae_sim.cli._encoding import spell_on_standard_streams
 from pdae_sim.errors import InputError, TrainingError
 
 if TYPE_CHECKING:
     from pdae_sim.study.registry import StudyRegistry
 
 FINE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+_NO_MEMORY = re.compile(r"out of memory|allocate memory|enough memory|bad_alloc|ALLOC_FAILED", re.IGNORECASE)
+_LESS = "ask for less at a time (cells, features, draws, repetitions), or use a machine with more"
 _INTERRUPTED = "interrupted; the same command goes on from what was saved, or starts again"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -68,6 +72,7 @@ def run(
 ) -> int:
     """Run a command and return its exit status; bad input is one line on stderr and status 2."""
     words = None if arguments is None else list(arguments)
+    spell_on_standard_streams()
     try:
         status = command(args=words, standalone_mode=False, prog_name=name, obj=studies)
         if status == INTERRUPTED:
@@ -80,9 +85,20 @@ def run(
     except OSError as error:
         return _complain(f"{error.filename or 'file'}: {error.strerror or error}", BAD_INPUT)
     except Exception as error:
+        if _is_out_of_memory(error):
+            return _complain(f"out of memory: {_first_line(error)}; {_LESS}", BAD_INPUT)
         if not hasattr(error, "format_message"):  # not one of typer's usage errors
             raise
         return _complain(f"{error.format_message()} Try '{name} --help'.".removeprefix(" "), BAD_INPUT)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether Python, numpy or torch found no memory; torch says so of the CPU by a bare RuntimeError."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_NO_MEMORY.search(str(error))))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or ["no more is free"])[0].rstrip(".")
 
 
 def _complain(message: str, status: int) -> int:

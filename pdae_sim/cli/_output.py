@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pdae_sim._json import plain
+from pdae_sim.cli._encoding import spelt
 from pdae_sim.cli._tables import Table
 
 if TYPE_CHECKING:
@@ -47,19 +48,19 @@ class Output:
         Tables have the width of the terminal, 80 letters in a file. Sentences are wrapped on a terminal alone.
         """
         if self.as_json:
-            sys.stdout.write(json.dumps(plain(payload), ensure_ascii=False, allow_nan=False) + "\n")
+            sys.stdout.write(_json_text(payload, sys.stdout.encoding) + "\n")
             return
         from rich.console import Console
 
-        console = Console(highlight=False, markup=False, emoji=False)
+        console, encoding = Console(highlight=False, markup=False, emoji=False), sys.stdout.encoding
         previous: str | Table | None = None
         for part in [text] if isinstance(text, (str, Table)) else text:
             if previous is not None and (isinstance(part, Table) or isinstance(previous, Table)):
                 console.print()
             if isinstance(part, str):
-                console.print(part, soft_wrap=not console.is_terminal)
+                console.print(spelt(part, encoding), soft_wrap=not console.is_terminal)
             else:
-                console.print(*part.fitted(console.width), sep="\n")
+                console.print(*part.fitted(console.width, encoding), sep="\n")
             previous = part
 
     def say(self, message: str) -> None:
@@ -89,3 +90,13 @@ class Output:
                 bars.update(bar, total=sum(steps), completed=done, description=phase.name)
 
             yield show
+
+
+def _json_text(payload: object, encoding: str | None) -> str:
+    """JSON without loss: letters that the encoding lacks are escaped."""
+    text = json.dumps(plain(payload), ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(encoding or "ascii")
+    except UnicodeEncodeError:
+        return json.dumps(plain(payload), allow_nan=False)
+    return text

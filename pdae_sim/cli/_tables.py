@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pdae_sim.cli._encoding import spelt
 from pdae_sim.intervals import Interval
 
 if TYPE_CHECKING:
@@ -32,12 +33,15 @@ class Table:
     rows: Sequence[Sequence[object]]
     prose: Sequence[str] = ()
 
-    def fitted(self, width: int) -> list[RenderableType]:
-        """Title and tables of at most `width` letters, each with the first column."""
+    def fitted(self, width: int, encoding: str | None = "utf-8") -> list[RenderableType]:
+        """Title and tables of at most `width` letters of an encoding, each with the first column."""
         from rich.text import Text
 
-        cells = [[cell_text(value) for value in row] for row in self.rows]
-        return [Text(self.title, style="bold"), *(self._part(chosen, cells) for chosen in self._groups(cells, width))]
+        names = [spelt(name, encoding) for name in self.columns]
+        shown = replace(self, columns=names, prose=[spelt(name, encoding) for name in self.prose])
+        cells = [[spelt(cell_text(value), encoding) for value in row] for row in self.rows]
+        parts = [shown._part(chosen, cells) for chosen in shown._groups(cells, width)]
+        return [Text(spelt(self.title, encoding), style="bold"), *parts]
 
     def _groups(self, cells: Sequence[Sequence[str]], width: int) -> list[list[int]]:
         """Columns of each table, the first in all: as many as there is room for."""

@@ -102,7 +102,7 @@ def readable(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: expected an .h5ad file; `pdae-sim convert` makes one from a CSV or Parquet table")
     try:
         yield
-    except (InputError, OtherEncodingError):
+    except (InputError, OtherEncodingError, MemoryError):
         raise
     except Exception as error:  # anndata and h5py raise many kinds; the reader needs one line
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -184,6 +184,8 @@ def _read_frame(table: Path, condition: str) -> DataFrame:
         raise InputError(f"{table}: expected a .csv or .parquet table")
     try:
         frame = _read_csv(table, condition) if table.suffix == ".csv" else pd.read_parquet(table)
+    except MemoryError:
+        raise
     except Exception as error:  # pandas and pyarrow raise many kinds; the reader needs one line
         raise InputError(f"{table}: not a readable {table.suffix} table ({str(error).splitlines()[0]})") from None
     if condition in frame:
