@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import inspect
 import numbers
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -36,6 +37,41 @@ def near_misses(word: str, known: Iterable[str], *, shown: int = 12) -> str:
         return "did you mean " + " or ".join(repr(c) for c in close) + "?"
     rest = f", … ({len(known)} in all)" if len(known) > shown else ""
     return "known: " + (", ".join(known[:shown]) + rest if known else "none")
+
+
+_CONTROLS = re.compile(
+    r"(?!wt[0-9])(neg(ative)?|non?|safe|un|mock|vehicle|sham)?[-_ ]*"
+    r"(ctrl|cntrl|control|ntc?|non[-_ ]?target(ing|ed)?|scrambled?|dmso|pbs|vehicle|mock|placebo|saline|water|wt"
+    r"|wild[-_ ]?type|untreated|unperturbed|unstim(ulated)?|untransfected|untransduced|unmodified"
+    r"|no[-_ ]?(treatment|drug|guide)|none|baseline|empty[-_ ]?vector|sham|safe[-_ ]?harbou?r|neg)"
+    r"(s|ing)?([-_ ]*(ctrl|control|cells?|sgrna|grna|guide|[0-9]+))*",
+    re.IGNORECASE,
+)
+"""Names that laboratories give their controls."""
+
+
+def likely_controls(names: Iterable[str]) -> list[str]:
+    """Those of `names` that other files use for a control."""
+    return [name for name in names if _CONTROLS.fullmatch(name.strip())]
+
+
+def has_control(labels: np.ndarray, held_out: np.ndarray) -> bool:
+    """Whether the zero label is one of training, or of data that are held out as a whole."""
+    zero = (labels == 0).all(axis=1)
+    return bool((zero & ~held_out).any() or (zero.any() and held_out.all()))
+
+
+def check_control(labels: np.ndarray, held_out: np.ndarray, names: Sequence[str], control: str) -> None:
+    """Raise an InputError unless there is a control to learn from (see `has_control`)."""
+    if has_control(labels, held_out):
+        return
+    instead = "or pass no_control=True for a design without one"
+    if (labels == 0).all(axis=1).any():
+        raise InputError(f"the control {control!r} is held out; mark it train, {instead}")
+    likely = likely_controls(names)
+    which = " or ".join(f"control={name!r}" for name in likely[:4])
+    hint = f"likely {which}" if likely else f"{near_misses(control, names)}; name it with control="
+    raise InputError(f"no condition is the control {control!r}; {hint}, {instead}")
 
 
 def fitting(settings: Mapping[str, object], known: Mapping[str, inspect.Parameter]) -> None:

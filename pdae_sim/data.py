@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pdae_sim._checks import finite
+from pdae_sim._checks import check_control, finite, likely_controls
 from pdae_sim._coding import by_appearance, factorize, factorize_rows
 from pdae_sim._linalg import whitening_root
 from pdae_sim.errors import InputError
@@ -35,6 +35,7 @@ class PerturbationData:
         held_out: (E,) booleans; a held-out environment is unseen by every `fit`. None is held out by default.
         features: d_X names of the observed coordinates; x0, x1, … by default.
         control: The name of the zero label.
+        read_as: Options it was read with, for files of the same kind (see `pdae_sim.io.ReadOptions`).
 
     Raises:
         InputError: If shapes disagree, a value is not finite, two environments share a label or one has no sample.
@@ -53,6 +54,7 @@ class PerturbationData:
     held_out: np.ndarray
     features: tuple[str, ...]
     control: str
+    read_as: Mapping[str, object]
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class PerturbationData:
         held_out: ArrayLike | None = None,
         features: Sequence[str] | None = None,
         control: str = "ctrl",
+        read_as: Mapping[str, object] | None = None,
     ) -> None:
         x, labels = np.asarray(x), np.asarray(labels, dtype=np.float64)
         x = x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)
@@ -79,6 +82,7 @@ class PerturbationData:
         object.__setattr__(self, "names", tuple(map(str, names)))
         object.__setattr__(self, "features", tuple(map(str, features)))
         object.__setattr__(self, "control", control)
+        object.__setattr__(self, "read_as", dict(read_as or {}))
         self._check()
         for name in arrays:
             getattr(self, name).flags.writeable = False
@@ -186,6 +190,8 @@ class PerturbationData:
         held_out: ArrayLike | None = None,
         features: Sequence[str] | None = None,
         control: str = "ctrl",
+        no_control: bool = False,
+        read_as: Mapping[str, object] | None = None,
     ) -> PerturbationData:
         """Data from one label per sample.
 
@@ -195,10 +201,16 @@ class PerturbationData:
             names: The K elementary perturbations; P0, P1, … (or the names in the strings) when absent.
             held_out: (n,) whether the condition of each row of x is held out.
             features: d_X names of the observed coordinates.
-            control: The name of the zero label.
+            control: The name of the zero label, the reference.
+            no_control: The design has no control: its first condition is the reference.
+            read_as: Options it was read with, for files of the same kind.
 
         Returns:
             Data whose environments are the distinct labels in order of first appearance.
+
+        Raises:
+            InputError: If no condition is the control, or only a held-out one is, and `no_control` is not said. A
+                matrix of labels is taken as it is, unless one of its names is likely that of a control.
 
         Example:
             >>> data = PerturbationData.from_arrays(np.eye(3), ["ctrl", "A", "A+ctrl"])
@@ -215,7 +227,12 @@ class PerturbationData:
             rows, codes = factorize_rows(table)
         else:
             raise InputError(f"labels must have one row per row of x; received shape {table.shape}")
-        return cls.from_codes(x, codes, rows, names=names, held_out=held_out, features=features, control=control)
+        data = cls.from_codes(
+            x, codes, rows, names=names, held_out=held_out, features=features, control=control, read_as=read_as
+        )
+        if not no_control and (table.ndim == 1 or likely_controls(data.names)):  # a matrix says itself what is zero
+            check_control(data.labels, data.held_out, data.names, control)
+        return data
 
     @classmethod
     def from_codes(
@@ -228,6 +245,7 @@ class PerturbationData:
         held_out: ArrayLike | None = None,
         features: Sequence[str] | None = None,
         control: str = "ctrl",
+        read_as: Mapping[str, object] | None = None,
     ) -> PerturbationData:
         """Data from one code per sample: memory grows with samples and with labels, not with their product.
 
@@ -239,6 +257,7 @@ class PerturbationData:
             held_out: (n,) whether the condition of each row of x is held out.
             features: d_X names of the observed coordinates.
             control: The name of the zero label.
+            read_as: Options it was read with, for files of the same kind.
 
         Returns:
             Data whose environments are the distinct labels in order of first appearance.
@@ -257,16 +276,15 @@ class PerturbationData:
         used, environment = by_appearance(merged[codes])
         parts = None if held_out is None else _per_environment(np.asarray(held_out, bool), environment, len(used))
         names = [f"P{k}" for k in range(table.shape[1])] if names is None else names
-        return cls(x, rows[used], environment, names, parts, features, control)
+        return cls(x, rows[used], environment, names, parts, features, control, read_as)
 
     @classmethod
-    def from_anndata(cls, adata: AnnData, **columns: str) -> PerturbationData:
+    def from_anndata(cls, adata: AnnData, **options: Any) -> PerturbationData:
         """Data from an AnnData object in memory.
 
         Args:
             adata: n cells with condition strings in `obs`.
-            columns: Names of columns and the grammar of conditions: `condition`, `dose`, `split`, `control`,
-                `separator`; see `pdae_sim.io.read_data`.
+            options: Those of `pdae_sim.io.ReadOptions`: `condition`, `dose`, `split`, `control`, `separator`, …
 
         Raises:
             InputError: With the field and the fix.
@@ -278,7 +296,7 @@ class PerturbationData:
         """
         from pdae_sim.io import from_anndata
 
-        return from_anndata(adata, **columns)
+        return from_anndata(adata, **options)
 
     def to_anndata(self) -> AnnData:
         """An AnnData object: X in float32, condition and split in `obs`, doses in ``obsm["dose"]``."""
@@ -287,19 +305,19 @@ class PerturbationData:
         return to_anndata(self)
 
     @classmethod
-    def read(cls, path: str | PathLike, **columns: str) -> PerturbationData:
+    def read(cls, path: str | PathLike, **options: Any) -> PerturbationData:
         """Data from an `.h5ad` file.
 
         Args:
             path: The file.
-            columns: As in `from_anndata`.
+            options: Those of `pdae_sim.io.ReadOptions`.
 
         Raises:
             InputError: With the file, the field and the fix.
         """
         from pdae_sim.io import read_data
 
-        return read_data(Path(path), **columns)
+        return read_data(Path(path), **options)
 
     def write(self, path: str | PathLike, *, force: bool = False) -> None:
         """Write an `.h5ad` file, whole or not at all; over what is there only with `force`."""
@@ -359,11 +377,11 @@ class Simulation:
     seed: str | None = None
 
     @classmethod
-    def read(cls, path: str | PathLike) -> Simulation:
-        """A simulation from an `.h5ad` file that carries its truth."""
+    def read(cls, path: str | PathLike, **options: Any) -> Simulation:
+        """A simulation from an `.h5ad` file that carries its truth, under the options of `pdae_sim.io.ReadOptions`."""
         from pdae_sim.io import read_simulation
 
-        return read_simulation(Path(path))
+        return read_simulation(Path(path), **options)
 
     def write(self, path: str | PathLike, *, force: bool = False) -> None:
         """Write data and truth to one `.h5ad` file, whole or not at all."""

@@ -28,6 +28,7 @@ from pdae_sim.cli._commands import (
     twins,
 )
 from pdae_sim.cli._encoding import spell_on_standard_streams
+from pdae_sim.cli._options import on_command_line
 from pdae_sim.errors import InputError, TrainingError
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def run(
     except (KeyboardInterrupt, typer.Abort):
         return _complain(_INTERRUPTED, INTERRUPTED)
     except (InputError, TrainingError) as error:
-        return _complain(str(error), BAD_INPUT)
+        return _complain(on_command_line(str(error)), BAD_INPUT)
     except OSError as error:
         return _complain(f"{error.filename or 'file'}: {error.strerror or error}", BAD_INPUT)
     except Exception as error:

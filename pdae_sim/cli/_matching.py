@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from pdae_sim import io
+from pdae_sim._checks import near_misses
 from pdae_sim.errors import InputError
 
 if TYPE_CHECKING:
     from pdae_sim import PDAE, PerturbationData
+    from pdae_sim.cli._options import DatasetOptions
 
 
 def observation_in_words(model: PDAE) -> str:
@@ -28,14 +34,69 @@ def check_unseen(model: PDAE, data: PerturbationData, where: Path, file: Path) -
         )
 
 
+def match(model: PDAE, data: PerturbationData, where: Path, file: Path) -> PerturbationData:
+    """A dataset in the features and perturbations of a model, by name.
+
+    Args:
+        model: The model.
+        data: A dataset; it may have more features, and lack perturbations.
+        where: The folder of the model.
+        file: The file of the dataset.
+
+    Raises:
+        InputError: If a feature of the model is not in the dataset, or a perturbation of the dataset not in the model.
+    """
+    position = {name: j for j, name in enumerate(data.features)}
+    missing = [name for name in model.features_ if name not in position]
+    if missing:
+        raise InputError(
+            f"{file}: has no {missing[0]!r}, nor {len(missing) - 1} more of the {len(model.features_)} features that"
+            f" {where} was fitted on; use a file with the same features"
+        )
+    unknown = [name for name in data.names if name not in model.space_.names]
+    if unknown:
+        raise InputError(
+            f"{file}: {where} was fitted without its perturbation {unknown[0]!r}"
+            + (f" and {len(unknown) - 1} more" if unknown[1:] else "")
+            + f"; {near_misses(unknown[0], model.space_.names)}; fit on a file that has it, or leave its cells out"
+        )
+    same = model.features_ == data.features
+    labels = np.zeros((len(data.labels), len(model.space_.names)))
+    labels[:, [model.space_.names.index(name) for name in data.names]] = data.labels
+    return replace(
+        data,
+        x=data.x if same else data.x[:, [position[name] for name in model.features_]],
+        features=model.features_,
+        labels=labels,
+        names=model.space_.names,
+        control=model.space_.control,
+    )
+
+
 def check_match(model: PDAE, data: PerturbationData, where: Path, file: Path) -> None:
-    """Raise an InputError if a model and a dataset do not speak of the same things."""
-    if model.features_ != data.features:
-        raise InputError(
-            f"{file}: its {len(data.features)} features are not those that {where} was fitted on; use that dataset"
-        )
-    if model.space_.names != data.names:
-        theirs, ours = ", ".join(data.names), ", ".join(model.space_.names)
-        raise InputError(
-            f"{file}: perturbations are {theirs} where {where} has {ours}; use the dataset it was fitted on"
-        )
+    """Raise an InputError unless a model and a simulated dataset have the same features and perturbations in order."""
+    match(model, data, where, file)
+    for what, ours, theirs in (
+        ("features", model.features_, data.features),
+        ("perturbations", model.space_.names, data.names),
+    ):
+        if ours != theirs:
+            raise InputError(f"{file}: its {what} are not those of {where} in the same order; fit on this file")
+
+
+def read_matching(
+    model: PDAE, where: Path, file: Path, options: DatasetOptions, *, control: bool = False
+) -> PerturbationData:
+    """A dataset read as a model's was, unless told otherwise or written by this package, in the terms of the model.
+
+    Args:
+        model: The model.
+        where: Its folder.
+        file: The dataset.
+        options: What the command line says.
+        control: Whether the file must have a control of its own; the model's stands for it otherwise.
+    """
+    remembered = {} if io.is_dataset(file) else dict(model.read_as_)
+    if not control:
+        remembered["no_control"] = True
+    return match(model, io.read_data(file, **(remembered | options)), where, file)

@@ -10,12 +10,13 @@ import numpy as np
 
 import pdae_sim
 from pdae_sim import analysis, io
-from pdae_sim.cli._matching import check_match
+from pdae_sim.cli._matching import read_matching
 from pdae_sim.errors import InputError
 
 if TYPE_CHECKING:
-    from pdae_sim import PerturbationData
+    from pdae_sim import PDAE, PerturbationData
     from pdae_sim.analysis import ShiftError
+    from pdae_sim.cli._options import DatasetOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,20 +46,27 @@ class KnownPerturbationMatrix:
         return 1.0 if self.error is None else self.error.inflation
 
 
-def read_dataset(file: Path, model: Path | None) -> PerturbationData:
-    """A dataset, without its X where no model is to be compared with it."""
-    return io.read_labels(file) if model is None else pdae_sim.PerturbationData.read(file)
+def read_with_model(
+    file: Path, options: DatasetOptions, folder: Path | None
+) -> tuple[PerturbationData, KnownPerturbationMatrix | None]:
+    """A dataset, without its X if no model is to be compared with it, and W: the model's, else the file's true one."""
+    if folder is None:
+        data = io.read_labels(file, **options)
+        return data, _perturbation_matrix(file, None, None, data)
+    model = pdae_sim.PDAE.load(folder)
+    data = read_matching(model, folder, file, options)
+    return data, _perturbation_matrix(file, folder, model, data)
 
 
-def load_perturbation_matrix(file: Path, model: Path | None, data: PerturbationData) -> KnownPerturbationMatrix | None:
+def _perturbation_matrix(
+    file: Path, folder: Path | None, fitted: PDAE | None, data: PerturbationData
+) -> KnownPerturbationMatrix | None:
     """A fitted model's W if there is one, else the file's true W if it was simulated."""
-    if model is None:
+    if fitted is None:
         matrix = io.read_truth(file).isotropic().perturbation_matrix if io.has_truth(file) else None
         return None if matrix is None else KnownPerturbationMatrix(matrix, "truth")
-    fitted = pdae_sim.PDAE.load(model)
-    check_match(fitted, data, model, file)
     if _as_set(fitted.train_labels_) != _as_set(data.train.labels):
-        raise InputError(f"{file}: its training conditions are not those that {model} was fitted on; fit it again")
+        raise InputError(f"{file}: its training conditions are not those that {folder} was fitted on; fit it again")
     error = analysis.ShiftError.of(fitted.train_labels_, fitted.train_counts_, information=fitted.information_)
     free = fitted.plan_.architecture.stochastic and not fitted.observation_.noisy
     return KnownPerturbationMatrix(fitted.perturbation_matrix_, "model", error, guaranteed=not free)

@@ -36,6 +36,7 @@ def config_of(model: PDAE) -> dict:
         "names": list(model.space_.names),
         "control": model.space_.control,
         "features": list(model.features_),
+        "read_as": dict(model.read_as_),
     }
 
 
@@ -74,6 +75,7 @@ def restore(model: PDAE, config: Mapping, tensors: Mapping[str, torch.Tensor], h
     arrays = {k: v.numpy() for k, v in tensors.items() if not k.startswith("network.")}
     model.space_ = LabelSpace(tuple(config["names"]), control=config["control"])
     model.features_, model.history_ = tuple(config["features"]), history
+    model.read_as_ = config.get("read_as", {})
     model.dimension_ = Dimension.from_json(config.get("dimension"))
     model.observation_ = ObservationChoice.from_json(config.get("observation"))
     model.source_, model.plan_ = config.get("source", "pool"), framing.plan_of(model, noisy=model.observation_.noisy)

@@ -320,7 +320,7 @@ class PDAE(BaseEstimator):
             known: Observation model and number of latents of these data, if they were chosen before.
         """
         data = canonical(self._checked(data).train)
-        self.space_, self.features_ = data.space, data.features
+        self.space_, self.features_, self.read_as_ = data.space, data.features, data.read_as
         self.train_labels_ = data.labels.copy()
         self.train_counts_ = data.counts.copy()
         self._label_scaling = LabelScaling.of(data.labels)

@@ -6,7 +6,9 @@
 | `read_labels` | labels, split and counts of a dataset, without reading X |
 | `from_anndata`, `to_anndata` | the same conversion in memory |
 | `read_simulation`, `write_simulation` | simulated data with its truth and the state of its simulator |
+| `is_dataset` | whether a file was written by this package |
 | `read_truth`, `has_truth` | the truth of a simulated file, without reading X |
+| `ReadOptions` | what readers and commands are told of a file: columns, control, separators, layer, features |
 | `read_table` | a `PerturbationData` from a CSV or Parquet table, its problems listed all at once |
 """
 

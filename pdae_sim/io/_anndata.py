@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import astuple
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import h5py
 import numpy as np
 
-from pdae_sim._checks import naming
+from pdae_sim._checks import has_control, naming, near_misses
 from pdae_sim._files import check_target, whole_file
 from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.errors import InputError
-from pdae_sim.io._annotations import SCHEMA_VERSION, Annotations, Columns
+from pdae_sim.io._annotations import SCHEMA_VERSION, Annotations
 from pdae_sim.io._hdf5 import (
     OtherEncodingError,
     annotations_of,
     features_of,
+    flags_of,
     readable,
     table_of,
     truth_of,
     undamaged,
     without,
 )
+from pdae_sim.io._options import ReadOptions
 from pdae_sim.io._state import observed_by, packed, unpacked
 
 if TYPE_CHECKING:
@@ -68,16 +70,17 @@ def to_anndata(data: PerturbationData) -> AnnData:
         "schema_version": SCHEMA_VERSION,
         "perturbations": np.array(data.names, dtype=object),
         "control": data.control,
+        "no_control": not has_control(data.labels, data.held_out),
     }
     return adata
 
 
-def from_anndata(adata: AnnData, **columns: str) -> PerturbationData:
+def from_anndata(adata: AnnData, **options: Any) -> PerturbationData:
     """Convert an AnnData object to a dataset.
 
     Args:
         adata: n cells; X dense or sparse, finite.
-        columns: Where the labels are; as in `read_data`.
+        options: Those of `ReadOptions`.
 
     Returns:
         Data whose environments are the distinct labels in order of first appearance.
@@ -92,7 +95,9 @@ def from_anndata(adata: AnnData, **columns: str) -> PerturbationData:
         >>> from_anndata(adata, condition="drug", control="DMSO").conditions == ("DMSO", "A")
         True
     """
-    return _dataset(_annotations(adata, Columns(**columns)), adata.X, adata.var_names)
+    at = ReadOptions.of(options)
+    flags = {name: adata.var[name].to_numpy() for name in adata.var if adata.var[name].dtype == bool}
+    return _dataset(_annotations(adata, at), _values(at.layer, adata.X, adata.layers), adata.var_names, flags)
 
 
 def write_data(path: Path, data: PerturbationData, *, force: bool = False) -> None:
@@ -106,35 +111,33 @@ def write_data(path: Path, data: PerturbationData, *, force: bool = False) -> No
     _write_anndata(path, to_anndata(data), force=force)
 
 
-def read_data(path: Path, **columns: str) -> PerturbationData:
+def read_data(path: Path, **options: Any) -> PerturbationData:
     """Read a dataset.
 
     Args:
         path: An `.h5ad` file.
-        columns: `condition` (default ``condition``), the column of `obs` with the condition strings; `dose` (``dose``),
-            the key of `obsm` with numeric doses, or the column of `obs` with dose text such as ``0.5+1.0``; `split`
-            (``split``), the column of `obs` with ``train`` or ``test``, all train where absent; `control` (``ctrl``),
-            the control's name; `separator` (``+``), which joins the parts of a condition.
+        options: Those of `ReadOptions`: columns, control, separators, words of the split, layer and features.
 
     Raises:
         InputError: With the file, the field and the fix.
     """
-    at = Columns(**columns)
+    with naming(path):
+        at = ReadOptions.of(options)
     try:
         with readable(path), h5py.File(path) as file, naming(path):
-            x = table_of(file["X"]) if "X" in file else None
-            return _dataset(annotations_of(file, at), x, features_of(file))
+            x = table_of(_values(at.layer, file.get("X"), file.get("layers", {})))
+            return _dataset(annotations_of(file, at), x, features_of(file), flags_of(file))
     except OtherEncodingError:
         adata = _open(path)
     with naming(path):
-        return from_anndata(adata, **columns)
+        return from_anndata(adata, **options)
 
 
-def read_annotations(path: Path, columns: Columns) -> Annotations:
+def read_annotations(path: Path, options: ReadOptions) -> Annotations:
     """Labels and split of a file in any encoding that anndata reads, without its X."""
     adata = _open(path, backed="r")
     try:
-        return _annotations(adata, columns)
+        return _annotations(adata, options)
     finally:
         adata.file.close()
 
@@ -165,18 +168,19 @@ def write_simulation(path: Path, simulation: Simulation, *, force: bool = False)
     _write_anndata(path, adata, force=force)
 
 
-def read_simulation(path: Path) -> Simulation:
+def read_simulation(path: Path, **options: Any) -> Simulation:
     """Read simulated data with its truth.
 
     Args:
         path: An `.h5ad` file that a simulation wrote.
+        options: Those of `ReadOptions`.
 
     Raises:
         InputError: If the file holds no truth, an older version's, or a damaged one.
     """
     adata = _open(path)
     with naming(path):
-        data = from_anndata(adata)
+        data = from_anndata(adata, **options)
     uns = adata.uns.get("pdae_sim", {})
     truth = truth_of(path, adata.obsm, uns)
     with undamaged(path):
@@ -211,22 +215,36 @@ def _open(path: Path, backed: Literal["r"] | None = None) -> AnnData:
         return anndata.read_h5ad(path, backed=backed)
 
 
-def _annotations(adata: AnnData, columns: Columns) -> Annotations:
+def _annotations(adata: AnnData, options: ReadOptions) -> Annotations:
     obs = {
         name: without(adata.obs[name].astype(str).to_numpy(), adata.obs[name].isna().to_numpy())
-        for name in astuple(columns)[:3]
+        for name in (options.condition, options.dose, options.split)
         if name in adata.obs
     }
-    doses = adata.obsm.get(columns.dose)
+    doses = adata.obsm.get(options.dose)
     doses = doses if doses is None or hasattr(doses, "tocsr") else np.asarray(doses)
-    return Annotations(columns, list(adata.obs.columns), obs, doses, adata.uns.get("pdae_sim", {}))
+    return Annotations(options, list(adata.obs.columns), obs, doses, adata.uns.get("pdae_sim", {}))
 
 
-def _dataset(annotations: Annotations, X: Any, features: Iterable[object]) -> PerturbationData:
-    if X is None or 0 in X.shape:
-        shape = None if X is None else X.shape
-        raise InputError(f"X has shape {shape}; it needs at least one row and one column")
-    return annotations.data(_dense(X), tuple(map(str, features)))
+def _values(layer: str | None, X: Any, layers: Mapping[str, Any]) -> Any:
+    """X, or the layer that is asked for, in memory or on disk."""
+    if layer is not None and layer not in layers:
+        raise InputError(f"there is no layer {layer!r}; {near_misses(layer, layers)}; name it with layer=")
+    values = X if layer is None else layers[layer]
+    if values is None:
+        raise InputError(f"X is absent; choose a layer with layer=; {near_misses('X', layers)}")
+    return values
+
+
+def _dataset(
+    annotations: Annotations, X: Any, names: Iterable[object], flags: Mapping[str, np.ndarray]
+) -> PerturbationData:
+    if 0 in X.shape:
+        raise InputError(f"X has shape {X.shape}; it needs at least one row and one column")
+    features = list(map(str, names))
+    taken = annotations.options.chosen(features, flags)
+    X = X if hasattr(X, "toarray") else np.asarray(X)
+    return annotations.data(_dense(X if taken.all() else X[:, taken]), list(compress(features, taken)))
 
 
 def _dense(X: Any) -> np.ndarray:

@@ -7,24 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pdae_sim._checks import near_misses
+from pdae_sim._checks import check_control, near_misses
 from pdae_sim._coding import Table, factorize, factorize_rows
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError, LabelError
+from pdae_sim.io._options import ReadOptions
 from pdae_sim.labels import LabelSpace, read_dose
 
 SCHEMA_VERSION = 2
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The names under which a file keeps labels and split, and the grammar of its conditions."""
-
-    condition: str = "condition"
-    dose: str = "dose"
-    split: str = "split"
-    control: str = "ctrl"
-    separator: str = "+"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,14 +22,14 @@ class Annotations:
     """What a dataset says of its n cells, X apart.
 
     Args:
-        columns: Where to look.
+        options: Where to look.
         known: All columns of `obs`, for the hint in a message.
-        obs: (n,) texts of the columns among `columns` that are there; None where a value is missing.
+        obs: (n,) texts of the columns that `options` name; None where a value is missing.
         doses: (n, K) numeric doses of `obsm`, if there are any: dense or sparse, in memory or on disk.
         uns: The entries of ``uns["pdae_sim"]``.
     """
 
-    columns: Columns
+    options: ReadOptions
     known: Sequence[str]
     obs: Mapping[str, np.ndarray]
     doses: Table | None = None
@@ -56,12 +46,11 @@ class Annotations:
             newer = f"uns['pdae_sim']['schema_version'] is {version}, newer than {SCHEMA_VERSION}; update pdae_sim"
             raise InputError(newer)
         texts = self._conditions()
-        names = self.uns.get("perturbations")
-        grammar = {"control": str(self.uns.get("control", self.columns.control)), "separator": self.columns.separator}
+        names, grammar = self.uns.get("perturbations"), self.options.grammar(self.uns)
         if self.doses is not None:
             return self._matrix_doses(texts, self.doses, names, grammar)
         space = LabelSpace.from_conditions(texts, **grammar) if names is None else _named_space(names, grammar)
-        written = self.obs.get(self.columns.dose)
+        written = self._column("dose")
         if written is None:
             return *coded(texts, space), space
         pairs, codes = factorize(zip(texts, map(str, written), strict=True))
@@ -74,7 +63,7 @@ class Annotations:
             InputError: With the field and the fix.
         """
         codes, labels, space = self.labels()
-        return PerturbationData.from_codes(
+        data = PerturbationData.from_codes(
             np.empty((len(codes), 0)) if x is None else x,
             codes,
             labels,
@@ -82,17 +71,28 @@ class Annotations:
             features=features,
             held_out=self.held_out(),
             control=space.control,
+            read_as=self.options.remembered(),
         )
+        if not self.options.no_control and not np.asarray(self.uns.get("no_control", False)):
+            check_control(data.labels, data.held_out, data.names, data.control)
+        return data
 
     def held_out(self) -> np.ndarray | None:
         """(n,) whether each cell is of the test part; None without a split column."""
-        return split_mask(self.obs.get(self.columns.split), self.columns.split)
+        return split_mask(self._column("split"), self.options)
+
+    def _column(self, option: str) -> np.ndarray | None:
+        """The column of an option; None where there is none of the default name, refused where one was asked for."""
+        name, default = getattr(self.options, option), getattr(ReadOptions(), option)
+        if name not in self.obs and name != default and not (option == "dose" and self.doses is not None):
+            raise InputError(f"obs has no column {name!r}; {near_misses(name, self.known)}; name it with {option}=")
+        return self.obs.get(name)
 
     def _conditions(self) -> np.ndarray:
-        name = self.columns.condition
+        name = self.options.condition
         if name not in self.obs:
             hint = near_misses(name, self.known)
-            raise InputError(f"obs has no column {name!r}; {hint}; name the column with condition=")
+            raise InputError(f"obs has no column {name!r}; {hint}; name it with condition=")
         texts = self.obs[name]
         missing = sum(text is None for text in texts)
         if missing:
@@ -102,13 +102,14 @@ class Annotations:
     def _matrix_doses(
         self, texts: np.ndarray, doses: Table, names: object, grammar: Mapping[str, str]
     ) -> tuple[np.ndarray, np.ndarray, LabelSpace]:
-        where = f"obsm[{self.columns.dose!r}]"
+        where = f"obsm[{self.options.dose!r}]"
         if names is None:
             raise InputError(f"{where} needs the perturbation names in uns['pdae_sim']['perturbations']")
-        space = _named_space(names, grammar)
-        if len(doses.shape) != 2 or doses.shape[1] != len(space):
-            raise InputError(f"{where} has shape {doses.shape}; it needs one column per perturbation ({len(space)})")
+        names = np.asarray(names).astype(str)
+        if len(doses.shape) != 2 or doses.shape[1] != len(names):
+            raise InputError(f"{where} has shape {doses.shape}; it needs one column per perturbation ({len(names)})")
         labels, codes = factorize_rows(doses)
+        space, labels = _named_space(names, grammar), labels[:, names != grammar["control"]]
         bad = ~np.isfinite(labels).all(axis=1)
         if bad.any():
             raise InputError(f"{where} holds {int(bad[codes].sum())} rows with NaN or infinite doses")
@@ -122,20 +123,26 @@ def coded(texts: Sequence[str] | np.ndarray, space: LabelSpace) -> tuple[np.ndar
     return codes, np.array([space.vector(text) for text in conditions]).reshape(len(conditions), len(space))
 
 
-def split_mask(values: np.ndarray | None, name: str) -> np.ndarray | None:
+def split_mask(values: np.ndarray | None, options: ReadOptions) -> np.ndarray | None:
     """(n,) whether each row is test, from a column of words; None without one."""
     if values is None:
         return None
-    wrong = [str(value) for value in values if value not in ("train", "test")]
+    train, test = options.train_words, options.test_words
+    wrong = [str(value) for value in values if value not in train and value not in test]
     if wrong:
+        words = " or ".join(repr(word) for word in (*train, *test))
+        others = ", ".join(map(repr, list(dict.fromkeys(wrong))[1:5]))
         raise InputError(
-            f"column {name!r} must hold 'train' or 'test'; {len(wrong)} rows do not, the first {wrong[0]!r}"
+            f"column {options.split!r} must hold {words}; {len(wrong)} rows do not, the first {wrong[0]!r}"
+            + (f", others {others}" if others else "")
+            + "; say which are which with train_words= and test_words="
         )
-    return values == "test"
+    return np.isin(values.astype(str), test)
 
 
 def _named_space(names: object, grammar: Mapping[str, str]) -> LabelSpace:
-    return LabelSpace(tuple(np.asarray(names).tolist()), **grammar)
+    """The space of names; one that is now said to be the control is none of them."""
+    return LabelSpace(tuple(name for name in map(str, np.asarray(names)) if name != grammar["control"]), **grammar)
 
 
 def _check_parts(texts: np.ndarray, labels: np.ndarray, codes: np.ndarray, space: LabelSpace) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,8 +14,10 @@ from scipy import sparse
 from pdae_sim._checks import naming
 from pdae_sim.data import PerturbationData, Truth
 from pdae_sim.errors import InputError
-from pdae_sim.io._annotations import SCHEMA_VERSION, Annotations, Columns
+from pdae_sim.io._annotations import SCHEMA_VERSION, Annotations
+from pdae_sim.io._options import ReadOptions
 
+_REMEMBERED = ("perturbations", "control", "no_control", "separator", "dose_separator", "schema_version")
 _TRUTH = {"obsm": ("z_true", "z_base"), "uns": ("W", "Sigma")}
 
 
@@ -23,12 +25,12 @@ class OtherEncodingError(Exception):
     """An element that is not written as anndata ≥ 0.8 writes it."""
 
 
-def read_labels(path: Path, **columns: str) -> PerturbationData:
+def read_labels(path: Path, **options: Any) -> PerturbationData:
     """Read the labels of a dataset without its X.
 
     Args:
         path: An `.h5ad` file.
-        columns: Where the labels are; as in `read_data`.
+        options: Those of `ReadOptions`.
 
     Returns:
         Data with every cell's environment, and an x (n, 0) of no column: enough for counts, spans and designs.
@@ -36,7 +38,8 @@ def read_labels(path: Path, **columns: str) -> PerturbationData:
     Raises:
         InputError: With the file, the field and the fix.
     """
-    at = Columns(**columns)
+    with naming(path):
+        at = ReadOptions.of(options)
     try:
         with readable(path), h5py.File(path) as file, naming(path):
             return annotations_of(file, at).data()
@@ -55,6 +58,16 @@ def has_truth(path: Path) -> bool:
     """
     with readable(path), h5py.File(path) as file:
         return "W" in file.get("uns/pdae_sim", {})
+
+
+def is_dataset(path: Path) -> bool:
+    """Whether a file was written by this package, with its columns under their default names.
+
+    Args:
+        path: An `.h5ad` file.
+    """
+    with readable(path), h5py.File(path) as file:
+        return "schema_version" in file.get("uns/pdae_sim", {})
 
 
 def read_truth(path: Path) -> Truth:
@@ -109,7 +122,7 @@ def readable(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: not a readable .h5ad file ({reason}); write it again") from None
 
 
-def annotations_of(file: h5py.File, columns: Columns) -> Annotations:
+def annotations_of(file: h5py.File, options: ReadOptions) -> Annotations:
     """What an open file says of its cells; doses are read when they are asked for.
 
     Raises:
@@ -119,11 +132,17 @@ def annotations_of(file: h5py.File, columns: Columns) -> Annotations:
     if not isinstance(obs, h5py.Group):
         raise OtherEncodingError
     known = [name for name in obs if name != obs.attrs.get("_index", "_index")]
-    wanted = set(astuple(columns)[:3]) & set(known)
+    wanted = {options.condition, options.dose, options.split} & set(known)
     about = file.get("uns/pdae_sim", {})
-    uns = {key: _plain(about[key]) for key in ("perturbations", "control", "schema_version") if key in about}
-    doses = table_of(file["obsm"][columns.dose]) if columns.dose in file.get("obsm", {}) else None
-    return Annotations(columns, known, {name: _texts(obs[name]) for name in wanted}, doses, uns)
+    uns = {key: _plain(about[key]) for key in _REMEMBERED if key in about}
+    doses = table_of(file["obsm"][options.dose]) if options.dose in file.get("obsm", {}) else None
+    return Annotations(options, known, {name: _texts(obs[name]) for name in wanted}, doses, uns)
+
+
+def flags_of(file: h5py.File) -> dict[str, np.ndarray]:
+    """The boolean columns of `var`."""
+    columns = {name: column for name, column in file["var"].items() if isinstance(column, h5py.Dataset)}
+    return {name: column[()] for name, column in columns.items() if column.dtype == bool}
 
 
 def table_of(element: h5py.Group | h5py.Dataset) -> h5py.Dataset | sparse.csr_array | sparse.csc_array:

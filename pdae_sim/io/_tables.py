@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pdae_sim._checks import choice, naming, near_misses
+from pdae_sim._checks import check_control, choice, naming, near_misses
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError, LabelError
 from pdae_sim.io._anndata import as_float32
 from pdae_sim.io._annotations import coded, split_mask
+from pdae_sim.io._options import ReadOptions
 from pdae_sim.labels import LabelSpace
 
 if TYPE_CHECKING:
@@ -32,23 +34,17 @@ _DOMAINS = {"log": 0.0, "log1p": -1.0}
 def read_table(
     table: Path,
     *,
-    condition: str = "condition",
-    split: str = "split",
-    control: str = "ctrl",
-    separator: str = "+",
     test: Sequence[str] = (),
     transform: str = "none",
+    **options: Any,
 ) -> PerturbationData:
     """Read a CSV or Parquet table with a condition column and numeric columns.
 
     Args:
         table: The table.
-        condition: Name of the condition column.
-        split: Name of the split column, if there is one.
-        control: The control's name in the condition column.
-        separator: Joins the parts of a condition.
         test: Conditions to hold out.
         transform: Applied to every numeric column: none, log1p or log.
+        options: Those of `ReadOptions`.
 
     Returns:
         Data in float32, the precision of `.h5ad` files.
@@ -57,42 +53,53 @@ def read_table(
         InputError: One line that lists every problem of the table with row counts.
     """
     choice(f"{table}: transform", transform, _TRANSFORMS)
-    content = _Table(_read_frame(table, condition), condition, split, {"control": control, "separator": separator})
+    with naming(table):
+        at = ReadOptions.of(options)
+    content = _Table(_read_frame(table, at.condition), at)
     problems = list(content.problems(test, transform))
     if problems:
         raise InputError(f"{table}: " + "; ".join(problems))
     numeric, space = content.frame[content.features], content.space()
     features = tuple(map(str, numeric.columns))
     with naming(table):
-        return PerturbationData.from_codes(
+        data = PerturbationData.from_codes(
             as_float32(_TRANSFORMS[transform](numeric.to_numpy(np.float64)), features),
-            *coded(content.frame[condition].to_numpy(), space),
+            *coded(content.frame[at.condition].to_numpy(), space),
             names=space.names,
             features=features,
             held_out=content.held_out(space, test),
-            control=control,
+            control=space.control,
         )
+        if not at.no_control:
+            check_control(data.labels, data.held_out, data.names, data.control)
+        return data
 
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """A table, the names of the columns that are no features, and the grammar of its conditions."""
+    """A table, and what is known of its columns."""
 
     frame: DataFrame
-    condition: str
-    split: str
-    grammar: dict[str, str]
+    options: ReadOptions
 
     @property
+    def condition(self) -> str:
+        return self.options.condition
+
+    @property
+    def split(self) -> str:
+        return self.options.split
+
+    @cached_property
     def features(self) -> list[str]:
         return [name for name in self.frame if name not in (self.condition, self.split)]
 
     def space(self) -> LabelSpace:
-        return LabelSpace.from_conditions(self.frame[self.condition], **self.grammar)
+        return LabelSpace.from_conditions(self.frame[self.condition], **self.options.grammar({}))
 
     def marked(self) -> np.ndarray | None:
         """(n,) whether each row's split is test; None without such a column."""
-        return split_mask(self.frame[self.split].to_numpy() if self.split in self.frame else None, self.split)
+        return split_mask(self.frame[self.split].to_numpy() if self.split in self.frame else None, self.options)
 
     def held_out(self, space: LabelSpace, test: Sequence[str]) -> np.ndarray | None:
         marked = self.marked()
@@ -106,7 +113,7 @@ class _Table:
         """Every problem, each with its row count; those of the split last, for they need readable conditions."""
         if self.condition not in self.frame:
             hint = near_misses(self.condition, self.frame.columns)
-            yield f"no column {self.condition!r}; {hint}; name it with --condition-column"
+            yield f"no column {self.condition!r}; {hint}; name it with condition="
             return
         problems = [*self._row_problems(), *self._feature_problems(transform)]
         try:
@@ -121,7 +128,7 @@ class _Table:
             yield f"column {column.name!r}: {int(column.isna().sum())} rows empty"
         for text, count in column.dropna().value_counts().items():
             try:
-                LabelSpace.from_conditions([text], **self.grammar).exact(text)
+                LabelSpace.from_conditions([text], **self.options.grammar({})).exact(text)
             except LabelError as error:
                 yield f"column {column.name!r}: {error} ({count} rows)"
         if not len(column):

@@ -159,7 +159,7 @@ class TestBadFiles:
         [
             (
                 {"conditions": ["ctrl"]},
-                "obs has no column 'condition'; did you mean 'conditions'?; name the column with",
+                "obs has no column 'condition'; did you mean 'conditions'?; name it with condition=",
             ),
             ({"guide": ["ctrl"]}, "obs has no column 'condition'; known: guide"),
             ({"condition": ["ctrl", None]}, "obs column 'condition' is empty in 1 rows"),

@@ -12,7 +12,7 @@ from pdae_sim._checks import naming
 from pdae_sim._random import child, seed_sequence
 from pdae_sim.analysis import hypothesis_tests
 from pdae_sim.cli._figures import check_figure, write_figure
-from pdae_sim.cli._options import DatasetFile, FigureFile, Force, Seed, command
+from pdae_sim.cli._options import DatasetFile, DatasetOptions, FigureFile, Force, Seed, command
 from pdae_sim.cli._output import Output
 from pdae_sim.cli._tables import Table
 
@@ -28,6 +28,7 @@ _LEVEL = 0.05
 def additivity(
     output: Output,
     file: DatasetFile,
+    options: DatasetOptions,
     target: Annotated[
         list[str] | None, typer.Option(help="A measured combination to test; repeat. Every one there is.")
     ] = None,
@@ -42,7 +43,7 @@ def additivity(
     fails, or all p-values where there are several.
     """
     check_figure(figure, force=force)
-    data = pdae_sim.PerturbationData.read(file)
+    data = pdae_sim.PerturbationData.read(file, **options)
     with naming(file):
         results = _tested(data, target or [], multipliers, seed)
         write_figure(figure, lambda: report.additivity_figure(results, data.features, level=_LEVEL), force=force)

@@ -12,7 +12,7 @@ import pdae_sim
 from pdae_sim import _files as files
 from pdae_sim import io, simulation
 from pdae_sim._checks import naming, near_misses
-from pdae_sim.cli._options import Force, OutFile, Seed, command
+from pdae_sim.cli._options import DatasetOptions, Force, OutFile, Seed, command
 from pdae_sim.cli._output import Output
 from pdae_sim.cli._tables import Table
 from pdae_sim.errors import InputError
@@ -56,10 +56,7 @@ def convert(
     output: Output,
     source: Annotated[Path, typer.Argument(metavar="TABLE", help="A .csv or .parquet table.")],
     out: OutFile,
-    condition_column: Annotated[str, typer.Option(help="Name of the condition column.")] = "condition",
-    split_column: Annotated[str, typer.Option(help="Name of the column with train or test, if any.")] = "split",
-    control: Annotated[str, typer.Option(help="The control's name.")] = "ctrl",
-    separator: Annotated[str, typer.Option(help="Joins the parts of a condition.")] = "+",
+    options: DatasetOptions,
     test: Annotated[list[str] | None, typer.Option(help="A condition to hold out; repeat for more.")] = None,
     transform: Annotated[str, typer.Option(help="none, log1p or log, applied to every numeric column.")] = "none",
     seed: Seed = 0,
@@ -67,15 +64,7 @@ def convert(
 ) -> None:
     """Convert a CSV or Parquet table to the dataset format. Its problems are listed all at once."""
     files.check_target(out, force=force, suffix=".h5ad")
-    data = io.read_table(
-        source,
-        condition=condition_column,
-        split=split_column,
-        control=control,
-        separator=separator,
-        test=test or (),
-        transform=transform,
-    )
+    data = io.read_table(source, test=test or (), transform=transform, **options)
     data.write(out, force=force)
     _describe(output, out, data)
 

@@ -13,9 +13,9 @@ import typer
 from pdae_sim import analysis, report
 from pdae_sim._checks import naming
 from pdae_sim.cli._figures import check_figure, write_figure
-from pdae_sim.cli._options import DatasetFile, FigureFile, Force, Seed, SupportModel, command
+from pdae_sim.cli._options import DatasetFile, DatasetOptions, FigureFile, Force, Seed, SupportModel, command
 from pdae_sim.cli._output import Output
-from pdae_sim.cli._perturbation_matrix import KnownPerturbationMatrix, load_perturbation_matrix, read_dataset
+from pdae_sim.cli._perturbation_matrix import KnownPerturbationMatrix, read_with_model
 from pdae_sim.cli._tables import Table
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 def design(
     output: Output,
     file: DatasetFile,
+    options: DatasetOptions,
     target: Annotated[list[str], typer.Option(help="A condition to become identified; repeat for more.")],
     candidate: Annotated[
         list[str] | None,
@@ -45,8 +46,8 @@ def design(
 ) -> int:
     """Which experiments to add to identify targets. Status 1 if no set of the candidates does it."""
     check_figure(figure, force=force)
-    data = read_dataset(file, model)
-    train, W = data.train, load_perturbation_matrix(file, model, data)
+    data, W = read_with_model(file, options, model)
+    train = data.train
     targets = _labels(file, "--target", target, data.space)
     candidates = _labels(file, "--candidate", candidate, data.space) if candidate else None
     with naming(file):

@@ -15,8 +15,8 @@ from pdae_sim import io, report, study
 from pdae_sim._checks import naming
 from pdae_sim._random import child, seed_sequence
 from pdae_sim.cli._figures import check_figure, write_figure
-from pdae_sim.cli._matching import check_match, check_unseen, observation_in_words
-from pdae_sim.cli._options import DatasetFile, FigureFile, Force, ModelFolder, Seed, command
+from pdae_sim.cli._matching import check_unseen, observation_in_words, read_matching
+from pdae_sim.cli._options import DatasetFile, DatasetOptions, FigureFile, Force, ModelFolder, Seed, command
 from pdae_sim.cli._output import Output
 from pdae_sim.cli._tables import Table, number, with_interval
 from pdae_sim.errors import InputError
@@ -44,6 +44,7 @@ def evaluate(
     output: Output,
     model: ModelFolder,
     file: DatasetFile,
+    options: DatasetOptions,
     baselines: Annotated[bool, typer.Option("--baselines", help="Judge every baseline too.")] = False,
     goodness: Annotated[
         bool, typer.Option("--goodness", help="Does the model fit the conditions it has seen?")
@@ -59,8 +60,8 @@ def evaluate(
     check_figure(figure, force=force)
     if cells is not None and not goodness:
         raise InputError("--cells are for --goodness; give both")
-    fitted, data = pdae_sim.PDAE.load(model), pdae_sim.PerturbationData.read(file)
-    check_match(fitted, data, model, file)
+    fitted = pdae_sim.PDAE.load(model)
+    data = read_matching(fitted, model, file, options, control=baselines)
     if not data.held_out.any() and not goodness:
         raise InputError(f"{file}: no condition is held out; mark some as test, or judge the fit with --goodness")
     check_unseen(fitted, data, model, file)
@@ -69,7 +70,7 @@ def evaluate(
     judged: tuple[GoodnessOfFit, ObservationFit | None] | None = None
     if goodness:
         output.say("judging the fit on fresh cells")
-        fresh = _fresh_cells(file, seed) if cells is None else pdae_sim.PerturbationData.read(cells)
+        fresh = _fresh_cells(file, seed) if cells is None else read_matching(fitted, model, cells, options)
         judged = _goodness(fitted, fresh, data, model, cells or file, seed)
     if data.held_out.any():
         with naming(file):
@@ -137,7 +138,6 @@ def _goodness(
 
     In parts, and of its observation model where that has noise.
     """
-    check_match(model, fresh, where, source)
     seen = {tuple(row) for row in model.train_labels_}
     known = np.array([tuple(row) in seen for row in fresh.labels])
     if not known.any():

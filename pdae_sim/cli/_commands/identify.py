@@ -7,7 +7,7 @@ from pdae_sim import report, study
 from pdae_sim._checks import naming
 from pdae_sim.cli._figures import check_figure, write_figure
 from pdae_sim.cli._matching import check_match, observation_in_words
-from pdae_sim.cli._options import DatasetFile, FigureFile, Force, ModelFolder, Seed, command
+from pdae_sim.cli._options import DatasetFile, DatasetOptions, FigureFile, Force, ModelFolder, Seed, command
 from pdae_sim.cli._output import Output
 from pdae_sim.cli._tables import Table, interval_text, with_interval
 from pdae_sim.errors import InputError
@@ -22,13 +22,14 @@ def identify(
     output: Output,
     model: ModelFolder,
     file: DatasetFile,
+    options: DatasetOptions,
     figure: FigureFile = None,
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
     """Compare learnt with true latents and W. Cells are drawn anew from the simulated world."""
     check_figure(figure, force=force)
-    fitted, simulation = pdae_sim.PDAE.load(model), pdae_sim.Simulation.read(file)
+    fitted, simulation = pdae_sim.PDAE.load(model), pdae_sim.Simulation.read(file, **options)
     check_match(fitted, simulation.data, model, file)
     d = simulation.truth.z.shape[1]
     if len(fitted.perturbation_matrix_) != d:

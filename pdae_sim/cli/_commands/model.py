@@ -15,7 +15,7 @@ from pdae_sim import _files as files
 from pdae_sim import estimation
 from pdae_sim._checks import choice, naming
 from pdae_sim.cli._matching import observation_in_words
-from pdae_sim.cli._options import DatasetFile, Force, ModelFolder, OutFile, Seed, command
+from pdae_sim.cli._options import DatasetFile, DatasetOptions, Force, ModelFolder, OutFile, Seed, command
 from pdae_sim.cli._output import Output
 from pdae_sim.errors import InputError
 
@@ -44,6 +44,7 @@ _PRECISIONS = ("float32", "bfloat16")
 def fit(
     output: Output,
     file: DatasetFile,
+    options: DatasetOptions,
     out: OutFile,
     latents: Annotated[int | None, typer.Option(min=1, help="Latent dimension; estimated where absent.")] = None,
     plan: Annotated[str, typer.Option(help=f"{', '.join(_PLANS)}.")] = "auto",
@@ -59,7 +60,7 @@ def fit(
     choice("--plan", plan, _PLANS)
     choice("--observation", observation, _OBSERVATIONS)
     choice("--precision", precision, _PRECISIONS)
-    data = pdae_sim.PerturbationData.read(file)
+    data = pdae_sim.PerturbationData.read(file, **options)
     preset = None if plan == "auto" else estimation.PRESETS[plan]
     model = pdae_sim.PDAE(
         latents,
@@ -140,7 +141,7 @@ def _write_cells(out: Path, x: np.ndarray, condition: str, model: PDAE, *, force
         space = model.space_
         labels = np.broadcast_to(space.vector(condition), (len(x), len(space)))
         data = pdae_sim.PerturbationData.from_arrays(
-            x, labels, names=space.names, features=model.features_, control=space.control
+            x, labels, names=space.names, features=model.features_, control=space.control, no_control=True
         )
         data.write(out, force=force)
         return

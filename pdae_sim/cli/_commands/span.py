@@ -13,9 +13,9 @@ import pdae_sim
 from pdae_sim import analysis, io, report
 from pdae_sim._checks import naming
 from pdae_sim.cli._figures import check_figure, write_figure
-from pdae_sim.cli._options import DatasetFile, FigureFile, Force, Seed, SupportModel, command
+from pdae_sim.cli._options import DatasetFile, DatasetOptions, FigureFile, Force, Seed, SupportModel, command
 from pdae_sim.cli._output import Output
-from pdae_sim.cli._perturbation_matrix import KnownPerturbationMatrix, load_perturbation_matrix, read_dataset
+from pdae_sim.cli._perturbation_matrix import KnownPerturbationMatrix, read_with_model
 from pdae_sim.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ _NOTED = 1.005  # inflation of variances that is worth a sentence
 def span(
     output: Output,
     file: DatasetFile,
+    options: DatasetOptions,
     test: Annotated[
         list[str] | None, typer.Option(help="A condition to judge; repeat for more. The held-out ones.")
     ] = None,
@@ -53,14 +54,13 @@ def span(
 ) -> None:
     """Verdict and certificate per condition. Support needs W: the truth of a simulated file, or --model."""
     check_figure(figure, force=force)
-    data = read_dataset(file, model)
+    data, W = read_with_model(file, options, model)
     train, conditions = data.train, _conditions(file, data, test)
     with naming(f"{file}: --test"):
         labels = np.array([data.space.exact(condition) for condition in conditions])
     with naming(file):
         counts = train.counts.tolist() if counts_weighted else None
         certificates = analysis.check_span(train.labels, labels, counts=counts, sparse=sparse, rtol=rtol)
-    W = load_perturbation_matrix(file, model, data)
     if pooled and W is None:
         raise InputError(f"{file}: holds no truth, and --pooled needs W; give a fitted --model")
     with naming(file):

@@ -15,8 +15,8 @@ from pdae_sim import _files as files
 from pdae_sim import io, report, study
 from pdae_sim._checks import between, naming
 from pdae_sim.cli._figures import write_figure
-from pdae_sim.cli._matching import check_match
-from pdae_sim.cli._options import DatasetFile, Force, Seed, command
+from pdae_sim.cli._matching import read_matching
+from pdae_sim.cli._options import DatasetFile, DatasetOptions, Force, Seed, command
 from pdae_sim.cli._output import Output
 from pdae_sim.errors import InputError
 
@@ -31,6 +31,7 @@ _SAMPLES, _FIGURE, _MODEL = ("first.h5ad", "second.h5ad"), "twins.png", "second"
 def twins(
     output: Output,
     file: DatasetFile,
+    options: DatasetOptions,
     test: Annotated[str, typer.Option(help="The unseen condition at which the models are to part.")],
     model: Annotated[Path | None, typer.Option(help="A fitted model; else the truth of a simulated file.")] = None,
     effect: Annotated[float, typer.Option(help="By how many standard deviations of the base latent.")] = 1.0,
@@ -45,7 +46,7 @@ def twins(
     """Find a second model with the same fit that predicts otherwise. Status 1 if comparing cells does not show it."""
     with naming("--margin"):
         between("margin", margin, 0.0, math.inf)
-    first, train = _model_and_train(file, model)
+    first, train = _model_and_train(file, options, model)
     if out is not None:
         files.check_folder(out, (*_SAMPLES, _FIGURE, *([_MODEL] if model else [])), force=force)
     with naming(file):
@@ -58,15 +59,17 @@ def twins(
     return 0 if comparison.holds else 1
 
 
-def _model_and_train(file: Path, folder: Path | None) -> tuple[Simulator | PDAE, tuple[str, ...] | None]:
+def _model_and_train(
+    file: Path, options: DatasetOptions, folder: Path | None
+) -> tuple[Simulator | PDAE, tuple[str, ...] | None]:
     """The first model; a fitted one knows its own training conditions."""
     if folder is not None:
         fitted = pdae_sim.PDAE.load(folder)
-        check_match(fitted, pdae_sim.PerturbationData.read(file), folder, file)
+        read_matching(fitted, folder, file, options)
         return fitted, None
     if not io.has_truth(file):
         raise InputError(f"{file}: holds no truth to start from; pass a fitted model with --model")
-    simulation = pdae_sim.Simulation.read(file)
+    simulation = pdae_sim.Simulation.read(file, **options)
     return pdae_sim.Simulator.from_state(simulation.simulator), simulation.data.train.conditions
 
 
