@@ -18,6 +18,8 @@
 | `ConditionalGenerator` | label and noise to cells by the energy score (engression) |
 | `Pool`, `Pseudobulk`, `Control` | seen cells as the prediction: all, those that share a part, the reference |
 | `Additive`, `Linear` | mean shifts added up, and regression of means on labels |
+| `AdditiveParts`, `LinearNear` | cells of the parts, or of the nearest condition, moved by the mean effects they lack |
+| `TransportParts` | cells of each single, moved by the optimal transport maps of the others |
 | `Ceiling` | cells of the very condition: what any prediction can hope for |
 | `BASELINES` | the simple estimators by name |
 | `random_encoder` | an encoder that has learnt nothing |

@@ -14,6 +14,9 @@ from .baselines import Control as Control
 from .baselines import Linear as Linear
 from .baselines import Pool as Pool
 from .baselines import Pseudobulk as Pseudobulk
+from .compositions import AdditiveParts as AdditiveParts
+from .compositions import LinearNear as LinearNear
+from .compositions import TransportParts as TransportParts
 from .conditional import ConditionalGenerator as ConditionalGenerator
 from .counterexample import second_pdae as second_pdae
 from .pdae import PDAE as PDAE

@@ -69,9 +69,14 @@ def environment_weights(source: str, label: np.ndarray, labels: np.ndarray, W: n
         distances = np.linalg.norm((labels - label) @ W.T, axis=1)
         chosen = distances <= distances.min() * (1 + 1e-9)
     elif source == "parts":
-        parts = ((labels != 0) & (label != 0)).any(1) & ~((labels != 0) & (label == 0)).any(1)
+        parts = parts_of(label, labels)
         chosen = parts if parts.any() else chosen
     elif source == "reference":
         zero = (labels == 0).all(1)
         chosen = zero if zero.any() else np.arange(len(labels)) == 0
     return chosen / chosen.sum()
+
+
+def parts_of(label: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(E,) which of some labels (E, K) share a perturbation with a label (K,) and hold no other."""
+    return ((labels != 0) & (label != 0)).any(1) & ~((labels != 0) & (label == 0)).any(1)

@@ -6,15 +6,14 @@ predict is an empirical one. None looks at a held-out environment but the ceilin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from pdae_sim._checks import whole
-from pdae_sim._random import SeedLike, seed_sequence, stream
+from pdae_sim._random import SeedLike
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
+from pdae_sim.estimation import _resampling as resampling
 from pdae_sim.estimation._base import BaseEstimator
+from pdae_sim.estimation.compositions import AdditiveParts, LinearNear, TransportParts
 from pdae_sim.labels import Condition
 
 
@@ -35,7 +34,7 @@ class Pool(BaseEstimator):
 
     def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         self.space.label(label)
-        return _mixture(self._train, range(len(self._train.labels)), n, rng)
+        return resampling.mixture(self._train, range(len(self._train.labels)), n, rng)
 
 
 class Pseudobulk(BaseEstimator):
@@ -56,7 +55,7 @@ class Pseudobulk(BaseEstimator):
     def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         target = self.space.label(label) != 0
         shared = np.flatnonzero(((self._train.labels != 0) & target).any(1))
-        return _mixture(self._train, shared if shared.size else range(len(self._train.labels)), n, rng)
+        return resampling.mixture(self._train, shared if shared.size else range(len(self._train.labels)), n, rng)
 
 
 class Control(BaseEstimator):
@@ -76,7 +75,7 @@ class Control(BaseEstimator):
 
     def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         self.space.label(label)
-        return _mixture(self._train, [self._train.reference], n, rng)
+        return resampling.mixture(self._train, [self._train.reference], n, rng)
 
 
 class Additive(BaseEstimator):
@@ -94,15 +93,13 @@ class Additive(BaseEstimator):
 
     def fit(self, data: PerturbationData) -> Additive:
         self._train, self.space_ = (train := data.train), data.space
-        means = _environment_means(train)
-        shifts = train.labels - train.labels[train.reference]
-        self._effects = np.linalg.pinv(shifts) @ (means - means[train.reference])  # (K, d_X)
+        self._effects = resampling.additive_effects(train)
         return self
 
     def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         reference = self._train.reference
         shift = self.space.label(label) - self._train.labels[reference]
-        return _mixture(self._train, [reference], n, rng) + shift @ self._effects
+        return resampling.mixture(self._train, [reference], n, rng) + shift @ self._effects
 
 
 class Linear(BaseEstimator):
@@ -118,13 +115,12 @@ class Linear(BaseEstimator):
 
     def fit(self, data: PerturbationData) -> Linear:
         self._train, self.space_ = (train := data.train), data.space
-        design = np.column_stack([np.ones(len(train.labels)), train.labels])
-        self._coefficients = np.linalg.lstsq(design, _environment_means(train), rcond=None)[0]  # (1 + K, d_X)
+        self._coefficients = resampling.linear_coefficients(train)
         return self
 
     def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         label = self.space.label(label)
-        rows = _draw(self._train, range(len(self._train.labels)), n, rng)
+        rows = resampling.draw_rows(self._train, range(len(self._train.labels)), n, rng)
         fitted = self._mean(self._train.labels[self._train.environment[rows]])
         return self._train.x[rows] - fitted + self._mean(label[None])
 
@@ -154,33 +150,19 @@ class Ceiling(BaseEstimator):
         found = np.flatnonzero((self._measured.labels == wanted).all(1))
         if not found.size:
             raise InputError(f"the ceiling has no cells of condition {self.space.condition(wanted)!r}")
-        return _mixture(self._measured, found, n, rng)
+        return resampling.mixture(self._measured, found, n, rng)
 
 
-BASELINES: dict[str, type[Pool | Pseudobulk | Control | Additive | Linear]] = {
+BASELINES: dict[
+    str, type[Pool | Pseudobulk | Control | Additive | Linear | AdditiveParts | LinearNear | TransportParts]
+] = {
     "pool": Pool,
     "pseudobulk": Pseudobulk,
     "control": Control,
     "additive": Additive,
     "linear": Linear,
+    "additive_parts": AdditiveParts,
+    "linear_near": LinearNear,
+    "transport_parts": TransportParts,
 }
 """Simple estimators by name, as evaluations and declarations know them."""
-
-
-def _environment_means(data: PerturbationData) -> np.ndarray:
-    """(E, d_X) means of x by environment, in float64."""
-    return np.array([data.samples(e).mean(0, dtype=np.float64) for e in range(len(data.labels))])
-
-
-def _mixture(data: PerturbationData, environments: Sequence[int] | np.ndarray, n: int, rng: SeedLike) -> np.ndarray:
-    """n cells (n, d_X) from the equal mixture of some environments."""
-    return data.x[_draw(data, environments, n, rng)].astype(np.float64)
-
-
-def _draw(data: PerturbationData, environments: Sequence[int] | np.ndarray, n: int, rng: SeedLike) -> np.ndarray:
-    """n row numbers: an environment uniformly, then one of its cells, with replacement."""
-    generator = stream(seed_sequence(rng), "cells")
-    chosen = np.asarray(environments)[generator.integers(len(environments), size=whole("n", n))]
-    within = (generator.random(n) * data.counts[chosen]).astype(np.int64)
-    starts = np.concatenate([[0], np.cumsum(data.counts)])
-    return np.concatenate(data.rows_by_environment)[starts[chosen] + within]
