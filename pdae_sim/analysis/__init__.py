@@ -11,6 +11,9 @@
 | `energy_estimate`, `EnergyEstimate` | the energy distance of a prediction, unbiased, with an interval |
 | `worth`, `Worth` | n_eff: the number of measured cells that a prediction is as good as |
 | `mmd`, `mean_difference`, `mean_r2` | further distances between predicted and measured cells |
+| `pearson_delta`, `discrimination_score` | changes of means, by correlation and by rank among perturbations |
+| `ControlCells`, `DifferentialExpression` | features that differ from control cells, by Mann–Whitney tests |
+| `direction_match`, `overlap_at_n` | agreement of predicted with measured differential expression |
 
 Two packages stand beside these: `pdae_sim.analysis.identifiability` compares estimated with true latents, and
 `pdae_sim.analysis.hypothesis_tests` tests laws, additivity and goodness of fit. Each name is loaded on first use.

@@ -3,6 +3,12 @@ from .design import ExperimentPlan as ExperimentPlan
 from .design import PlannedExperiment as PlannedExperiment
 from .design import allocate_cells as allocate_cells
 from .design import plan_experiments as plan_experiments
+from .effect_metrics import ControlCells as ControlCells
+from .effect_metrics import DifferentialExpression as DifferentialExpression
+from .effect_metrics import direction_match as direction_match
+from .effect_metrics import discrimination_score as discrimination_score
+from .effect_metrics import overlap_at_n as overlap_at_n
+from .effect_metrics import pearson_delta as pearson_delta
 from .prediction_error import EnergyEstimate as EnergyEstimate
 from .prediction_error import Worth as Worth
 from .prediction_error import energy_estimate as energy_estimate

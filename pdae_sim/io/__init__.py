@@ -10,6 +10,7 @@
 | `read_truth`, `has_truth` | the truth of a simulated file, without reading X |
 | `ReadOptions` | what readers and commands are told of a file: columns, control, separators, layer, features |
 | `read_table` | a `PerturbationData` from a CSV or Parquet table, its problems listed all at once |
+| `write_cell_eval` | measured and predicted cells as files that cell-eval reads |
 """
 
 import lazy_loader

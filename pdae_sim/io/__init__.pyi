@@ -4,6 +4,7 @@ from ._anndata import read_simulation as read_simulation
 from ._anndata import to_anndata as to_anndata
 from ._anndata import write_data as write_data
 from ._anndata import write_simulation as write_simulation
+from ._cell_eval import write_cell_eval as write_cell_eval
 from ._hdf5 import has_truth as has_truth
 from ._hdf5 import is_dataset as is_dataset
 from ._hdf5 import read_labels as read_labels

@@ -18,6 +18,7 @@ from .declaration import EstimatorDeclaration as EstimatorDeclaration
 from .demo import DemoResult as DemoResult
 from .demo import run_demo as run_demo
 from .evaluation import PREDICTION_METRICS as PREDICTION_METRICS
+from .evaluation import effect_cells as effect_cells
 from .evaluation import evaluate as evaluate
 from .evaluation import fitted_estimators as fitted_estimators
 from .evaluation import worth_of as worth_of

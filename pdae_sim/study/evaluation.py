@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cache, partial
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
-from pdae_sim import _random
 from pdae_sim._checks import near_misses
 from pdae_sim._random import SeedLike
 from pdae_sim.analysis.prediction_error import Worth, energy_estimate, mean_difference, mean_r2, mmd, worth
@@ -18,15 +18,16 @@ from pdae_sim.estimation.baselines import BASELINES, Ceiling
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.tilting import Tilting
 from pdae_sim.protocols import Estimator
+from pdae_sim.study._effects import EFFECT_METRICS, EffectReference, Measures, scaled
+from pdae_sim.study._held_out import MIN_CELLS, HeldOut
 from pdae_sim.study._rows import failed_row, measured_row
 from pdae_sim.study._stopwatch import timed
 
 _log = logging.getLogger(__name__)
 
-PREDICTION_METRICS = ("energy_distance", "n_eff", "mmd", "mean_difference", "mean_r2")
-"""Metrics of a predicted law against cells of the condition."""
+PREDICTION_METRICS = ("energy_distance", "n_eff", "mmd", "mean_difference", "mean_r2", *EFFECT_METRICS)
+"""Metrics of a predicted law against cells of the condition; those of effects have the names of cell-eval."""
 
-_MIN_CELLS = 8  # fewer cells of a held-out condition cannot be split and judged by
 _MMD_ROWS = 4000  # time and memory of MMD grow with their square
 _LEAST_SAMPLES = 2000
 
@@ -62,7 +63,9 @@ def evaluate(
     """Judge estimators on the held-out conditions of `data`.
 
     The cells of each held-out condition are split in halves: one is the reference for every estimator, the other is all
-    that the ``ceiling`` has to go by. Distances are unbiased (U-statistics of the predicted laws).
+    that the ``ceiling`` has to go by. Distances are unbiased (U-statistics of the predicted laws). Metrics of effects
+    (``pearson_delta`` and after it) are of log1p of counts where the data are counts, and of as many predicted cells as
+    the reference has; there the ceiling is the other half itself, a replicate.
 
     Args:
         estimators: Fitted estimators by name.
@@ -72,8 +75,9 @@ def evaluate(
         rng: Whatever `numpy.random.default_rng` takes, for the split and the draws.
 
     Returns:
-        Rows with condition, estimator, metric, value, low, high, status, error. An estimator that fails gives a row
-        with its error, never a missing row.
+        Rows with condition, estimator, metric, value, low, high, status, error, and for metrics of effects `scaled`: 0
+        for all training cells mixed, 1 for a replicate. An estimator that fails gives a row with its error, never a
+        missing row.
 
     Example:
         >>> x = np.random.default_rng(0).normal(size=(60, 2))
@@ -82,21 +86,21 @@ def evaluate(
         >>> [(row["condition"], row["estimator"], row["status"]) for row in rows]
         [('B', 'pool', 'ok'), ('B', 'ceiling', 'ok')]
     """
-    root, test = _random.seed_sequence(rng), data.test
-    few = test.counts < _MIN_CELLS
-    names = [*estimators, "ceiling"]
-    rows = [_too_few(test.conditions[e], name, test.counts[e]) for e in np.flatnonzero(few) for name in names]
+    test, judged = data.test, [*estimators, "ceiling"]
+    few = test.counts < MIN_CELLS
+    first = next((metric for metric in PREDICTION_METRICS if metric in metrics), "energy_distance")
+    rows = [_too_few(test.conditions[e], name, first, test.counts[e]) for e in np.flatnonzero(few) for name in judged]
     if few.all():
         return rows
-    reference, rest = _halves(test.select(~few), root)
-    judged: dict[str, Estimator] = {**estimators, "ceiling": Ceiling().fit(rest)}
-    for e, condition in enumerate(reference.conditions):
-        truth = reference.samples(e)
-        n = n_samples or max(len(truth), _LEAST_SAMPLES)
-        for name, estimator in judged.items():
-            draw = partial(estimator.sample, condition, n, rng=_random.child(root, name, condition))
-            with timed("judge", name):
-                rows += [{"condition": condition, "estimator": name, **row} for row in _judge(draw, truth, metrics)]
+    held_out = HeldOut.of(data, rng)
+    with_effects = bool(set(metrics) & set(EFFECT_METRICS))
+    judge = _Judge(held_out, EffectReference.of(data.train, held_out.reference) if with_effects else None, n_samples)
+    everyone = {**estimators, "ceiling": Ceiling().fit(held_out.replicate)}
+    pool = BASELINES["pool"]().fit(data)
+    for condition in held_out.reference.conditions:
+        own = [row for name in everyone for row in judge.rows(name, everyone[name], condition, metrics)]
+        chosen = [metric for metric in EFFECT_METRICS if metric in metrics]
+        rows += _scaled(own, judge.rows("pool", pool, condition, chosen) if chosen else [])
     return rows
 
 
@@ -125,43 +129,123 @@ def worth_of(
     if canonical not in data.conditions:
         raise InputError(f"data must hold cells of {condition!r}; {near_misses(canonical, data.conditions)}")
     truth = data.samples(data.conditions.index(canonical))
-    n = n_samples or max(len(truth), _LEAST_SAMPLES)
-    return worth(energy_estimate(estimator.sample(canonical, n, rng=rng), truth))
+    return worth(energy_estimate(estimator.sample(canonical, _n_draws(truth, n_samples), rng=rng), truth))
 
 
-def _too_few(condition: str, estimator: str, n: int) -> dict:
-    error = InputError(f"the condition has {n} cells; judging needs at least {_MIN_CELLS}")
-    return {"condition": condition, "estimator": estimator, **failed_row("energy_distance", error)}
+def effect_cells(
+    estimators: Mapping[str, Estimator], data: PerturbationData, *, n_samples: int | None = None, rng: SeedLike = None
+) -> dict[str, PerturbationData]:
+    """Cells that `evaluate` computes metrics of effects from, given the same arguments, for scorers of other packages.
+
+    Args:
+        estimators: Fitted estimators by name.
+        data: Data with held-out conditions and a control.
+        n_samples: Draws from each predicted law, of which as many are kept as the reference has cells.
+        rng: Whatever `numpy.random.default_rng` takes, for the split and the draws.
+
+    Returns:
+        By name, ``real``, ``ceiling`` and the estimators: the control, which is one for all, and the held-out
+        conditions, as log1p of expression.
+
+    Raises:
+        InputError: If no condition has cells enough, there is no control, or values are neither counts nor log1p of
+            counts.
+
+    Example:
+        >>> x = np.random.default_rng(0).poisson(2.0, size=(60, 5))
+        >>> data = PerturbationData.from_arrays(x, ["ctrl", "A", "B"] * 20, held_out=[False, False, True] * 20)
+        >>> cells = effect_cells({"pool": BASELINES["pool"]().fit(data)}, data, rng=0)
+        >>> {name: (each.conditions, len(each.x)) for name, each in cells.items()}["pool"]
+        (('ctrl', 'B'), 30)
+    """
+    if (data.test.counts < MIN_CELLS).all():
+        raise InputError(f"no held-out condition has the {MIN_CELLS} cells that judging needs")
+    held_out = HeldOut.of(data, rng)
+    effects = EffectReference.of(data.train, held_out.reference)
+    if not effects.scale.log1p:
+        low, high = float(data.x.min()), float(data.x.max())
+        raise InputError(f"cell-eval needs counts, or their log1p in [0, 15); values are {low:.3g} to {high:.3g}")
+    judge = _Judge(held_out, effects, n_samples)
+    conditions = held_out.reference.conditions
+    cells = {"real": effects.cells, "ceiling": {c: effects.comparable(c, judge.replicate(c)) for c in conditions}}
+    for name, estimator in estimators.items():
+        cells[name] = {c: effects.comparable(c, judge.draw(name, estimator, c)) for c in conditions}
+    return {name: effects.with_control(own, held_out.reference) for name, own in cells.items()}
 
 
-def _halves(data: PerturbationData, root: np.random.SeedSequence) -> tuple[PerturbationData, PerturbationData]:
-    """Every environment split at random into two disjoint halves, each in random order."""
-    first, second = [], []
-    for condition, rows in zip(data.conditions, data.rows_by_environment, strict=True):
-        shuffled = _random.stream(root, "halves", condition).permutation(rows)
-        first.append(shuffled[: len(shuffled) // 2])
-        second.append(shuffled[len(shuffled) // 2 :])
-    return data.rows(np.concatenate(first)), data.rows(np.concatenate(second))
+def _n_draws(truth: np.ndarray, n_samples: int | None) -> int:
+    return n_samples or max(len(truth), _LEAST_SAMPLES)
 
 
-def _judge(draw: Callable[[], np.ndarray], truth: np.ndarray, metrics: Collection[str]) -> list[dict]:
-    """One row per metric for the draws of a predicted law against a reference sample; a failure is a row too."""
-    try:
-        predicted = draw()
-        if not np.isfinite(predicted).all():
-            raise ValueError(f"the prediction holds {int((~np.isfinite(predicted)).sum())} values that are not finite")
-    except Exception as error:
-        _log.warning("an estimator failed: %s", error)
-        return [failed_row("energy_distance", error)]
+def _too_few(condition: str, estimator: str, metric: str, n: int) -> dict:
+    error = InputError(f"the condition has {n} cells; judging needs at least {MIN_CELLS}")
+    return {"condition": condition, "estimator": estimator, **failed_row(metric, error), "scaled": None}
+
+
+@dataclass(frozen=True, eq=False)
+class _Judge:
+    """What predictions of held-out conditions are compared with.
+
+    Args:
+        held_out: The conditions.
+        effects: What metrics of effects compare with; None where none is asked for.
+        n_samples: Draws from each predicted law, if not as many as the reference has.
+    """
+
+    held_out: HeldOut
+    effects: EffectReference | None
+    n_samples: int | None
+
+    def draw(self, name: str, estimator: Estimator, condition: str) -> np.ndarray:
+        """The predicted cells."""
+        n = _n_draws(self.held_out.reference.samples(self._index(condition)), self.n_samples)
+        return self.held_out.draw(name, estimator, condition, n)
+
+    def replicate(self, condition: str) -> np.ndarray:
+        """The other half of the cells."""
+        return self.held_out.replicate.samples(self._index(condition))
+
+    def rows(self, name: str, estimator: Estimator, condition: str, metrics: Collection[str]) -> list[dict]:
+        """One row per metric for the draws of a predicted law; a failure is a row too."""
+        about = {"condition": condition, "estimator": name}
+        chosen = [metric for metric in PREDICTION_METRICS if metric in metrics]
+        with timed("judge", name):
+            try:
+                predicted = self.draw(name, estimator, condition)
+            except Exception as error:
+                _log.warning("an estimator failed: %s", error)
+                return [{**about, **failed_row(chosen[0], error)}]
+            measures = _law_measures(predicted, self.held_out.reference.samples(self._index(condition)))
+            if self.effects is not None:
+                cells = self.replicate(condition) if name == "ceiling" else predicted
+                measures |= self.effects.measures(condition, cells)
+            return [{**about, **measured_row(metric, measures[metric])} for metric in chosen]
+
+    def _index(self, condition: str) -> int:
+        return self.held_out.reference.conditions.index(condition)
+
+
+def _scaled(rows: list[dict], pool: list[dict]) -> list[dict]:
+    """The rows of a condition with the place of each value between the pool and the ceiling."""
+    low = {row["metric"]: row["value"] for row in pool}
+    high = {row["metric"]: row["value"] for row in rows if row["estimator"] == "ceiling"}
+    return [
+        {**row, "scaled": scaled(metric, row["value"], low.get(metric), high.get(metric))}
+        for row in rows
+        for metric in [row["metric"]]
+    ]
+
+
+def _law_measures(predicted: np.ndarray, truth: np.ndarray) -> Measures:
+    """Metrics of a predicted law against a reference sample."""
     energy = cache(lambda: energy_estimate(predicted, truth))
-    measures: dict[str, Callable[[], Sequence[float | None]]] = {
+    return {
         "energy_distance": lambda: (energy().value, *energy().interval),
         "n_eff": lambda: _worth_numbers(worth(energy())),
         "mmd": lambda: (_or_none(mmd(predicted[:_MMD_ROWS], truth[:_MMD_ROWS])),),
         "mean_difference": lambda: (_or_none(mean_difference(predicted, truth)),),
         "mean_r2": lambda: (_or_none(mean_r2(predicted, truth)),),
     }
-    return [measured_row(metric, measures[metric]) for metric in PREDICTION_METRICS if metric in metrics]
 
 
 def _worth_numbers(value: Worth) -> tuple[float, float, float | None]:

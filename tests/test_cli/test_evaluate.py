@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import anndata
 import numpy as np
+import pytest
 
+from pdae_sim.cli._app import run
 from pdae_sim.data import PerturbationData
-from tests.test_cli.calls import answer, refusal
+from pdae_sim.study import PREDICTION_METRICS
+from tests.test_cli.calls import answer, ran, refusal
 
 
 def test_evaluate_gives_the_rows_of_the_contract(folder, capsys):
@@ -15,10 +19,68 @@ def test_evaluate_gives_the_rows_of_the_contract(folder, capsys):
     assert {row["estimator"] for row in rows} == {
         "pdae", "pool", "pseudobulk", "control", "additive", "linear", "tilting", "ceiling",
     }  # fmt: skip
-    assert {row["metric"] for row in rows} == {"energy_distance", "n_eff", "mmd", "mean_difference", "mean_r2"}
+    assert {row["metric"] for row in rows} == set(PREDICTION_METRICS)
     assert {row["condition"] for row in rows} == {"A+B", "A:3+B:3", "A+C"}
     few = answer(capsys, "evaluate", folder / "m", folder / "d.h5ad")["rows"]
     assert {row["estimator"] for row in few} == {"pdae", "ceiling"}
+
+
+def test_metrics_that_are_chosen_are_alone_and_shown(folder, capsys):
+    chosen = ["--metrics", "mse, discrimination_score_l1", "--baselines"]
+    rows = answer(capsys, "evaluate", folder / "m", folder / "d.h5ad", *chosen)["rows"]
+    assert {row["metric"] for row in rows} == {"mse", "discrimination_score_l1"}
+    assert {row["scaled"] for row in rows if row["estimator"] == "ceiling" and row["metric"] == "mse"} == {1.0}
+    _, out, _ = ran(capsys, "evaluate", folder / "m", folder / "d.h5ad", *chosen)
+    assert out.index("MSE") < out.index("discrimination L1")
+    assert "100 % a replicate" in out
+    _, out, _ = ran(capsys, "evaluate", folder / "m", folder / "d.h5ad")
+    assert ("Pearson Δ" in out, "MSE" in out) == (True, False)
+
+
+def test_an_unknown_metric_is_refused(folder, capsys):
+    err = refusal(capsys, "evaluate", folder / "m", folder / "d.h5ad", "--metrics", "pearson")
+    assert "--metrics: unknown metric 'pearson'; did you mean 'pearson_delta'" in err
+
+
+@pytest.fixture(scope="module")
+def screen(tmp_path_factory):
+    """Log-normalised counts of eight genes with two held-out doubles, and a model that has hardly been fitted."""
+    path, rng = tmp_path_factory.mktemp("screen"), np.random.default_rng(0)
+    effects = {name: rng.normal(size=8) for name in "ABC"} | {"ctrl": np.zeros(8)}
+    names = ["ctrl", "A", "B", "C", "A+B", "A+C"]
+    cells = [rng.poisson(4 * np.exp(sum(effects[part] for part in name.split("+"))), (60, 8)) for name in names]
+    x, held_out = np.log1p(np.vstack(cells)), np.repeat(["+" in name for name in names], 60)
+    PerturbationData.from_arrays(x, np.repeat(names, 60), held_out=held_out).write(path / "d.h5ad")
+    fit = ["fit", path / "d.h5ad", "--out", path / "m", "--latents", "2", "--steps", "2", "--plan", "staged"]
+    assert run([str(word) for word in [*fit, "--observation", "noiseless", "--quiet", "--json"]]) == 0
+    return path
+
+
+def test_export_writes_what_cell_eval_reads_and_what_the_metrics_are_of(screen, tmp_path, capsys):
+    options = ["--export", "cell-eval", tmp_path / "e", "--baselines"]
+    rows = answer(capsys, "evaluate", screen / "m", screen / "d.h5ad", *options)["rows"]
+    files = {path.stem: anndata.read_h5ad(path) for path in (tmp_path / "e").iterdir()}
+    assert set(files) == {"real"} | {row["estimator"] for row in rows}
+    real, control = files["real"], files["control"]
+    assert list(real.var_names) == list(control.var_names)
+    counts = {"non-targeting": 60, "A+B": 30, "A+C": 30}
+    for adata in files.values():
+        assert adata.obs["target_gene"].value_counts().to_dict() == counts
+        assert (adata.X.min(), adata.X.max() < 15) == (0.0, True)
+        assert np.array_equal(adata[adata.obs["target_gene"] == "non-targeting"].X, real.X[:60])
+    mse = {row["condition"]: row["value"] for row in rows if (row["estimator"], row["metric"]) == ("control", "mse")}
+    for condition, value in mse.items():
+        means = [adata[adata.obs["target_gene"] == condition].X.mean(0) for adata in (real, control)]
+        assert value == pytest.approx(((means[0] - means[1]) ** 2).mean(), rel=1e-4)
+    again = refusal(capsys, "evaluate", screen / "m", screen / "d.h5ad", *options, "--quiet")
+    assert "--force" in again
+
+
+def test_export_of_what_cell_eval_cannot_read_is_refused(folder, screen, tmp_path, capsys):
+    err = refusal(capsys, "evaluate", folder / "m", folder / "d.h5ad", "--export", "cell-eval", tmp_path, "--quiet")
+    assert "cell-eval needs counts, or their log1p in [0, 15)" in err
+    err = refusal(capsys, "evaluate", screen / "m", screen / "d.h5ad", "--export", "scib", tmp_path)
+    assert "--export must be one of cell-eval" in err
 
 
 def test_a_model_that_saw_the_held_out_condition_is_refused(folder, tmp_path, capsys):

@@ -12,6 +12,7 @@ from rich.console import Console
 from pdae_sim.cli._commands.evaluate import evaluation_tables
 from pdae_sim.cli._tables import Table, number, with_interval
 from pdae_sim.intervals import Interval
+from pdae_sim.study import PREDICTION_METRICS
 from tests.test_cli.calls import ran
 
 ROWS = [
@@ -38,7 +39,7 @@ def lines(*parts, width=80) -> list[str]:
 
 @pytest.mark.parametrize("width", [40, 80, 100])
 def test_an_evaluation_fits_and_keeps_every_word_and_number_whole(width):
-    shown = lines(*evaluation_tables(ROWS), width=width)
+    shown = lines(*evaluation_tables(ROWS, shown=PREDICTION_METRICS), width=width)
     text = "\n".join(shown)
     assert max(map(len, shown)) <= width
     for whole in ("energy distance", "worth in cells", "MMD", "Δ mean", "R² mean", "pseudobulk", "−0.506", "10.6"):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pdae_sim import LinearLatentModel, PerturbationData, Simulator
 from pdae_sim.estimation.baselines import BASELINES
-from pdae_sim.study import evaluation
-from pdae_sim.study.evaluation import evaluate
+from pdae_sim.study._effects import EFFECT_METRICS, ExpressionScale, scaled
+from pdae_sim.study._held_out import halves
+from pdae_sim.study.evaluation import PREDICTION_METRICS, evaluate
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +25,7 @@ def test_evaluation_has_a_row_for_every_estimator_and_metric(simulation):
     estimators = {name: cls().fit(simulation.data) for name, cls in BASELINES.items()}
     rows = evaluate(estimators, simulation.data, n_samples=200, rng=0)
     assert {(r["estimator"], r["metric"]) for r in rows} == {
-        (e, m)
-        for e in [*BASELINES, "ceiling"]
-        for m in ("energy_distance", "n_eff", "mmd", "mean_difference", "mean_r2")
+        (e, m) for e in [*BASELINES, "ceiling"] for m in PREDICTION_METRICS
     }
     assert json.dumps(rows, allow_nan=False)
     assert rows == evaluate(estimators, simulation.data, n_samples=200, rng=0)
@@ -53,7 +53,7 @@ def test_an_estimator_that_fails_is_a_row_and_not_a_gap(simulation):
 
 
 def test_the_halves_are_disjoint_and_cover(simulation):
-    first, second = evaluation._halves(simulation.data.test, np.random.SeedSequence(0))
+    first, second = halves(simulation.data.test, np.random.SeedSequence(0))
     rows = [tuple(row) for half in (first, second) for row in half.x]
     assert len(set(rows)) == len(rows) == 240
 
@@ -100,3 +100,64 @@ def test_metrics_not_asked_for_are_not_measured(simulation):
     rows = evaluate(control, simulation.data, n_samples=200, metrics=("n_eff",), rng=0)
     every = evaluate(control, simulation.data, n_samples=200, rng=0)
     assert rows == [row for row in every if row["metric"] == "n_eff"]
+
+
+@pytest.fixture(scope="module")
+def screen():
+    """Counts of twelve genes under control, four singles and three held-out doubles."""
+    rng = np.random.default_rng(0)
+    names = np.array(["ctrl", "A", "B", "C", "D", "A+B", "C+D", "A+C"])
+    effects = {name: rng.normal(size=12) for name in "ABCD"} | {"ctrl": np.zeros(12)}
+    rate = 6 * rng.random(12)
+    cells = [rng.poisson(rate * np.exp(sum(effects[part] for part in name.split("+"))), (400, 12)) for name in names]
+    held_out = np.repeat(["+" in name for name in names], 400)
+    return PerturbationData.from_arrays(np.vstack(cells).astype(float), np.repeat(names, 400), held_out=held_out)
+
+
+def test_effects_are_scaled_between_the_pool_and_a_replicate(screen):
+    estimators = {name: BASELINES[name]().fit(screen) for name in ("pool", "control", "additive")}
+    rows = evaluate(estimators, screen, metrics=EFFECT_METRICS, rng=0)
+    assert len(rows) == 4 * 3 * len(EFFECT_METRICS)
+    place = {(r["condition"], r["estimator"], r["metric"]): r["scaled"] for r in rows}
+    for condition in ("A+B", "C+D", "A+C"):
+        for metric in ("pearson_delta", "pearson_delta_pert", "mse", "mae", "overlap_at_N"):
+            assert place[condition, "pool", metric] == 0
+            assert place[condition, "ceiling", metric] == 1
+    value = {(r["condition"], r["estimator"], r["metric"]): r["value"] for r in rows}
+    assert value["A+B", "ceiling", "pearson_delta"] > 0.99
+    assert abs(value["A+B", "control", "pearson_delta"]) < 0.8
+    assert all(value[c, "ceiling", "discrimination_score_l1"] == 1 for c in ("A+B", "C+D", "A+C"))
+
+
+def test_effects_of_counts_are_those_of_their_logarithms(screen):
+    logged = ExpressionScale.of(screen.train.x)
+    data = replace(screen, x=logged(screen.x))
+    counts, logs = (
+        evaluate({"control": BASELINES["control"]().fit(d)}, d, metrics=EFFECT_METRICS, rng=0) for d in (screen, data)
+    )
+    assert [r["value"] for r in counts] == pytest.approx([r["value"] for r in logs])
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "place"),
+    [
+        ("mse", (1.0, 2.0, 0.5), 2 / 3),
+        ("pearson_delta", (0.5, 0.1, 0.9), 0.5),
+        ("pearson_delta", (0.5, 0.9, 0.9), None),
+        ("mae", (0.5, 0.4, 0.9), None),
+        ("pearson_delta", (None, 0.1, 0.9), None),
+        ("energy_distance", (0.5, 1.0, 0.0), None),
+    ],
+)
+def test_the_place_of_a_value(metric, values, place):
+    assert scaled(metric, *values) == (None if place is None else pytest.approx(place))
+
+
+def test_what_has_no_effect_to_compare_with_says_so():
+    x = np.random.default_rng(0).normal(size=(120, 3))
+    data = PerturbationData.from_arrays(x, ["A", "B", "A+B"] * 40, held_out=[False, False, True] * 40)
+    rows = evaluate({}, data, metrics=EFFECT_METRICS, rng=0)
+    errors = {r["metric"]: r["error"] for r in rows if r["status"] == "failed"}
+    assert "no control condition" in errors["pearson_delta"]
+    assert "there is only one" in errors["discrimination_score_l1"]
+    assert {r["metric"] for r in rows if r["status"] == "ok"} == {"pearson_delta_pert", "mse", "mae"}

@@ -12,7 +12,7 @@ import typer
 
 import pdae_sim
 from pdae_sim import io, report, study
-from pdae_sim._checks import naming
+from pdae_sim._checks import choice, naming, near_misses
 from pdae_sim._random import child, seed_sequence
 from pdae_sim.cli._figures import check_figure, write_figure
 from pdae_sim.cli._matching import check_unseen, observation_in_words, read_matching
@@ -26,14 +26,24 @@ if TYPE_CHECKING:
     from pdae_sim import PDAE, PerturbationData
     from pdae_sim.analysis.hypothesis_tests import GoodnessOfFit, ObservationFit
 
-_METRICS = {
+_HEADINGS = {
     "energy_distance": "energy distance",
     "n_eff": "worth in cells",
     "mmd": "MMD",
     "mean_difference": "Δ mean",
     "mean_r2": "R² mean",
+    "pearson_delta": "Pearson Δ",
+    "pearson_delta_pert": "Pearson Δ pert",
+    "mse": "MSE",
+    "mae": "MAE",
+    "discrimination_score_l1": "discrimination L1",
+    "discrimination_score_cosine": "discrimination cosine",
+    "de_direction_match": "DE direction",
+    "overlap_at_N": "DE overlap",
 }
-"""Headings of the metrics."""
+_SHOWN_METRICS = ("energy_distance", "n_eff", "pearson_delta", "pearson_delta_pert")  # of all, unless some are chosen
+_LESS_IS_BETTER = ("energy_distance", "mmd", "mean_difference", "mse", "mae")
+_SCALE = "in brackets: 0 % is all training cells mixed, 100 % a replicate (other cells of the very condition)"
 
 _SHOWN = 12  # faults of features in a table
 _FRESH = 2000  # cells of each training condition drawn anew from a simulated world
@@ -52,6 +62,13 @@ def evaluate(
     cells: Annotated[
         Path | None, typer.Option(help="Fresh cells of training conditions, for --goodness; drawn anew if simulated.")
     ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="Metrics to compute and show, with commas between; all are in --json.")
+    ] = None,
+    export: Annotated[
+        tuple[str, Path] | None,
+        typer.Option(metavar="cell-eval DIR", help="Write real.h5ad and predictions, as cell-eval reads them, to DIR."),
+    ] = None,
     figure: FigureFile = None,
     seed: Seed = 0,
     force: Force = False,
@@ -60,9 +77,12 @@ def evaluate(
     check_figure(figure, force=force)
     if cells is not None and not goodness:
         raise InputError("--cells are for --goodness; give both")
+    chosen = _chosen(metrics)
+    computed = {*(chosen or study.PREDICTION_METRICS), *([] if figure is None else ["energy_distance"])}
+    folder = None if export is None else _export_folder(*export)
     fitted = pdae_sim.PDAE.load(model)
-    data = read_matching(fitted, model, file, options, control=baselines)
-    if not data.held_out.any() and not goodness:
+    data = read_matching(fitted, model, file, options, control=baselines or export is not None)
+    if not data.held_out.any() and (export is not None or not goodness):
         raise InputError(f"{file}: no condition is held out; mark some as test, or judge the fit with --goodness")
     check_unseen(fitted, data, model, file)
     output.say(f"{model}: {observation_in_words(fitted)}")
@@ -74,25 +94,31 @@ def evaluate(
         judged = _goodness(fitted, fresh, data, model, cells or file, seed)
     if data.held_out.any():
         with naming(file):
-            rows = study.evaluate(study.fitted_estimators(fitted, data, baselines=baselines), data, rng=seed)
+            estimators = study.fitted_estimators(fitted, data, baselines=baselines)
+            rows = study.evaluate(estimators, data, metrics=computed, rng=seed)
+            if folder is not None:
+                _export(output, folder, study.effect_cells(estimators, data, rng=seed), force=force)
     if judged is None:
         write_figure(figure, lambda: report.evaluation_figure(rows), force=force)
-        output.result({"rows": rows}, evaluation_tables(rows))
+        output.result({"rows": rows}, evaluation_tables(rows, shown=chosen or _SHOWN_METRICS))
     else:
         result, observation = judged
         write_figure(figure, lambda: report.goodness_figure(result, observation), force=force)
         tables = [
-            *evaluation_tables(rows),
+            *evaluation_tables(rows, shown=chosen or _SHOWN_METRICS),
             *goodness_tables(result.to_json()),
             *observation_tables(fitted.observation_.name, observation),
         ]
         output.result({"rows": rows, "goodness": result, "observation": observation}, tables)
 
 
-def evaluation_tables(rows: Sequence[Mapping], verdicts: Mapping[str, str] | None = None) -> list[str | Table]:
-    """One table per condition: estimators by metrics with their intervals, least energy distance first."""
-    metrics = list(dict.fromkeys(row["metric"] for row in rows))
-    columns = ("estimator", *(_METRICS.get(metric, metric) for metric in metrics))
+def evaluation_tables(
+    rows: Sequence[Mapping], verdicts: Mapping[str, str] | None = None, *, shown: Sequence[str] = _SHOWN_METRICS
+) -> list[str | Table]:
+    """One table per condition: estimators by the metrics to be shown with intervals, best by the first metric first."""
+    rows = [row for row in rows if row["metric"] in shown]
+    metrics = [metric for metric in shown if any(row["metric"] == metric for row in rows)]
+    columns = ("estimator", *(_HEADINGS.get(metric, metric) for metric in metrics))
     tables: list[str | Table] = []
     for condition in dict.fromkeys(row["condition"] for row in rows):
         cells = {(r["estimator"], r["metric"]): r for r in rows if r["condition"] == condition}
@@ -100,7 +126,7 @@ def evaluation_tables(rows: Sequence[Mapping], verdicts: Mapping[str, str] | Non
         lines = [(name, *(_shown(cells.get((name, metric))) for metric in metrics)) for name in names]
         title = condition if verdicts is None else f"{condition}: {verdicts[condition]}"
         tables.append(Table(title, columns, lines))
-    return tables
+    return [*tables, *([_SCALE] if any(row.get("scaled") is not None for row in rows) else [])]
 
 
 def goodness_tables(result: Mapping) -> list[str | Table]:
@@ -124,6 +150,28 @@ def observation_tables(name: str, fit: ObservationFit | None) -> list[str | Tabl
     more = f"{len(lines) - _SHOWN} further faults are in --json" if len(lines) > _SHOWN else ""
     table = Table(title, columns, lines[:_SHOWN])
     return [*([table] if lines else []), *([more] if more else []), f"observation model {name}: {fit.in_words()}"]
+
+
+def _chosen(metrics: str | None) -> tuple[str, ...]:
+    """The metrics of ``--metrics``; none of its own where it is absent."""
+    names = () if metrics is None else tuple(name.strip() for name in metrics.split(","))
+    for name in names:
+        if name not in study.PREDICTION_METRICS:
+            raise InputError(f"--metrics: unknown metric {name!r}; {near_misses(name, study.PREDICTION_METRICS)}")
+    return names
+
+
+def _export_folder(scorer: str, folder: Path) -> Path:
+    choice("--export", scorer, ["cell-eval"])
+    return folder
+
+
+def _export(output: Output, folder: Path, cells: Mapping[str, PerturbationData], *, force: bool) -> None:
+    """Write cells for cell-eval and say how they are read, and what had to be changed."""
+    for name, share in io.write_cell_eval(folder, cells, force=force).items():
+        if share > 0:
+            output.say(f"{folder / name}.h5ad: {share:.1%} of its values were below zero, where cell-eval refuses them")
+    output.say(f"cell-eval run -ap {folder / 'pdae.h5ad'} -ar {folder / 'real.h5ad'}")
 
 
 def _goodness(
@@ -159,15 +207,21 @@ def _fresh_cells(file: Path, seed: int) -> PerturbationData:
 
 
 def _rank(row: Mapping | None) -> tuple:
-    """Order of estimators by a metric of which less is better; failures stand last."""
-    value = None if row is None else row["value"]
-    return (value is None, value)
+    """Order of estimators by a metric, best first; failures stand last."""
+    if row is None or row["value"] is None:
+        return (True, 0.0)
+    return (False, row["value"] if row["metric"] in _LESS_IS_BETTER else -row["value"])
 
 
 def _shown(row: Mapping | None) -> str | float | None:
-    """A value with its interval; its bound alone where an end is open, or a distance not told apart from zero."""
+    """A value with its interval or its place between pool and replicate.
+
+    Its bound stands alone where an end is open, or a distance is not told apart from zero.
+    """
     if row is None or row["value"] is None or row["low"] is None:
-        return None if row is None else row["value"]
+        place = None if row is None else row.get("scaled")
+        value = None if row is None else row["value"]
+        return value if place is None or value is None else f"{number(value)} ({place:.0%})".replace("-", "−")
     if row["metric"] == "energy_distance" and row["low"] <= 0:
         return f"≤ {number(row['high'])}"
     return with_interval(row["value"], _interval(row["low"], row["high"]))
