@@ -155,7 +155,8 @@ def test_the_place_of_a_value(metric, values, place):
 
 def test_what_has_no_effect_to_compare_with_says_so():
     x = np.random.default_rng(0).normal(size=(120, 3))
-    data = PerturbationData.from_arrays(x, ["A", "B", "A+B"] * 40, held_out=[False, False, True] * 40)
+    held_out = [False, False, True] * 40
+    data = PerturbationData.from_arrays(x, ["A", "B", "A+B"] * 40, held_out=held_out, no_control=True)
     rows = evaluate({}, data, metrics=EFFECT_METRICS, rng=0)
     errors = {r["metric"]: r["error"] for r in rows if r["status"] == "failed"}
     assert "no control condition" in errors["pearson_delta"]
