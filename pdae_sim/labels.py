@@ -1,17 +1,20 @@
 """The label space: condition strings such as ``A:0.5+B`` to vectors of doses and back, exactly.
 
 A label is a vector l (K,) of doses in the order of the names. Control is the zero vector and nothing else: the doses
-(1, −1) sum to zero and are not control. A part without a dose has dose 1.
+(1, −1) sum to zero and are not control. A part without a dose has dose 1. A name that holds a separator stands in
+double quotes, in which ``""`` is a quote: ``"CD3+CD28":0.5+B``.
 """
 
 from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 from typing import SupportsFloat
 
 import numpy as np
@@ -51,13 +54,13 @@ class LabelSpace:
         dose_separator: Joins a part and its dose.
 
     Raises:
-        LabelError: If a name is empty, repeated, equal to `control`, or contains a separator.
+        LabelError: If a name is empty, repeated or equal to `control`, or the separators cannot be told apart.
 
     Example:
-        >>> space = LabelSpace(("A", "B"))
-        >>> space.vector("A:0.5+B").tolist() == [0.5, 1.0]
+        >>> space = LabelSpace(("A", "B", "MYC:2"))
+        >>> space.vector("A:0.5+B").tolist() == [0.5, 1.0, 0.0]
         True
-        >>> space.condition([0.5, 1.0]) == "A:0.5+B"
+        >>> space.condition([0.5, 1.0, 3.0]) == 'A:0.5+B+"MYC:2":3'
         True
     """
 
@@ -74,26 +77,56 @@ class LabelSpace:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))
+        self._check_separators()
         for name in self.names:
             self._check_name(name)
-        if len(set(self.names)) < len(self.names):
+        if len(self._position) < len(self.names):
             twice = sorted({name for name in self.names if self.names.count(name) > 1})
             raise LabelError(f"perturbation names must differ; repeated: {', '.join(twice)}")
 
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def grammar(self) -> dict[str, str]:
+        """The settings beside the names: control and separators."""
+        return {"control": self.control, "separator": self.separator, "dose_separator": self.dose_separator}
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {name: k for k, name in enumerate(self.names)}
+
     @classmethod
     def from_conditions(cls, conditions: Iterable[str], **grammar: str) -> LabelSpace:
-        """The smallest space that reads all `conditions`, names in alphabetical order."""
-        empty = cls((), **grammar)
-        parts = (part for condition in set(conditions) for part in empty._split(condition))
-        return cls(tuple(sorted({name for name, _ in parts})), **grammar)
+        """The smallest space that reads all `conditions`, names in alphabetical order.
+
+        Raises:
+            LabelError: If a condition is malformed, or a separator would cut it inside brackets.
+        """
+        empty, names = cls((), **grammar), set()
+        for condition in set(conditions):
+            parts = empty.parts(condition)
+            empty._check_brackets(condition, [name for name, _ in parts])
+            names |= {name for name, dose in parts if empty._read_dose(name, dose, condition) is not None}
+        return cls(tuple(sorted(names)), **grammar)
+
+    def parts(self, condition: str) -> list[tuple[str, str | None]]:
+        """The perturbations that a condition names, known or not, each with its dose as it is written.
+
+        Example:
+            >>> LabelSpace(()).parts('A:1/3+ctrl+"CD3+CD28"')
+            [('A', '1/3'), ('CD3+CD28', None)]
+        """
+        if not isinstance(condition, str) or not condition.strip():
+            raise LabelError(f"a condition must be a non-empty string; received {condition!r}")
+        if condition.strip() == self.control:
+            return []
+        return [part for part in self._parts(condition) if part != (self.control, None)]
 
     def vector(self, condition: str) -> np.ndarray:
         """The label (K,) of a condition, as float64."""
         label, doses = np.zeros(len(self.names)), self._doses(condition)
-        label[[self.names.index(name) for name in doses]] = [float(dose) for dose in doses.values()]
+        label[[self._position[name] for name in doses]] = [float(dose) for dose in doses.values()]
         return label
 
     def exact(self, condition: str) -> np.ndarray:
@@ -102,18 +135,26 @@ class LabelSpace:
         return np.array([doses.get(name, Fraction(0)) for name in self.names] or [], dtype=object)
 
     def _doses(self, condition: str) -> dict[str, Fraction]:
-        """The doses of the parts of a condition."""
+        """The doses of the parts of a condition; a known name needs no quotes where its pieces are unknown."""
         doses: dict[str, Fraction] = {}
-        for name, dose in self._split(condition):
-            if name not in self.names:
+        for name, dose in [(condition.strip(), None)] if self._is_name(condition) else self.parts(condition):
+            if name not in self._position:
                 hint = near_misses(name, self.names)
                 raise LabelError(f"unknown perturbation {name!r} in condition {condition!r}; {hint}")
             if name in doses:
                 raise LabelError(
                     f"perturbation {name!r} appears twice in condition {condition!r}; give it once, with a dose"
                 )
-            doses[name] = dose
+            doses[name] = self._read_dose(name, dose, condition)
         return doses
+
+    def _is_name(self, condition: str) -> bool:
+        if not isinstance(condition, str) or condition.strip() not in self._position:
+            return False
+        try:
+            return not all(name in self._position for name, _ in self.parts(condition))
+        except LabelError:
+            return True
 
     def condition(self, label: Sequence | np.ndarray) -> str:
         """The canonical condition string of a label: names in order, dose 1 unwritten, zero label = control."""
@@ -127,29 +168,78 @@ class LabelSpace:
             return self.vector(condition_or_label)
         return np.array([float(dose) for dose in self._checked(condition_or_label)], dtype=np.float64)
 
+    def _check_separators(self) -> None:
+        one, other = self.separator, self.dose_separator
+        if not one or not other or one in other or other in one or '"' in one + other:
+            raise LabelError(
+                f"separator={one!r} and dose_separator={other!r} must be given, differ, and hold neither each other "
+                "nor a double quote"
+            )
+
     def _check_name(self, name: str) -> None:
         if not name or name != name.strip() or name == self.control or not name.isprintable():
             raise LabelError(
                 f"a perturbation name must be printable, unpadded, given and not {self.control!r}; received {name!r}"
             )
-        if self.separator in name or self.dose_separator in name:
-            hint = f"must not contain {self.separator!r} or {self.dose_separator!r}; rename it or change the separators"
-            raise LabelError(f"perturbation name {name!r} {hint}")
 
-    def _split(self, condition: str) -> list[tuple[str, Fraction]]:
-        if not isinstance(condition, str) or not condition.strip():
-            raise LabelError(f"a condition must be a non-empty string; received {condition!r}")
-        parts = [part.strip() for part in condition.split(self.separator)]
-        if not all(parts):
-            raise LabelError(f"condition {condition!r} has an empty part around {self.separator!r}")
-        return [self._read_part(part, condition) for part in parts if part != self.control]
+    def _check_brackets(self, condition: str, names: Sequence[str]) -> None:
+        """Raise a LabelError if a condition is cut inside brackets."""
+        torn = [name for name in names if any(name.count(a) != name.count(b) for a, b in ("()", "[]", "{}"))]
+        if torn and names != [condition.strip()]:
+            advice = self._otherwise("separator" if len(names) > 1 else "dose_separator", condition)
+            cut = " and ".join(map(repr, names))
+            raise LabelError(f"condition {condition!r} is cut inside brackets, into {cut}; {advice}")
 
-    def _read_part(self, part: str, condition: str) -> tuple[str, Fraction]:
-        name, colon, dose = part.partition(self.dose_separator)
-        name = name.strip()
-        if name == self.control or not name:
-            raise LabelError(f"part {part!r} of condition {condition!r} has a dose but no perturbation")
-        return name, read_dose(dose, where=f"{part!r} of condition {condition!r}") if colon else Fraction(1)
+    def _otherwise(self, separator: str, name: str) -> str:
+        """What to do where a separator belongs to a name."""
+        text = self.grammar[separator]
+        return f"if {text!r} belongs to the name, give another {separator}= or write it as {_quoted(name.strip())}"
+
+    def _parts(self, condition: str) -> Iterator[tuple[str, str | None]]:
+        """Names and written doses from left to right, control among them."""
+        rest, more = condition, True
+        while more:
+            name, rest = self._read_name(rest.strip(), condition)
+            tail, joined, rest = rest.partition(self.separator)
+            more, (before, dosed, dose) = bool(joined), tail.partition(self.dose_separator)
+            if before.strip():
+                raise LabelError(f"condition {condition!r} goes on with {before.strip()!r} after a closing quote")
+            if not name and not dosed:
+                advice = self._otherwise("separator", condition)
+                raise LabelError(f"condition {condition!r} has an empty part around {self.separator!r}; {advice}")
+            if dosed and name in ("", self.control):
+                part = f"{name}{tail.strip()}"
+                raise LabelError(f"part {part!r} of condition {condition!r} has a dose but no perturbation")
+            yield name, dose.strip() if dosed else None
+
+    def _read_name(self, text: str, condition: str) -> tuple[str, str]:
+        """The name at the beginning of a text, and the text after it."""
+        if text.startswith('"'):
+            quoted = re.match(r'"((?:[^"]|"")*)"(?!")', text)
+            if not quoted:
+                raise LabelError(f"condition {condition!r} opens a double quote that nothing closes; write it twice")
+            return quoted[1].replace('""', '"'), text[quoted.end() :]
+        if self.control and text.startswith(self.control) and self._ends.match(text, len(self.control)):
+            return self.control, text[len(self.control) :]
+        end = self._cuts.search(text)
+        return (text, "") if end is None else (text[: end.start()].strip(), text[end.start() :])
+
+    @cached_property
+    def _cuts(self) -> re.Pattern[str]:
+        return re.compile(f"{re.escape(self.separator)}|{re.escape(self.dose_separator)}")
+
+    @cached_property
+    def _ends(self) -> re.Pattern[str]:
+        return re.compile(rf"\s*({self._cuts.pattern}|$)")
+
+    def _read_dose(self, name: str, dose: str | None, condition: str) -> Fraction:
+        if dose is None:
+            return Fraction(1)
+        part = f"{name}{self.dose_separator}{dose}"
+        try:
+            return read_dose(dose, where=f"{part!r} of condition {condition!r}")
+        except LabelError as error:
+            raise LabelError(f"{error}; {self._otherwise('dose_separator', part)}") from None
 
     def _checked(self, label: Sequence | np.ndarray) -> np.ndarray:
         values = np.asarray(label, dtype=object).ravel()
@@ -169,6 +259,8 @@ class LabelSpace:
         text = _write_dose(dose)
         if self.separator in text or self.dose_separator in text:
             raise LabelError(f"dose {text} of {name!r} holds a separator of the label space; choose other separators")
+        bare = name[0] != '"' and self.separator not in name and self.dose_separator not in name
+        name = name if bare else _quoted(name)
         return name if dose == 1 else f"{name}{self.dose_separator}{text}"
 
 
@@ -194,6 +286,10 @@ def read_dose(text: str, *, where: str) -> Fraction:
     if not _representable(dose):
         raise LabelError(f"dose {text!r} in {where} is beyond the range of floats; change its unit")
     return dose
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _representable(dose: object) -> bool:

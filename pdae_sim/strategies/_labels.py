@@ -13,7 +13,7 @@ from pdae_sim.strategies._numbers import UNITS, quotient
 
 
 def label_spaces(*, min_size: int = 1, max_size: int = 4) -> st.SearchStrategy[LabelSpace]:
-    """Label spaces; shrinks to few perturbations with short names.
+    """Label spaces; shrinks to few perturbations with short names. Names may hold separators and quotes.
 
     Args:
         min_size: Least number K of perturbations.
@@ -24,7 +24,7 @@ def label_spaces(*, min_size: int = 1, max_size: int = 4) -> st.SearchStrategy[L
         >>> len(find(label_spaces(min_size=2), lambda space: True)) == 2
         True
     """
-    alphabet = st.characters(categories=("Lu", "Ll", "Nd", "Pd", "Sm", "So"), exclude_characters="+:")
+    alphabet = st.characters(categories=("Lu", "Ll", "Nd", "Pd", "Sm", "So"), include_characters=':"()')
     names = st.text(alphabet, min_size=1, max_size=6).filter(lambda name: name != "ctrl")
     return st.lists(names, min_size=min_size, max_size=max_size, unique=True).map(
         lambda unique: LabelSpace(tuple(unique))
@@ -96,4 +96,6 @@ def spellings(draw: st.DrawFn, space: LabelSpace) -> tuple[str, tuple[Fraction, 
 
 
 def _written(space: LabelSpace, name: str, dose: Fraction, bare: bool) -> str:
+    quoted = any(mark in name for mark in (space.separator, space.dose_separator, '"'))
+    name = '"' + name.replace('"', '""') + '"' if quoted else name
     return name if dose == 1 and bare else f"{name}{space.dose_separator}{dose}"
