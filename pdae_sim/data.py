@@ -121,7 +121,7 @@ class PerturbationData:
     @cached_property
     def space(self) -> LabelSpace:
         """The label space of the names."""
-        return LabelSpace(self.names, control=self.control)
+        return LabelSpace(self.names, self.control, **_separators(self.read_as))
 
     @cached_property
     def conditions(self) -> tuple[str, ...]:
@@ -220,8 +220,9 @@ class PerturbationData:
         table: Any = labels if hasattr(labels, "tocsr") else np.asarray(labels)
         if table.ndim == 1 and table.dtype.kind in "UO":
             conditions, codes = factorize(table.tolist())
-            space = LabelSpace.from_conditions(conditions, control=control)
-            space = space if names is None else LabelSpace(tuple(names), control=control)
+            grammar = {"control": control} | _separators(read_as or {})
+            space = LabelSpace.from_conditions(conditions, **grammar)
+            space = space if names is None else LabelSpace(tuple(names), **grammar)
             rows, names = np.array([space.vector(condition) for condition in conditions]), space.names
         elif table.ndim == 2:
             rows, codes = factorize_rows(table)
@@ -399,3 +400,7 @@ def _per_environment(mask: np.ndarray, environment: np.ndarray, n_environments: 
     if mixed.size:
         raise InputError(f"environment {int(mixed[0])} has both train and test samples; a test condition is unseen")
     return marked > 0
+
+
+def _separators(options: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(options[name]) for name in ("separator", "dose_separator") if name in options}

@@ -88,9 +88,9 @@ class LabelSpace:
         return len(self.names)
 
     @property
-    def grammar(self) -> dict[str, str]:
-        """The settings beside the names: control and separators."""
-        return {"control": self.control, "separator": self.separator, "dose_separator": self.dose_separator}
+    def separators(self) -> dict[str, str]:
+        """The settings beside names and control."""
+        return {"separator": self.separator, "dose_separator": self.dose_separator}
 
     @cached_property
     def _position(self) -> dict[str, int]:
@@ -108,20 +108,18 @@ class LabelSpace:
             parts = empty.parts(condition)
             empty._check_brackets(condition, [name for name, _ in parts])
             names |= {name for name, dose in parts if empty._read_dose(name, dose, condition) is not None}
-        return cls(tuple(sorted(names)), **grammar)
+        return cls(tuple(sorted(names - {empty.control})), **grammar)
 
     def parts(self, condition: str) -> list[tuple[str, str | None]]:
-        """The perturbations that a condition names, known or not, each with its dose as it is written.
+        """The parts of a condition from left to right, control among them: names, and doses as they are written.
 
         Example:
             >>> LabelSpace(()).parts('A:1/3+ctrl+"CD3+CD28"')
-            [('A', '1/3'), ('CD3+CD28', None)]
+            [('A', '1/3'), ('ctrl', None), ('CD3+CD28', None)]
         """
         if not isinstance(condition, str) or not condition.strip():
             raise LabelError(f"a condition must be a non-empty string; received {condition!r}")
-        if condition.strip() == self.control:
-            return []
-        return [part for part in self._parts(condition) if part != (self.control, None)]
+        return [(self.control, None)] if condition.strip() == self.control else list(self._parts(condition))
 
     def vector(self, condition: str) -> np.ndarray:
         """The label (K,) of a condition, as float64."""
@@ -138,6 +136,8 @@ class LabelSpace:
         """The doses of the parts of a condition; a known name needs no quotes where its pieces are unknown."""
         doses: dict[str, Fraction] = {}
         for name, dose in [(condition.strip(), None)] if self._is_name(condition) else self.parts(condition):
+            if name == self.control:
+                continue
             if name not in self._position:
                 hint = near_misses(name, self.names)
                 raise LabelError(f"unknown perturbation {name!r} in condition {condition!r}; {hint}")
@@ -152,7 +152,7 @@ class LabelSpace:
         if not isinstance(condition, str) or condition.strip() not in self._position:
             return False
         try:
-            return not all(name in self._position for name, _ in self.parts(condition))
+            return not all(name in self._position or name == self.control for name, _ in self.parts(condition))
         except LabelError:
             return True
 
@@ -192,7 +192,7 @@ class LabelSpace:
 
     def _otherwise(self, separator: str, name: str) -> str:
         """What to do where a separator belongs to a name."""
-        text = self.grammar[separator]
+        text = self.separators[separator]
         return f"if {text!r} belongs to the name, give another {separator}= or write it as {_quoted(name.strip())}"
 
     def _parts(self, condition: str) -> Iterator[tuple[str, str | None]]:

@@ -70,6 +70,7 @@ def match(model: PDAE, data: PerturbationData, where: Path, file: Path) -> Pertu
         labels=labels,
         names=model.space_.names,
         control=model.space_.control,
+        read_as=dict(data.read_as) | model.space_.separators,
     )
 
 

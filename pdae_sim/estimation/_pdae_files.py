@@ -35,6 +35,7 @@ def config_of(model: PDAE) -> dict:
         "dimension": model.dimension_ and model.dimension_.to_json(),
         "names": list(model.space_.names),
         "control": model.space_.control,
+        **model.space_.separators,
         "features": list(model.features_),
         "read_as": dict(model.read_as_),
     }
@@ -73,7 +74,8 @@ def tensors_of(model: PDAE) -> dict[str, torch.Tensor]:
 def restore(model: PDAE, config: Mapping, tensors: Mapping[str, torch.Tensor], history: list[dict]) -> None:
     """Give a model of the same settings what was fitted."""
     arrays = {k: v.numpy() for k, v in tensors.items() if not k.startswith("network.")}
-    model.space_ = LabelSpace(tuple(config["names"]), control=config["control"])
+    separators = {name: config[name] for name in ("separator", "dose_separator") if name in config}
+    model.space_ = LabelSpace(tuple(config["names"]), config["control"], **separators)
     model.features_, model.history_ = tuple(config["features"]), history
     model.read_as_ = config.get("read_as", {})
     model.dimension_ = Dimension.from_json(config.get("dimension"))

@@ -71,6 +71,7 @@ def to_anndata(data: PerturbationData) -> AnnData:
         "perturbations": np.array(data.names, dtype=object),
         "control": data.control,
         "no_control": not has_control(data.labels, data.held_out),
+        **data.space.separators,
     }
     return adata
 

@@ -71,7 +71,7 @@ class Annotations:
             features=features,
             held_out=self.held_out(),
             control=space.control,
-            read_as=self.options.remembered(),
+            read_as=self.options.remembered() | space.separators,
         )
         if not self.options.no_control and not np.asarray(self.uns.get("no_control", False)):
             check_control(data.labels, data.held_out, data.names, data.control)
@@ -158,15 +158,15 @@ def _check_parts(texts: np.ndarray, labels: np.ndarray, codes: np.ndarray, space
 
 def _aligned(condition: str, written: str, space: LabelSpace) -> np.ndarray:
     """The label of a condition whose doses stand in a text column, part for part."""
-    parts, doses = condition.split(space.separator), written.split(space.separator)
-    if all(part.strip() == space.control for part in parts):
+    parts, doses = space.parts(condition), written.split(space.separator)
+    if all(name == space.control for name, _ in parts):
         return np.zeros(len(space))
     if len(parts) != len(doses):
         raise LabelError(f"dose {written!r} has {len(doses)} parts where condition {condition!r} has {len(parts)}")
     label = space.vector(condition)
-    if space.dose_separator in condition:
+    if any(dose is not None for _, dose in parts):
         raise LabelError(f"condition {condition!r} writes its doses, and the dose column does too; keep one of them")
-    for part, text in zip(parts, doses, strict=True):
-        if part.strip() != space.control:
-            label[space.names.index(part.strip())] = float(read_dose(text, where=f"the doses of {condition!r}"))
+    for (name, _), text in zip(parts, doses, strict=True):
+        if name != space.control:
+            label[space.names.index(name)] = float(read_dose(text, where=f"the doses of {condition!r}"))
     return label

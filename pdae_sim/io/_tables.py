@@ -69,6 +69,7 @@ def read_table(
             features=features,
             held_out=content.held_out(space, test),
             control=space.control,
+            read_as=space.separators,
         )
         if not at.no_control:
             check_control(data.labels, data.held_out, data.names, data.control)

@@ -19,7 +19,6 @@ from pdae_sim.analysis.verdict import judge
 from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.errors import InputError
 from pdae_sim.io import read_table
-from pdae_sim.labels import LabelSpace
 from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.simulation.worlds import world
 from pdae_sim.study._stopwatch import timed
@@ -307,7 +306,7 @@ def _converted(table: MeasuredTable, path: Path) -> PerturbationData:
 
 def _named(table: MeasuredTable, data: PerturbationData) -> np.ndarray:
     """(E,) whether an environment is among the conditions to hold out."""
-    space = LabelSpace(data.names, control=data.control, separator=table.separator)
+    space = data.space
     rows = [_row(space.vector(condition), condition, data) for condition in table.test]
     return np.isin(np.arange(len(data.labels)), rows)
 

@@ -106,7 +106,7 @@ class TestInMemory:
         adata.obs["fold"] = ["train", "train", "test"]
         data = PerturbationData.from_anndata(adata, condition="drug", split="fold", control="DMSO", separator="|")
         assert data.labels.tolist() == [[0, 0], [0.5, 0], [1, 2]]
-        assert data.test.conditions == ("A+B:2",)
+        assert data.test.conditions == ("A|B:2",)
         adata.uns["pdae_sim"] = {"perturbations": ["B", "A"]}
         assert PerturbationData.from_anndata(adata, condition="drug", control="DMSO", separator="|").names == ("B", "A")
 

@@ -46,8 +46,8 @@ class TestRead:
         message = self.refused(tmp_path, text)
         for problem in (
             "column 'condition': 1 rows empty",
-            "condition 'A+' has an empty part around '+' (2 rows)",
-            "malformed dose 'z' in 'B:z' of condition 'B:z'; write a finite number such as 0.5 (1 rows)",
+            "condition 'A+' has an empty part around '+'; if '+' belongs to the name, give another separator=",
+            "malformed dose 'z' in 'B:z' of condition 'B:z'; write a finite number such as 0.5; if ':' belongs",
             "perturbation 'B' appears twice in condition 'B+B'",
             "column 'g1': 2 rows not numeric, the first 'x'",
             "column 'g2': 1 rows infinite",

@@ -173,7 +173,7 @@ class TestReading:
         cells.to_parquet(tmp_path / "t.parquet")
         grammar = {"condition": "drug", "control": "DMSO", "separator": "_", "split": "fold"}
         data = MeasuredTable(path="t.parquet", test=["A_B"], transform="log", **grammar).read(tmp_path)
-        assert set(data.test.conditions) == {"A+B", "B"}
+        assert set(data.test.conditions) == {"A_B", "B"}
         assert data.conditions[0] == "DMSO"
         assert np.allclose(data.x, frame()[["p", "q", "r"]], atol=1e-4)
 

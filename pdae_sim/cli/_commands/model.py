@@ -141,7 +141,13 @@ def _write_cells(out: Path, x: np.ndarray, condition: str, model: PDAE, *, force
         space = model.space_
         labels = np.broadcast_to(space.vector(condition), (len(x), len(space)))
         data = pdae_sim.PerturbationData.from_arrays(
-            x, labels, names=space.names, features=model.features_, control=space.control, no_control=True
+            x,
+            labels,
+            names=space.names,
+            features=model.features_,
+            control=space.control,
+            no_control=True,
+            read_as=space.separators,
         )
         data.write(out, force=force)
         return

@@ -102,7 +102,9 @@ def _predicted(model: PDAE, cells: Mapping[str, np.ndarray]) -> PerturbationData
     labels = [space.vector(condition) for condition in cells]
     environment = np.repeat(np.arange(len(cells)), [len(x) for x in cells.values()])
     x = np.vstack(list(cells.values()))
-    return pdae_sim.PerturbationData(x, labels, environment, space.names, held_out, model.features_, space.control)
+    return pdae_sim.PerturbationData(
+        x, labels, environment, space.names, held_out, model.features_, space.control, space.separators
+    )
 
 
 def _payload(pair: Counterexample, comparison: ModelComparison, written: dict[str, Path]) -> dict:
