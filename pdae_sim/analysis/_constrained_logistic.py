@@ -159,5 +159,5 @@ def _derivatives(
 
 def standardised(x: np.ndarray) -> np.ndarray:
     """Columns with mean 0 and standard deviation 1; those that do not vary are 0."""
-    spread = x.std(0)
-    return (x - x.mean(0)) / np.where(spread > 0, spread, 1.0)
+    spread, rounding = x.std(0), 64 * np.finfo(float).eps * np.abs(x).max(0, initial=0.0)
+    return np.where(spread > rounding, x - x.mean(0), 0.0) / np.where(spread > rounding, spread, 1.0)

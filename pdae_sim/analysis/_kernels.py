@@ -12,7 +12,7 @@ import numpy as np
 from scipy import linalg
 from scipy.spatial.distance import cdist, pdist
 
-from pdae_sim.analysis._permutation import distances_between
+from pdae_sim.analysis._permutation import centred, distances_between
 from pdae_sim.errors import InputError
 
 _BANDWIDTH_ROWS = 1000  # rows whose distances set the bandwidths
@@ -35,8 +35,7 @@ def bandwidths(rows: np.ndarray, n: int) -> list[float]:
     Raises:
         InputError: If all rows are equal.
     """
-    rows = rows[:_BANDWIDTH_ROWS]
-    rows = rows - rows.mean(0)
+    rows = centred(rows[:_BANDWIDTH_ROWS])
     distances = distances_between(rows, rows)[np.triu_indices(len(rows), 1)]
     distances = distances[distances > 0]
     if not distances.size:

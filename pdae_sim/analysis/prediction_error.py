@@ -23,6 +23,7 @@ from pdae_sim.errors import InputError
 from pdae_sim.intervals import Interval
 
 _LEAST_ROWS = 4  # fewer rows have no variance worth the name
+_LARGEST_DISTANCE = 1e100  # third powers, which intervals need, are finite
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def energy_estimate(
         The U-statistic with what its interval and its worth need.
 
     Raises:
-        InputError: If shapes disagree, a value is not finite or a sample has fewer than 4 rows.
+        InputError: If shapes disagree, a value is not finite or too large, or a sample has fewer than 4 rows.
 
     References:
         Székely & Rizzo (2013), Energy statistics, J. Statist. Plann. Inference 143; the interval is ours.
@@ -159,6 +160,8 @@ def energy_estimate(
     n, m = len(x), len(y)
     x, y = x - y.mean(0), y - y.mean(0)
     to_y, to_x = _mean_distances(x, y, beta), _mean_distances(y, x, beta)
+    if not to_y.mean() < _LARGEST_DISTANCE:
+        raise InputError("predicted and reference hold values too large for float64; rescale them")
     own_x, own_y = _mean_distances(x, x, beta) * n / (n - 1), _mean_distances(y, y, beta) * m / (m - 1)
     spread = float(own_y.mean())
     value = float(2 * to_y.mean() - own_x.mean() - spread)
@@ -227,7 +230,7 @@ def mmd(predicted: np.ndarray, reference: np.ndarray, *, n_bandwidths: int = 5) 
     first = np.repeat([1.0, 0.0], [n, m])
     members = np.column_stack([first, 1 - first, np.ones(n + m)])
     kernels = [partial(gaussian, bandwidth=width) for width in widths]
-    within_x, within_y, total = quadratic_forms(np.vstack([x, y]), members, kernels).mean(0)
+    within_x, within_y, total = quadratic_forms(np.vstack([x, y]), members, kernels)[0].mean(0)
     across = (total - within_x - within_y) / 2
     # k(x, x) = 1: less n and m, the sums are over pairs of distinct cells, which is what makes the estimate unbiased
     return float((within_x - n) / (n * (n - 1)) + (within_y - m) / (m * (m - 1)) - 2 * across / (n * m))

@@ -43,7 +43,7 @@ from pdae_sim._checks import whole
 from pdae_sim._random import SeedLike, child, seed_sequence, stream
 from pdae_sim.analysis._constrained_logistic import FittedOdds, cross_fitted, standardised
 from pdae_sim.analysis._kernels import median_distance
-from pdae_sim.analysis._permutation import aggregated, null_quantiles, upper_p_value
+from pdae_sim.analysis._permutation import aggregated, merge_ties, null_quantiles, rounding_of_forms, upper_p_value
 from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, adjust_p_values
 from pdae_sim.analysis.span import check_span
 from pdae_sim.data import PerturbationData
@@ -327,7 +327,9 @@ def _statistics(
     H = R[:, None] * signs
     H -= v[:, None] * (H.sum(0) / v.sum())
     views = {"x": z, "log ratios": standardised(eta[:, 1:-1])}
-    return aggregated(np.stack([form for name, u in views.items() for form in _forms(u, H, stream(root, name))]))
+    forms = np.stack([form for name, u in views.items() for form in _forms(u, H, stream(root, name))])
+    magnitude = np.full(len(forms), (2 * np.abs(R).sum()) ** 2)  # Σ |h| ≤ 2 Σ |R|, and kernels are at most 1
+    return aggregated(merge_ties(forms, rounding_of_forms(len(R), magnitude)))
 
 
 def _forms(u: np.ndarray, H: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -15,8 +15,10 @@ from scipy.special import gammaln, hyp1f1
 
 from pdae_sim._checks import matrix, whole
 from pdae_sim._random import SeedLike, seed_sequence, stream
-from pdae_sim.analysis._permutation import quadratic_forms, upper_p_value
+from pdae_sim.analysis._permutation import merge_ties, quadratic_forms, upper_p_value
 from pdae_sim.errors import InputError
+
+_LARGEST_SERIES = 1400.0  # e^−x is a normal number
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,16 @@ def common_law_test(samples: Mapping[str, np.ndarray], *, n_permutations: int = 
     whole("n_permutations", n_permutations, at_least=19)
     codes = np.tile(np.repeat(np.arange(len(sizes)), sizes), (n_permutations + 1, 1))
     stream(seed_sequence(rng), "permutations").permuted(codes[1:], axis=1, out=codes[1:])
-    groups = (np.where(np.equal(codes.T, j), n**-0.5, 0.0) for j, n in enumerate(sizes))
-    within = sum(quadratic_forms(z, H, [np.array])[0] / 2 for H in groups)
-    values = pdist(z).sum() / len(z) - within
+    values = _dispersions(z, codes, sizes)
     return LawTest(float(values[0]), upper_p_value(values), n_permutations, sizes)
+
+
+def _dispersions(z: np.ndarray, codes: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
+    """(B + 1,) between-sample dispersions of rows z by relabelling, codes (B + 1, N) the samples, ties merged."""
+    groups = (np.where(np.equal(codes.T, j), n**-0.5, 0.0) for j, n in enumerate(sizes))
+    forms, roundings = zip(*(quadratic_forms(z, H, [np.array]) for H in groups), strict=True)
+    within = np.sum(forms, axis=(0, 1)) / 2
+    return merge_ties(pdist(z).sum() / len(z) - within, np.sum(roundings))
 
 
 def normal_law_test(x: np.ndarray, *, n_resamples: int = 999, rng: SeedLike = None) -> LawTest:
@@ -118,13 +126,31 @@ def energy_to_normal(x: np.ndarray) -> float:
         True
     """
     n, d = x.shape
-    own = 2 * float(pdist(x).sum()) / n**2
-    return 2 * float(_distance_to_normal((x**2).sum(1), d).mean()) - _normal_spread(d) - own
+    with np.errstate(over="ignore", invalid="ignore"):  # what they leave behind is refused
+        own = 2 * float(pdist(x).sum()) / n**2
+        value = 2 * float(_distance_to_normal((x**2).sum(1), d).mean()) - _normal_spread(d) - own
+    if not np.isfinite(value):
+        raise InputError("x holds values too large for float64; rescale them")
+    return value
 
 
 def _distance_to_normal(squared: np.ndarray, d: int) -> np.ndarray:
     """E‖a − Z‖ for Z ~ N(0, I_d), from ‖a‖²: √2 Γ((d+1)/2) / Γ(d/2) ₁F₁(−1/2; d/2; −‖a‖²/2)."""
-    return np.sqrt(2) * np.exp(gammaln((d + 1) / 2) - gammaln(d / 2)) * hyp1f1(-0.5, d / 2, -squared / 2)
+    value = hyp1f1(-0.5, d / 2, -squared / 2)
+    overflown = ~np.isfinite(value) & (squared <= _LARGEST_SERIES)  # scipy's does, near ‖a‖² = d from d = 100 on
+    value[overflown] = _kummer(d / 2, squared[overflown] / 2)
+    return np.sqrt(2) * np.exp(gammaln((d + 1) / 2) - gammaln(d / 2)) * value
+
+
+def _kummer(b: float, x: np.ndarray) -> np.ndarray:
+    """₁F₁(−1/2; b; −x) = e^−x ₁F₁(b + 1/2; b; x), by a series of positive terms."""
+    term = np.exp(-x)
+    total, k = term.copy(), 0
+    while (term > np.finfo(float).eps * total).any():
+        term *= x / (k + 1) * (b + 0.5 + k) / (b + k)
+        total += term
+        k += 1
+    return total
 
 
 def _normal_spread(d: int) -> float:

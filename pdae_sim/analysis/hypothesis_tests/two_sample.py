@@ -20,6 +20,7 @@ from pdae_sim._random import SeedLike, seed_sequence, stream
 from pdae_sim.analysis._kernels import bandwidths, gaussian
 from pdae_sim.analysis._permutation import (
     aggregated,
+    merge_ties,
     null_quantiles,
     quadratic_forms,
     relabellings,
@@ -124,8 +125,8 @@ def energy_test(
     x, y = _samples(x, y)
     between("beta", beta, 0.0, 2.0)
     z, H = _pooled(x, y, n_permutations, rng)
-    values = -quadratic_forms(z, H, [lambda D: D**beta])[0]
-    return _judged("energy", values, (len(x), len(y)))
+    forms, rounding = quadratic_forms(z, H, [lambda D: D**beta])
+    return _judged("energy", merge_ties(-forms, rounding)[0], (len(x), len(y)))
 
 
 def mmd_test(
@@ -157,10 +158,10 @@ def mmd_test(
     """
     x, y = _samples(x, y)
     z, H = _pooled(x, y, n_permutations, rng)
-    # rows at fixed places: a subset that depended on the labels would spoil the exactness
-    order = stream(seed_sequence(0), "bandwidths", len(z)).permutation(len(z))
+    # a subset of sorted rows: one that depended on the labels would spoil the exactness
+    order = stream(seed_sequence(0), "bandwidths", len(z)).permutation(np.lexsort(z.T))
     widths = bandwidths(z[order], whole("n_bandwidths", n_bandwidths))
-    values = quadratic_forms(z, H, [partial(gaussian, bandwidth=width) for width in widths])
+    values = merge_ties(*quadratic_forms(z, H, [partial(gaussian, bandwidth=width) for width in widths]))
     by_bandwidth = dict(zip(widths, values[:, 0].tolist(), strict=True))
     return _judged("mmd", aggregated(values), (len(x), len(y)), by_bandwidth)
 
