@@ -169,7 +169,7 @@ def scaled(metric: str, value: float | None, pool: float | None, replicate: floa
     if metric not in EFFECT_METRICS or value is None or pool is None or replicate is None:
         return None
     better = pool - replicate if metric in _ERRORS else replicate - pool
-    return (value - pool) / (replicate - pool) if better > 0 else None
+    return (value - pool) / (replicate - pool) + 0.0 if better > 0 else None  # never -0.0
 
 
 def _sequence(value: Callable[[], float]) -> Callable[[], Sequence[float | None]]:

@@ -12,6 +12,7 @@ from experiments.benchmarks import (
     _timing,
     accuracy,
     calibration,
+    effects,
     goodness,
     intervals,
     observation_fit,
@@ -134,6 +135,12 @@ class TestCalibrations:
         assert capsys.readouterr().out.count("one condition") == 8
         hits = measure_worlds(lambda seed: goodness.faults(goodness.judged(goodness.Exact, seed, 20)), 1)
         assert goodness.power_row("nothing", hits)[1:6] == (0, 0, 0, 0, 0)
+
+    def test_effects_place_the_true_law_near_a_replicate(self):
+        found = effects.judge_world(0)
+        assert found["ceiling pearson_delta, scaled"] == 1
+        assert 0.7 < found["true law pearson_delta, scaled"] < 1.3
+        assert abs(found["control pearson_delta"]) < 0.3 < found["true law pearson_delta"]
 
     def test_worth_covers_or_not(self):
         case = worth.CASES["Student 3, shift 1.0"]

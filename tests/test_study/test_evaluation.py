@@ -95,11 +95,12 @@ def test_one_metric_that_fails_leaves_the_others():
     assert found["mean_difference"]["value"] == 0.0
 
 
-def test_metrics_not_asked_for_are_not_measured(simulation):
+@pytest.mark.parametrize("metric", ["n_eff", "mse"])
+def test_metrics_not_asked_for_are_not_measured_and_change_no_other(simulation, metric):
     control = {"control": BASELINES["control"]().fit(simulation.data)}
-    rows = evaluate(control, simulation.data, n_samples=200, metrics=("n_eff",), rng=0)
+    rows = evaluate(control, simulation.data, n_samples=200, metrics=(metric,), rng=0)
     every = evaluate(control, simulation.data, n_samples=200, rng=0)
-    assert rows == [row for row in every if row["metric"] == "n_eff"]
+    assert rows == [row for row in every if row["metric"] == metric]
 
 
 @pytest.fixture(scope="module")
