@@ -57,5 +57,6 @@ def write_cell_eval(folder: Path, datasets: Mapping[str, PerturbationData], *, f
         adata = to_anndata(replace(data, x=data.x.clip(0)))
         conditions = [_CONTROL if condition == data.control else condition for condition in data.conditions]
         adata.obs[_COLUMN] = np.array(conditions)[data.environment]
+        adata.obs[_COLUMN] = adata.obs[_COLUMN].astype("category")
         _write_anndata(folder / f"{name}.h5ad", adata, force=force)
     return shares

@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 import pdae_sim
+from pdae_sim import _files as files
 from pdae_sim import io, report, study
 from pdae_sim._checks import choice, naming, near_misses
 from pdae_sim._random import child, seed_sequence
@@ -79,7 +80,7 @@ def evaluate(
         raise InputError("--cells are for --goodness; give both")
     chosen = _chosen(metrics)
     computed = {*(chosen or study.PREDICTION_METRICS), *([] if figure is None else ["energy_distance"])}
-    folder = None if export is None else _export_folder(*export)
+    folder = None if export is None else _export_folder(*export, force=force)
     fitted = pdae_sim.PDAE.load(model)
     data = read_matching(fitted, model, file, options, control=baselines or export is not None)
     if not data.held_out.any() and (export is not None or not goodness):
@@ -96,8 +97,9 @@ def evaluate(
         with naming(file):
             estimators = study.fitted_estimators(fitted, data, baselines=baselines)
             rows = study.evaluate(estimators, data, metrics=computed, rng=seed)
-            if folder is not None:
-                _export(output, folder, study.effect_cells(estimators, data, rng=seed), force=force)
+            exported = {} if folder is None else study.effect_cells(estimators, data, rng=seed)
+        if folder is not None:
+            _export(output, folder, exported, force=force)
     if judged is None:
         write_figure(figure, lambda: report.evaluation_figure(rows), force=force)
         output.result({"rows": rows}, evaluation_tables(rows, shown=chosen or _SHOWN_METRICS))
@@ -161,8 +163,9 @@ def _chosen(metrics: str | None) -> tuple[str, ...]:
     return names
 
 
-def _export_folder(scorer: str, folder: Path) -> Path:
+def _export_folder(scorer: str, folder: Path, *, force: bool) -> Path:
     choice("--export", scorer, ["cell-eval"])
+    files.check_folder(folder, ["real.h5ad"], force=force)
     return folder
 
 
