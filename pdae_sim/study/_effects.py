@@ -164,9 +164,9 @@ class EffectReference:
 def scaled(metric: str, value: float | None, pool: float | None, replicate: float | None) -> float | None:
     """Place of a value between that of all training cells mixed, 0, and that of a replicate, 1.
 
-    None for other metrics, and where the replicate is no better than the mixture, so that nothing can be told.
+    None where the replicate is no better than the mixture, so that nothing can be told.
     """
-    if metric not in EFFECT_METRICS or value is None or pool is None or replicate is None:
+    if value is None or pool is None or replicate is None:
         return None
     better = pool - replicate if metric in _ERRORS else replicate - pool
     return (value - pool) / (replicate - pool) + 0.0 if better > 0 else None  # never -0.0

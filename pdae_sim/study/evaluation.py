@@ -179,7 +179,7 @@ def _n_draws(truth: np.ndarray, n_samples: int | None) -> int:
 
 def _too_few(condition: str, estimator: str, metric: str, n: int) -> dict:
     error = InputError(f"the condition has {n} cells; judging needs at least {MIN_CELLS}")
-    return {"condition": condition, "estimator": estimator, **failed_row(metric, error), "scaled": None}
+    return {"condition": condition, "estimator": estimator, **failed_row(metric, error)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,14 +226,11 @@ class _Judge:
 
 
 def _scaled(rows: list[dict], pool: list[dict]) -> list[dict]:
-    """The rows of a condition with the place of each value between the pool and the ceiling."""
+    """The rows of a condition, those of effects with the place of each value between the pool and the ceiling."""
     low = {row["metric"]: row["value"] for row in pool}
     high = {row["metric"]: row["value"] for row in rows if row["estimator"] == "ceiling"}
-    return [
-        {**row, "scaled": scaled(metric, row["value"], low.get(metric), high.get(metric))}
-        for row in rows
-        for metric in [row["metric"]]
-    ]
+    place = lambda row: scaled(row["metric"], row["value"], low.get(row["metric"]), high.get(row["metric"]))  # noqa: E731
+    return [{**row, "scaled": place(row)} if row["metric"] in EFFECT_METRICS else row for row in rows]
 
 
 def _law_measures(predicted: np.ndarray, truth: np.ndarray) -> Measures:

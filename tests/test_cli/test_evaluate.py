@@ -30,7 +30,7 @@ def test_metrics_that_are_chosen_are_alone_and_shown(folder, capsys):
     chosen = ["--metrics", "mse, discrimination_score_l1", "--baselines"]
     rows = answer(capsys, "evaluate", folder / "m", folder / "d.h5ad", *chosen)["rows"]
     assert {row["metric"] for row in rows} == {"mse", "discrimination_score_l1"}
-    assert {row["scaled"] for row in rows if row["estimator"] == "ceiling" and row["metric"] == "mse"} == {1.0}
+    assert {row["scaled"] for row in rows if (row["estimator"], row["metric"]) == ("ceiling", "mse")} == {1.0}
     _, out, _ = ran(capsys, "evaluate", folder / "m", folder / "d.h5ad", *chosen)
     assert out.index("MSE") < out.index("discrimination L1")
     assert "100 % a replicate" in out
