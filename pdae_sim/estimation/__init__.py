@@ -21,7 +21,7 @@
 | `AdditiveParts`, `LinearNear` | cells of the parts, or of the nearest condition, moved by the mean effects they lack |
 | `TransportParts` | cells of each single, moved by the optimal transport maps of the others |
 | `Ceiling` | cells of the very condition: what any prediction can hope for |
-| `BASELINES` | the simple estimators by name |
+| `BASELINES`, `COMPOSITIONS` | the simple estimators by name, and those of them that start from measured cells |
 | `random_encoder` | an encoder that has learnt nothing |
 | `remeasure` | cells measured anew under a fitted observation model, to judge it by |
 | `second_pdae` | a second model that fits all training data as well as the first (theory, claim 2.6) |

@@ -14,6 +14,7 @@ from .baselines import Control as Control
 from .baselines import Linear as Linear
 from .baselines import Pool as Pool
 from .baselines import Pseudobulk as Pseudobulk
+from .compositions import COMPOSITIONS as COMPOSITIONS
 from .compositions import AdditiveParts as AdditiveParts
 from .compositions import LinearNear as LinearNear
 from .compositions import TransportParts as TransportParts

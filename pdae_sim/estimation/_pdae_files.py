@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from pdae_sim.data import PerturbationData
 from pdae_sim.estimation import _bank as bank
 from pdae_sim.estimation import _framing as framing
 from pdae_sim.estimation._dimension import Dimension
 from pdae_sim.estimation._observation import ObservationChoice
 from pdae_sim.estimation._scaling import LabelScaling
+from pdae_sim.estimation._selection import Selection, composition
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.phases import Phase
 from pdae_sim.labels import LabelSpace
@@ -27,6 +29,8 @@ def config_of(model: PDAE) -> dict:
         "n_latents": None if model.n_latents is None else int(model.n_latents),
         "observation": model.observation_.to_json(),
         "source": model.source_,
+        "select": bool(model.select),
+        "selection": model.selection_ and model.selection_.to_json(),
         "architecture": vars(model.plan_.architecture).copy(),
         "phases": [phase.to_json() for phase in model.plan_.phases],
         "beta": float(model.beta),
@@ -48,6 +52,7 @@ def settings_of(config: Mapping) -> dict[str, Any]:
         "observation": ObservationChoice.from_json(config.get("observation")).name,
         "architecture": Architecture(**config["architecture"]),
         "phases": [Phase(**phase) for phase in config["phases"]],
+        "select": config.get("select", False),
         "beta": config["beta"],
         "random_state": config["random_state"],
         "precision": config.get("precision", "float32"),
@@ -67,8 +72,10 @@ def tensors_of(model: PDAE) -> dict[str, torch.Tensor]:
         "base": model.base_latents_.astype(np.float32),
         "base_environment": model._base_environment.astype(np.int64),
     }
+    if model._composition is not None:
+        arrays |= {"cells": model._composition.cells.x, "environment": model._composition.cells.environment}
     networks = {f"network.{k}": v.detach().cpu() for k, v in model._network.state_dict().items()}
-    return networks | {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in arrays.items()}
+    return networks | {k: torch.from_numpy(np.array(v, order="C")) for k, v in arrays.items()}
 
 
 def restore(model: PDAE, config: Mapping, tensors: Mapping[str, torch.Tensor], history: list[dict]) -> None:
@@ -88,6 +95,11 @@ def restore(model: PDAE, config: Mapping, tensors: Mapping[str, torch.Tensor], h
     model.base_latents_, model._base_environment = arrays["base"].astype(np.float64), arrays["base_environment"]
     model._exposure = arrays.get("exposure", np.empty((len(model.base_latents_), 0), np.float32))
     model.information_ = arrays.get("information", np.eye(model._d_Z))
+    model.selection_, cells = Selection.from_json(config.get("selection")), arrays.get("cells")
+    model._composition = None
+    if cells is not None:
+        kept = PerturbationData(cells, model.train_labels_, arrays["environment"], model.space_.names)
+        model._composition = composition(model.source_, kept)
     model._network = bank.untrained([model])
     model._network.load_state_dict(
         {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}

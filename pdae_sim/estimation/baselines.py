@@ -13,7 +13,7 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation import _resampling as resampling
 from pdae_sim.estimation._base import BaseEstimator
-from pdae_sim.estimation.compositions import AdditiveParts, LinearNear, TransportParts
+from pdae_sim.estimation.compositions import COMPOSITIONS, AdditiveParts, LinearNear, TransportParts
 from pdae_sim.labels import Condition
 
 
@@ -161,8 +161,6 @@ BASELINES: dict[
     "control": Control,
     "additive": Additive,
     "linear": Linear,
-    "additive_parts": AdditiveParts,
-    "linear_near": LinearNear,
-    "transport_parts": TransportParts,
+    **COMPOSITIONS,
 }
 """Simple estimators by name, as evaluations and declarations know them."""

@@ -39,12 +39,12 @@ class AdditiveParts(BaseEstimator):
     """
 
     def fit(self, data: PerturbationData) -> AdditiveParts:
-        self._train, self.space_ = data.train, data.space
+        self.cells, self.space_ = data.train, data.space
         self._effects = resampling.additive_effects(data.train)
         return self
 
     def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
-        label, train = self.space.label(label), self._train
+        label, train = self.space.label(label), self.cells
         parts = np.flatnonzero(parts_of(label, train.labels))
         return resampling.moved(train, parts if len(parts) else [train.reference], label, self._effects, n, rng)
 
@@ -66,7 +66,7 @@ class LinearNear(BaseEstimator):
     """
 
     def fit(self, data: PerturbationData) -> LinearNear:
-        self._train, self.space_ = (train := data.train), data.space
+        self.cells, self.space_ = (train := data.train), data.space
         self._effects = resampling.linear_coefficients(train)[1:]
         squares = np.array([train.samples(e).var(0, dtype=np.float64) for e in range(len(train.labels))])
         spread = np.sqrt(train.counts @ squares / train.counts.sum())
@@ -74,7 +74,7 @@ class LinearNear(BaseEstimator):
         return self
 
     def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
-        label, train = self.space.label(label), self._train
+        label, train = self.space.label(label), self.cells
         near = np.flatnonzero(environment_weights("near", label, train.labels, self._scaled.T))
         return resampling.moved(train, near, label, self._effects, n, rng)
 
@@ -99,13 +99,13 @@ class TransportParts(BaseEstimator):
     """
 
     def fit(self, data: PerturbationData) -> TransportParts:
-        self._train, self.space_ = data.train, data.space
+        self.cells, self.space_ = data.train, data.space
         self._effects = resampling.additive_effects(data.train)
         self._maps: dict[int, tuple[cKDTree, np.ndarray]] = {}
         return self
 
     def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
-        label, train, root = self.space.label(label), self._train, seed_sequence(rng)
+        label, train, root = self.space.label(label), self.cells, seed_sequence(rng)
         singles = self._singles(label)
         if not singles:
             return resampling.moved(train, [train.reference], label, self._effects, n, root)
@@ -119,7 +119,7 @@ class TransportParts(BaseEstimator):
 
     def _singles(self, label: np.ndarray) -> list[int]:
         """For each perturbation of the label the training condition of it alone whose dose is nearest."""
-        labels = self._train.labels
+        labels = self.cells.labels
         alone, found = (labels != 0).sum(1) == 1, []
         for k in np.flatnonzero(label):
             own = np.flatnonzero(alone & (labels[:, k] != 0))
@@ -131,7 +131,7 @@ class TransportParts(BaseEstimator):
         self, start: int, singles: list[int], label: np.ndarray, n: int, root: np.random.SeedSequence
     ) -> np.ndarray:
         """n cells of one single, moved by the maps of the others and the mean effects of what is left."""
-        train = self._train
+        train = self.cells
         x = train.x[resampling.draw_rows(train, [start], n, root)].astype(np.float64)
         left = label - train.labels[start]
         for e in singles:
@@ -150,10 +150,18 @@ class TransportParts(BaseEstimator):
         return moves[tree.query(x, k=min(_NEIGHBOURS, len(moves)))[1].reshape(len(x), -1)].mean(1)
 
     def _matched(self, e: int) -> tuple[cKDTree, np.ndarray]:
-        train = self._train
+        train = self.cells
         before, after = (train.samples(i).astype(np.float64) for i in (train.reference, e))
         n = min(len(before), len(after), _MATCHED)
         rng = stream(seed_sequence(0), "transport", e)
         before, after = (rng.permutation(cells)[:n] for cells in (before, after))
         rows, columns = linear_sum_assignment(cdist(before, after, "sqeuclidean"))
         return cKDTree(before[rows]), after[columns] - before[rows]
+
+
+COMPOSITIONS: dict[str, type[AdditiveParts | LinearNear | TransportParts]] = {
+    "additive_parts": AdditiveParts,
+    "linear_near": LinearNear,
+    "transport_parts": TransportParts,
+}
+"""Compositions of measured cells by name."""

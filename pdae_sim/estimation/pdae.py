@@ -16,10 +16,12 @@ from pdae_sim._random import SeedLike
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation import _bank as bank
+from pdae_sim.estimation import _decoding as decoding
 from pdae_sim.estimation import _framing as framing
 from pdae_sim.estimation import _pdae_files as files
 from pdae_sim.estimation import _persistence as persistence
 from pdae_sim.estimation import _posterior_prediction as prediction
+from pdae_sim.estimation import _selection as selecting
 from pdae_sim.estimation._base import BaseEstimator
 from pdae_sim.estimation._batches import by_environment
 from pdae_sim.estimation._dimension import Dimension
@@ -27,10 +29,12 @@ from pdae_sim.estimation._measurement import Units
 from pdae_sim.estimation._networks import PRECISIONS, Network
 from pdae_sim.estimation._observation import OBSERVATION_MODELS, ObservationChoice
 from pdae_sim.estimation._posterior import PosteriorNetwork
-from pdae_sim.estimation._scaling import LabelScaling, block_rows, blocks
+from pdae_sim.estimation._scaling import LabelScaling, blocks
+from pdae_sim.estimation._selection import Selection
 from pdae_sim.estimation._sources import SOURCES, better_source, environment_weights
 from pdae_sim.estimation._validation import canonical, check_phases, fittable
 from pdae_sim.estimation.architecture import Architecture
+from pdae_sim.estimation.compositions import COMPOSITIONS
 from pdae_sim.estimation.phases import Phase, Progress
 from pdae_sim.estimation.presets import PRESETS, Preset
 from pdae_sim.labels import Condition
@@ -49,6 +53,8 @@ class PDAE(BaseEstimator):
         phases: The training plan: that of a preset, or phases of your own; None takes the default for cells with
             noise (`MARGINAL`) or without (`DEFAULT`).
         steps: Gradient steps of each phase, in place of the plan's.
+        select: Whether to choose how to predict by leaving out training combinations, where three or more of them are
+            identified by the others; shorter fits without them take as long as the fit itself.
         beta: Exponent of the energy terms, in (0, 2).
         random_state: Seed; the same seed, data and number of threads give the same fit on a CPU.
         device: Where to train, for example ``cpu`` or ``cuda``.
@@ -64,6 +70,8 @@ class PDAE(BaseEstimator):
             where cells are noiseless.
         base_latents_: (n, d_Z) g(x) − Ŵ l of the training cells; under noise one posterior draw of each.
         plan_: Phases and networks of the fit.
+        source_: How `sample` predicts unless it is told.
+        selection_: Ways to predict compared on left-out training combinations; None where too few can be left out.
         history_: One dictionary per recorded step: phase, step, the loss terms.
         dimension_: The choice of d_Z with its evidence; None if `n_latents` is given.
 
@@ -85,6 +93,8 @@ class PDAE(BaseEstimator):
     dimension_: Dimension | None
     plan_: Preset
     source_: str
+    selection_: Selection | None
+    _composition: selecting.Composition | None
     _units: Units
     _d_Z: int  # noqa: N815
     _network: Network | PosteriorNetwork
@@ -97,13 +107,14 @@ class PDAE(BaseEstimator):
         architecture: Architecture | None = None,
         phases: Sequence[Phase] | None = None,
         steps: int | None = None,
+        select: bool = True,
         beta: float = 1.0,
         random_state: int = 0,
         device: str | torch.device = "cpu",
         precision: str = "float32",
     ) -> None:
         self.n_latents, self.observation = n_latents, observation
-        self.architecture, self.phases, self.steps = architecture, phases, steps
+        self.architecture, self.phases, self.steps, self.select = architecture, phases, steps, select
         self.beta, self.random_state, self.device, self.precision = beta, random_state, device, precision
         self._check_parameters()
 
@@ -229,11 +240,15 @@ class PDAE(BaseEstimator):
             source: Where base latents come from: ``model`` is N(0, I); ``pool`` all training conditions, each with the
                 same weight; ``near`` the training condition nearest in Ŵ; ``parts`` those that share a perturbation
                 with the label; ``reference`` the control. None takes `source_`: ``pool`` without noise, and with it
-                ``model`` or ``near``, whichever stands for training conditions better.
+                ``model`` or ``near``, whichever stands for training conditions better; or the way that `selection_`
+                has chosen, which may be a composition of measured cells.
         """
         self._check_fitted()
         label, root = self.space_.label(condition), _random.seed_sequence(rng)
-        source = choice("source", self.source_ if source is None else source, SOURCES)
+        source = choice("source", self.source_ if source is None else source, (*SOURCES, self.source_))
+        if source in COMPOSITIONS:
+            assert self._composition is not None, "a composition that was chosen is kept"
+            return self._composition.sample(label, whole("n", n), rng=root)
         share = environment_weights(source, label, self.train_labels_, self.perturbation_matrix_)
         return self._drawn(label, whole("n", n), root, share, prior=source == "model")
 
@@ -324,7 +339,7 @@ class PDAE(BaseEstimator):
         self.train_labels_ = data.labels.copy()
         self.train_counts_ = data.counts.copy()
         self._label_scaling = LabelScaling.of(data.labels)
-        self.source_ = "pool"
+        self.source_, self.selection_, self._composition = "pool", None, None
         framing.frame(self, data, known)
         return data
 
@@ -346,6 +361,9 @@ class PDAE(BaseEstimator):
             latents, self.information_ = self._encoded(data.x, order), np.eye(self._d_Z)
         self.base_latents_ = latents - (self.train_labels_ @ self.perturbation_matrix_.T)[environment]
         self.source_ = better_source(self, data) if self.observation_.noisy else "pool"
+        self.selection_ = selecting.select(self, data) if self.select else None
+        self.source_ = self.selection_.chosen if self.selection_ else self.source_
+        self._composition = selecting.composition(self.source_, data)
 
     @property
     def _posterior(self) -> PosteriorNetwork:
@@ -363,37 +381,11 @@ class PDAE(BaseEstimator):
 
     def _decoded(self, z: np.ndarray, exposure: np.ndarray, root: np.random.SeedSequence) -> np.ndarray:
         """Cells (n, d_X) of latents (n, d_Z), counts at the given totals and units."""
-        generator = self._generator(root, "decoder")
-        network, totals = self._network, torch.as_tensor(exposure[:, :1]).to(self.device)
-        parts = iter(totals.split(self._block_rows))
-
-        def decoder(t: torch.Tensor) -> torch.Tensor:
-            if isinstance(network, PosteriorNetwork):
-                return network.measured(t, [generator], next(parts)[None])
-            return network.decoder(t, [generator])
-
-        with np.errstate(over="ignore"):
-            decoded = self._units.inverse(self._in_parts(decoder, z.astype(np.float32)), exposure)
-        if not np.isfinite(decoded).all():
-            raise InputError(
-                f"z is too far from the training latents to decode (up to {np.abs(z).max():.3g}); lower the dose"
-            )
-        return decoded
+        return decoding.decoded(self, z, exposure, self._generator(root, "decoder"))
 
     def _encoded(self, x: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
         """Latents (n, d_Z) of the chosen rows of x, without a copy of them all."""
         rows = np.arange(len(x))[rows]
         parts = [rows[part] for part in blocks(len(rows), x.shape[1])]
-        latents = [self._in_parts(self._network.encoder, self._units.gathered(x, part)) for part in parts]
+        latents = [decoding.in_parts(self, self._network.encoder, self._units.gathered(x, part)) for part in parts]
         return np.concatenate(latents) if latents else np.empty((0, self._d_Z))
-
-    def _in_parts(self, function: Callable[[torch.Tensor], torch.Tensor], values: np.ndarray) -> np.ndarray:
-        """Apply a network to many rows without holding all of its activations."""
-        parts = torch.as_tensor(values).split(self._block_rows)
-        with torch.no_grad():
-            done = [function(part.to(self.device)[None])[0].cpu() for part in parts]
-        return torch.cat(done).numpy().astype(np.float64)
-
-    @property
-    def _block_rows(self) -> int:
-        return block_rows(max(len(self.features_), *self.plan_.architecture.hidden, 1))

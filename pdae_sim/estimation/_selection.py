@@ -1,0 +1,207 @@
+"""How a fitted model predicts, chosen by leaving out training combinations.
+
+A combination that the rest of the training conditions identify is a test of prediction that costs no test condition.
+Some are left out at a time, a shorter fit of the same model is made without them, and every way to predict them is
+judged by the energy distance to their cells: base latents from several sources, or compositions of measured cells that
+ask no network.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+from pdae_sim import _random
+from pdae_sim.data import PerturbationData
+from pdae_sim.energy import energy_distance
+from pdae_sim.estimation.compositions import COMPOSITIONS, AdditiveParts, LinearNear, TransportParts
+from pdae_sim.protocols import Estimator
+
+if TYPE_CHECKING:
+    from pdae_sim.estimation.pdae import PDAE
+
+_log = logging.getLogger(__name__)
+
+Composition = AdditiveParts | LinearNear | TransportParts
+"""A composition of measured cells, kept with the model that predicts by it."""
+
+_FOLDS, _FEWEST, _MOST = 3, 3, 24
+"""Shorter fits, combinations that have to be there, and those that are judged at most."""
+_SHORTER = 3
+"""By how much shorter than the fit itself."""
+_CELLS = 1000
+"""Cells that each prediction is judged by, at most."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Ways to predict compared on training combinations that were left out.
+
+    Args:
+        chosen: The way that is taken.
+        conditions: Combinations that were left out.
+        distances: Energy distance at each of them, by way.
+
+    Example:
+        >>> near = Selection("near", ("A+B", "A+C", "B+C"), {"model": (0.3, 0.2, 0.4), "near": (0.1, 0.1, 0.2)})
+        >>> round(near.expected, 2), round(near.upper_limit(), 2)
+        (0.13, 0.44)
+    """
+
+    chosen: str
+    conditions: tuple[str, ...]
+    distances: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def expected(self) -> float:
+        """Mean energy distance of the chosen way at the combinations that were left out."""
+        return float(np.mean(self.distances[self.chosen]))
+
+    def upper_limit(self, level: float = 0.95) -> float:
+        """A limit for the energy distance at one more combination, if those left out are like it and log-normal."""
+        logs = np.log(np.maximum(self.distances[self.chosen], 1e-12))
+        n = len(logs)
+        reach = stats.t.ppf(level, n - 1) * logs.std(ddof=1) * math.sqrt(1 + 1 / n)
+        return float(np.exp(logs.mean() + reach))
+
+    def to_json(self) -> dict:
+        """The selection as plain JSON values."""
+        return {
+            "chosen": self.chosen,
+            "conditions": list(self.conditions),
+            "distances": {name: list(values) for name, values in self.distances.items()},
+        }
+
+    @classmethod
+    def from_json(cls, state: Mapping | None) -> Selection | None:
+        """The selection written as `state`, if one was."""
+        if state is None:
+            return None
+        distances = {name: tuple(values) for name, values in state["distances"].items()}
+        return cls(state["chosen"], tuple(state["conditions"]), distances)
+
+
+def select(model: PDAE, data: PerturbationData) -> Selection | None:
+    """The way to predict that is nearest at left-out combinations; None where too few can be left out.
+
+    The way that the model would take stays, unless another is nearer by more than the standard error of the difference.
+
+    Args:
+        model: Fitted.
+        data: Its training environments, in order.
+    """
+    folds = left_out(data)
+    if sum(map(len, folds)) < _FEWEST:
+        return None
+    found: dict[str, list[float]] = {}
+    for fold in folds:
+        rest = data.select(np.setdiff1d(np.arange(len(data.labels)), fold))
+        for name, values in _judged(_shorter(model).fit(rest), rest, data, fold).items():
+            found.setdefault(name, []).extend(values)
+    conditions = tuple(data.conditions[e] for fold in folds for e in fold)
+    distances = {name: tuple(values) for name, values in found.items()}
+    selection = Selection(nearest(distances, model.source_), conditions, distances)
+    _tell(selection, model.source_)
+    return selection
+
+
+def nearest(distances: Mapping[str, Sequence[float]], default: str) -> str:
+    """The way of least mean distance, if it is less than the default's by more than a standard error."""
+    best = min(distances, key=lambda name: float(np.mean(distances[name])))
+    gain = np.subtract(distances[default], distances[best])
+    return best if gain.mean() > gain.std(ddof=1) / math.sqrt(len(gain)) else default
+
+
+def left_out(data: PerturbationData) -> list[list[int]]:
+    """Training combinations in folds, each of which the rest identifies.
+
+    Args:
+        data: Training environments.
+    """
+    combined = np.flatnonzero((data.labels != 0).sum(1) > 1)
+    rng = _random.stream(_random.seed_sequence(0), "left out")
+    order, folds = rng.permutation(combined), [[] for _ in range(_FOLDS)]
+    for i, e in enumerate(order.tolist()):
+        for fold in [folds[(i + j) % _FOLDS] for j in range(_FOLDS)]:
+            tried = [*fold, e]
+            if _spanned(np.delete(data.labels, tried, axis=0), data.labels[tried]):
+                fold.append(e)
+                break
+        if sum(map(len, folds)) >= _MOST:
+            break
+    return [fold for fold in folds if fold]
+
+
+def _spanned(labels: np.ndarray, wanted: np.ndarray) -> bool:
+    """Whether some labels (m, K) are affine combinations of others (E, K), to the rounding of floats."""
+    shifts, targets = labels - labels[0], wanted - labels[0]
+    left = targets - targets @ np.linalg.pinv(shifts) @ shifts
+    return bool((np.abs(left) <= 1e-9 * np.abs(targets).max(initial=1.0)).all())
+
+
+def _shorter(model: PDAE) -> PDAE:
+    """The model before its fit, with the number of latents and the observation model that were found; fewer steps."""
+    steps = max(sum(phase.steps for phase in model.plan_.phases) // _SHORTER, 1)
+    shorter = copy.copy(model)
+    shorter.__dict__ = {name: getattr(model, name) for name in model.get_params()}
+    shorter.n_latents, shorter.observation, shorter.select = model._d_Z, model.observation_.name, False
+    shorter.phases = model.plan_.shortened(steps).phases
+    shorter.steps = None
+    return shorter
+
+
+def _judged(model: PDAE, rest: PerturbationData, data: PerturbationData, fold: Sequence[int]) -> dict[str, list[float]]:
+    """Distances at the conditions of a fold by way of predicting them."""
+    found: dict[str, list[float]] = {}
+    for name, predictor in ways(model, rest):
+        for e in fold:
+            x = data.samples(e)
+            n = min(len(x), _CELLS)
+            x = x[_random.stream(_random.seed_sequence(0), "judged", e).permutation(len(x))[:n]].astype(np.float64)
+            drawn = predictor.sample(data.labels[e], max(n, 500), rng=e)
+            found.setdefault(name, []).append(float(energy_distance(drawn, x, unbiased=True)))
+    return found
+
+
+def composition(source: str, data: PerturbationData) -> Composition | None:
+    """The composition of a name, fitted to training environments in the precision of files; None for other sources."""
+    if source not in COMPOSITIONS:
+        return None
+    return COMPOSITIONS[source]().fit(replace(data, x=data.x.astype(np.float32)))
+
+
+def ways(model: PDAE, data: PerturbationData) -> Iterator[tuple[str, Estimator]]:
+    """Ways to predict by name: from the sources of a model fitted to `data`, and compositions of cells of `data`."""
+    for source in ("model", "near", "parts") if model.observation_.noisy else ("pool", "near", "parts"):
+        yield source, _Source(model, source)
+    for name in COMPOSITIONS:
+        yield name, COMPOSITIONS[name]().fit(data)
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """A fitted model that draws from one source."""
+
+    model: PDAE
+    source: str
+
+    def fit(self, data: PerturbationData) -> _Source:
+        return self
+
+    def sample(self, label: np.ndarray, n: int, *, rng: _random.SeedLike = None) -> np.ndarray:
+        return self.model.sample(label, n, rng=rng, source=self.source)
+
+
+def _tell(selection: Selection, default: str) -> None:
+    told = ", ".join(f"{name} {np.mean(values):.3g}" for name, values in selection.distances.items())
+    _log.info(
+        "predictions: %s; energy distance at %d training combinations left out: %s; by itself the model takes %s",
+        selection.chosen, len(selection.conditions), told, default,
+    )  # fmt: skip
