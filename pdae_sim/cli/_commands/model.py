@@ -50,6 +50,9 @@ def fit(
     plan: Annotated[str, typer.Option(help=f"{', '.join(_PLANS)}.")] = "auto",
     observation: Annotated[str, typer.Option(help=f"{', '.join(_OBSERVATIONS)}.")] = "auto",
     steps: Annotated[int | None, typer.Option(min=1, help="Gradient steps of each phase.")] = None,
+    select: Annotated[
+        bool, typer.Option(help="Choose how to predict by leaving out training combinations, where there are three.")
+    ] = True,
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
     precision: Annotated[str, typer.Option(help="float32; bfloat16 halves activations on CUDA.")] = "float32",
     seed: Seed = 0,
@@ -68,6 +71,7 @@ def fit(
         architecture=None if preset is None else preset.architecture,
         phases=None if preset is None else preset.phases,
         steps=steps,
+        select=select,
         random_state=seed,
         device=_available(device),
         precision=precision,
@@ -84,12 +88,27 @@ def fit(
         "losses": losses,
         "dimension": model.dimension_,
         "observation": model.observation_.to_json(),
+        "source": model.source_,
+        "selection": model.selection_ and model.selection_.to_json(),
     }
     ended = "; ".join(
         f"{phase}: " + ", ".join(f"{k} {v:.4g}" for k, v in terms.items()) for phase, terms in losses.items()
     )
     told = f"{n_latents} latents, {observation_in_words(model)}, {len(data.train.labels)} training conditions"
-    output.result(payload, f"{out}: {told}; {ended}")
+    output.result(payload, f"{out}: {told}; {ended}{_selected(model)}")
+
+
+def _selected(model: PDAE) -> str:
+    """What the training combinations that were left out say of predictions."""
+    chosen = model.selection_
+    if chosen is None:
+        return ""
+    others = sorted((np.mean(values), name) for name, values in chosen.distances.items() if name != chosen.chosen)
+    return (
+        f"; predicts by {chosen.chosen}: energy distance {chosen.expected:.3g} at {len(chosen.conditions)} training "
+        f"combinations left out (next {others[0][1]} {others[0][0]:.3g}), at one more below "
+        f"{chosen.upper_limit():.3g} with 95 % confidence"
+    )
 
 
 def _final_losses(history: Sequence[dict]) -> dict[str, dict[str, float]]:
@@ -109,6 +128,9 @@ def predict(
     condition: Annotated[str, typer.Option(help='For example "A:0.5+B".')],
     out: OutFile,
     samples: Annotated[int, typer.Option(min=1, help="Cells to draw.")] = 1000,
+    source: Annotated[
+        str | None, typer.Option(help="model, near, parts, reference or pool, in place of what the fit has chosen.")
+    ] = None,
     allow_unidentified: Annotated[
         bool, typer.Option(help="Sample even where nothing in the data fixes the answer.")
     ] = False,
@@ -129,9 +151,9 @@ def predict(
         raise InputError(
             f"--condition {condition!r} is not identified: {why}; pass --allow-unidentified to sample it anyway"
         )
-    _write_cells(out, fitted.sample(condition, samples, rng=seed), condition, fitted, force=force)
+    _write_cells(out, fitted.sample(condition, samples, rng=seed, source=source), condition, fitted, force=force)
     payload = {"file": out, "condition": condition, "cells": samples, "identified": certificate.identified}
-    payload |= {"observation": fitted.observation_.name, "source": fitted.source_}
+    payload |= {"observation": fitted.observation_.name, "source": source or fitted.source_}
     output.result(payload, f"{out}: {samples} cells of {condition}, {observation_in_words(fitted)}")
 
 
