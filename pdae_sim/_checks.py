@@ -40,8 +40,8 @@ def near_misses(word: str, known: Iterable[str], *, shown: int = 12) -> str:
 
 
 _CONTROLS = re.compile(
-    r"(?!wt[0-9])(neg(ative)?|non?|safe|un|mock|vehicle|sham)?[-_ ]*"
-    r"(ctrl|cntrl|control|ntc?|non[-_ ]?target(ing|ed)?|scrambled?|dmso|pbs|vehicle|mock|placebo|saline|water|wt"
+    r"(?!wt[0-9])(neg(ative)?|un|mock|vehicle|sham)?[-_ ]*"
+    r"(ctrl|cntrl|control|ntc?|(non|safe)[-_ ]?target(ing|ed)?|scrambled?|dmso|pbs|vehicle|mock|placebo|saline|water|wt"
     r"|wild[-_ ]?type|untreated|unperturbed|unstim(ulated)?|untransfected|untransduced|unmodified"
     r"|no[-_ ]?(treatment|drug|guide)|none|baseline|empty[-_ ]?vector|sham|safe[-_ ]?harbou?r|neg)"
     r"(s|ing)?([-_ ]*(ctrl|control|cells?|sgrna|grna|guide|[0-9]+))*",

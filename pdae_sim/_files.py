@@ -60,7 +60,7 @@ def sweep(directory: Path, pattern: str) -> None:
 
 def check_target(path: Path, *, force: bool, suffix: str | None = None) -> None:
     """Raise an InputError if `path` cannot be written: it exists, its folder does not, or its suffix is another."""
-    if suffix is not None and path.suffix != suffix:
+    if suffix is not None and path.suffix.lower() != suffix:
         raise InputError(f"{path}: a dataset file must end in {suffix}")
     refuse_existing(path, force=force)
     if path.is_dir():

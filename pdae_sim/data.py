@@ -209,8 +209,7 @@ class PerturbationData:
             Data whose environments are the distinct labels in order of first appearance.
 
         Raises:
-            InputError: If no condition is the control, or only a held-out one is, and `no_control` is not said. A
-                matrix of labels is taken as it is, unless one of its names is likely that of a control.
+            InputError: If no condition to learn from is the control and `no_control` is not said.
 
         Example:
             >>> data = PerturbationData.from_arrays(np.eye(3), ["ctrl", "A", "A+ctrl"])
@@ -231,7 +230,7 @@ class PerturbationData:
         data = cls.from_codes(
             x, codes, rows, names=names, held_out=held_out, features=features, control=control, read_as=read_as
         )
-        if not no_control and (table.ndim == 1 or likely_controls(data.names)):  # a matrix says itself what is zero
+        if not no_control and (table.ndim == 1 or likely_controls(data.names)):  # other matrices say what is zero
             check_control(data.labels, data.held_out, data.names, control)
         return data
 

@@ -1,4 +1,4 @@
-"""Datasets in and out: `.h5ad` files, AnnData objects, and CSV or Parquet tables; the only room that knows anndata.
+"""Datasets in and out: `.h5ad` files, AnnData objects, and files of other tools; the only room that knows anndata.
 
 | name | what it does |
 |---|---|
@@ -9,8 +9,9 @@
 | `is_dataset` | whether a file was written by this package |
 | `read_truth`, `has_truth` | the truth of a simulated file, without reading X |
 | `ReadOptions` | what readers and commands are told of a file: columns, control, separators, layer, features |
-| `read_table` | a `PerturbationData` from a CSV or Parquet table, its problems listed all at once |
 | `write_cell_eval` | measured and predicted cells as files that cell-eval reads |
+| `read_table` | a `PerturbationData` from a CSV, TSV or Parquet table, its problems listed all at once |
+| `convert_file`, `Conversion` | the same from any file it can be made of, with what was left out and why |
 """
 
 import lazy_loader

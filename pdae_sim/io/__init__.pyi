@@ -5,9 +5,11 @@ from ._anndata import to_anndata as to_anndata
 from ._anndata import write_data as write_data
 from ._anndata import write_simulation as write_simulation
 from ._cell_eval import write_cell_eval as write_cell_eval
+from ._convert import Conversion as Conversion
+from ._convert import convert_file as convert_file
+from ._convert import read_table as read_table
 from ._hdf5 import has_truth as has_truth
 from ._hdf5 import is_dataset as is_dataset
 from ._hdf5 import read_labels as read_labels
 from ._hdf5 import read_truth as read_truth
 from ._options import ReadOptions as ReadOptions
-from ._tables import read_table as read_table

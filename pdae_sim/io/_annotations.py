@@ -27,6 +27,7 @@ class Annotations:
         obs: (n,) texts of the columns that `options` name; None where a value is missing.
         doses: (n, K) numeric doses of `obsm`, if there are any: dense or sparse, in memory or on disk.
         uns: The entries of ``uns["pdae_sim"]``.
+        where: What holds the columns, for messages.
     """
 
     options: ReadOptions
@@ -34,6 +35,7 @@ class Annotations:
     obs: Mapping[str, np.ndarray]
     doses: Table | None = None
     uns: Mapping[str, object] = field(default_factory=dict)
+    where: str = "obs"
 
     def labels(self) -> tuple[np.ndarray, np.ndarray, LabelSpace]:
         """(n,) code of each cell, the labels (C, K) that codes are rows of, and the space they live in.
@@ -81,22 +83,26 @@ class Annotations:
         """(n,) whether each cell is of the test part; None without a split column."""
         return split_mask(self._column("split"), self.options)
 
+    def _absent(self, name: str, option: str) -> InputError:
+        hint = near_misses(name, self.known)
+        return InputError(f"{self.where} has no column {name!r}; {hint}; name it with {option}=")
+
     def _column(self, option: str) -> np.ndarray | None:
         """The column of an option; None where there is none of the default name, refused where one was asked for."""
         name, default = getattr(self.options, option), getattr(ReadOptions(), option)
         if name not in self.obs and name != default and not (option == "dose" and self.doses is not None):
-            raise InputError(f"obs has no column {name!r}; {near_misses(name, self.known)}; name it with {option}=")
+            raise self._absent(name, option)
         return self.obs.get(name)
 
     def _conditions(self) -> np.ndarray:
         name = self.options.condition
         if name not in self.obs:
-            hint = near_misses(name, self.known)
-            raise InputError(f"obs has no column {name!r}; {hint}; name it with condition=")
+            raise self._absent(name, "condition")
         texts = self.obs[name]
         missing = sum(text is None for text in texts)
         if missing:
-            raise InputError(f"obs column {name!r} is empty in {missing} rows; write the control's name or drop them")
+            empty = f"{self.where} column {name!r} is empty in {missing} rows"
+            raise InputError(f"{empty}; write the control's name or drop them")
         return texts
 
     def _matrix_doses(

@@ -111,8 +111,8 @@ def readable(path: Path) -> Iterator[None]:
     """Turn what a file that is no `.h5ad` raises into an InputError."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    if path.suffix != ".h5ad":
-        raise InputError(f"{path}: expected an .h5ad file; `pdae-sim convert` makes one from a CSV or Parquet table")
+    if path.suffix.lower() != ".h5ad":
+        raise InputError(f"{path}: expected an .h5ad file; `pdae-sim convert` makes one from a table, .zarr or .h5mu")
     try:
         yield
     except (InputError, OtherEncodingError, MemoryError):

@@ -1,20 +1,25 @@
-"""CSV and Parquet tables as datasets; what is wrong with one is listed all at once."""
+"""CSV, TSV and Parquet tables as datasets; what is wrong with one is listed all at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import csv
+import gzip
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pdae_sim._checks import check_control, choice, naming, near_misses
+from pdae_sim._checks import near_misses
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError, LabelError
 from pdae_sim.io._anndata import as_float32
-from pdae_sim.io._annotations import coded, split_mask
+from pdae_sim.io._annotations import Annotations
+from pdae_sim.io._columns import left_out
+from pdae_sim.io._hdf5 import without
 from pdae_sim.io._options import ReadOptions
 from pdae_sim.labels import LabelSpace
 
@@ -22,193 +27,219 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
     from pandas.core.groupby import SeriesGroupBy
 
-_NOT_FEATURES = {
-    "Unnamed:": "column {!r} looks like a row index; write the table without it",
-    "dose": "column {!r} would become a feature; write doses in the conditions (A:0.5+B) or rename the column",
-}
 _MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None")
-_TRANSFORMS = {"none": np.positive, "log1p": np.log1p, "log": np.log}
-_DOMAINS = {"log": 0.0, "log1p": -1.0}
+TRANSFORMS = {"none": np.positive, "log1p": np.log1p, "log": np.log}
+DOMAINS = {"log": 0.0, "log1p": -1.0}
+SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+_SHOWN = 3  # problems of a kind that are written out
 
-
-def read_table(
-    table: Path,
-    *,
-    test: Sequence[str] = (),
-    transform: str = "none",
-    **options: Any,
-) -> PerturbationData:
-    """Read a CSV or Parquet table with a condition column and numeric columns.
-
-    Args:
-        table: The table.
-        test: Conditions to hold out.
-        transform: Applied to every numeric column: none, log1p or log.
-        options: Those of `ReadOptions`.
-
-    Returns:
-        Data in float32, the precision of `.h5ad` files.
-
-    Raises:
-        InputError: One line that lists every problem of the table with row counts.
-    """
-    choice(f"{table}: transform", transform, _TRANSFORMS)
-    with naming(table):
-        at = ReadOptions.of(options)
-    content = _Table(_read_frame(table, at.condition), at)
-    problems = list(content.problems(test, transform))
-    if problems:
-        raise InputError(f"{table}: " + "; ".join(problems))
-    numeric, space = content.frame[content.features], content.space()
-    features = tuple(map(str, numeric.columns))
-    with naming(table):
-        data = PerturbationData.from_codes(
-            as_float32(_TRANSFORMS[transform](numeric.to_numpy(np.float64)), features),
-            *coded(content.frame[at.condition].to_numpy(), space),
-            names=space.names,
-            features=features,
-            held_out=content.held_out(space, test),
-            control=space.control,
-            read_as=space.separators,
-        )
-        if not at.no_control:
-            check_control(data.labels, data.held_out, data.names, data.control)
-        return data
+Problem = tuple[str, str]
+"""Its kind and its words."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Table:
-    """A table, and what is known of its columns."""
+class Table:
+    """A table and what is known of its columns.
+
+    Args:
+        frame: Its columns as read.
+        options: Where to look.
+        header: Its column names as written, where readers rename those that occur twice.
+    """
 
     frame: DataFrame
     options: ReadOptions
+    header: tuple[str, ...] = ()
 
-    @property
-    def condition(self) -> str:
-        return self.options.condition
+    def dataset(self, transform: str) -> PerturbationData:
+        """The dataset, its features transformed.
 
-    @property
-    def split(self) -> str:
-        return self.options.split
+        Raises:
+            InputError: One line that sums up every problem of the table with row counts.
+        """
+        problems = summary(list(self._problems(transform)))
+        if problems:
+            raise InputError(problems)
+        values = numeric(self.frame[self.features]).to_numpy(np.float64)
+        return self._annotations.data(as_float32(TRANSFORMS[transform](values), self.features), self.features)
 
     @cached_property
     def features(self) -> list[str]:
-        return [name for name in self.frame if name not in (self.condition, self.split)]
+        """Names of the columns that are taken."""
+        return [name for name in self._others if name not in self.left_out]
 
-    def space(self) -> LabelSpace:
-        return LabelSpace.from_conditions(self.frame[self.condition], **self.options.grammar({}))
+    @cached_property
+    def left_out(self) -> dict[str, str]:
+        """Columns that are not taken, each with the reason."""
+        names = [str(name) for name in self._others]
+        taken = self.options.chosen(names) if names else np.ones(0, bool)
+        unwanted = {name: "not chosen" for name, kept in zip(self._others, taken, strict=True) if not kept}
+        if self.options.features:
+            return unwanted
+        return left_out(self.frame[[name for name in self._others if name not in unwanted]]) | unwanted
 
-    def marked(self) -> np.ndarray | None:
-        """(n,) whether each row's split is test; None without such a column."""
-        return split_mask(self.frame[self.split].to_numpy() if self.split in self.frame else None, self.options)
+    @property
+    def _others(self) -> list[str]:
+        """Columns that are neither condition nor split nor dose."""
+        at = self.options
+        return [name for name in self.frame if name not in (at.condition, at.split, at.dose)]
 
-    def held_out(self, space: LabelSpace, test: Sequence[str]) -> np.ndarray | None:
-        marked = self.marked()
-        if not test:
-            return marked
-        chosen = {space.condition(space.exact(text)) for text in test}
-        named = np.array([space.condition(space.exact(text)) in chosen for text in self.frame[self.condition]])
-        return named if marked is None else named | marked
+    @cached_property
+    def _annotations(self) -> Annotations:
+        at = self.options
+        wanted = [name for name in (at.condition, at.split, at.dose) if name in self.frame]
+        obs = {name: without(self.frame[name].to_numpy(), self.frame[name].isna().to_numpy()) for name in wanted}
+        return Annotations(at, list(map(str, self.frame)), obs, where="the table")
 
-    def problems(self, test: Sequence[str], transform: str) -> Iterator[str]:
-        """Every problem, each with its row count; those of the split last, for they need readable conditions."""
-        if self.condition not in self.frame:
-            hint = near_misses(self.condition, self.frame.columns)
-            yield f"no column {self.condition!r}; {hint}; name it with condition="
+    def _problems(self, transform: str) -> Iterator[Problem]:
+        """Every problem with its row count; those of the split last, for they need readable conditions."""
+        at = self.options
+        if at.condition not in self.frame:
+            hint = near_misses(at.condition, map(str, self.frame))
+            yield "condition", f"no column {at.condition!r}; {hint}; name it with condition="
             return
+        yield from _twice(self.header)
         problems = [*self._row_problems(), *self._feature_problems(transform)]
         try:
-            self.marked()
+            self._annotations.held_out()
         except InputError as error:
-            problems.append(str(error))
-        yield from problems or self._split_problems(test)
+            problems.append(("split", str(error)))
+        yield from problems or self._mixed()
 
-    def _row_problems(self) -> Iterator[str]:
-        column = self.frame[self.condition]
+    def _row_problems(self) -> Iterator[Problem]:
+        column = self.frame[self.options.condition]
         if column.isna().any():
-            yield f"column {column.name!r}: {int(column.isna().sum())} rows empty"
+            yield "condition", f"column {column.name!r}: {int(column.isna().sum())} rows empty"
         for text, count in column.dropna().value_counts().items():
             try:
                 LabelSpace.from_conditions([text], **self.options.grammar({})).exact(text)
             except LabelError as error:
-                yield f"column {column.name!r}: {error} ({count} rows)"
+                yield "name", f"column {column.name!r}: {error} ({count} rows)"
         if not len(column):
-            yield "the table has no row"
+            yield "rows", "the table has no row"
 
-    def _feature_problems(self, transform: str) -> Iterator[str]:
+    def _feature_problems(self, transform: str) -> Iterator[Problem]:
         for name in self.features:
-            yield from (_NOT_FEATURES[key].format(name) for key in _NOT_FEATURES if str(name).startswith(key))
             yield from _column_problems(self.frame[name], name, transform)
         if not self.features:
-            yield "no numeric column"
+            others = "".join(f"; {name!r} is {reason}" for name, reason in list(self.left_out.items())[:_SHOWN])
+            yield "features", f"no numeric column{others}"
 
-    def _split_problems(self, test: Sequence[str]) -> Iterator[str]:
-        space, conditions = self.space(), self.frame[self.condition]
-        canonical = {text: space.condition(space.exact(text)) for text in set(conditions)}
-        for text in test:
-            try:
-                target = space.condition(space.exact(text))
-            except LabelError as error:
-                yield f"--test: {error}"
-                continue
-            if target not in canonical.values():
-                yield f"--test {text!r} has no row; {near_misses(target, set(canonical.values()))}"
-        if self.split in self.frame:
-            yield from _mixed(self.frame[self.split].groupby(conditions.map(canonical)))
+    def _mixed(self) -> Iterator[Problem]:
+        """Conditions with rows of both parts."""
+        import pandas as pd
+
+        held_out, (codes, labels, space) = self._annotations.held_out(), self._annotations.labels()
+        if held_out is not None:
+            conditions = pd.Series([space.condition(label) for label in labels])[codes]
+            yield from _both(pd.Series(held_out).groupby(conditions.to_numpy()))
 
 
-def _mixed(splits: SeriesGroupBy) -> Iterator[str]:
-    """Conditions with rows of both parts."""
-    counts = splits.value_counts().unstack(fill_value=0)
-    for name, row in counts[(counts > 0).all(axis=1)].iterrows() if counts.shape[1] == 2 else ():
-        rows = f"{row['train']} and {row['test']} rows"
-        yield f"condition {name!r} is both train and test ({rows}); a test condition is unseen"
+def summary(problems: list[Problem]) -> str:
+    """All problems in a screenful: of each kind the first few, and how many more."""
+    kinds: dict[str, list[str]] = {}
+    for kind, words in problems:
+        kinds.setdefault(kind, []).append(words)
+    shown = [
+        "; ".join(all_[:_SHOWN]) + (f"; and {len(all_) - _SHOWN:,} more like these" if len(all_) > _SHOWN else "")
+        for all_ in kinds.values()
+    ]
+    return "; ".join(shown)
 
 
-def _column_problems(column: Series, name: str, transform: str) -> Iterator[str]:
+def read_frame(table: Path, options: ReadOptions) -> Table:
+    """A table, its conditions as text.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
     import pandas as pd
 
-    numeric = pd.to_numeric(column, errors="coerce")
-    text = column[numeric.isna() & column.notna()]
-    if len(text):
-        yield f"column {name!r}: {len(text)} rows not numeric, the first {str(text.iloc[0])!r}"
-    if column.isna().any():
-        yield f"column {name!r}: {int(column.isna().sum())} rows empty or NaN"
-    if np.isinf(numeric).any():
-        yield f"column {name!r}: {int(np.isinf(numeric).sum())} rows infinite"
-    least = _DOMAINS.get(transform)
-    outside = 0 if least is None else int((numeric <= least).sum())
-    if outside:
-        yield f"column {name!r}: {outside} rows ≤ {least:g}, outside the domain of {transform}"
-
-
-def _read_frame(table: Path, condition: str) -> DataFrame:
-    """The table, its conditions as text."""
-    import pandas as pd
-
-    if not table.is_file():
-        raise InputError(f"{table}: no such file")
-    if table.suffix not in (".csv", ".parquet"):
-        raise InputError(f"{table}: expected a .csv or .parquet table")
     try:
-        frame = _read_csv(table, condition) if table.suffix == ".csv" else pd.read_parquet(table)
-    except MemoryError:
+        if kind(table) == ".parquet":
+            frame = pd.read_parquet(table)
+            header: tuple[str, ...] = tuple(map(str, frame))
+        else:
+            frame, header = _read_text(table, options.condition)
+    except InputError:
         raise
     except Exception as error:  # pandas and pyarrow raise many kinds; the reader needs one line
-        raise InputError(f"{table}: not a readable {table.suffix} table ({str(error).splitlines()[0]})") from None
-    if condition in frame:
-        frame[condition] = frame[condition].map(str, na_action="ignore")
-    return frame
+        raise InputError(f"not a readable {table.suffix} table ({str(error).splitlines()[0]})") from None
+    for name in {options.condition, options.split, options.dose} & set(frame):
+        frame[name] = frame[name].astype(object).map(as_text, na_action="ignore")
+    return Table(frame, options, header)
 
 
-def _read_csv(table: Path, condition: str) -> DataFrame:
+def kind(path: Path) -> str:
+    """The format of a file by its suffix, in lower case and without that of a compression."""
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    return suffixes[0] if len(suffixes) == 2 and suffixes[1] in (".gz", ".bz2", ".xz", ".zst") else path.suffix.lower()
+
+
+def as_text(value: object) -> str:
+    """A value of a column as text; bytes are read as UTF-8."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def numeric(frame: DataFrame) -> DataFrame:
+    """Columns as float64, whatever numeric type they have."""
+    import pandas as pd
+
+    return frame.apply(lambda column: pd.to_numeric(column, errors="coerce").astype(np.float64))
+
+
+def _read_text(table: Path, condition: str) -> tuple[DataFrame, tuple[str, ...]]:
     """A CSV whose condition column is text as written: `None` and `01` are names, only an empty cell is missing."""
     import pandas as pd
 
-    present = pd.read_csv(table, nrows=0).columns
+    separator = _separator(table)
+    present = pd.read_csv(table, nrows=0, sep=separator).columns
     names = {name: str for name in (condition,) if name in present}
     missing = {name: _MISSING for name in present if name not in names}
-    frame = pd.read_csv(table, dtype=names, keep_default_na=False, na_values=missing)
+    frame = pd.read_csv(table, dtype=names, keep_default_na=False, na_values=missing, sep=separator)
     if names:
         frame[condition] = frame[condition].where(frame[condition] != "")
-    return frame
+    header = pd.read_csv(table, header=None, nrows=1, dtype=str, keep_default_na=False, sep=separator)
+    return frame, tuple(header.iloc[0])
+
+
+def _separator(table: Path) -> str:
+    """What separates the columns: that of the suffix, unless the header has none of it and others instead."""
+    expected = SEPARATORS[kind(table)]
+    opened = gzip.open if table.suffix.lower() == ".gz" else open
+    if table.suffix.lower() in (".bz2", ".xz", ".zst"):
+        return expected
+    with opened(table, "rt", encoding="utf-8", errors="replace", newline="") as file:
+        header = next(csv.reader(file, delimiter="\x00"), [""])[:1]
+    counts = {sign: "".join(header).count(sign) for sign in (expected, ",", ";", "\t")}
+    return expected if counts[expected] else max(counts, key=lambda sign: counts[sign])
+
+
+def _twice(header: tuple[str, ...]) -> Iterator[Problem]:
+    for name, count in Counter(name for name in header if name).items():
+        if count > 1:
+            yield "twice", f"column {name!r} occurs {count} times; rename them"
+
+
+def _both(splits: SeriesGroupBy) -> Iterator[Problem]:
+    counts = splits.agg(["size", "sum"])
+    for name, row in counts[(counts["sum"] > 0) & (counts["sum"] < counts["size"])].iterrows():
+        rows = f"{row['size'] - row['sum']} and {row['sum']} rows"
+        yield "both", f"condition {name!r} is both train and test ({rows}); a test condition is unseen"
+
+
+def _column_problems(column: Series, name: str, transform: str) -> Iterator[Problem]:
+    import pandas as pd
+
+    values = pd.to_numeric(column, errors="coerce").astype(np.float64)
+    text = column[values.isna() & column.notna()]
+    if len(text):
+        yield "text", f"column {name!r}: {len(text)} rows not numeric, the first {str(text.iloc[0])!r}"
+    if column.isna().any():
+        yield "empty", f"column {name!r}: {int(column.isna().sum())} rows empty or NaN"
+    if np.isinf(values).any():
+        yield "infinite", f"column {name!r}: {int(np.isinf(values).sum())} rows infinite"
+    least = DOMAINS.get(transform)
+    outside = 0 if least is None else int((values <= least).sum())
+    if outside:
+        yield "domain", f"column {name!r}: {outside} rows ≤ {least:g}, outside the domain of {transform}"

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -14,17 +14,15 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from pdae_sim._checks import naming, near_misses, validated
+from pdae_sim._checks import naming, validated
 from pdae_sim.analysis.verdict import judge
 from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.errors import InputError
-from pdae_sim.io import read_table
+from pdae_sim.io import convert_file
 from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.simulation.worlds import world
 from pdae_sim.study._stopwatch import timed
 from pdae_sim.study.spec import task_root
-
-_SUFFIXES = (".h5ad", ".csv", ".parquet")
 
 _FileState = tuple[str, int, int]
 """Path, size and time of the last change."""
@@ -34,30 +32,35 @@ class MeasuredTable(BaseModel):
     """A table of cells and how to read it.
 
     Args:
-        path: An `.h5ad`, `.csv` or `.parquet` file, relative to the folder of the declaration.
+        path: A file that `pdae_sim.io.convert_file` reads, relative to the folder of the declaration.
         test: Conditions to hold out, as the table writes them, beside those that `split` marks.
-        condition: Column of conditions.
-        split: Column that says ``train`` or ``test``.
-        dose: Column of doses of an `.h5ad` file; tables write doses in their conditions.
-        control: Name of the zero label.
-        separator: Sign between the parts of a condition.
-        transform: ``none``, ``log1p`` or ``log``; an `.h5ad` file is taken as it is.
+        transform: ``none``, ``log1p`` or ``log``.
+        condition, split, dose, control, no_control, separator, dose_separator, train_words, test_words: As in
+            `pdae_sim.io.ReadOptions`.
+        layer, features, leave_out: As there.
 
     Example:
-        >>> MeasuredTable(path="cells.csv", test=["A+B"]).control
-        'ctrl'
+        >>> MeasuredTable(path="cells.csv", test=["A+B"]).split
+        'split'
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str = Field(min_length=1)
     test: list[str] = []
+    transform: str = "none"
     condition: str = "condition"
     split: str = "split"
     dose: str = "dose"
-    control: str = "ctrl"
-    separator: str = "+"
-    transform: str = "none"
+    control: str | None = None
+    no_control: bool = False
+    separator: str | None = None
+    dose_separator: str | None = None
+    train_words: list[str] = ["train"]
+    test_words: list[str] = ["test"]
+    layer: str | None = None
+    features: list[str] = []
+    leave_out: list[str] = []
 
     def described(self, folder: str | Path) -> dict:
         """What a task says of the table: how it is read, and the digest of what is in it."""
@@ -284,35 +287,4 @@ def _file_state(path: Path) -> _FileState:
 def _read(settings: str, state: _FileState) -> PerturbationData:
     table, path = MeasuredTable.model_validate_json(settings), Path(state[0])
     with naming("table"):
-        if path.suffix not in _SUFFIXES:
-            raise InputError(f"{path}: expected a file that ends in {', '.join(_SUFFIXES)}")
-        data = _dataset(table, path) if path.suffix == ".h5ad" else _converted(table, path)
-        with naming(f"{path}: test"):
-            return replace(data, held_out=data.held_out | _named(table, data))
-
-
-def _dataset(table: MeasuredTable, path: Path) -> PerturbationData:
-    if table.transform != "none":
-        raise InputError(f"{path}: transform is for .csv and .parquet tables; remove it, or transform the file")
-    columns = table.model_dump(include={"condition", "dose", "split", "control", "separator"})
-    return PerturbationData.read(path, **columns)
-
-
-def _converted(table: MeasuredTable, path: Path) -> PerturbationData:
-    if table.dose != "dose":
-        raise InputError(f"{path}: dose is for .h5ad files; write doses in the conditions (A:0.5+B)")
-    return read_table(path, **table.model_dump(include={"condition", "split", "control", "separator", "transform"}))
-
-
-def _named(table: MeasuredTable, data: PerturbationData) -> np.ndarray:
-    """(E,) whether an environment is among the conditions to hold out."""
-    space = data.space
-    rows = [_row(space.vector(condition), condition, data) for condition in table.test]
-    return np.isin(np.arange(len(data.labels)), rows)
-
-
-def _row(label: np.ndarray, condition: str, data: PerturbationData) -> int:
-    rows = np.flatnonzero((data.labels == label).all(1))
-    if not rows.size:
-        raise InputError(f"no cell has the condition {condition!r}; {near_misses(condition, data.conditions)}")
-    return int(rows[0])
+        return convert_file(path, **table.model_dump(exclude={"path"})).data

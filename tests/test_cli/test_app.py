@@ -35,7 +35,10 @@ BAD = {
     "cells in text": (["predict", "{f}/m", "--condition", "A", "--out", "{d}/p.txt"], ["p.txt", ".parquet"]),
     "missing option": (["fit", "{f}/d.h5ad"], ["--out"]),
     "no such command": (["fits"], ["fits"]),
-    "index column": (["convert", "{d}/i.csv", "--out", "{d}/x.h5ad"], ["i.csv", "row index"]),
+    "no control": (["convert", "{d}/i.csv", "--out", "{d}/x.h5ad"], ["i.csv", "--control 'DMSO'", "--no-control"]),
+    "no such column": (["span", "{f}/d.h5ad", "--condition-key", "drug"], ["d.h5ad", "name it with --condition-key"]),
+    "two controls": (["span", "{f}/d.h5ad", "--no-control", "--control", "A"], ["--control and --no-control"]),
+    "no such layer": (["fit", "{f}/d.h5ad", "--layer", "raw", "--out", "{d}/m"], ["no layer 'raw'", "with --layer"]),
     "model folder missing": (["fit", "{f}/d.h5ad", "--out", "{d}/no/m"], ["no/m", "cannot write"]),
     "existing model": (["fit", "{f}/d.h5ad", "--out", "{f}/m"], ["/m", "--force"]),
     "demo over a demo": (["demo", "--out", "{f}/d.h5ad"], ["d.h5ad", "folder"]),
@@ -45,7 +48,7 @@ BAD = {
 @pytest.mark.parametrize("case", list(BAD))
 def test_bad_input_is_one_line_with_status_two_and_leaves_nothing(folder, capsys, tmp_path, case):
     (tmp_path / "t.txt").write_text("condition\nctrl\n")
-    (tmp_path / "i.csv").write_text(",condition,g\n0,ctrl,1\n1,A,2\n")
+    (tmp_path / "i.csv").write_text(",condition,g\n0,DMSO,1\n1,A,2\n")
     arguments, words = BAD[case]
     before = sorted(p.name for p in [*tmp_path.iterdir(), *folder.iterdir()])
     err = refusal(capsys, *(a.format(d=tmp_path, f=folder) for a in arguments))

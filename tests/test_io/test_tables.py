@@ -63,8 +63,8 @@ class TestRead:
             ("condition\nA\n", {}, "no numeric column"),
             ("condition,g\n", {}, "the table has no row"),
             ("", {}, "not a readable .csv table"),
-            (TABLE, {"test": ["C"]}, "--test: unknown perturbation 'C'"),
-            (TABLE, {"test": ["B", "A"]}, "--test 'B' has no row"),
+            (TABLE, {"test": ["C"]}, "test='C': unknown perturbation 'C'"),
+            (TABLE, {"test": ["B", "A"]}, "test='B' has no row"),
             ("condition,g\nA,0\n", {"transform": "log"}, "column 'g': 1 rows ≤ 0, outside the domain of log"),
             ("condition,g\nA,-1\n", {"transform": "log1p"}, "column 'g': 1 rows ≤ -1, outside the domain of log1p"),
             ("condition,split,g\nA,train,1\nA,test,2\n", {}, "both train and test"),
@@ -80,5 +80,5 @@ class TestRead:
 
     def test_another_kind_of_table(self, tmp_path):
         (tmp_path / "table.xlsx").write_text("")
-        assert "expected a .csv or .parquet" in said(read_table, tmp_path / "table.xlsx")
+        assert "expected a table that ends in .csv" in said(read_table, tmp_path / "table.xlsx")
         assert "no such file" in said(read_table, tmp_path / "none.csv")

@@ -200,8 +200,8 @@ class TestRefusals:
         [
             ("cells.csv", "cell.csv", "world 'cell': table.path: "),
             ("cells.csv", "cell.csv", "cell.csv: no such file; put the table there or change the path"),
-            ('"B+A"', '"D"', "cells.csv: test: unknown perturbation 'D'"),
-            ('"B+A"', '"B+C"', "cells.csv: test: no cell has the condition 'B+C'; did you mean"),
+            ('"B+A"', '"D"', "cells.csv: test='D': unknown perturbation 'D'"),
+            ('"B+A"', '"B+C"', "cells.csv: test='B+C' has no row; did you mean"),
             ('["B+A", "A+C"]', "[]", "table: no condition is held out; name in test"),
             ('["B+A", "A+C"]', '["ctrl", "A", "B", "A+B", "A+C"]', "table: every condition is held out"),
             ('"mean_difference"', '"gram_error"', "metrics: 'gram_error' needs a truth, which a table has not"),
@@ -211,8 +211,8 @@ class TestRefusals:
             ("{path", '{transform = "lgo", path', "transform must be one of none, log1p, log; received 'lgo'"),
             ("{path", '{transform = "log", path', "outside the domain of log"),
             ("{path", '{condition = "drug", path', "cells.csv: no column 'drug'"),
-            ("{path", '{dose = "amount", path', "dose is for .h5ad files"),
-            ("data/cells.csv", "study.toml", "study.toml: expected a file that ends in .h5ad, .csv, .parquet"),
+            ("{path", '{dose = "amount", path', "cells.csv: the table has no column 'amount'"),
+            ("data/cells.csv", "study.toml", "study.toml: expected a file that ends in .h5ad, .h5mu, .zarr, .csv"),
             ("columns = ", 'base = "demo"\ncolumns = ', "world 'cells': give base (a simulated world) or table"),
             ("columns = {day = 3}", "vary = {day = [1]}", "set, vary and together change simulated worlds"),
         ],
@@ -224,7 +224,15 @@ class TestRefusals:
         assert message in str(refused.value)
         assert "\n" not in str(refused.value)
 
-    def test_an_h5ad_file_is_taken_as_it_is(self, tmp_path):
-        PerturbationData.from_arrays(np.zeros((2, 1)), ["ctrl", "A"]).write(tmp_path / "t.h5ad")
-        with pytest.raises(InputError, match=r"t\.h5ad: transform is for \.csv and \.parquet tables"):
-            MeasuredTable(path="t.h5ad", transform="log1p").read(tmp_path)
+    def test_an_h5ad_file_is_transformed_too(self, tmp_path):
+        PerturbationData.from_arrays(np.ones((2, 1)), ["ctrl", "A"]).write(tmp_path / "t.h5ad")
+        assert np.allclose(MeasuredTable(path="t.h5ad", transform="log1p").read(tmp_path).x, np.log(2))
+        PerturbationData.from_arrays(-np.ones((2, 1)), ["ctrl", "A"]).write(tmp_path / "n.h5ad")
+        with pytest.raises(InputError, match=r"n\.h5ad: X holds 2 values ≤ -1, outside the domain of log1p"):
+            MeasuredTable(path="n.h5ad", transform="log1p").read(tmp_path)
+
+    def test_a_table_without_a_control_says_so(self, tmp_path):
+        frame().replace({"ctrl": "NT"}).to_csv(tmp_path / "t.csv", index=False)
+        with pytest.raises(InputError, match="likely control='NT'"):
+            MeasuredTable(path="t.csv").read(tmp_path)
+        assert MeasuredTable(path="t.csv", control="NT").read(tmp_path).conditions[0] == "NT"

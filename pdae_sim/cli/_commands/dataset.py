@@ -12,7 +12,7 @@ import pdae_sim
 from pdae_sim import _files as files
 from pdae_sim import io, simulation
 from pdae_sim._checks import naming, near_misses
-from pdae_sim.cli._options import DatasetOptions, Force, OutFile, Seed, command
+from pdae_sim.cli._options import DatasetOptions, Force, OutFile, Seed, command, on_command_line
 from pdae_sim.cli._output import Output
 from pdae_sim.cli._tables import Table
 from pdae_sim.errors import InputError
@@ -54,7 +54,7 @@ def worlds(output: Output, seed: Seed = 0) -> None:
 @command
 def convert(
     output: Output,
-    source: Annotated[Path, typer.Argument(metavar="TABLE", help="A .csv or .parquet table.")],
+    source: Annotated[Path, typer.Argument(metavar="TABLE", help=".csv, .tsv, .parquet, .h5ad, .zarr or .h5mu.")],
     out: OutFile,
     options: DatasetOptions,
     test: Annotated[list[str] | None, typer.Option(help="A condition to hold out; repeat for more.")] = None,
@@ -62,11 +62,11 @@ def convert(
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
-    """Convert a CSV or Parquet table to the dataset format. Its problems are listed all at once."""
+    """Convert a table or a file of another tool. Its problems are listed all at once."""
     files.check_target(out, force=force, suffix=".h5ad")
-    data = io.read_table(source, test=test or (), transform=transform, **options)
-    data.write(out, force=force)
-    _describe(output, out, data)
+    result = io.convert_file(source, test=test or (), transform=transform, **options)
+    result.data.write(out, force=force)
+    _describe(output, out, result.data, conversion=result)
 
 
 def _configured(config: str, overrides: tuple[str, ...]) -> simulation.WorldConfig:
@@ -95,7 +95,13 @@ class _Truth:
         return cls(simulator.assumptions().broken, simulator.observation.recovery, verdicts)
 
 
-def _describe(output: Output, out: Path, data: PerturbationData, truth: _Truth | None = None) -> None:
+def _describe(
+    output: Output,
+    out: Path,
+    data: PerturbationData,
+    truth: _Truth | None = None,
+    conversion: io.Conversion | None = None,
+) -> None:
     split = ["test" if held_out else "train" for held_out in data.held_out]
     rows: list[dict] = [
         {"condition": c, "cells": n, "split": s}
@@ -108,5 +114,14 @@ def _describe(output: Output, out: Path, data: PerturbationData, truth: _Truth |
         payload |= {"conditions": rows, "breaks": truth.breaks, "recovery": truth.recovery}
         title += f"; breaks {', '.join(truth.breaks)}" if truth.breaks else "; every assumption of the theory holds"
         title += f"; {truth.recovery}" if truth.recovery else ""
+    text: list[str | Table] = []
+    if conversion is not None:
+        payload |= {"left_out": dict(conversion.left_out)}
+        text = [_features(data), *filter(None, [on_command_line(conversion.in_words())])]
     lines = [tuple(value or "" for value in row.values()) for row in rows]
-    output.result(payload, Table(title, tuple(rows[0]), lines, prose=("verdict",)))
+    output.result(payload, [Table(title, tuple(rows[0]), lines, prose=("verdict",)), *text])
+
+
+def _features(data: PerturbationData) -> str:
+    names = data.features
+    return f"features: {', '.join(names[:8])}{f' and {len(names) - 8:,} more' if len(names) > 8 else ''}"

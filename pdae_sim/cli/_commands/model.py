@@ -139,7 +139,7 @@ def predict(
 ) -> None:
     """Sample an unseen condition. One that is not identified is refused."""
     files.refuse_existing(out, force=force)
-    if out.suffix not in (".h5ad", ".csv", ".parquet"):
+    if out.suffix.lower() not in (".h5ad", ".csv", ".parquet"):
         raise InputError(f"{out}: --out must end in .h5ad, .csv or .parquet")
     fitted = pdae_sim.PDAE.load(model)
     with naming(f"{model}: --condition"):
@@ -159,7 +159,8 @@ def predict(
 
 def _write_cells(out: Path, x: np.ndarray, condition: str, model: PDAE, *, force: bool) -> None:
     """Write predicted cells as .h5ad, .csv or .parquet, by suffix."""
-    if out.suffix == ".h5ad":
+    suffix = out.suffix.lower()
+    if suffix == ".h5ad":
         space = model.space_
         labels = np.broadcast_to(space.vector(condition), (len(x), len(space)))
         data = pdae_sim.PerturbationData.from_arrays(
@@ -175,10 +176,12 @@ def _write_cells(out: Path, x: np.ndarray, condition: str, model: PDAE, *, force
         return
     import pandas as pd
 
+    if "condition" in model.features_:
+        raise InputError(f"{out}: a feature is called 'condition', as the column of conditions is; choose .h5ad")
     frame = pd.DataFrame(x, columns=list(model.features_))
     frame.insert(0, "condition", condition)
     with files.whole_file(out, force=force) as temporary:
-        frame.to_csv(temporary, index=False) if out.suffix == ".csv" else frame.to_parquet(temporary, index=False)
+        frame.to_csv(temporary, index=False) if suffix == ".csv" else frame.to_parquet(temporary, index=False)
 
 
 def _available(device: str) -> str:

@@ -1,0 +1,183 @@
+"""Files of other tools: every format says the same, and what is no gene is left out and told."""
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from pdae_sim.io import convert_file, read_table
+from tests.test_io.refusals import said
+
+FRAME = pd.DataFrame({"drug": ["DMSO", "A", "A|B", "A"], "fold": ["train", "train", "ood", "train"]})
+X = np.arange(8, dtype=np.float32).reshape(4, 2) + 0.5
+OPTIONS = {"condition": "drug", "split": "fold", "control": "DMSO", "separator": "|", "test_words": ["test", "ood"]}
+
+
+def tabular() -> pd.DataFrame:
+    return FRAME.assign(g1=X[:, 0], g2=X[:, 1])
+
+
+def adata() -> anndata.AnnData:
+    made = anndata.AnnData(X, obs=FRAME.set_index(pd.Index(list("abcd"))), var=pd.DataFrame(index=["g1", "g2"]))
+    made.layers["counts"] = np.round(X)
+    return made
+
+
+def write_mudata(path):
+    from anndata.io import write_elem
+
+    bare = adata()
+    bare.obs = bare.obs[["drug"]]
+    with h5py.File(path, "w") as file:
+        for name in ("rna", "prot"):
+            write_elem(file, f"mod/{name}", bare)
+        write_elem(file, "obs", adata().obs.rename(columns={"fold": "rna:fold"})[["rna:fold"]])
+
+
+WRITERS = {
+    "t.csv": lambda path: tabular().to_csv(path, index=False),
+    "T.CSV": lambda path: tabular().to_csv(path, index=False),
+    "t.csv.gz": lambda path: tabular().to_csv(path, index=False),
+    "t.tsv": lambda path: tabular().to_csv(path, index=False, sep="\t"),
+    "semicolons.csv": lambda path: tabular().to_csv(path, index=False, sep=";"),
+    "t.parquet": lambda path: tabular().to_parquet(path),
+    "T.Parquet": lambda path: tabular().to_parquet(path),
+    "a.h5ad": lambda path: adata().write_h5ad(path),
+    "A.H5AD": lambda path: adata().write_h5ad(path),
+    "a.zarr": lambda path: adata().write_zarr(path),
+    "a.h5mu": write_mudata,
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", list(WRITERS))
+def test_every_format_gives_the_same_data(tmp_path, name):
+    if name.endswith(".zarr"):
+        pytest.importorskip("zarr")
+    WRITERS[name](tmp_path / name)
+    data = convert_file(tmp_path / name, transform="log1p", **OPTIONS).data
+    assert data.conditions == ("DMSO", "A", "A|B")
+    assert data.environment.tolist() == [0, 1, 2, 1]
+    assert data.test.conditions == ("A|B",)
+    assert data.features == ("g1", "g2")
+    assert np.allclose(data.x, np.log1p(X), rtol=1e-6)
+
+
+def test_a_layer_where_x_is_absent(tmp_path):
+    made = anndata.AnnData(obs=adata().obs, var=adata().var, layers={"counts": np.round(X)})
+    made.write_h5ad(tmp_path / "layer.h5ad")
+    assert "X is absent; choose a layer with layer=; known: counts" in said(
+        convert_file, tmp_path / "layer.h5ad", **OPTIONS
+    )
+    assert convert_file(tmp_path / "layer.h5ad", layer="counts", **OPTIONS).data.x.tolist() == np.round(X).tolist()
+    assert "there is no layer 'count'; did you mean 'counts'?" in said(
+        convert_file, tmp_path / "layer.h5ad", layer="count", **OPTIONS
+    )
+
+
+def test_features_are_chosen_by_name_by_pattern_or_by_a_column_of_var(tmp_path):
+    made = adata()
+    made.var["highly_variable"] = [False, True]
+    made.X[0, 0] = np.nan  # of a feature that is not chosen
+    made.write_h5ad(tmp_path / "a.h5ad")
+    for choice in ({"features": "g2"}, {"features": ["*2"]}, {"leave_out": "g1"}, {"features": "highly_variable"}):
+        data = convert_file(tmp_path / "a.h5ad", **OPTIONS, **choice).data
+        assert (data.features, data.x.ravel().tolist()) == (("g2",), X[:, 1].tolist())
+    assert "features= 'g3' matches no feature" in said(convert_file, tmp_path / "a.h5ad", features="g3", **OPTIONS)
+
+
+def metadata(n: int = 60) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    genes = pd.DataFrame(rng.lognormal(size=(n, 4)), columns=["KLF1", "TP53", "AGER", "PHC2"])
+    beside = {
+        "Unnamed: 0": np.arange(n),
+        "barcode": [f"cell{i}" for i in range(n)],
+        "collected": pd.Timestamp("2020-01-01"),
+        "sequenced": 20200131,
+        "n_counts": genes.sum(1).round(),
+        "pct_counts_mt": rng.uniform(size=n),
+        "everything": genes.sum(1),
+        "batch": rng.integers(1, 4, n),
+        "slide": rng.integers(1, 4, n),
+        "is_doublet": 0,
+        "good": rng.random(n) > 0.5,
+        "kept": "yes",
+        "note": "fine",
+    }
+    return pd.concat([pd.DataFrame({"condition": ["ctrl", "A", "B"] * (n // 3)}), genes, pd.DataFrame(beside)], axis=1)
+
+
+class TestColumnsThatAreNotGenes:
+    @pytest.mark.parametrize("suffix", ["csv", "parquet"])
+    def test_what_is_no_feature_is_left_out_with_its_reason(self, tmp_path, suffix):
+        path, frame = tmp_path / f"t.{suffix}", metadata().drop(columns="everything")
+        frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
+        result = convert_file(path)
+        assert result.data.features == ("KLF1", "TP53", "AGER", "PHC2")
+        reasons = {"n_counts": "a total or a quality", "batch": "a code", "slide": "a code", "is_doublet": "a flag"}
+        reasons |= {"good": "a flag", "kept": "a flag", "note": "text", "collected": "a time", "sequenced": "a time"}
+        reasons |= {"Unnamed: 0": "row numbers", "barcode": "text", "pct_counts_mt": "a total or a quality"}
+        assert result.left_out == reasons
+
+    def test_a_total_is_known_by_its_value(self, tmp_path):
+        metadata()[["condition", "KLF1", "TP53", "AGER", "everything"]].assign(
+            everything=lambda t: t.iloc[:, 1:4].sum(1)
+        ).to_csv(tmp_path / "t.csv", index=False)
+        assert convert_file(tmp_path / "t.csv").left_out == {"everything": "the total of the others"}
+
+    def test_counts_are_no_codes(self, tmp_path):
+        x = np.random.default_rng(0).poisson(2, size=(60, 5))
+        pd.DataFrame(x, columns=list("vwxyz")).assign(condition=["ctrl", "A"] * 30).to_csv(
+            tmp_path / "t.csv", index=False
+        )
+        assert convert_file(tmp_path / "t.csv").data.x.tolist() == x.tolist()
+
+    def test_what_is_asked_for_is_taken(self, tmp_path):
+        metadata().to_csv(tmp_path / "t.csv", index=False)
+        result = convert_file(tmp_path / "t.csv", features=["KLF1", "n_counts"])
+        assert result.data.features == ("KLF1", "n_counts")
+        assert result.left_out["batch"] == "not chosen"
+        assert "column 'note': 60 rows not numeric" in said(convert_file, tmp_path / "t.csv", features="note")
+
+    def test_a_reader_warns_of_what_it_leaves_out(self, tmp_path, caplog):
+        metadata()[["condition", "KLF1", "batch"]].to_csv(tmp_path / "t.csv", index=False)
+        read_table(tmp_path / "t.csv")
+        assert "left out: batch (a code); choose with features= and leave_out=" in caplog.text
+
+    def test_categories_without_rows_are_no_problem(self, tmp_path):
+        condition = pd.Categorical(["ctrl", "A"], categories=["ctrl", "A", "bad+", "unused"])
+        pd.DataFrame({"condition": condition, "g": [1.0, 2.0]}).to_parquet(tmp_path / "t.parquet")
+        assert convert_file(tmp_path / "t.parquet").data.names == ("A",)
+
+
+class TestProblems:
+    def test_five_hundred_are_a_screenful(self, tmp_path):
+        frame = pd.DataFrame({f"g{j}": [1.0, np.nan, np.inf] for j in range(500)})
+        frame.insert(0, "condition", ["ctrl", "A", "B"])
+        frame.to_csv(tmp_path / "t.csv", index=False)
+        message = said(convert_file, tmp_path / "t.csv")
+        assert "column 'g0': 1 rows empty or NaN; column 'g1'" in message
+        assert "and 497 more like these" in message
+        assert len(message) < 1000
+
+    def test_a_column_that_occurs_twice(self, tmp_path):
+        (tmp_path / "t.csv").write_text("condition,g,g\nctrl,1,2\nA,3,4\n")
+        assert "column 'g' occurs 2 times; rename them" in said(convert_file, tmp_path / "t.csv")
+
+    def test_decimal_commas(self, tmp_path):
+        (tmp_path / "t.csv").write_text("condition;g\nctrl;1,5\nA;2,5\n")
+        assert "column 'g': 2 rows not numeric, the first '1,5'" in said(convert_file, tmp_path / "t.csv")
+
+    def test_nullable_columns(self, tmp_path):
+        frame = pd.DataFrame(
+            {"condition": ["ctrl", "A"], "g": pd.array([1, 2], "Int64"), "h": pd.array([1.5, 2], "Float32")}
+        )
+        frame.to_parquet(tmp_path / "t.parquet")
+        assert convert_file(tmp_path / "t.parquet").data.x.tolist() == [[1, 1.5], [2, 2]]
+        frame.assign(g=pd.array([1, None], "Int64")).to_parquet(tmp_path / "n.parquet")
+        assert "column 'g': 1 rows empty or NaN" in said(convert_file, tmp_path / "n.parquet")
+
+    def test_doses_in_a_column(self, tmp_path):
+        (tmp_path / "t.csv").write_text("condition,dose,g\nctrl,0,1\nA,0.5,2\nA+B,1+3,3\n")
+        assert convert_file(tmp_path / "t.csv").data.conditions == ("ctrl", "A:0.5", "A+B:3")
