@@ -22,6 +22,7 @@ from pdae_sim import _random
 from pdae_sim.data import PerturbationData
 from pdae_sim.energy import energy_distance
 from pdae_sim.estimation.compositions import COMPOSITIONS, AdditiveParts, LinearNear, TransportParts
+from pdae_sim.labels import Condition
 from pdae_sim.protocols import Estimator
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ def left_out(data: PerturbationData) -> list[list[int]]:
     """
     combined = np.flatnonzero((data.labels != 0).sum(1) > 1)
     rng = _random.stream(_random.seed_sequence(0), "left out")
-    order, folds = rng.permutation(combined), [[] for _ in range(_FOLDS)]
+    order = rng.permutation(combined)
+    folds: list[list[int]] = [[] for _ in range(_FOLDS)]
     for i, e in enumerate(order.tolist()):
         for fold in [folds[(i + j) % _FOLDS] for j in range(_FOLDS)]:
             tried = [*fold, e]
@@ -195,7 +197,7 @@ class _Source:
     def fit(self, data: PerturbationData) -> _Source:
         return self
 
-    def sample(self, label: np.ndarray, n: int, *, rng: _random.SeedLike = None) -> np.ndarray:
+    def sample(self, label: Condition, n: int, *, rng: _random.SeedLike = None) -> np.ndarray:
         return self.model.sample(label, n, rng=rng, source=self.source)
 
 
