@@ -8,6 +8,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from scipy import sparse
 
+from pdae_sim.errors import InputError
+
 _BLOCK = 2**21
 """Values looked at in one go: 16 MiB in float64."""
 
@@ -52,6 +54,22 @@ def by_appearance(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     used, first, position = np.unique(codes, return_index=True, return_inverse=True)
     order = np.argsort(first)
     return used[order], np.argsort(order)[position.ravel()]
+
+
+def marks_by_code(marks: np.ndarray, codes: np.ndarray, n_codes: int) -> np.ndarray:
+    """(C,) whether cells of a code are held out, from one boolean per cell.
+
+    Raises:
+        InputError: If there is not one boolean per cell, or the cells of a code differ.
+    """
+    if marks.shape != codes.shape:
+        raise InputError(f"held_out must have one boolean per row of x ({len(codes)}); received {marks.shape}")
+    total = np.bincount(codes, minlength=n_codes)
+    marked = np.bincount(codes, weights=marks, minlength=n_codes)
+    mixed = np.flatnonzero((marked > 0) & (marked < total))
+    if mixed.size:
+        raise InputError(f"environment {int(mixed[0])} has both train and test samples; a test condition is unseen")
+    return marked > 0
 
 
 def _dense_keys(table: Table) -> Iterator[bytes]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pdae_sim._checks import check_control, finite, likely_controls
-from pdae_sim._coding import by_appearance, factorize, factorize_rows
+from pdae_sim._coding import by_appearance, factorize, factorize_rows, marks_by_code
 from pdae_sim._linalg import whitening_root
+from pdae_sim._matrices import Matrix, as_matrix, check_shapes, dense, finite_matrix, freeze
 from pdae_sim.errors import InputError
 from pdae_sim.labels import LabelSpace
 
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
 class PerturbationData:
     """Samples of x under E environments with known labels.
 
+    Sparse x stays sparse: `stored` is what is held, `gathered` and `samples` are dense rows of it, and `x` is all of
+    them as one array, made on first use and then held beside it (n · d_X values).
+
     Args:
-        x: (n, d_X) observations, rows = samples, float32 or float64, finite.
+        x: (n, d_X) observations, rows = samples, float32 or float64, finite; an array, or sparse of any kind.
         labels: (E, K) doses, one row per environment; no two rows are equal.
         environment: (n,) integers, the row of `labels` each sample belongs to.
         names: The K elementary perturbations.
@@ -47,7 +51,7 @@ class PerturbationData:
         True
     """
 
-    x: np.ndarray
+    x: np.ndarray = field(repr=False)
     labels: np.ndarray
     environment: np.ndarray
     names: tuple[str, ...]
@@ -58,7 +62,7 @@ class PerturbationData:
 
     def __init__(
         self,
-        x: ArrayLike,
+        x: ArrayLike | Matrix,
         labels: ArrayLike,
         environment: ArrayLike,
         names: Sequence[str],
@@ -67,18 +71,17 @@ class PerturbationData:
         control: str = "ctrl",
         read_as: Mapping[str, object] | None = None,
     ) -> None:
-        x, labels = np.asarray(x), np.asarray(labels, dtype=np.float64)
-        x = x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)
+        stored, labels = freeze(as_matrix(x)), np.asarray(labels, dtype=np.float64)
         if features is None:
-            features = [f"x{j}" for j in range(x.shape[-1] if x.ndim else 0)]
+            features = [f"x{j}" for j in range(stored.shape[-1] if stored.ndim else 0)]
         arrays = {
-            "x": x,
             "labels": labels,
             "environment": np.asarray(environment),
             "held_out": np.zeros(len(labels), bool) if held_out is None else np.asarray(held_out, bool),
         }
         for name, array in arrays.items():
             object.__setattr__(self, name, array.view())
+        object.__setattr__(self, "x" if isinstance(stored, np.ndarray) else "_sparse", stored)
         object.__setattr__(self, "names", tuple(map(str, names)))
         object.__setattr__(self, "features", tuple(map(str, features)))
         object.__setattr__(self, "control", control)
@@ -87,23 +90,29 @@ class PerturbationData:
         for name in arrays:
             getattr(self, name).flags.writeable = False
 
+    def __getattr__(self, name: str) -> np.ndarray:
+        if name != "x" or "_sparse" not in vars(self):  # only sparse cells have no x until it is asked for
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        x = freeze(dense(self.stored))
+        object.__setattr__(self, "x", x)
+        return x
+
+    @property
+    def stored(self) -> Matrix:
+        """x (n, d_X) as it is held: an array, or sparse rows."""
+        return vars(self).get("_sparse", vars(self).get("x"))
+
+    def gathered(self, rows: np.ndarray | slice) -> np.ndarray:
+        """The chosen rows of x (mask, indices or slice) as an array."""
+        return dense(self.stored[rows])
+
     def _check(self) -> None:
-        if self.x.ndim != 2 or self.labels.ndim != 2:
-            raise InputError(f"x and labels must be matrices; received shapes {self.x.shape} and {self.labels.shape}")
-        n, n_environments = len(self.x), len(self.labels)
-        if self.labels.shape[1] != len(self.names):
-            raise InputError(
-                f"labels must have one column per name ({len(self.names)}); received {self.labels.shape[1]}"
-            )
-        if self.environment.shape != (n,) or not np.issubdtype(self.environment.dtype, np.integer):
-            raise InputError(
-                f"environment must hold {n} integers; received {self.environment.dtype} {self.environment.shape}"
-            )
-        if len(self.held_out) != n_environments or len(self.features) != self.x.shape[1]:
+        check_shapes(self.stored, self.labels, self.environment, len(self.names))
+        if len(self.held_out) != len(self.labels) or len(self.features) != self.stored.shape[1]:
             raise InputError("held_out needs one value per environment and features one name per column of x")
-        finite("x", self.x)
+        finite_matrix("x", self.stored)
         finite("labels", self.labels)
-        self._check_environments(n_environments)
+        self._check_environments(len(self.labels))
 
     def _check_environments(self, n_environments: int) -> None:
         if n_environments == 0:
@@ -157,7 +166,7 @@ class PerturbationData:
 
     def samples(self, environment: int) -> np.ndarray:
         """The rows of x (n_e, d_X) of one environment."""
-        return self.x[self.environment == environment]
+        return self.gathered(self.rows_by_environment[environment])
 
     def select(self, environments: np.ndarray | Sequence) -> PerturbationData:
         """The part that holds the chosen environments (mask or indices), renumbered in the order chosen."""
@@ -170,7 +179,7 @@ class PerturbationData:
         kept = position[self.environment] >= 0
         return replace(
             self,
-            x=self.x if kept.all() else self.x[kept],
+            x=self.stored if kept.all() else self.stored[kept],
             labels=self.labels[chosen],
             environment=position[self.environment[kept]],
             held_out=self.held_out[chosen],
@@ -178,13 +187,13 @@ class PerturbationData:
 
     def rows(self, chosen: np.ndarray) -> PerturbationData:
         """The chosen samples (mask or indices, in that order); every environment must keep at least one."""
-        return replace(self, x=self.x[chosen], environment=self.environment[chosen])
+        return replace(self, x=self.stored[chosen], environment=self.environment[chosen])
 
     @classmethod
     def from_arrays(
         cls,
-        x: ArrayLike,
-        labels: ArrayLike,
+        x: ArrayLike | Matrix,
+        labels: ArrayLike | Matrix,
         *,
         names: Sequence[str] | None = None,
         held_out: ArrayLike | None = None,
@@ -218,11 +227,11 @@ class PerturbationData:
         """
         table: Any = labels if hasattr(labels, "tocsr") else np.asarray(labels)
         if table.ndim == 1 and table.dtype.kind in "UO":
-            conditions, codes = factorize(table.tolist())
+            texts, codes = factorize(table.tolist())
             grammar = {"control": control} | _separators(read_as or {})
-            space = LabelSpace.from_conditions(conditions, **grammar)
-            space = space if names is None else LabelSpace(tuple(names), **grammar)
-            rows, names = np.array([space.vector(condition) for condition in conditions]), space.names
+            known = LabelSpace.from_conditions(texts, **grammar).names if names is None else tuple(names)
+            space, names = LabelSpace(known, **grammar), known
+            rows = np.array([space.vector(text) for text in texts])
         elif table.ndim == 2:
             rows, codes = factorize_rows(table)
         else:
@@ -237,7 +246,7 @@ class PerturbationData:
     @classmethod
     def from_codes(
         cls,
-        x: ArrayLike,
+        x: ArrayLike | Matrix,
         codes: ArrayLike,
         labels: ArrayLike,
         *,
@@ -254,10 +263,6 @@ class PerturbationData:
             codes: (n,) for each row of x the row of `labels` that it has.
             labels: (C, K) doses; equal rows become one environment, and rows without a code none.
             names: As in `from_arrays`, like all that follow.
-            held_out: (n,) whether the condition of each row of x is held out.
-            features: d_X names of the observed coordinates.
-            control: The name of the zero label.
-            read_as: Options it was read with, for files of the same kind.
 
         Returns:
             Data whose environments are the distinct labels in order of first appearance.
@@ -267,14 +272,14 @@ class PerturbationData:
             >>> data.conditions == ("A:0.5", "A") and data.environment.tolist() == [0, 1, 0]
             True
         """
-        x, codes, table = np.asarray(x), np.asarray(codes, dtype=np.intp), np.asarray(labels, dtype=np.float64)
-        if codes.shape != (len(x),):
-            raise InputError(f"labels must have one row per row of x ({len(x)}); received {codes.size}")
+        x, codes, table = as_matrix(x), np.asarray(codes, dtype=np.intp), np.asarray(labels, dtype=np.float64)
+        if codes.shape != x.shape[:1]:
+            raise InputError(f"labels must have one row per row of x {x.shape}; received {codes.size}")
         if codes.size and not 0 <= codes.min() <= codes.max() < len(table):
             raise InputError(f"codes must lie in 0 … {len(table) - 1}; received {codes.min()} … {codes.max()}")
         rows, merged = factorize_rows(finite("labels", table))
         used, environment = by_appearance(merged[codes])
-        parts = None if held_out is None else _per_environment(np.asarray(held_out, bool), environment, len(used))
+        parts = None if held_out is None else marks_by_code(np.asarray(held_out, bool), environment, len(used))
         names = [f"P{k}" for k in range(table.shape[1])] if names is None else names
         return cls(x, rows[used], environment, names, parts, features, control, read_as)
 
@@ -388,17 +393,6 @@ class Simulation:
         from pdae_sim.io import write_simulation
 
         write_simulation(Path(path), self, force=force)
-
-
-def _per_environment(mask: np.ndarray, environment: np.ndarray, n_environments: int) -> np.ndarray:
-    if mask.shape != environment.shape:
-        raise InputError(f"held_out must have one boolean per row of x ({len(environment)}); received {mask.shape}")
-    total = np.bincount(environment, minlength=n_environments)
-    marked = np.bincount(environment, weights=mask, minlength=n_environments)
-    mixed = np.flatnonzero((marked > 0) & (marked < total))
-    if mixed.size:
-        raise InputError(f"environment {int(mixed[0])} has both train and test samples; a test condition is unseen")
-    return marked > 0
 
 
 def _separators(options: Mapping[str, object]) -> dict[str, str]:

@@ -19,13 +19,14 @@ LIBRARY = ROOT / "pdae_sim"
 FILES = sorted(LIBRARY.rglob("*.py"))
 THEORY = sorted((ROOT / "theory").rglob("*.py"))
 
-GROUND = {"errors", "_checks", "_coding", "_json", "_linalg", "_random", "intervals"}
+GROUND = {"errors", "_checks", "_coding", "_matrices", "_json", "_linalg", "_random", "intervals"}
 RECORDS = GROUND | {"labels", "data", "energy", "protocols", "_files", "io", "verdicts"}
 MIDDLE = {"simulation", "estimation", "analysis"}
 MAY_IMPORT = {
     "errors": set(),
     "_checks": {"errors"},
-    "_coding": set(),
+    "_coding": {"errors"},
+    "_matrices": {"errors", "_checks"},
     "_json": set(),
     "intervals": set(),
     "_linalg": {"errors", "_checks"},

@@ -1,5 +1,6 @@
 """The records that flow: frozen, checked once, selected and permuted without change of meaning."""
 
+import copy
 import dataclasses
 from fractions import Fraction
 
@@ -92,6 +93,56 @@ class TestParts:
 
     def test_everything_held_out(self):
         assert "no environment is not held out" in said(lambda: made(held_out=[True] * 3).train)
+
+
+class TestSparse:
+    """Sparse cells are the dense ones, and stay sparse until rows are asked for."""
+
+    def both(self):
+        x = np.where(np.arange(12) % 3 == 0, X.ravel(), 0.0).reshape(X.shape)
+        return made(x=x), made(x=sparse.csc_matrix(x))
+
+    def test_what_is_asked_for_is_dense(self):
+        dense, lean = self.both()
+        for rows in ([3, 0, 0], slice(1, 4), np.arange(6) % 2 == 0):
+            assert np.array_equal(lean.gathered(rows), dense.gathered(rows))
+        for e in range(3):
+            assert np.array_equal(lean.samples(e), dense.samples(e))
+        assert lean.stored.format == "csr"
+        assert "x" not in vars(lean)
+
+    def test_parts_stay_sparse(self):
+        dense, lean = self.both()
+        for part in ("train", "test"):
+            assert getattr(lean, part).stored.format == "csr"
+            assert np.array_equal(getattr(lean, part).x, getattr(dense, part).x)
+        chosen = [5, 2, 0]
+        assert np.array_equal(lean.rows(chosen).x, dense.rows(chosen).x)
+        assert "x" not in vars(lean)
+
+    def test_x_is_one_array_made_once(self):
+        dense, lean = self.both()
+        assert np.array_equal(lean.x, dense.x)
+        assert lean.x is lean.x
+        with pytest.raises(ValueError, match="read-only"):
+            lean.x[0, 0] = 1
+        assert np.array_equal(dataclasses.replace(lean, control="none").x, dense.x)
+
+    def test_a_field_that_is_not_there_is_no_x(self):
+        with pytest.raises(AttributeError, match="no attribute 'y'"):
+            _ = self.both()[1].y
+
+    def test_copies(self):
+        lean = self.both()[1]
+        for again in (copy.copy(lean), copy.deepcopy(lean)):
+            assert np.array_equal(again.x, lean.x)
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    def test_what_is_not_finite_is_refused(self, value):
+        x = sparse.csr_array(X)
+        x.data[3] = value
+        with pytest.raises(InputError, match="x must be finite"):
+            made(x=x)
 
 
 class TestFromArrays:

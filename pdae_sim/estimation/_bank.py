@@ -120,10 +120,10 @@ def training_cells(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> 
     parts: list[torch.Tensor] = []
     rows = []
     for model, each in zip(models, data, strict=True):
-        if id(each.x) not in held:
-            held[id(each.x)] = sum(len(part) for part in parts)
-            parts.append(torch.from_numpy(model._units.forward(each.x)))
-        rows.append(tuple(held[id(each.x)] + r for r in each.rows_by_environment))
+        if id(each.stored) not in held:
+            held[id(each.stored)] = sum(len(part) for part in parts)
+            parts.append(torch.from_numpy(model._units.forward(each.stored)))
+        rows.append(tuple(held[id(each.stored)] + r for r in each.rows_by_environment))
     labels = np.stack([m._label_scaling.forward(each.labels) for m, each in zip(models, data, strict=True)])
     device = models[0].device
     x = parts[0] if len(parts) == 1 else torch.cat(parts)

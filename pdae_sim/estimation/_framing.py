@@ -107,31 +107,31 @@ def _units(model: PDAE, data: PerturbationData) -> Units:
 def _observation(model: PDAE, data: PerturbationData, scores: _Scores) -> ObservationChoice:
     """The observation model as given, or as the cells say."""
     if model.observation != "auto":
-        return as_given(model.observation, data.x)
+        return as_given(model.observation, data.stored)
     noise = expects_noise(model)
     if noise is False:
         return ObservationChoice("noiseless", True, "the plan takes cells for noiseless")
-    names, rng = evidence.candidates(data.x), _random.stream(_random.seed_sequence(0), "observation")
-    rank = model._label_scaling.rank(data.labels, at_most=data.x.shape[1])
-    some = Scaling.of(data).gathered(data.x, evidence.looked_at(data, rng))
+    names, rng = evidence.candidates(data.stored), _random.stream(_random.seed_sequence(0), "observation")
+    rank = model._label_scaling.rank(data.labels, at_most=data.stored.shape[1])
+    some = Scaling.of(data).gathered(data.stored, evidence.looked_at(data, rng))
     if noise is None and set(names) >= {"gaussian"}:
         quiet, sure, why = evidence.noiseless(some, model.n_latents, rank, rng)
         if quiet:
             return evidence.tell(ObservationChoice("noiseless", sure, why))
     d_Z = model.n_latents or min(rank, evidence.varied_directions(some) - 1) or 1
-    return evidence.tell(evidence.choose(data.x, names, d_Z, scores))
+    return evidence.tell(evidence.choose(data.stored, names, d_Z, scores))
 
 
 def _dimension(model: PDAE, data: PerturbationData, scores: _Scores) -> Dimension:
     """The number of latents from the data alone, whatever the seed."""
-    d_X = data.x.shape[1]
+    d_X = data.stored.shape[1]
     rank = model._label_scaling.rank(data.labels, at_most=d_X)
     rng = _random.stream(_random.seed_sequence(0), "dimension")
-    few = np.sort(rng.permutation(len(data.x))[: dimension.CELLS])
+    few = np.sort(rng.permutation(len(data.environment))[: dimension.CELLS])
     if model.observation_.noisy:
-        varied = evidence.varied_directions(model._units.gathered(data.x, few))
+        varied = evidence.varied_directions(model._units.gathered(data.stored, few))
         return evidence.dimension(model.observation_, rank, min(rank + 1, varied), scores)
-    return dimension.choose(model._units.gathered(data.x, few), rank, lambda d: _chart_error(model, data, d), rng)
+    return dimension.choose(model._units.gathered(data.stored, few), rank, lambda d: _chart_error(model, data, d), rng)
 
 
 def _chart_error(model: PDAE, data: PerturbationData, d_Z: int) -> float:
@@ -193,7 +193,7 @@ def _jacobian(probe: PDAE, x: torch.Tensor) -> float | np.ndarray:
 
 def _thinned(data: PerturbationData) -> PerturbationData:
     """At most some thousands of cells, as many of each environment as it has a share of them."""
-    n = len(data.x)
+    n = len(data.environment)
     if n <= _PROBED_CELLS:
         return data
     rng = _random.stream(_random.seed_sequence(0), "short fits")

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from pdae_sim._matrices import Matrix, dense
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._scaling import Scaling, blocks
@@ -36,13 +37,13 @@ class Units(Protocol):
     def transform(self) -> str:
         """One of `TRANSFORMS`."""
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: Matrix) -> np.ndarray:
         """Measured float32 cells (n, d_X)."""
 
-    def gathered(self, x: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
+    def gathered(self, x: Matrix, rows: np.ndarray | slice) -> np.ndarray:
         """`forward` of the chosen rows of x."""
 
-    def exposure(self, x: np.ndarray) -> np.ndarray:
+    def exposure(self, x: Matrix) -> np.ndarray:
         """(n, 2) total of each cell and the unit of its transform; (n, 0) where neither is needed."""
 
     def inverse(self, x: np.ndarray, exposure: np.ndarray | None = None) -> np.ndarray:
@@ -61,16 +62,16 @@ class StandardUnits:
     scaling: Scaling
     transform: str = "none"
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: Matrix) -> np.ndarray:
         return self.gathered(x, slice(None))
 
-    def gathered(self, x: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
+    def gathered(self, x: Matrix, rows: np.ndarray | slice) -> np.ndarray:
         if self.transform == "none":
             return self.scaling.gathered(x, rows)
-        return self.scaling.forward(_logarithms(x[rows]))
+        return self.scaling.forward(_logarithms(dense(x[rows])))
 
-    def exposure(self, x: np.ndarray) -> np.ndarray:
-        return np.empty((len(x), 0), np.float32)
+    def exposure(self, x: Matrix) -> np.ndarray:
+        return np.empty((x.shape[0], 0), np.float32)
 
     def inverse(self, x: np.ndarray, exposure: np.ndarray | None = None) -> np.ndarray:
         values = self.scaling.inverse(x)
@@ -92,18 +93,18 @@ class CountUnits:
     transform: str
     target: float = 1e4
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: Matrix) -> np.ndarray:
         return self.gathered(x, slice(None))
 
-    def gathered(self, x: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
-        picked = np.arange(len(x))[rows]
+    def gathered(self, x: Matrix, rows: np.ndarray | slice) -> np.ndarray:
+        picked = np.arange(x.shape[0])[rows]
         out = np.empty((len(picked), x.shape[1]), np.float32)
         for part in blocks(*out.shape):
-            out[part] = self._recovered(x[picked[part]])[0]
+            out[part] = self._recovered(dense(x[picked[part]]))[0]
         return out
 
-    def exposure(self, x: np.ndarray) -> np.ndarray:
-        parts = [self._recovered(x[part]) for part in blocks(*x.shape)]
+    def exposure(self, x: Matrix) -> np.ndarray:
+        parts = [self._recovered(dense(x[part])) for part in blocks(*x.shape)]
         return np.concatenate([np.column_stack([c.sum(1), unit]) for c, unit in parts]).astype(np.float32)
 
     def inverse(self, x: np.ndarray, exposure: np.ndarray | None = None) -> np.ndarray:
@@ -150,14 +151,14 @@ def counts_in(x: np.ndarray, transform: str) -> tuple[np.ndarray, np.ndarray]:
     return counts, unit
 
 
-def recognise_counts(x: np.ndarray) -> CountUnits | None:
+def recognise_counts(x: Matrix) -> CountUnits | None:
     """The counts that a table (n, d_X) holds, if it does.
 
     Whole numbers are counts; so are values whose expm1, divided by the smallest positive one of its cell, is whole:
     where most cells have other positive values to divide.
     """
-    rows = np.linspace(0, len(x) - 1, min(len(x), _LOOKED_AT)).astype(int)
-    some = x[np.unique(rows)]
+    rows = np.linspace(0, x.shape[0] - 1, min(x.shape[0], _LOOKED_AT)).astype(int)
+    some = dense(x[np.unique(rows)])
     if some.min() < 0 or some.max() <= 0:
         return None
     for transform in ("counts", "log1p", "log_scaled"):
@@ -212,13 +213,17 @@ def standardised(data: PerturbationData, transform: str = "none") -> StandardUni
     return StandardUnits(Scaling.of(replace(data, x=_logarithms(data.x))), "log")
 
 
-def is_centred(x: np.ndarray) -> bool:
+def is_centred(x: Matrix) -> bool:
     """Whether the features of every cell add to zero, as those of centred log-ratios do."""
+    return x.shape[1] > 2 and all(_adds_to_zero(dense(x[part])) for part in blocks(*x.shape))
+
+
+def _adds_to_zero(x: np.ndarray) -> bool:
     size = np.abs(x).sum(1)
-    return x.shape[1] > 2 and bool((np.abs(x.astype(np.float64).sum(1)) <= 1e-5 * np.maximum(size, 1e-30)).all())
+    return bool((np.abs(x.astype(np.float64).sum(1)) <= 1e-5 * np.maximum(size, 1e-30)).all())
 
 
-def share_of_zeros(x: np.ndarray) -> float:
+def share_of_zeros(x: Matrix) -> float:
     """The share of entries that are exactly zero, of features that are not so throughout."""
-    share = (x == 0).mean(0)
+    share = sum((dense(x[part]) == 0).sum(0) for part in blocks(*x.shape)) / x.shape[0]
     return float(share[share < 1].mean()) if (share < 1).any() else 0.0

@@ -65,13 +65,13 @@ class Shape:
     def of(cls, data: Sequence[PerturbationData], n_latents: int | None, replicates: int = 1) -> Shape:
         """The sizes of a fit of some networks to distinct data sets alike; without `n_latents` the most it tries."""
         first = data[0]
-        kept, d_X = ~first.held_out, first.x.shape[1]
+        kept, d_X = ~first.held_out, first.stored.shape[1]
         labels = first.labels[kept]
         latents = n_latents or min(LabelScaling.of(labels).rank(labels, at_most=d_X) + 1 if len(labels) else 1, d_X)
         return cls(
             tuple(first.counts[kept].tolist()),
             (d_X, latents, labels.shape[1]),
-            itemsize=first.x.itemsize,
+            itemsize=first.stored.dtype.itemsize,
             copied=not kept.all() and "train" not in vars(first),
             replicates=replicates,
             data_sets=len(data),

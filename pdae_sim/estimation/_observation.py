@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from pdae_sim._checks import near_misses
+from pdae_sim._matrices import Matrix
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._measurement import (
@@ -113,7 +114,7 @@ class ObservationChoice:
         )
 
 
-def as_given(name: str, x: np.ndarray) -> ObservationChoice:
+def as_given(name: str, x: Matrix) -> ObservationChoice:
     """The choice of a name by the user, with the transform of a table (n, d_X) that it has to find.
 
     Raises:
@@ -134,7 +135,7 @@ def as_given(name: str, x: np.ndarray) -> ObservationChoice:
             )
         return ObservationChoice(name, True, "given", transform=counts.transform, target=counts.target)
     if name == "log_normal":
-        if not (x > 0).all():
+        if not x.min() > 0:
             raise InputError(f"observation='log_normal' needs x > 0; received {x.min():g}")
         return ObservationChoice(name, True, "given", transform="log")
     return ObservationChoice(name, True, "given", centred=name in GAUSSIAN and is_centred(x))

@@ -17,6 +17,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from pdae_sim._matrices import Matrix
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation._dimension import CELLS, LOW, Dimension, nearest_dimension
 from pdae_sim.estimation._measurement import recognise_counts, share_of_zeros
@@ -43,13 +44,13 @@ Score = Callable[[ObservationChoice, int], np.ndarray]
 """Log-likelihoods by held-out cell, in the units of x, after a short fit of so many latents; empty if none are kept."""
 
 
-def candidates(x: np.ndarray) -> list[str]:
+def candidates(x: Matrix) -> list[str]:
     """The observation models with noise that a table (n, d_X) can be of, the simplest first."""
     if x.shape[1] > 1 and recognise_counts(x) is not None:
         return ["poisson", "negative_binomial"]
     if _ZEROS[0] < share_of_zeros(x) < _ZEROS[1]:
         return ["dropout"]
-    positive = [] if (x <= 0).any() else ["log_normal"]
+    positive = ["log_normal"] if x.min() > 0 else []
     return [*GAUSSIAN, *positive]
 
 
@@ -75,7 +76,7 @@ def noiseless(x: np.ndarray, n_latents: int | None, rank: int, rng: np.random.Ge
     return nearest <= most, sure, told
 
 
-def choose(x: np.ndarray, names: Sequence[str], n_latents: int, score: Score) -> ObservationChoice:
+def choose(x: Matrix, names: Sequence[str], n_latents: int, score: Score) -> ObservationChoice:
     """The best of some models with noise at one number of latents.
 
     Args:
@@ -193,4 +194,4 @@ def varied_directions(x: np.ndarray) -> int:
 
 def looked_at(data: PerturbationData, rng: np.random.Generator) -> np.ndarray:
     """Row numbers of the cells that neighbours are looked for in."""
-    return np.sort(rng.permutation(len(data.x))[:CELLS])
+    return np.sort(rng.permutation(len(data.environment))[:CELLS])

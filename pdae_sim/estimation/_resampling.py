@@ -31,7 +31,7 @@ def linear_coefficients(train: PerturbationData) -> np.ndarray:
 
 def mixture(data: PerturbationData, environments: Sequence[int] | np.ndarray, n: int, rng: SeedLike) -> np.ndarray:
     """n cells (n, d_X) from the equal mixture of some environments."""
-    return data.x[draw_rows(data, environments, n, rng)].astype(np.float64)
+    return data.gathered(draw_rows(data, environments, n, rng)).astype(np.float64)
 
 
 def moved(
@@ -45,7 +45,7 @@ def moved(
     """n cells (n, d_X) of some environments, each moved by the effects (K, d_X) of what it lacks of a label (K,)."""
     rows = draw_rows(data, environments, n, rng)
     lacking = label - data.labels[data.environment[rows]]
-    return data.x[rows].astype(np.float64) + lacking @ effects
+    return data.gathered(rows).astype(np.float64) + lacking @ effects
 
 
 def draw_rows(data: PerturbationData, environments: Sequence[int] | np.ndarray, n: int, rng: SeedLike) -> np.ndarray:

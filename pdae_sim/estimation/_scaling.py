@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pdae_sim._matrices import Matrix, dense
 from pdae_sim.data import PerturbationData
 
 BLOCK_ELEMENTS = 2**22
@@ -30,21 +31,21 @@ class Scaling:
     @classmethod
     def of(cls, data: PerturbationData, *, centred: bool = True) -> Scaling:
         """The scaling of training data, every environment with the same weight."""
-        mean = _by_environment(data, lambda x: x.mean(0))
-        variance = _by_environment(data, lambda x: ((x - mean) ** 2).mean(0))
-        floor = (4 * np.finfo(data.x.dtype).eps * np.abs(mean)) ** 2  # what rounding alone would leave
+        mean = _by_environment(data, lambda x: x.sum(0))
+        variance = _by_environment(data, lambda x: ((x - mean) ** 2).sum(0))
+        floor = (4 * np.finfo(data.stored.dtype).eps * np.abs(mean)) ** 2  # what rounding alone would leave
         return cls(mean if centred else np.zeros_like(mean), np.where(variance > floor, np.sqrt(variance), 1.0))
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: Matrix) -> np.ndarray:
         """Standardised float32 cells (n, d_X)."""
         return self.gathered(x, slice(None))
 
-    def gathered(self, x: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
+    def gathered(self, x: Matrix, rows: np.ndarray | slice) -> np.ndarray:
         """`forward` of the chosen rows of x, without a second copy of them: block by block, each in float64."""
-        picked = np.arange(len(x))[rows]
+        picked = np.arange(x.shape[0])[rows]
         out = np.empty((len(picked), x.shape[1]), np.float32)
         for part in blocks(*out.shape):
-            out[part] = (x[picked[part]] - self.centre) / self.scale
+            out[part] = (dense(x[picked[part]]) - self.centre) / self.scale
         return out
 
     def inverse(self, x: np.ndarray) -> np.ndarray:
@@ -64,8 +65,12 @@ def block_rows(columns: int) -> int:
 
 
 def _by_environment(data: PerturbationData, statistic: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """The mean over environments of a statistic (d_X,) of their cells, in float64 one environment at a time."""
-    return np.mean([statistic(data.x[rows].astype(np.float64)) for rows in data.rows_by_environment], axis=0)
+    """The mean over environments of the mean of their cells' statistics, summed (d_X,) block by block in float64."""
+    sums = [
+        sum(statistic(data.gathered(rows[part]).astype(np.float64)) for part in blocks(len(rows), data.stored.shape[1]))
+        for rows in data.rows_by_environment
+    ]
+    return np.mean([total / n for total, n in zip(sums, data.counts, strict=True)], axis=0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,7 +48,7 @@ class Standardised:
     @property
     def sizes(self) -> tuple[int, int, int]:
         """d_X, K and E."""
-        return self.data.x.shape[1], self.data.labels.shape[1], len(self.data.labels)
+        return self.data.stored.shape[1], self.data.labels.shape[1], len(self.data.labels)
 
     def doses(self, labels: np.ndarray) -> torch.Tensor:
         """Labels (…, K) in internal units; a perturbation never seen in training has dose 0, hence no effect."""
@@ -58,7 +58,7 @@ class Standardised:
     def cells(self, random_state: int, device: torch.device | str) -> Cells:
         """The standardised training cells, as a bank of one replicate."""
         root = _random.child(_random.seed_sequence(random_state), "training")
-        x = torch.from_numpy(self.units.forward(self.data.x)).to(device)
+        x = torch.from_numpy(self.units.forward(self.data.stored)).to(device)
         return Cells(x, self.doses(self.data.labels)[None].to(device), (self.data.rows_by_environment,), (root,))
 
     def restored(self, x: torch.Tensor, condition: object, exposure: np.ndarray | None = None) -> np.ndarray:

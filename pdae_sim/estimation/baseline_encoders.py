@@ -50,7 +50,7 @@ def random_encoder(model: LatentModel, data: PerturbationData, *, rng: SeedLike 
     """
     data, root = data.train, _random.child(_random.seed_sequence(rng), "random encoder")
     raw = _untrained_network(model, data, root) if isinstance(model, PDAE) else _random_map(model, data, root)
-    z = raw(data.x)
+    z = raw(data.stored)
     means = np.array([z[rows].mean(0) for rows in data.rows_by_environment])
     within = z - means[data.environment]
     spread = np.atleast_2d(np.cov(within, rowvar=False))
@@ -75,7 +75,7 @@ def _untrained_network(model: PDAE, data: PerturbationData, root: np.random.Seed
 
 def _random_map(model: LatentModel, data: PerturbationData, root: np.random.SeedSequence) -> _Encoder:
     """x ↦ tanh(u A + b) B of standardised cells u: random and smooth."""
-    d, p, rng = len(model.perturbation_matrix_), data.x.shape[1], _random.stream(root, "map")
+    d, p, rng = len(model.perturbation_matrix_), data.stored.shape[1], _random.stream(root, "map")
     scaling, n_hidden = Scaling.of(data), max(16, 4 * d)
     A, b = 1.5 * rng.standard_normal((p, n_hidden)) / np.sqrt(p), rng.standard_normal(n_hidden)
     B = rng.standard_normal((n_hidden, d))

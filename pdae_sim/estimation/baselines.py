@@ -122,7 +122,7 @@ class Linear(BaseEstimator):
         label = self.space.label(label)
         rows = resampling.draw_rows(self._train, range(len(self._train.labels)), n, rng)
         fitted = self._mean(self._train.labels[self._train.environment[rows]])
-        return self._train.x[rows] - fitted + self._mean(label[None])
+        return self._train.gathered(rows) - fitted + self._mean(label[None])
 
     def _mean(self, labels: np.ndarray) -> np.ndarray:
         return self._coefficients[0] + labels @ self._coefficients[1:]

@@ -132,7 +132,7 @@ class TransportParts(BaseEstimator):
     ) -> np.ndarray:
         """n cells of one single, moved by the maps of the others and the mean effects of what is left."""
         train = self.cells
-        x = train.x[resampling.draw_rows(train, [start], n, root)].astype(np.float64)
+        x = train.gathered(resampling.draw_rows(train, [start], n, root)).astype(np.float64)
         left = label - train.labels[start]
         for e in singles:
             if e != start:

@@ -12,6 +12,7 @@ import torch
 
 from pdae_sim import _random
 from pdae_sim._checks import between, choice, matrix, whole
+from pdae_sim._matrices import Matrix, checked_matrix
 from pdae_sim._random import SeedLike
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
@@ -160,12 +161,12 @@ class PDAE(BaseEstimator):
         return self
 
     def encode(
-        self, x: np.ndarray, *, draws: int | None = None, condition: Condition | None = None, rng: SeedLike = None
+        self, x: Matrix, *, draws: int | None = None, condition: Condition | None = None, rng: SeedLike = None
     ) -> np.ndarray:
         """Latents of cells: g(x), or under noise their posterior means.
 
         Args:
-            x: (n, d_X) cells.
+            x: (n, d_X) cells, dense or sparse.
             draws: How many posterior draws of each cell to return in place of the mean.
             condition: What the cells were measured under, whose prior N(Ŵ l, I) is theirs; where it is not said, that
                 of all training cells together.
@@ -175,8 +176,7 @@ class PDAE(BaseEstimator):
             (n, d_Z), or (draws, n, d_Z), in float64. Without noise all draws are alike.
         """
         self._check_fitted()
-        precision = np.float32 if getattr(x, "dtype", None) == np.float32 else np.float64
-        x = matrix("x", x, columns=len(self.features_), dtype=precision)
+        x = checked_matrix("x", x, columns=len(self.features_))
         if draws is not None:
             whole("draws", draws)
         if not self.observation_.noisy:
@@ -202,7 +202,7 @@ class PDAE(BaseEstimator):
         picked = _random.stream(root, "exposure").integers(len(self._exposure), size=len(z))
         return self._decoded(z, self._exposure[picked], root)
 
-    def transport(self, x: np.ndarray, source: Condition, target: Condition, *, rng: SeedLike = None) -> np.ndarray:
+    def transport(self, x: Matrix, source: Condition, target: Condition, *, rng: SeedLike = None) -> np.ndarray:
         """Counterfactual cells: what each row of x, measured under `source`, would have been under `target`.
 
         Under noise a posterior draw of the latents of each cell is moved, and the cell is measured anew.
@@ -221,7 +221,7 @@ class PDAE(BaseEstimator):
         if not self.observation_.noisy:
             return self.decode(self.encode(x) + (after - before), rng=rng)
         root = _random.seed_sequence(rng)
-        x = matrix("x", x, columns=len(self.features_))
+        x = checked_matrix("x", x, columns=len(self.features_))
         shift = torch.from_numpy(before).float().to(self.device)
         generator = self._generator(root, "posterior")
         (z,), (library,) = prediction.draw_under(self._posterior, self._measured(x), shift, generator, 1)
@@ -316,7 +316,7 @@ class PDAE(BaseEstimator):
 
     def _checked(self, data: PerturbationData) -> PerturbationData:
         """`data`, if these settings can be fitted to its training conditions."""
-        d_X = fittable(data).x.shape[1]
+        d_X = fittable(data).stored.shape[1]
         if self.n_latents is not None and self.n_latents > d_X:
             raise InputError(f"n_latents must not exceed the observed dimension {d_X}; received {self.n_latents}")
         return data
@@ -351,14 +351,14 @@ class PDAE(BaseEstimator):
         self.perturbation_matrix_ = self._label_scaling.matrix(internal, self.train_labels_)
         order, environment = by_environment(data.rows_by_environment)
         self._base_environment = environment
-        self._exposure = self._units.exposure(data.x)[order]
+        self._exposure = self._units.exposure(data.stored)[order]
         if self.observation_.noisy:
             cells = bank.training_cells([self], [data])
             drawn = prediction.draw_training(self._posterior, cells, _random.torch_seed(cells.roots[0], "base"))
             latents, self.information_ = drawn.latents, drawn.information
             self._exposure = prediction.exposure(self._exposure, drawn.library)
         else:
-            latents, self.information_ = self._encoded(data.x, order), np.eye(self._d_Z)
+            latents, self.information_ = self._encoded(data.stored, order), np.eye(self._d_Z)
         self.base_latents_ = latents - (self.train_labels_ @ self.perturbation_matrix_.T)[environment]
         self.source_ = better_source(self, data) if self.observation_.noisy else "pool"
         self.selection_ = selecting.select(self, data) if self.select else None
@@ -375,7 +375,7 @@ class PDAE(BaseEstimator):
         """A source of draws on the device."""
         return torch.Generator(device=self.device).manual_seed(_random.torch_seed(root, name))
 
-    def _measured(self, x: np.ndarray) -> torch.Tensor:
+    def _measured(self, x: Matrix) -> torch.Tensor:
         """Cells (n, d_X) in the units of the measurement, on the device."""
         return torch.from_numpy(self._units.forward(x)).to(self.device)
 
@@ -383,9 +383,9 @@ class PDAE(BaseEstimator):
         """Cells (n, d_X) of latents (n, d_Z), counts at the given totals and units."""
         return decoding.decoded(self, z, exposure, self._generator(root, "decoder"))
 
-    def _encoded(self, x: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
+    def _encoded(self, x: Matrix, rows: np.ndarray | slice) -> np.ndarray:
         """Latents (n, d_Z) of the chosen rows of x, without a copy of them all."""
-        rows = np.arange(len(x))[rows]
+        rows = np.arange(x.shape[0])[rows]
         parts = [rows[part] for part in blocks(len(rows), x.shape[1])]
         latents = [decoding.in_parts(self, self._network.encoder, self._units.gathered(x, part)) for part in parts]
         return np.concatenate(latents) if latents else np.empty((0, self._d_Z))

@@ -84,12 +84,14 @@ class Tilting(BaseEstimator):
 
     def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         """n draws (n, d_X) with replacement by weight."""
-        rows = stream(seed_sequence(rng), "cells").choice(len(self._train.x), whole("n", n), p=self.weights(label))
-        return self._train.x[rows].astype(np.float64)
+        rows = stream(seed_sequence(rng), "cells").choice(
+            len(self._train.environment), whole("n", n), p=self.weights(label)
+        )
+        return self._train.gathered(rows).astype(np.float64)
 
 
 def _latents(model: LatentModel, data: PerturbationData) -> np.ndarray:
     """Latents (k, n, d_Z) of cells: g(x) alone, or under noise some draws of their posterior."""
     if isinstance(model, PDAE) and model.observation_.noisy:
-        return model.encode(data.x, draws=_DRAWS, rng=0)
-    return model.encode(data.x)[None]
+        return model.encode(data.stored, draws=_DRAWS, rng=0)
+    return model.encode(data.stored if isinstance(model, PDAE) else data.x)[None]

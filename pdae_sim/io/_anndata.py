@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import h5py
 import numpy as np
+from scipy import sparse
 
 from pdae_sim._checks import has_control, naming, near_misses
 from pdae_sim._files import check_target, whole_file
+from pdae_sim._matrices import Matrix, as_matrix, dense
 from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.errors import InputError
 from pdae_sim.io._annotations import SCHEMA_VERSION, Annotations
@@ -34,6 +36,9 @@ from pdae_sim.io._state import observed_by, packed, unpacked
 if TYPE_CHECKING:
     from anndata import AnnData
 
+_MANY = 0.1
+"""Share of doses that are not zero above which they are written as a dense matrix."""
+
 
 def to_anndata(data: PerturbationData) -> AnnData:
     """Convert a dataset to an AnnData object.
@@ -42,8 +47,9 @@ def to_anndata(data: PerturbationData) -> AnnData:
         data: n cells of d_X features under E environments.
 
     Returns:
-        X (n, d_X) in float32; condition and split in `obs`, doses (n, K) in ``obsm["dose"]``, the perturbations' names
-        and the control's in ``uns["pdae_sim"]``; what `from_anndata` reads back without loss.
+        X (n, d_X) in float32, sparse if it is; condition and split in `obs`, doses (n, K) in ``obsm["dose"]``, sparse
+        if most are zero; the perturbations' names and the control's in ``uns["pdae_sim"]``; what `from_anndata` reads
+        back without loss.
 
     Raises:
         InputError: If a value is beyond the range of float32.
@@ -56,16 +62,19 @@ def to_anndata(data: PerturbationData) -> AnnData:
     import anndata
     import pandas as pd
 
-    conditions = np.array(data.conditions)[data.environment]
+    conditions = pd.Categorical.from_codes(data.environment, list(data.conditions))
     obs = pd.DataFrame(
         {
-            "condition": pd.Categorical(conditions),
+            "condition": conditions.reorder_categories(sorted(data.conditions)),
             "split": pd.Categorical(np.where(data.held_out, "test", "train")[data.environment]),
         },
-        index=[str(i) for i in range(len(data.x))],
+        index=[str(i) for i in range(len(data.environment))],
     )
-    adata = anndata.AnnData(as_float32(data.x, data.features), obs=obs, var=pd.DataFrame(index=list(data.features)))
-    adata.obsm["dose"] = data.labels[data.environment]
+    x = as_float32(data.stored, data.features)
+    adata = anndata.AnnData(
+        sparse.csr_matrix(x) if sparse.issparse(x) else x, obs=obs, var=pd.DataFrame(index=list(data.features))
+    )
+    adata.obsm["dose"] = _doses(data)
     adata.uns["pdae_sim"] = {
         "schema_version": SCHEMA_VERSION,
         "perturbations": np.array(data.names, dtype=object),
@@ -80,7 +89,7 @@ def from_anndata(adata: AnnData, **options: Any) -> PerturbationData:
     """Convert an AnnData object to a dataset.
 
     Args:
-        adata: n cells; X dense or sparse, finite.
+        adata: n cells; X dense or sparse, in memory or backed by its file, finite. Sparse cells stay sparse.
         options: Those of `ReadOptions`.
 
     Returns:
@@ -191,9 +200,9 @@ def read_simulation(path: Path, **options: Any) -> Simulation:
         return Simulation(data, truth, simulator, json.loads(uns["config"]), str(uns["seed"]))
 
 
-def as_float32(x: np.ndarray, features: Sequence[str]) -> np.ndarray:
-    """x in the dataset's precision; values beyond its range are refused with their column."""
-    beyond = np.maximum(x.max(0), -x.min(0)) > np.finfo(np.float32).max
+def as_float32(x: Matrix, features: Sequence[str]) -> Matrix:
+    """A copy of x in the dataset's precision; values beyond its range are refused with their column."""
+    beyond = np.maximum(dense(x.max(0)), -dense(x.min(0))) > np.finfo(np.float32).max
     if beyond.any():
         name = features[int(np.flatnonzero(beyond)[0])]
         raise InputError(
@@ -244,16 +253,25 @@ def _dataset(
         raise InputError(f"X has shape {X.shape}; it needs at least one row and one column")
     features = list(map(str, names))
     taken = annotations.options.chosen(features, flags)
-    X = X if hasattr(X, "toarray") else np.asarray(X)
-    return annotations.data(_dense(X if taken.all() else X[:, taken]), list(compress(features, taken)))
+    X = X.to_memory() if hasattr(X, "to_memory") else X if sparse.issparse(X) else np.asarray(X)
+    return annotations.data(_cells(X if taken.all() else X[:, taken]), list(compress(features, taken)))
 
 
-def _dense(X: Any) -> np.ndarray:
-    x = X.toarray() if hasattr(X, "toarray") else np.asarray(X)
-    bad = ~np.isfinite(x)
+def _cells(X: np.ndarray | Matrix) -> Matrix:
+    """X in float32 or float64, sparse if it is."""
+    x = as_matrix(X if X.dtype in (np.float32, np.float64) else X.astype(np.float32))
+    bad = ~np.isfinite(x.data if isinstance(x, sparse.csr_array) else x)
     if bad.any():
-        n_rows = int(bad.any(1).sum())
+        rows = x.tocoo().row[bad] if isinstance(x, sparse.csr_array) else np.flatnonzero(bad.any(1))
         raise InputError(
-            f"X holds {int(bad.sum())} values that are NaN or infinite, in {n_rows} rows; drop or impute them"
+            f"X holds {int(bad.sum())} values that are NaN or infinite, in {len(np.unique(rows))} rows; drop or impute "
+            "them"
         )
-    return x if x.dtype in (np.float32, np.float64) else x.astype(np.float32)
+    return x
+
+
+def _doses(data: PerturbationData) -> np.ndarray | sparse.csr_matrix:
+    """(n, K) doses of the cells, sparse if at most one in ten is not zero."""
+    if (data.labels != 0).mean() > _MANY:
+        return data.labels[data.environment]
+    return sparse.csr_matrix(sparse.csr_array(data.labels)[data.environment])

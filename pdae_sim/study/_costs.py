@@ -85,7 +85,11 @@ def _sizes(task: Mapping, folder: str) -> Sizes:
 def _sizes_of(data: PerturbationData) -> Sizes:
     train, held_out = data.counts[~data.held_out], data.counts[data.held_out]
     return Sizes(
-        int(train.sum()), tuple(held_out.tolist()), len(train), data.x.shape[1], min(len(train) - 1, data.x.shape[1])
+        int(train.sum()),
+        tuple(held_out.tolist()),
+        len(train),
+        data.stored.shape[1],
+        min(len(train) - 1, data.stored.shape[1]),
     )
 
 

@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 
+from pdae_sim._matrices import Matrix
 from pdae_sim.analysis.effect_metrics import (
     ControlCells,
     DifferentialExpression,
@@ -51,11 +52,12 @@ class ExpressionScale:
     log1p: bool
 
     @classmethod
-    def of(cls, x: np.ndarray) -> ExpressionScale:
+    def of(cls, x: Matrix) -> ExpressionScale:
         """Counts become log1p of counts per median total; values in [0, 15) are log1p already; others stay."""
-        if (x < 0).any():
+        if x.min() < 0:
             return cls(None, False)
-        if (x == np.floor(x)).all():
+        values = x if isinstance(x, np.ndarray) else x.data
+        if (values == np.floor(values)).all():
             return cls(float(np.median(x.sum(1, dtype=np.float64))), True)
         return cls(None, bool(x.max() < _LOG1P_BELOW))
 
@@ -90,7 +92,7 @@ class EffectReference:
     @classmethod
     def of(cls, train: PerturbationData, held_out: PerturbationData) -> EffectReference:
         """Control and average perturbation from training cells; `held_out` has the cells to be predicted."""
-        scale = ExpressionScale.of(train.x)
+        scale = ExpressionScale.of(train.stored)
         none = (train.labels == 0).all(1)
         control = [ControlCells(scale(train.samples(e)), log1p=scale.log1p) for e in np.flatnonzero(none).tolist()]
         means = [scale(train.samples(e)).mean(0) for e in np.flatnonzero(~none).tolist()]

@@ -163,7 +163,7 @@ def effect_cells(
     held_out = HeldOut.of(data, rng)
     effects = EffectReference.of(data.train, held_out.reference)
     if not effects.scale.log1p:
-        low, high = float(data.x.min()), float(data.x.max())
+        low, high = float(data.stored.min()), float(data.stored.max())
         raise InputError(f"cell-eval needs counts, or their log1p in [0, 15); values are {low:.3g} to {high:.3g}")
     judge = _Judge(held_out, effects, n_samples)
     conditions = held_out.reference.conditions

@@ -107,8 +107,8 @@ def _describe(
         {"condition": c, "cells": n, "split": s}
         for c, n, s in zip(data.conditions, data.counts.tolist(), split, strict=True)
     ]
-    payload = {"file": out, "cells": len(data.x), "features": data.x.shape[1], "conditions": rows}
-    title = f"{out}: {len(data.x)} cells, {data.x.shape[1]} features"
+    payload = {"file": out, "cells": len(data.environment), "features": len(data.features), "conditions": rows}
+    title = f"{out}: {len(data.environment)} cells, {len(data.features)} features"
     if truth is not None:
         rows = [row | {"verdict": truth.verdicts.get(row["condition"])} for row in rows]
         payload |= {"conditions": rows, "breaks": truth.breaks, "recovery": truth.recovery}
