@@ -40,7 +40,7 @@ def marked(estimator):
     return pytest.param(estimator, marks=[pytest.mark.slow] * long, id=type(estimator).__name__)
 
 
-@pytest.mark.parametrize("estimator", map(marked, ESTIMATORS))
+@pytest.mark.parametrize("estimator", [marked(each) for each in ESTIMATORS])
 def test_every_estimator(estimator):
     dense, lean = both(counts())
     first, second = (copy.deepcopy(estimator).fit(data) for data in (dense, lean))
