@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax, logsumexp, softmax
 
 from pdae_sim._random import stream
 from pdae_sim.analysis._kernels import median_distance, nystrom_features
@@ -161,3 +161,17 @@ def standardised(x: np.ndarray) -> np.ndarray:
     """Columns with mean 0 and standard deviation 1; those that do not vary are 0."""
     spread, rounding = x.std(0), 64 * np.finfo(float).eps * np.abs(x).max(0, initial=0.0)
     return np.where(spread > rounding, x - x.mean(0), 0.0) / np.where(spread > rounding, spread, 1.0)
+
+
+def efficient_scores(eta: np.ndarray, environment: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """R (n,) and v (n,); in logarithms, where one π is tiny."""
+    log_pi = log_softmax(eta, axis=1)
+    log_v = -logsumexp(2 * np.log(np.abs(w)) - log_pi, axis=1)
+    return w[environment] * np.exp(log_v - log_pi[np.arange(len(eta)), environment]), np.exp(log_v)
+
+
+def score_slopes(z: np.ndarray, R: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Σ R φ / Σ v φ² with φ a column less its v-weighted mean, and the standard error, (d,) each."""
+    phi = z - v @ z / v.sum()
+    information = np.maximum(v @ phi**2, np.finfo(float).tiny)
+    return R @ phi / information, np.maximum(np.sqrt(R**2 @ phi**2) / information, np.finfo(float).tiny)

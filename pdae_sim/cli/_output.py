@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 ALWAYS_LOGGED = ("pdae_sim.estimation._memory", "pdae_sim.estimation._dimension")
 """Logs that are shown beside a progress bar too: written once, before a fit begins."""
 
+NOTHING_JUDGED = 3
+"""Exit status where all that was asked for has too few cells to be judged."""
+
 
 @dataclass(frozen=True)
 class Output:

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from pdae_sim.analysis._constrained_logistic import _columns, _derivatives, _free, _objective
-from pdae_sim.analysis.hypothesis_tests.additivity import _dependences, _scores, additivity_test, additivity_tests
+from pdae_sim.analysis._constrained_logistic import _columns, _derivatives, _free, _objective, efficient_scores
+from pdae_sim.analysis.hypothesis_tests.additivity import _dependences, additivity_test, additivity_tests
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.simulation.worlds import world
@@ -83,7 +83,7 @@ class TestScore:
     @pytest.mark.statistical
     def test_its_mean_is_zero_and_its_variance_v(self):
         data, eta = self.true_logits()
-        R, v = _scores(eta, data.environment, W)
+        R, v = efficient_scores(eta, data.environment, W)
         assert abs(R.mean()) < 4 * R.std() / math.sqrt(len(R))
         assert (R**2).mean() == pytest.approx(v.mean(), rel=0.05)
         assert np.abs(R).max() <= 1.0
@@ -97,7 +97,7 @@ class TestScore:
         in_target = eta + np.outer(wrong, [0, 0, 0, 1])
         z = {}
         for name, logits in (("one", in_one), ("target", in_target)):
-            R, v = _scores(logits, data.environment, W)
+            R, v = efficient_scores(logits, data.environment, W)
             phi = wrong - v @ wrong / v.sum()
             z[name] = abs(R @ phi) / math.sqrt(R**2 @ phi**2)
         assert z["one"] < 3 < 8 < z["target"]

@@ -37,11 +37,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp, softmax
+from scipy.special import softmax
 
 from pdae_sim._checks import whole
 from pdae_sim._random import SeedLike, child, seed_sequence, stream
-from pdae_sim.analysis._constrained_logistic import FittedOdds, cross_fitted, standardised
+from pdae_sim.analysis._constrained_logistic import (
+    FittedOdds,
+    cross_fitted,
+    efficient_scores,
+    score_slopes,
+    standardised,
+)
 from pdae_sim.analysis._kernels import median_distance
 from pdae_sim.analysis._permutation import aggregated, merge_ties, null_quantiles, rounding_of_forms, upper_p_value
 from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, adjust_p_values
@@ -192,24 +198,28 @@ def additivity_test(
     root = seed_sequence(rng)
     z, weights = standardised(part.x.astype(np.float64)), np.array(w)
     odds = cross_fitted(z, part.environment, weights, n_folds=n_folds, root=root)
-    R, v = _scores(odds.eta, part.environment, weights)
+    R, v = efficient_scores(odds.eta, part.environment, weights)
     values = _statistics(z, odds.eta, R, v, n_multipliers, root)
     return _record(part, target, weights, odds, (R, v, z), values)
 
 
 def additivity_tests(
-    data: PerturbationData, *, n_multipliers: int = 999, n_folds: int = 3, rng: SeedLike = None
+    data: PerturbationData,
+    targets: Sequence[str] | None = None,
+    *,
+    n_multipliers: int = 999,
+    n_folds: int = 3,
+    rng: SeedLike = None,
 ) -> CorrectedTests[AdditivityTest]:
     """Test the product formula at every independent linear dependence among the measured labels, with corrections.
 
     Conditions are taken with the fewest parts first; each that the independent ones before it span is tested against
-    those, so that a double is tested against its singles.
+    those, so that a double is tested against its singles. One with too few cells behind it is skipped with a reason.
 
     Args:
         data: Cells of conditions, held-out or not.
-        n_multipliers: Sign-flipped copies for each p-value.
-        n_folds: Folds of cross-fitting, ≥ 2.
-        rng: Whatever `numpy.random.default_rng` takes.
+        targets: Measured combinations to test in place of all.
+        n_multipliers, n_folds, rng: As in `additivity_test`.
 
     Raises:
         InputError: If the measured labels are linearly independent, so that nothing can be tested.
@@ -221,16 +231,16 @@ def additivity_tests(
         >>> additivity_tests(data, n_multipliers=99, rng=0).rejected()
         ()
     """
-    relations = _dependences(data)
-    if not relations:
+    if not (relations := _dependences(data) if targets is None else dict.fromkeys(targets)):
         raise InputError("data must hold a condition that others combine to; measure a combination and its parts")
-    root = seed_sequence(rng)
-    settings = {"n_multipliers": n_multipliers, "n_folds": n_folds}
-    tests = {
-        target: additivity_test(data, target, coefficients=alpha, rng=child(root, "additivity", target), **settings)
-        for target, alpha in relations.items()
-    }
-    return adjust_p_values({target: test.p_value for target, test in tests.items()}, tests=tests)
+    root, tests, skipped = seed_sequence(rng), {}, {}
+    for target, alpha in relations.items():
+        own, settings = child(root, "additivity", target), {"n_multipliers": n_multipliers, "n_folds": n_folds}
+        try:
+            tests[target] = additivity_test(data, target, coefficients=alpha, rng=own, **settings)
+        except _TooFewCellsError as error:
+            skipped[target] = str(error)
+    return adjust_p_values({target: test.p_value for target, test in tests.items()}, tests=tests, skipped=skipped)
 
 
 def _dependences(data: PerturbationData) -> dict[str, dict[str, float]]:
@@ -301,18 +311,15 @@ def _position(data: PerturbationData, condition: str) -> int:
     return int(rows[0])
 
 
+class _TooFewCellsError(InputError):
+    """Fewer cells of a condition than the test needs."""
+
+
 def _enough_cells(part: PerturbationData, n_folds: int) -> None:
-    least = int(np.argmin(part.counts))
-    if part.counts[least] < max(n_folds, 10):
-        needed = max(n_folds, 10)
-        raise InputError(f"{part.conditions[least]!r} must have at least {needed} cells; it has {part.counts[least]}")
-
-
-def _scores(eta: np.ndarray, environment: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """R (n,) and v (n,); in logarithms, where one π is tiny."""
-    log_pi = log_softmax(eta, axis=1)
-    log_v = -logsumexp(2 * np.log(np.abs(w)) - log_pi, axis=1)
-    return w[environment] * np.exp(log_v - log_pi[np.arange(len(eta)), environment]), np.exp(log_v)
+    least, needed = int(np.argmin(part.counts)), max(n_folds, 10)
+    if part.counts[least] < needed:
+        name, n = part.conditions[least], part.counts[least]
+        raise _TooFewCellsError(f"{name!r} must have at least {needed} cells; it has {n}")
 
 
 def _statistics(
@@ -349,7 +356,7 @@ def _record(
     values: np.ndarray,
 ) -> AdditivityTest:
     R, v, z = scores
-    slopes, errors = _slopes(z, R, v)
+    slopes, errors = score_slopes(z, R, v)
     column = int(np.argmax(np.abs(slopes / errors)))
     share = part.counts / part.counts.sum()
     edges, observed, expected = _binned(part.x[:, column], odds.eta, part.environment)
@@ -373,13 +380,6 @@ def _record(
         observed_counts=observed,
         expected_counts=expected,
     )
-
-
-def _slopes(z: np.ndarray, R: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Σ R φ / Σ v φ² with φ a column less its v-weighted mean, and the standard error, (d,) each."""
-    phi = z - v @ z / v.sum()
-    information = np.maximum(v @ phi**2, np.finfo(float).tiny)
-    return R @ phi / information, np.maximum(np.sqrt(R**2 @ phi**2) / information, np.finfo(float).tiny)
 
 
 def _binned(column: np.ndarray, eta: np.ndarray, environment: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -28,6 +28,7 @@ class CorrectedTests(Generic[_Test]):
         holm: Adjusted so that rejecting those ≤ α errs anywhere with probability ≤ α, whatever their dependence.
         bh: Adjusted so that of those ≤ q a share ≤ q is expected to be false, if independent or positively dependent.
         tests: The tests behind the p-values, where they were run here.
+        skipped: Why other hypotheses could not be tested.
 
     Example:
         >>> adjust_p_values({"A": 0.01, "B": 0.2}).rejected()
@@ -38,6 +39,7 @@ class CorrectedTests(Generic[_Test]):
     holm: dict[str, float]
     bh: dict[str, float]
     tests: dict[str, _Test]
+    skipped: dict[str, str] = field(default_factory=dict)
 
     def rejected(self, level: float = 0.05, *, correction: str = "holm") -> tuple[str, ...]:
         """The names whose corrected p-value is at most `level`, in the order given."""
@@ -51,13 +53,17 @@ class CorrectedTests(Generic[_Test]):
 
 
 def adjust_p_values(
-    p_values: Mapping[str, float], *, tests: Mapping[str, _Test] | None = None
+    p_values: Mapping[str, float],
+    *,
+    tests: Mapping[str, _Test] | None = None,
+    skipped: Mapping[str, str] | None = None,
 ) -> CorrectedTests[_Test]:
     """Adjust p-values for their number, after Holm and after Benjamini and Hochberg.
 
     Args:
         p_values: By the name of the hypothesis.
         tests: The tests behind them, by the same names.
+        skipped: Why other hypotheses could not be tested; they do not count.
 
     Raises:
         InputError: If a p-value is not a number in [0, 1].
@@ -74,9 +80,10 @@ def adjust_p_values(
     if bad:
         raise InputError(f"p_values must lie in [0, 1]; received {p_values[bad[0]]!r} for {bad[0]!r}")
     own, holm, bh = (
-        dict(zip(names, values.tolist(), strict=True)) for values in (p, _holm(p), stats.false_discovery_control(p))
+        dict(zip(names, values.tolist(), strict=True))
+        for values in (p, _holm(p), stats.false_discovery_control(p) if p.size else p)
     )
-    return CorrectedTests(own, holm, bh, dict(tests or {}))
+    return CorrectedTests(own, holm, bh, dict(tests or {}), dict(skipped or {}))
 
 
 def two_sample_tests(

@@ -9,11 +9,10 @@ import typer
 import pdae_sim
 from pdae_sim import report
 from pdae_sim._checks import naming
-from pdae_sim._random import child, seed_sequence
 from pdae_sim.analysis import hypothesis_tests
 from pdae_sim.cli._figures import check_figure, write_figure
 from pdae_sim.cli._options import DatasetFile, DatasetOptions, FigureFile, Force, Seed, command
-from pdae_sim.cli._output import Output
+from pdae_sim.cli._output import NOTHING_JUDGED, Output
 from pdae_sim.cli._tables import Table
 
 if TYPE_CHECKING:
@@ -39,35 +38,28 @@ def additivity(
 ) -> int:
     """Test whether the effects of measured combinations add. Status 1 if the product formula is rejected anywhere.
 
-    Rejected are those of at most 5 % after Holm that overlap enough to tell. The figure shows where a single target
-    fails, or all p-values where there are several.
+    Status 3 if no combination has cells enough to tell. Rejected are those of at most 5 % after Holm that overlap
+    enough to tell. The figure shows where a single target fails, or all p-values where there are several.
     """
     check_figure(figure, force=force)
     data = pdae_sim.PerturbationData.read(file, **options)
     with naming(file):
         results = _tested(data, target or [], multipliers, seed)
+        figure = figure if results.tests else None
         write_figure(figure, lambda: report.additivity_figure(results, data.features, level=_LEVEL), force=force)
     rows = [_row(results, name) for name in results.tests]
+    rows += [_skipped(*each) for each in results.skipped.items()]
     rejected = [row["condition"] for row in rows if row["rejected"]]
     payload = {"tests": rows, "rejected": rejected, "figure": figure}
     output.result(payload, _text(results, rows))
-    return int(bool(rejected))
+    return int(bool(rejected)) if any(row["enough_overlap"] for row in rows) else NOTHING_JUDGED
 
 
 def _tested(data: PerturbationData, targets: list[str], n_multipliers: int, seed: int) -> CorrectedTests:
     """Every target's test, corrected over all of them; a target's p-value by itself is the one it has among others."""
-    if not targets:
-        return hypothesis_tests.additivity_tests(data, rng=seed, n_multipliers=n_multipliers)
-    root = seed_sequence(seed)
     with naming("--target"):
         names = list(dict.fromkeys(data.space.condition(data.space.exact(target)) for target in targets))
-        tests = {
-            name: hypothesis_tests.additivity_test(
-                data, name, n_multipliers=n_multipliers, rng=child(root, "additivity", name)
-            )
-            for name in names
-        }
-    return hypothesis_tests.adjust_p_values({name: test.p_value for name, test in tests.items()}, tests=tests)
+        return hypothesis_tests.additivity_tests(data, names or None, rng=seed, n_multipliers=n_multipliers)
 
 
 def _row(results: CorrectedTests, name: str) -> dict:
@@ -87,7 +79,15 @@ def _row(results: CorrectedTests, name: str) -> dict:
         "feature": test.feature,
         "slope": float(test.slopes[steepest]),
         "slope_error": float(test.slope_errors[steepest]),
+        "reason": None
+        if enough
+        else f"too little overlap; {hypothesis_tests.MIN_OVERLAP_CELLS:g} effective cells tell",
     }
+
+
+def _skipped(name: str, reason: str) -> dict:
+    """The row of a combination that too few cells are behind."""
+    return {"condition": name, "p_value": None, "rejected": False, "enough_overlap": False, "reason": reason}
 
 
 def _text(results: CorrectedTests, rows: list[dict]) -> list[str | Table]:
@@ -99,6 +99,8 @@ def _text(results: CorrectedTests, rows: list[dict]) -> list[str | Table]:
         "effective_cells": "effective cells",
         "cells": "cells",
     }
-    sentences = [results.tests[row["condition"]].in_words(_LEVEL if row["holm"] <= _LEVEL else 0.0) for row in rows]
-    lines = [[row[key] for key in columns] for row in rows]
-    return [Table("Do effects add?", tuple(columns.values()), lines), *sentences]
+    columns |= {"reason": "why not judged"} if any(row["reason"] for row in rows) else {}
+    tested = [row for row in rows if row["condition"] in results.tests]
+    sentences = [results.tests[row["condition"]].in_words(_LEVEL if row["holm"] <= _LEVEL else 0.0) for row in tested]
+    lines = [[row.get(key) for key in columns] for row in rows]
+    return [Table("Do effects add?", tuple(columns.values()), lines, prose=("why not judged",)), *sentences]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,10 +16,11 @@ from pdae_sim import _files as files
 from pdae_sim import io, report, study
 from pdae_sim._checks import choice, naming, near_misses
 from pdae_sim._random import child, seed_sequence
+from pdae_sim.analysis import hypothesis_tests
 from pdae_sim.cli._figures import check_figure, write_figure
 from pdae_sim.cli._matching import check_unseen, observation_in_words, read_matching
 from pdae_sim.cli._options import DatasetFile, DatasetOptions, FigureFile, Force, ModelFolder, Seed, command
-from pdae_sim.cli._output import Output
+from pdae_sim.cli._output import NOTHING_JUDGED, Output
 from pdae_sim.cli._tables import Table, number, with_interval
 from pdae_sim.errors import InputError
 from pdae_sim.intervals import Interval
@@ -46,6 +48,7 @@ _SHOWN_METRICS = ("energy_distance", "n_eff", "pearson_delta", "pearson_delta_pe
 _LESS_IS_BETTER = ("energy_distance", "mmd", "mean_difference", "mse", "mae")
 _SCALE = "in brackets: 0 % is all training cells mixed, 100 % a replicate (other cells of the very condition)"
 
+_WHY = "why not judged"
 _SHOWN = 12  # faults of features in a table
 _FRESH = 2000  # cells of each training condition drawn anew from a simulated world
 
@@ -73,8 +76,11 @@ def evaluate(
     figure: FigureFile = None,
     seed: Seed = 0,
     force: Force = False,
-) -> None:
-    """Judge predictions of held-out conditions. The noise ceiling stands beside them; --goodness judges the fit too."""
+) -> int:
+    """Judge predictions of held-out conditions. The noise ceiling stands beside them; --goodness judges the fit too.
+
+    Status 3 if all that was to be judged has too few cells.
+    """
     check_figure(figure, force=force)
     if cells is not None and not goodness:
         raise InputError("--cells are for --goodness; give both")
@@ -88,7 +94,7 @@ def evaluate(
     check_unseen(fitted, data, model, file)
     output.say(f"{model}: {observation_in_words(fitted)}")
     rows: list[dict] = []
-    judged: tuple[GoodnessOfFit, ObservationFit | None] | None = None
+    judged: _Fit | None = None
     if goodness:
         output.say("judging the fit on fresh cells")
         fresh = _fresh_cells(file, seed) if cells is None else read_matching(fitted, model, cells, options)
@@ -100,18 +106,39 @@ def evaluate(
             exported = {} if folder is None else study.effect_cells(estimators, data, rng=seed)
         if folder is not None:
             _export(output, folder, exported, force=force)
-    if judged is None:
+    _draw(figure, rows, judged, force=force)
+    tables = evaluation_tables(rows, shown=chosen or _SHOWN_METRICS)
+    payload = {"rows": rows} if judged is None else {"rows": rows, **judged.payload()}
+    output.result(payload, tables if judged is None else tables + judged.tables(fitted.observation_.name))
+    any_judged = any(row["status"] == "ok" for row in rows) or (judged is not None and judged.goodness is not None)
+    return 0 if any_judged else NOTHING_JUDGED
+
+
+def _draw(figure: Path | None, rows: Sequence[dict], judged: _Fit | None, *, force: bool) -> None:
+    """Write the figure of what was judged, if anything was."""
+    fit, observation = (None, None) if judged is None else (judged.goodness, judged.observation)
+    if fit is not None:
+        write_figure(figure, lambda: report.goodness_figure(fit, observation), force=force)
+    elif any(row["status"] == "ok" for row in rows):
         write_figure(figure, lambda: report.evaluation_figure(rows), force=force)
-        output.result({"rows": rows}, evaluation_tables(rows, shown=chosen or _SHOWN_METRICS))
-    else:
-        result, observation = judged
-        write_figure(figure, lambda: report.goodness_figure(result, observation), force=force)
-        tables = [
-            *evaluation_tables(rows, shown=chosen or _SHOWN_METRICS),
-            *goodness_tables(result.to_json()),
-            *observation_tables(fitted.observation_.name, observation),
-        ]
-        output.result({"rows": rows, "goodness": result, "observation": observation}, tables)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Goodness of fit, of the observation model too where it has noise, and why conditions had no part in it."""
+
+    goodness: GoodnessOfFit | None
+    observation: ObservationFit | None
+    skipped: dict[str, str]
+
+    def payload(self) -> dict[str, object]:
+        return {"goodness": self.goodness, "observation": self.observation, "goodness_skipped": self.skipped}
+
+    def tables(self, law: str) -> list[str | Table]:
+        tables = [] if self.goodness is None else goodness_tables(self.goodness.to_json())
+        tables += observation_tables(law, self.observation)
+        lines = list(self.skipped.items())
+        return [*tables, *([Table("Without goodness of fit", ("condition", _WHY), lines)] if lines else [])]
 
 
 def evaluation_tables(
@@ -127,8 +154,17 @@ def evaluation_tables(
         names = sorted(dict.fromkeys(name for name, _ in cells), key=lambda name: _rank(cells.get((name, metrics[0]))))
         lines = [(name, *(_shown(cells.get((name, metric))) for metric in metrics)) for name in names]
         title = condition if verdicts is None else f"{condition}: {verdicts[condition]}"
-        tables.append(Table(title, columns, lines))
+        why = [_reason([cells[key] for key in cells if key[0] == name]) for name in names]
+        if any(why):
+            lines = [(*line, reason) for line, reason in zip(lines, why, strict=True)]
+        tables.append(Table(title, (*columns, _WHY) if any(why) else columns, lines, prose=(_WHY,)))
     return [*tables, *([_SCALE] if any(row.get("scaled") is not None for row in rows) else [])]
+
+
+def _reason(rows: Sequence[Mapping]) -> str | None:
+    """Why the metrics of an estimator are not there, without the kind of the error."""
+    errors = [row["error"] for row in rows if row.get("error")]
+    return errors[0].removeprefix("InputError: ") if errors else None
 
 
 def goodness_tables(result: Mapping) -> list[str | Table]:
@@ -184,7 +220,7 @@ def _goodness(
     where: Path,
     source: Path,
     seed: int,
-) -> tuple[GoodnessOfFit, ObservationFit | None]:
+) -> _Fit:
     """Goodness of fit at the conditions that a model was fitted on, judged on cells it has not seen.
 
     In parts, and of its observation model where that has noise.
@@ -193,10 +229,16 @@ def _goodness(
     known = np.array([tuple(row) in seen for row in fresh.labels])
     if not known.any():
         raise InputError(f"{source}: holds no condition that {where} was fitted on; --goodness judges those")
+    few = known & (fresh.counts < (least := hypothesis_tests.MIN_CELLS_PER_CONDITION))
+    skipped = {fresh.conditions[e]: f"{fresh.counts[e]} cells; at least {least} tell" for e in np.flatnonzero(few)}
+    enough = known & ~few
+    if skipped and enough.sum() < 2:
+        others = {fresh.conditions[e]: "no other condition has cells enough" for e in np.flatnonzero(enough)}
+        return _Fit(None, None, skipped | others)
     with naming(source):
-        fresh = fresh.select(known)
+        fresh = fresh.select(enough)
         fit = study.check_fit(model, fresh, fitted_on=data, rng=seed)
-        return fit, study.check_observation(model, fresh, fitted_on=data, rng=seed)
+        return _Fit(fit, study.check_observation(model, fresh, fitted_on=data, rng=seed), skipped)
 
 
 def _fresh_cells(file: Path, seed: int) -> PerturbationData:
