@@ -1,19 +1,23 @@
 """Type-I error of every test of the library in null worlds of several kinds, against exact bands.
 
-Run: `python -m experiments.benchmarks.calibration [WORLDS] [--workers 2] [--seed 0] [--only WORD]`.
+Run: `python -m experiments.benchmarks.calibration [WORLDS] [--workers 2] [--seed 0] [--only WORD] [--out FILE]`.
 
 For each test and each kind of world, the share of worlds with a p-value at or below 1, 5 and 10 %, beside the exact
 binomial 99 % band around what the test claims. Permutation p-values are multiples of 1/200 (1/400 over four
 environments), so that every level, and every level that Holm and BH divide it into, is attained exactly. A claim is
 ``exact`` (a band on both sides) or ``at most`` (only too many rejections count): ties of counts, and laws at the
 margin of an equivalence test. One test is ``wrong``, to show that the table would tell. Worlds that the guard against
-shared cells refuses are counted as not rejected, and said. Power of the equivalence test is that at equal laws.
+shared cells refuses are counted as not rejected, and said. Power of the equivalence test is that at equal laws. Sparse
+worlds, of one positive cell, of rare binary genes, of Poisson means from 0.005 on, hold one positive entry at least.
+`--out` adds the shares, with the number of worlds, to those that the file holds.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +26,7 @@ from experiments.benchmarks._table import machine, options, print_table
 from experiments.benchmarks._worlds import band, measure_worlds
 from pdae_sim.analysis._permutation import merge_ties, quadratic_forms, relabellings, upper_p_value
 from pdae_sim.analysis.hypothesis_tests.additivity import additivity_test
+from pdae_sim.analysis.hypothesis_tests.latent_law import common_law_test
 from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, two_sample_tests
 from pdae_sim.analysis.hypothesis_tests.two_sample import energy_test, equivalence_test, mmd_test
 from pdae_sim.data import PerturbationData
@@ -100,6 +105,64 @@ PAIRS = {
 """Two samples of one law."""
 
 
+def positive_cells(k: int) -> Callable[[Rng], Pair]:
+    """40 and 40 rows of two counts, of which k have a count of 1 or 2."""
+
+    def act(rng: Rng) -> Pair:
+        z = np.zeros((80, 2))
+        z[rng.permutation(80)[:k], rng.integers(0, 2, k)] = rng.integers(1, 3, k)
+        return z[:40], z[40:]
+
+    return act
+
+
+def positive_somewhere(draw: Callable[[Rng], Pair]) -> Callable[[Rng], Pair]:
+    """Pairs drawn again until one entry is positive."""
+
+    def act(rng: Rng) -> Pair:
+        x, y = draw(rng)
+        while not (x.any() or y.any()):
+            x, y = draw(rng)
+        return x, y
+
+    return act
+
+
+def poisson(means: Sequence[float]) -> Callable[[Rng, int], np.ndarray]:
+    """Rows of Poisson counts with these means."""
+    return lambda rng, n: rng.poisson(means, (n, len(means))).astype(float)
+
+
+def binary(share: float) -> Callable[[Rng, int], np.ndarray]:
+    """Rows of five genes that are on in this share of cells."""
+    return lambda rng, n: (rng.random((n, 5)) < share).astype(float)
+
+
+GENES = np.geomspace(0.005, 1.0, 20)
+SPARSE = {
+    "one positive cell": positive_cells(1),
+    "two positive cells": positive_cells(2),
+    "three positive cells": positive_cells(3),
+    "binary genes, 1 %": positive_somewhere(pair(binary(0.01))),
+    "binary genes, 10 %": pair(binary(0.1)),
+    **{f"Poisson means {mean:g}": positive_somewhere(pair(poisson([mean] * 5))) for mean in (0.005, 0.05, 0.3)},
+    "Poisson means 0.05, unequal n": positive_somewhere(pair(poisson([0.05] * 5), 70, 10)),
+    "20 genes, Poisson means 0.005 to 1": pair(poisson(GENES)),
+}
+"""Two samples of one law with few positive entries, most rows tied with another."""
+
+
+def three_samples(draw: Callable[[Rng], Pair]) -> Errors:
+    """Rejections of one law in three samples: the first, and the halves of the second."""
+
+    def errors(rng: Rng) -> np.ndarray:
+        x, y = draw(rng)
+        samples = {"A": x, "B": y[::2], "C": y[1::2]}
+        return rejected(common_law_test(samples, n_permutations=PERMUTATIONS, rng=rng).p_value)
+
+    return errors
+
+
 def two_sample(test: Callable, draw: Callable[[Rng], Pair]) -> Errors:
     """Rejections of a permutation test of two samples of one law."""
     return lambda rng: rejected(test(*draw(rng), n_permutations=PERMUTATIONS, rng=rng).p_value)
@@ -129,6 +192,14 @@ MARGINS: dict[str, tuple[Callable[[Rng], Pair], Callable[[Rng], Pair], float]] =
     "high d": (pair(normal(50), 100, 100, 2.0), pair(normal(50), 100, 100), normal_distance(2.0, 50)),
 }
 """By kind: laws at the margin, equal laws, and the margin."""
+MARGINS |= {
+    f"Poisson means {first:g} and {second:g}": (
+        lambda rng, means=(first, second): tuple(rng.poisson(mean, 100).astype(float) for mean in means),
+        lambda rng, mean=first: tuple(rng.poisson(mean, (2, 100)).astype(float)),
+        count_distance(first, second),
+    )
+    for first, second in ((0.005, 0.1), (0.05, 0.2), (0.2, 0.5))
+}
 
 
 def equivalence(draw: Callable[[Rng], Pair], margin: float) -> Errors:
@@ -189,6 +260,24 @@ SQUARES: dict[str, Callable[[Rng], PerturbationData]] = {
 """Worlds whose effects add."""
 
 
+def sparse_square(shift: float, others: Sequence[float]) -> Callable[[Rng], PerturbationData]:
+    """Counts whose first two means A and B move from the first of the other genes' means, 150 cells each."""
+    return square(
+        lambda labels, rng: rng.poisson(
+            np.hstack([others[0] + shift * labels, np.tile(others, (len(labels), 1))])
+        ).astype(float),
+        [150] * 4,
+    )
+
+
+SPARSE_SQUARES = {
+    "Poisson means 0.005, 0.02 where moved": sparse_square(0.015, [0.005] * 3),
+    "Poisson means 0.05, 0.2 where moved": sparse_square(0.15, [0.05] * 3),
+    "22 genes, Poisson means 0.005 to 1": sparse_square(0.015, GENES),
+}
+"""Sparse counts whose effects add."""
+
+
 def additivity(draw: Callable[[Rng], PerturbationData]) -> Errors:
     """Rejections of the product formula where it holds."""
     return lambda rng: rejected(additivity_test(draw(rng), "A+B", n_multipliers=PERMUTATIONS, rng=rng).p_value)
@@ -199,6 +288,10 @@ def claims() -> Iterator[Claim]:
     for name, test in (("energy", energy_test), ("MMD", mmd_test)):
         for kind, draw in PAIRS.items():
             yield Claim(name, kind, two_sample(test, draw), side=AT_MOST if kind == "counts with ties" else EXACT)
+        for kind, draw in SPARSE.items():
+            yield Claim(name, kind, two_sample(test, draw), side=AT_MOST)
+    for kind, draw in SPARSE.items():
+        yield Claim("common law of three samples", kind, three_samples(draw), side=AT_MOST)
     yield Claim("MMD, least p over bandwidths", "Gaussian", least_over_bandwidths, side=CONTROL)
     for kind, (at_margin, equal, margin) in MARGINS.items():
         yield Claim("equivalence", f"{kind}, at the margin", equivalence(at_margin, margin), side=AT_MOST)
@@ -209,6 +302,8 @@ def claims() -> Iterator[Claim]:
     yield Claim("environments, BH", "half null: share false", false_discoveries, tuple(a / 2 for a in LEVELS))
     for kind, draw in SQUARES.items():
         yield Claim("additivity", kind, additivity(draw))
+    for kind, draw in SPARSE_SQUARES.items():
+        yield Claim("additivity", kind, additivity(draw), side=AT_MOST)
 
 
 def row(claim: Claim, errors: np.ndarray) -> tuple:
@@ -223,22 +318,39 @@ def row(claim: Claim, errors: np.ndarray) -> tuple:
     return claim.test, kind, *shares, claim.side, f"outside at {', '.join(levels)}" if levels else held
 
 
+def keep(path: Path, claim: Claim, errors: np.ndarray) -> None:
+    """Add the shares of errors of one claim to a file, in place of those it holds of it."""
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    mean, bands = np.nan_to_num(errors).mean(0), band(claim.expected, len(errors))
+    kept[f"{claim.test}: {claim.kind}"] = {
+        "claim": claim.side,
+        "worlds": len(errors),
+        "refused": int(np.isnan(errors[:, 0]).sum()),
+        "levels": LEVELS,
+        "errors": mean.round(6).tolist(),
+        "missed": claim.missed(mean, bands).tolist(),
+    }
+    path.write_text(json.dumps(kept, indent=1) + "\n")
+
+
 def _in_words(side: str, low: float, high: float) -> str:
     return {POWER: "", AT_MOST: f" (≤ {high:.1f})"}.get(side, f" ({low:.1f}–{high:.1f})")
 
 
 def main() -> None:
-    """Print the table."""
-    arguments = options(__doc__, worlds=1000, workers=2, seed=0, only="")
+    """Print the table, and keep its shares with `--out`."""
+    arguments = options(__doc__, worlds=1000, workers=2, seed=0, only="", out=None)
     worlds, seed, misses = arguments.worlds, arguments.seed, []
 
     def rows() -> Iterator[tuple]:
         for claim in claims():
-            if arguments.only in claim.test:
+            if arguments.only in f"{claim.test}: {claim.kind}":
                 measure = lambda number, claim=claim: claim.in_world([seed, number])  # noqa: E731
                 errors = measure_worlds(measure, worlds, workers=arguments.workers)["errors"]
                 if claim.side in (EXACT, AT_MOST):
                     misses.extend(claim.missed(np.nan_to_num(errors).mean(0), band(claim.expected, worlds)))
+                if arguments.out:
+                    keep(arguments.out, claim, errors)
                 yield row(claim, errors)
 
     levels = (f"{100 * a:g} % level: errors, % (band)" for a in LEVELS)

@@ -240,8 +240,8 @@ def disjoint_halves(x: np.ndarray, *, rng: SeedLike = None) -> tuple[np.ndarray,
 def refuse_shared_rows(x: np.ndarray, y: np.ndarray) -> None:
     """Refuse two samples that hold the same cells.
 
-    Where no row repeats within x or within y, the data are continuous and one row in both is a cell in both.
-    Where rows repeat within a sample, as counts do, equal rows across are ties, unless there are more of them than a
+    Where no row repeats within x or within y, a row in both is a cell in both if it has an entry that no other row has,
+    as continuous data do. Else, as in counts, equal rows across are ties, unless there are more of them than a
     random division of the pooled rows would give: more than 4 standard deviations, over 200 divisions. Too few shared
     cells among many ties go unseen.
 
@@ -256,16 +256,24 @@ def refuse_shared_rows(x: np.ndarray, y: np.ndarray) -> None:
         >>> refuse_shared_rows(np.array([[0.0], [1.0]]), np.array([[1.5], [2.0]])) is None  # no row is in both
         True
     """
-    codes = np.unique(np.vstack([x, y]) + 0.0, axis=0, return_inverse=True)[1].ravel()
+    rows, codes = np.unique(np.vstack([x, y]) + 0.0, axis=0, return_inverse=True)
+    codes = codes.ravel()
     n_kinds = codes.max() + 1
     first, total = np.bincount(codes[: len(x)], minlength=n_kinds), np.bincount(codes, minlength=n_kinds)
     shared = int(np.minimum(first, total - first).sum())
     repeated = (first > 1).any() or (total - first > 1).any()
-    if shared and (not repeated or _beyond_chance(first, total)):
+    both = (first > 0) & (total > first)
+    if shared and ((not repeated and _has_own_entry(rows, both)) or _beyond_chance(first, total)):
         raise InputError(
             f"x and y must not share cells; {shared} rows of x ({len(x)}) are rows of y ({len(y)}): split first, "
             "for instance with disjoint_halves"
         )
+
+
+def _has_own_entry(rows: np.ndarray, chosen: np.ndarray) -> bool:
+    """Whether one of the chosen rows, all of which differ, has an entry that its column holds nowhere else."""
+    each = (np.unique(column, return_inverse=True, return_counts=True)[1:] for column in rows.T)
+    return any(bool((counts[place] == 1)[chosen].any()) for place, counts in each)
 
 
 def _beyond_chance(first: np.ndarray, total: np.ndarray) -> bool:
