@@ -97,7 +97,7 @@ class PosteriorNetwork(ShiftedLatents):
         likelihood: Likelihood,
         generators: Generators,
         *,
-        draws: int = 8,
+        draws: int = 6,
     ) -> None:
         super().__init__()
         d_X, d_Z, K = sizes
@@ -249,4 +249,4 @@ def _times(rows: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
 
 def draws_for(n_features: int) -> int:
     """Latents tried for each cell in a step: fewer where cells are long, which tell more and cost more."""
-    return 8 if n_features <= 200 else 4
+    return 6 if n_features <= 200 else 4

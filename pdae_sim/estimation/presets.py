@@ -64,7 +64,7 @@ MARGINAL = Preset(
     (
         Phase(
             "marginal",
-            1000,
+            1500,
             {"marginal_likelihood": 1.0},
             ("encoder", "shift", "decoder", "noise"),
             cells=128,

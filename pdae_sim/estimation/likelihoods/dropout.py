@@ -36,6 +36,8 @@ class DropoutLikelihood(GaussianLikelihood):
         self.log_odds = parameter(replicates, n_features, math.log(0.1))
         self.slope = parameter(replicates, n_features)
 
+    least = 0.1
+    """Entries that are measured may have no noise at all; posteriors of networks cannot follow a law much sharper."""
     zero: torch.Tensor
 
     @property

@@ -9,9 +9,6 @@ import torch
 from pdae_sim.estimation._networks import Generators, normal
 from pdae_sim.estimation.likelihoods._base import Likelihood, of_each, parameter, spread_to
 
-_LEAST = 1e-3
-"""Least standard deviation, in those of the cells: without one the likelihood of cells without noise is unbounded."""
-
 
 class GaussianLikelihood(Likelihood):
     """x_g = u_g + sd_g(u_g) ε_g with ε ~ N(0, I), and sd_g² a constant or a quadratic of the mean u_g.
@@ -52,12 +49,14 @@ class GaussianLikelihood(Likelihood):
         self.log_growth = parameter(replicates, n_features, math.log(0.1)) if growing else None
         self.least_at = parameter(replicates, n_features) if growing else None
 
+    least = 1e-3
+    """Least standard deviation, in those of the cells: without one cells without noise have no largest likelihood."""
     log_units: torch.Tensor
 
     def log_variance(self, output: torch.Tensor) -> torch.Tensor:
         """log sd_g(u_g)², of the shape of the outputs."""
         log_sd = self.log_sd if self.by_feature else self.log_sd - self.log_units
-        constant = spread_to(2 * log_sd, output).clamp(min=2 * math.log(_LEAST))
+        constant = spread_to(2 * log_sd, output).clamp(min=2 * math.log(self.least))
         if self.log_growth is None or self.least_at is None:
             return constant.expand_as(output)
         away = (output - spread_to(self.least_at, output)).square()
