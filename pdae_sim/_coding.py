@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
+from hashlib import blake2b
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -47,6 +48,15 @@ def factorize_rows(table: Table) -> tuple[np.ndarray, np.ndarray]:
     keys, codes = factorize(_dense_keys(table))
     distinct = np.frombuffer(b"".join(keys), dtype=np.float64)
     return distinct.reshape(len(keys), table.shape[1]).copy(), codes
+
+
+def row_keys(table: Table) -> Iterator[bytes]:
+    """A short key of each row of a table of numbers, read block by block: equal rows have one key, others another."""
+    step = max(_BLOCK // max(table.shape[1], 1), 1)
+    for start in range(0, table.shape[0], step):
+        block = table[start : start + step]
+        rows = np.asarray(block.toarray() if sparse.issparse(block) else block, dtype=np.float64) + 0.0
+        yield from (blake2b(row.tobytes(), digest_size=16).digest() for row in rows)
 
 
 def by_appearance(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -235,7 +235,11 @@ class TestCommands:
     def test_worlds_load_no_torch_and_no_tables(self):
         assert not _loaded("from pdae_sim.cli._app import run; run(['worlds', '--json'])") & HEAVY - {"typer"}
 
-    @pytest.mark.parametrize("arguments", [["span"], ["design", "--target", "A+B:2"]], ids=["span", "design"])
+    @pytest.mark.parametrize(
+        "arguments",
+        [["span"], ["design", "--target", "A+B:2"], ["additivity", "--list"]],
+        ids=["span", "design", "additivity"],
+    )
     def test_verdicts_from_labels_load_no_torch_and_read_no_cell(self, tmp_path, arguments):
         """Here they cannot: X is taken out of the file."""
         path = str(tmp_path / "labels.h5ad")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import sparse
 
-from pdae_sim._coding import by_appearance, factorize, factorize_rows
+from pdae_sim._coding import by_appearance, factorize, factorize_rows, row_keys
 
 TABLES = arrays.arrays(
     np.float64, st.tuples(st.integers(1, 12), st.integers(0, 3)), elements=st.sampled_from([0.0, -0.0, 1.0, 0.5])
@@ -53,3 +53,11 @@ def test_factorize(values):
     distinct, codes = factorize(values)
     assert [distinct[code] for code in codes] == values
     assert distinct == list(dict.fromkeys(values))
+
+
+@given(TABLES)
+def test_keys_are_equal_where_rows_are(table):
+    keys = list(row_keys(table))
+    assert factorize(keys)[1].tolist() == factorize_rows(table)[1].tolist()
+    assert keys == list(row_keys(sparse.csr_array(table)))
+    assert keys == list(row_keys(table.astype(np.float32)))

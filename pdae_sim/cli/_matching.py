@@ -65,7 +65,7 @@ def match(model: PDAE, data: PerturbationData, where: Path, file: Path) -> Pertu
     labels[:, [model.space_.names.index(name) for name in data.names]] = data.labels
     return replace(
         data,
-        x=data.x if same else data.x[:, [position[name] for name in model.features_]],
+        x=data.stored if same else data.stored[:, [position[name] for name in model.features_]],
         features=model.features_,
         labels=labels,
         names=model.space_.names,

@@ -176,7 +176,7 @@ def composition(source: str, data: PerturbationData) -> Composition | None:
     """The composition of a name, fitted to training environments in the precision of files; None for other sources."""
     if source not in COMPOSITIONS:
         return None
-    return COMPOSITIONS[source]().fit(replace(data, x=data.x.astype(np.float32)))
+    return COMPOSITIONS[source]().fit(replace(data, x=data.stored.astype(np.float32)))
 
 
 def ways(model: PDAE, data: PerturbationData) -> Iterator[tuple[str, Estimator]]:

@@ -176,7 +176,7 @@ def _opened(read: Callable[[], AnnData]) -> AnnData:
 
 def _transformed(data: PerturbationData, transform: str) -> Any:
     """x under a transform that fixes zero where x is sparse."""
-    x: Any = data.x
+    x: Any = data.stored
     if transform == "none":
         return x
     x = x.toarray() if transform == "log" and hasattr(x, "toarray") else x
@@ -202,4 +202,4 @@ def _held_out(data: PerturbationData, test: Sequence[str]) -> PerturbationData:
             problems.append(f"test={text!r} has no row; {near_misses(data.space.condition(label), data.conditions)}")
     if problems:
         raise InputError(summary([("test", problem) for problem in problems]))
-    return replace(data, held_out=held_out)
+    return replace(data, x=data.stored, held_out=held_out)

@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 
 from pdae_sim import _random
 from pdae_sim._checks import naming, whole
+from pdae_sim._coding import factorize, row_keys
 from pdae_sim._random import SeedLike
 from pdae_sim.analysis.hypothesis_tests.goodness import (
     ALL_CONDITIONS,
@@ -213,13 +214,16 @@ def refuse_cells_of_fit(
     """
     if fitted_on is not None:
         with naming("fresh (y) against the cells of the fit (x)"):
-            refuse_shared_rows(fitted_on.train.x.astype(np.float64), fresh.x.astype(np.float64))
+            keys = factorize([*row_keys(fitted_on.train.stored), *row_keys(fresh.stored)])[1][:, None]
+            refuse_shared_rows(keys[: -len(fresh.environment)], keys[-len(fresh.environment) :])
     remembered = getattr(model, "base_latents_", None)
-    if remembered is None or _noisy(model) or len(np.unique(fresh.x, axis=0)) < len(fresh.x):
+    if remembered is None or _noisy(model) or len(set(row_keys(fresh.stored))) < len(fresh.environment):
         return
     met = _meeting(model, fresh, remembered)
     if met:
-        raise InputError(f"fresh must hold no cell of the fit; {met} of its {len(fresh.x)} cells were fitted on")
+        raise InputError(
+            f"fresh must hold no cell of the fit; {met} of its {len(fresh.environment)} cells were fitted on"
+        )
 
 
 def _meeting(model: _Autoencoder, fresh: PerturbationData, remembered: np.ndarray) -> int:

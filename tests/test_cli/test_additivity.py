@@ -32,6 +32,14 @@ def test_what_adds_passes_with_status_zero(additive, capsys):
     assert not row["rejected"]
 
 
+def test_what_can_be_tested_is_listed(additive, singles, capsys):
+    (row,) = answer(capsys, "additivity", additive, "--list")["combinations"]
+    assert row == {"condition": "A+B", "coefficients": {"A": 1.0, "B": 1.0}, "cells": 120}
+    assert "1 · A + 1 · B" in ran(capsys, "additivity", additive, "--list")[1]
+    assert answer(capsys, "additivity", singles, "--list") == {"combinations": []}
+    assert "measure a combination" in ran(capsys, "additivity", singles, "--list")[1]
+
+
 def test_what_does_not_add_is_rejected_with_status_one(epistatic, capsys):
     found = answer(capsys, "additivity", epistatic, "--multipliers", "99", status=1)
     (row,) = found["tests"]

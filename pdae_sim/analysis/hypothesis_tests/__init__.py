@@ -10,6 +10,7 @@
 | `common_law_test`, `normal_law_test`, `LawTest` | one law in every environment; that law is N(0, I) |
 | `energy_to_normal` | energy distance from a sample to N(0, I) in closed form |
 | `additivity_test`, `additivity_tests`, `AdditivityTest` | do effects of measured combinations add? |
+| `additive_relations` | what additivity can be tested at, from labels alone |
 | `MIN_OVERLAP_CELLS` | effective cells below which an additivity test cannot tell |
 | `goodness_of_fit`, `GoodnessOfFit`, `PartGoodness`, `ModelPart` | which part of a model is wrong |
 | `FitSamples` | what goodness of fit compares |

@@ -20,6 +20,7 @@ from .predictive_checks import FeatureCheck as FeatureCheck
 from .predictive_checks import FeatureTest as FeatureTest
 from .predictive_checks import ObservationFit as ObservationFit
 from .predictive_checks import observation_fit as observation_fit
+from .relations import additive_relations as additive_relations
 from .two_sample import EquivalenceTest as EquivalenceTest
 from .two_sample import TwoSampleTest as TwoSampleTest
 from .two_sample import disjoint_halves as disjoint_halves

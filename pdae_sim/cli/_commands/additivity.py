@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import pdae_sim
-from pdae_sim import report
+from pdae_sim import io, report
 from pdae_sim._checks import naming
 from pdae_sim.analysis import hypothesis_tests
 from pdae_sim.cli._figures import check_figure, write_figure
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _LEVEL = 0.05
 """A formula whose p-value, corrected after Holm, is no greater is rejected."""
 
+_NOTHING = "no measured condition is a combination of others; measure a combination and its parts"
+
 
 @command
 def additivity(
@@ -31,6 +34,7 @@ def additivity(
     target: Annotated[
         list[str] | None, typer.Option(help="A measured combination to test; repeat. Every one there is.")
     ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="What can be tested, from labels alone; no test.")] = False,
     multipliers: Annotated[int, typer.Option(min=19, help="Sign-flipped copies behind each p-value.")] = 999,
     figure: FigureFile = None,
     seed: Seed = 0,
@@ -41,6 +45,8 @@ def additivity(
     Status 3 if no combination has cells enough to tell. Rejected are those of at most 5 % after Holm that overlap
     enough to tell. The figure shows where a single target fails, or all p-values where there are several.
     """
+    if listed:
+        return _list(output, file, options)
     check_figure(figure, force=force)
     data = pdae_sim.PerturbationData.read(file, **options)
     with naming(file):
@@ -53,6 +59,20 @@ def additivity(
     payload = {"tests": rows, "rejected": rejected, "figure": figure}
     output.result(payload, _text(results, rows))
     return int(bool(rejected)) if any(row["enough_overlap"] for row in rows) else NOTHING_JUDGED
+
+
+def _list(output: Output, file: Path, options: DatasetOptions) -> int:
+    """The combinations that can be tested and what each is tested against; X is not read."""
+    data = io.read_labels(file, **options)
+    with naming(file):
+        relations = hypothesis_tests.additive_relations(data)
+    counts = dict(zip(data.conditions, data.counts.tolist(), strict=True))
+    rows = [{"condition": name, "coefficients": alpha, "cells": counts[name]} for name, alpha in relations.items()]
+    sums = [" + ".join(f"{a:g} · {part}" for part, a in alpha.items()) for alpha in relations.values()]
+    lines = [(row["condition"], total, row["cells"]) for row, total in zip(rows, sums, strict=True)]
+    told = Table("What can be tested", ("combination", "shift", "cells"), lines) if lines else _NOTHING
+    output.result({"combinations": rows}, [told])
+    return 0
 
 
 def _tested(data: PerturbationData, targets: list[str], n_multipliers: int, seed: int) -> CorrectedTests:

@@ -1,0 +1,24 @@
+"""What the product formula can be tested at, from labels alone."""
+
+from __future__ import annotations
+
+from pdae_sim.analysis.hypothesis_tests.additivity import _dependences
+from pdae_sim.data import PerturbationData
+
+
+def additive_relations(data: PerturbationData) -> dict[str, dict[str, float]]:
+    """Measured combinations whose shift is a linear combination of others', with the coefficients of those.
+
+    Args:
+        data: Conditions, held-out or not; its cells are not looked at, so that labels without an X do.
+
+    Returns:
+        By condition what `additivity_tests` tests it against: α by condition, in the order of the tests.
+
+    Example:
+        >>> import numpy as np
+        >>> data = PerturbationData.from_arrays(np.empty((4, 0)), ["ctrl", "A", "B", "A+B"])
+        >>> additive_relations(data)
+        {'A+B': {'A': 1.0, 'B': 1.0}}
+    """
+    return _dependences(data)
