@@ -35,8 +35,14 @@ def near_misses(word: str, known: Iterable[str], *, shown: int = 12) -> str:
     close = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
     if close:
         return "did you mean " + " or ".join(repr(c) for c in close) + "?"
-    rest = f", … ({len(known)} in all)" if len(known) > shown else ""
-    return "known: " + (", ".join(known[:shown]) + rest if known else "none")
+    return "known: " + (listed(known, shown=shown) if known else "none")
+
+
+def listed(names: Iterable[object], *, shown: int = 12, between: str = ", ") -> str:
+    """Names for a message: the first of them, and how many there are where that is more."""
+    told = [str(name) for name in names]
+    rest = f"{between}… ({len(told):,} in all)" if len(told) > shown else ""
+    return between.join(told[:shown]) + rest
 
 
 _CONTROLS = re.compile(

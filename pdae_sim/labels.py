@@ -19,7 +19,7 @@ from typing import SupportsFloat
 
 import numpy as np
 
-from pdae_sim._checks import near_misses
+from pdae_sim._checks import listed, near_misses
 from pdae_sim.errors import LabelError
 
 
@@ -82,7 +82,7 @@ class LabelSpace:
             self._check_name(name)
         if len(self._position) < len(self.names):
             twice = sorted({name for name in self.names if self.names.count(name) > 1})
-            raise LabelError(f"perturbation names must differ; repeated: {', '.join(twice)}")
+            raise LabelError(f"perturbation names must differ; repeated: {listed(twice)}")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -245,9 +245,7 @@ class LabelSpace:
         values = np.asarray(label, dtype=object).ravel()
         if len(values) != len(self.names) or np.ndim(label) != 1:
             shape = np.shape(label)
-            raise LabelError(
-                f"a label must have shape ({len(self.names)},) for {', '.join(self.names)}; received {shape}"
-            )
+            raise LabelError(f"a label must have shape ({len(self.names)},) for {listed(self.names)}; received {shape}")
         if np.ndarray is type(label) and label.dtype.kind in "fiu" and np.isfinite(label).all():
             return values
         for name, dose in zip(self.names, values, strict=True):

@@ -22,6 +22,8 @@ from pdae_sim.analysis._span_tolerance import span_within_tolerance
 from pdae_sim.errors import InputError
 
 _FLOAT_RTOL = 1e-9  # tolerance of labels that are no exact numbers, where none is given
+_TERMS = 12
+"""Terms of a combination in words, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,10 +271,14 @@ def _by_name(values: np.ndarray, names: Sequence[str] | None) -> dict[str, float
 
 
 def _combination(weights: Sequence[float], names: Sequence[str]) -> str:
-    """``A + 2 B − ctrl`` from weights and names; weights that are zero are left out."""
+    """``A + 2 B − ctrl`` from weights and names; zeros are left out, and of many all but the largest."""
     terms = [(w, name) for w, name in zip(weights, names, strict=True) if abs(w) > 1e-12]
+    n_terms, least = len(terms), sorted((abs(w) for w, _ in terms), reverse=True)[:_TERMS]
+    if n_terms > _TERMS:
+        terms = [term for term in terms if abs(term[0]) >= least[-1]][:_TERMS]
     terms.sort(key=lambda term: term[0] < 0)
     text = " ".join(
         f"{'−' if w < 0 else '+'} {'' if abs(abs(w) - 1) < 1e-12 else f'{abs(w):.4g} '}{name}" for w, name in terms
     )
-    return text.removeprefix("+ ") or "0"
+    rest = f" … ({n_terms:,} terms in all)" if n_terms > _TERMS else ""
+    return (text.removeprefix("+ ") or "0") + rest

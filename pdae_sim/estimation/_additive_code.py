@@ -15,6 +15,7 @@ from pdae_sim._checks import choice, whole
 from pdae_sim._random import SeedLike
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation._batches import Cells
+from pdae_sim.estimation._cell_numbers import ENOUGH, by_cells
 from pdae_sim.estimation._framing import observation_of
 from pdae_sim.estimation._measurement import Units
 from pdae_sim.estimation._networks import MLP, Generators, root_generator
@@ -136,15 +137,18 @@ class AdditiveCodeEstimator(SinglePhaseEstimator):
         data = self._standardised.data
         seen = (data.labels != 0).any(0)
         self.effects_ = self._network.effects.detach()[0].cpu().numpy().astype(np.float64) * seen[:, None]
-        x = data.samples(data.reference)
-        self._reference = self._encoded(x, data.labels[data.reference])
+        few = by_cells(data.counts) and data.counts[data.reference] < ENOUGH  # the code of any cell is basal
+        x = data.x if few else data.samples(data.reference)
+        self._reference = self._encoded(x, data.labels[data.environment] if few else data.labels[data.reference])
         self._exposure = self._standardised.units.exposure(x)
 
-    def _encoded(self, x: np.ndarray, label: np.ndarray) -> torch.Tensor:
-        """What the encoder gives (n, n_codes) of cells (n, d_X) of one label (K,)."""
+    def _encoded(self, x: np.ndarray, labels: np.ndarray) -> torch.Tensor:
+        """What the encoder gives (n, n_codes) of cells (n, d_X) of one label (K,), or of labels of their own (n, K)."""
         cells = torch.from_numpy(self._standardised.units.forward(x)).to(self.device)
-        doses = self._standardised.doses(label).to(self.device)
+        doses = self._standardised.doses(labels).to(self.device)
         with torch.no_grad():
+            if doses.ndim > 1:
+                return self._network.encode(cells[None, :, None], doses[None])[0, :, 0]
             return self._network.encode(cells[None, None], doses[None, None])[0, 0]
 
     def _check_parameters(self) -> None:

@@ -14,6 +14,7 @@ import torch
 from pdae_sim import _random
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
+from pdae_sim.estimation import _cell_numbers as cell_numbers
 from pdae_sim.estimation import _memory as memory
 from pdae_sim.estimation._batches import Cells
 from pdae_sim.estimation._checkpoint import Checkpoint
@@ -69,8 +70,10 @@ def check_memory(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> No
     device = torch.device(first.device)
     if first.precision == "bfloat16" and device.type == "cpu":
         _log.warning("bfloat16 on a CPU can take ten times as long as float32; use device='cuda', or float32")
+    for each in distinct.values():
+        cell_numbers.tell(each)
     shape = memory.Shape.of(list(distinct.values()), first.n_latents, len(models))
-    plan = first._expected_plan()
+    plan = first._expected_plan(np.array(shape.counts))
     memory.check_available(memory.estimate(shape, plan.architecture, plan.phases), device)
 
 
@@ -95,9 +98,9 @@ def start(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> tuple[Net
     """Networks as they are before the first step, and the cells they are to see."""
     network, cells = untrained(models), training_cells(models, data)
     if isinstance(network, PosteriorNetwork):
-        start_linear(network, cells)
+        start_linear(network, cells.weighty())
     else:
-        init_pca(network, cells)
+        init_pca(network, cells.weighty())
     return network, cells
 
 

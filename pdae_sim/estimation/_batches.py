@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import torch
 
 from pdae_sim import _random
 from pdae_sim.errors import InputError
+from pdae_sim.estimation._cell_numbers import by_cells, sits_out
 
 if TYPE_CHECKING:
     from pdae_sim.estimation.phases import Phase
@@ -48,35 +49,66 @@ class Cells:
         """
         samples = [self._cells(phase, r, step) for r in range(len(self.rows))]
         picked = torch.from_numpy(np.stack([rows for rows, _ in samples])).to(self.x.device)
-        chosen = torch.from_numpy(np.stack([environments for _, environments in samples])).to(self.labels.device)
-        return self.x[picked], self.labels.gather(1, chosen[..., None].expand(-1, -1, self.labels.shape[2]))
+        return self.x[picked], self._labels(np.stack([environments for _, environments in samples]))
+
+    def weighty(self) -> Cells:
+        """Those of environments that gradient steps see; these very cells where that is all of them.
+
+        Raises:
+            InputError: If replicates differ in how many those are.
+        """
+        out = [sits_out(np.array([len(rows) for rows in each])) for each in self.rows]
+        if not any(mask.any() for mask in out):
+            return self
+        if len({int(mask.sum()) for mask in out}) > 1:
+            raise InputError("replicates must have as many conditions of few cells; fit them one by one")
+        chosen = [np.flatnonzero(~mask) for mask in out]
+        rows = tuple(tuple(each[e] for e in kept) for each, kept in zip(self.rows, chosen, strict=True))
+        return replace(self, labels=self._labels(np.stack(chosen)), rows=rows, _epochs={})
 
     def split_held_out(self, share: float) -> tuple[Cells, tuple[torch.Tensor, torch.Tensor] | None]:
         """These cells without a share of them, and the cells (R, E, b, d_X) and labels (R, E, K) of that share.
 
-        Every environment gives as many, at most a share of the smallest and some thousands in all; none is given, and
-        all cells stay, where these are too few to tell anything. The same data give the same cells at any seed, so
-        that fits of several seeds can be compared on them.
+        Environments that have enough give as many each (`kept_out`); none is given, and all cells stay, where these are
+        too few to tell anything. Where cells weigh alike, b is 1 and they are drawn from all. The same data give the
+        same cells at any seed, so that fits of several seeds can be compared on them.
 
         Raises:
             InputError: If replicates differ in how many they would give.
         """
-        numbers = {kept_out(share, min(len(rows) for rows in each), len(each)) for each in self.rows}
+        counts = [np.array([len(rows) for rows in each]) for each in self.rows]
+        gives = [kept_out(share, each) for each in counts]
+        numbers = {(1 if by_cells(each) else int(n.max()), int(n.sum())) for each, n in zip(counts, gives, strict=True)}
         if len(numbers) > 1:
             raise InputError(
                 f"replicates must keep out as many cells of each environment; received {sorted(numbers)}; "
                 "set held_out=0 or fit them one by one"
             )
-        (b,) = numbers
-        if not b:
+        ((b, total),) = numbers
+        if not total:
             return self, None
-        orders = [
-            [rows[_random.stream(_KEPT_ROOT, "held out", e).permutation(len(rows))] for e, rows in enumerate(each)]
-            for each in self.rows
-        ]
-        kept = torch.from_numpy(np.stack([[rows[:b] for rows in each] for each in orders])).to(self.x.device)
-        rest = tuple(tuple(np.sort(rows[b:]) for rows in each) for each in orders)
-        return replace(self, rows=rest, _epochs={}), (self.x[kept], self.labels)
+        kept, rest = zip(*(_apart(each, n) for each, n in zip(self.rows, gives, strict=True)), strict=True)
+        x = self.x[torch.from_numpy(np.stack(kept).reshape(len(kept), -1, b)).to(self.x.device)]
+        giving = np.stack([np.repeat(np.arange(len(n)), n)[::b] for n in gives])
+        everywhere = b > 1 and giving.shape[1] == self.labels.shape[1]
+        return replace(self, rows=rest, _epochs={}), (x, self.labels if everywhere else self._labels(giving))
+
+    def parts(self, r: int, size: int) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
+        """Rows (E', b) of all cells of a replicate in order, about `size` at a time, and their environments (E',)."""
+        each = self.rows[r]
+        if by_cells(np.array([len(rows) for rows in each])):
+            rows, environment = by_environment(each)
+            for part, of in zip(_split(rows[:, None], size), _split(environment, size), strict=True):
+                yield torch.from_numpy(part).to(self.x.device), of
+            return
+        for e, rows in enumerate(each):
+            for part in _split(rows, size):
+                yield torch.from_numpy(part[None]).to(self.x.device), np.array([e])
+
+    def _labels(self, chosen: np.ndarray) -> torch.Tensor:
+        """Labels (R, E', K) of the chosen environments (R, E')."""
+        index = torch.from_numpy(chosen).to(self.labels.device)[..., None]
+        return self.labels.gather(1, index.expand(-1, -1, self.labels.shape[2]))
 
     def _cells(self, phase: Phase, r: int, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows (E', b) and environments (E',) of one replicate."""
@@ -120,7 +152,34 @@ def by_environment(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(rows), np.repeat(np.arange(len(rows)), [len(r) for r in rows])
 
 
-def kept_out(share: float, fewest: int, n_environments: int) -> int:
-    """Cells that each environment gives up where the smallest has `fewest`: a share of those, few in all, or none."""
-    b = min(int(share * fewest), max(_HELD_OUT // n_environments, 2))
-    return b if b >= 2 and b * n_environments >= _TELLING else 0
+def kept_out(share: float, counts: np.ndarray) -> np.ndarray:
+    """(E,) cells that environments of so many cells give up: a share of the smallest that gives, few in all, or none.
+
+    As many give as can give enough together; those with fewer cells keep all of theirs. Where cells weigh alike a
+    share of all is given, one by one.
+    """
+    if by_cells(counts):
+        total = min(int(share * counts.sum()), _HELD_OUT)
+        spread = np.diff(np.floor(np.concatenate([[0], np.cumsum(counts)]) * (total / counts.sum())))
+        return spread.astype(int) if total >= _TELLING else np.zeros(len(counts), int)
+    for n in range(len(counts), 1, -1):
+        fewest = np.sort(counts)[-n]
+        b = min(int(share * fewest), max(_HELD_OUT // n, 2))
+        if b >= 2 and b * n >= _TELLING:
+            return np.where(counts >= fewest, b, 0)
+    return np.zeros(len(counts), int)
+
+
+def _apart(rows: Sequence[np.ndarray], n: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """The rows that environments give up, n (E,) of each, and those that they keep."""
+    orders = [
+        each[_random.stream(_KEPT_ROOT, "held out", e).permutation(len(each))] if n[e] else each
+        for e, each in enumerate(rows)
+    ]
+    kept = np.concatenate([each[:k] for each, k in zip(orders, n, strict=True)])
+    return kept, tuple(np.sort(each[k:]) for each, k in zip(orders, n, strict=True))
+
+
+def _split(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    """The rows in parts of `size`."""
+    return [rows[start : start + size] for start in range(0, max(len(rows), 1), size)]

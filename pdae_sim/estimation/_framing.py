@@ -15,6 +15,7 @@ from pdae_sim import _random
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation import _bank as bank
+from pdae_sim.estimation import _cell_numbers as cell_numbers
 from pdae_sim.estimation import _dimension as dimension
 from pdae_sim.estimation import _observation_evidence as evidence
 from pdae_sim.estimation._dimension import Dimension
@@ -47,9 +48,10 @@ def frame(model: PDAE, data: PerturbationData, known: tuple[ObservationChoice, D
         data: Its training environments, in order.
         known: What was chosen for these data before.
     """
+    data = cell_numbers.weighty(data)
     scores = _Scores(model, data)
     model.observation_ = known[0] if known else _observation(model, data, scores)
-    model.plan_ = plan_of(model, noisy=model.observation_.noisy)
+    model.plan_ = plan_of(model, data.counts, noisy=model.observation_.noisy)
     _check_plan(model)
     model._units = _units(model, data)
     if model.n_latents is not None:
@@ -59,17 +61,31 @@ def frame(model: PDAE, data: PerturbationData, known: tuple[ObservationChoice, D
     model._d_Z = model.dimension_.n_latents
 
 
-def plan_of(model: PDAE, *, noisy: bool) -> Preset:
-    """Phases and networks of a model: its own, or those of the default for cells with noise or without."""
-    default = (MARGINAL_SCREEN if _many(model) else MARGINAL) if noisy else DEFAULT
+def plan_of(model: PDAE, counts: np.ndarray | None = None, *, noisy: bool) -> Preset:
+    """Phases and networks of a model: its own, or those of the default for cells with noise or without.
+
+    Args:
+        model: The model.
+        counts: (E,) cells of the training conditions, where they are known.
+        noisy: Whether cells have noise.
+    """
+    default = (MARGINAL_SCREEN if _many(counts) else MARGINAL) if noisy else DEFAULT
     phases = default.phases if model.phases is None else tuple(model.phases)
+    if counts is not None and cell_numbers.by_cells(counts):
+        phases = tuple(phase.by_cells(len(counts)) for phase in phases)
     architecture = default.architecture if model.architecture is None else model.architecture
     return Preset(phases, architecture).shortened(model.steps)
 
 
-def _many(model: PDAE) -> bool:
-    """Whether the training data of a model have more conditions than a step takes."""
-    return len(getattr(model, "train_labels_", ())) > MARGINAL.phases[0].environments
+def _many(counts: np.ndarray | None) -> bool:
+    """Whether the training data have more conditions than a step takes, beside those that sit out."""
+    return counts is not None and (~cell_numbers.sits_out(counts)).sum() > MARGINAL.phases[0].environments
+
+
+def labels_behind(model: PDAE) -> np.ndarray:
+    """(E', K) training labels that Ŵ was learnt from: no step sees conditions that sit out, but whitening does."""
+    whitened = any(phase.whiten for phase in model.plan_.phases)
+    return model.train_labels_[whitened | ~cell_numbers.sits_out(model.train_counts_)]
 
 
 def expects_noise(model: PDAE) -> bool | None:
@@ -147,7 +163,7 @@ class _Scores:
 
     def __init__(self, model: PDAE, data: PerturbationData) -> None:
         self._model, self._all = model, data
-        (phase,) = (MARGINAL_SCREEN if _many(model) else MARGINAL).phases
+        (phase,) = (MARGINAL_SCREEN if _many(data.counts) else MARGINAL).phases
         self._phases = (replace(phase, steps=_SHORT, cells=phase.cells // 2, learning_rate=1e-2, whiten=False),)
         self._made: dict[tuple[str, int], np.ndarray] = {}
 
@@ -170,7 +186,7 @@ class _Scores:
         network.draws = _DRAWS
         with torch.enable_grad():
             train(WeightedTerms(network, probe.beta), cells, [self._phases])
-        _, held_out = cells.split_held_out(self._phases[0].held_out)
+        _, held_out = cells.weighty().split_held_out(self._phases[0].held_out)
         if held_out is None:
             return np.empty(0)
         x, labels = held_out

@@ -92,8 +92,8 @@ class Term:
     Args:
         function: Its value (R,) at a step.
         moves: The parts in which it has a gradient.
-        needs: ``environments`` if it compares the cells of an environment with one another, ``chart`` if it trains
-            one, ``volume`` if it needs log |det ∂h/∂y|, ``posterior`` if latents are no function of a cell.
+        needs: ``chart`` if it trains one, ``volume`` if it needs log |det ∂h/∂y|, ``posterior`` if latents are no
+            function of a cell, ``pairs`` if every cell is taken to the label of every other.
     """
 
     function: Callable[[Step], torch.Tensor]
@@ -119,7 +119,7 @@ def term(*moves: str, needs: Collection[str] = ()) -> Callable[[Callable[[Step],
     return entered
 
 
-@term(*_LATENTS, "decoder")
+@term(*_LATENTS, "decoder", needs=("pairs",))
 def perturbation(step: Step) -> torch.Tensor:
     """Every cell shifted to every target environment, against the cells of that environment, by energy score.
 
@@ -146,7 +146,7 @@ def perturbation_energy(x: torch.Tensor, simulated: torch.Tensor, beta: float) -
     return cross - 0.5 * ((spread - within) / b**2 + within / (b * (b - 1))) / E**2
 
 
-@term(*_LATENTS, "decoder")
+@term(*_LATENTS, "decoder", needs=("pairs",))
 def all_pairs(step: Step) -> torch.Tensor:
     """The perturbation term as published: a cell is compared with its own reconstruction too.
 
@@ -198,14 +198,14 @@ def inversion(step: Step) -> torch.Tensor:
     return (first * second).sum(-1).mean((1, 2))
 
 
-@term(*_LATENTS, needs=("environments",))
+@term(*_LATENTS)
 def prior(step: Step) -> torch.Tensor:
     """Energy loss between the base latents of each environment and N(0, I), averaged over environments.
 
     It makes the indeterminacy orthogonal rather than affine. Taken by environment it also says that the base law does
     not depend on the environment, which the pooled version leaves open.
     """
-    return _prior(step.base, step).mean(1)
+    return _prior(_grouped(step.base), step).mean(1)
 
 
 @term(*_LATENTS)
@@ -218,10 +218,15 @@ def _prior(base: torch.Tensor, step: Step) -> torch.Tensor:
     return energy_loss(base, normal(base.shape[1:], step.generators, base), step.beta)
 
 
-@term(*_LATENTS, needs=("environments",))
+def _grouped(base: torch.Tensor) -> torch.Tensor:
+    """Base latents (R, E, b, d_Z); where environments have one cell, these are of the one law that all should have."""
+    return base if base.shape[2] > 1 else base.transpose(1, 2)
+
+
+@term(*_LATENTS)
 def moments(step: Step) -> torch.Tensor:
     """Squared departure of the base latents' means (by environment) and covariance (within them) from N(0, I)."""
-    base = step.base
+    base = _grouped(step.base)
     mean = base.mean(2, keepdim=True)
     centred = (base - mean).flatten(1, 2)
     covariance = centred.mT @ centred / (centred.shape[1] - base.shape[1])
@@ -235,7 +240,7 @@ def sparsity(step: Step) -> torch.Tensor:
     return step.network.shift.norm(dim=2).sum(1)
 
 
-@term(*_LATENTS, needs=("environments",))
+@term(*_LATENTS)
 def density_ratio(step: Step) -> torch.Tensor:
     """Cross-entropy of environments given cells with the log-linear ratios of the model as logits.
 

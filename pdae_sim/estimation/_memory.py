@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -23,6 +24,7 @@ from torch.utils._pytree import tree_leaves
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._batches import kept_out
+from pdae_sim.estimation._cell_numbers import by_cells, sits_out
 from pdae_sim.estimation._losses import TERMS
 from pdae_sim.estimation._networks import Network
 from pdae_sim.estimation._posterior import PosteriorNetwork, draws_for
@@ -67,7 +69,8 @@ class Shape:
         first = data[0]
         kept, d_X = ~first.held_out, first.stored.shape[1]
         labels = first.labels[kept]
-        latents = n_latents or min(LabelScaling.of(labels).rank(labels, at_most=d_X) + 1 if len(labels) else 1, d_X)
+        weigh = labels[~sits_out(first.counts[kept])]
+        latents = n_latents or min(LabelScaling.of(weigh).rank(weigh, at_most=d_X) + 1 if len(weigh) else 1, d_X)
         return cls(
             tuple(first.counts[kept].tolist()),
             (d_X, latents, labels.shape[1]),
@@ -206,12 +209,15 @@ def _parameters(sizes: tuple[int, int, int], architecture: Architecture, replica
 
 def _step(shape: Shape, architecture: Architecture, phase: Phase) -> int:
     """The largest that one gradient step of a phase holds at once, or one look at the cells that it keeps out."""
-    E, terms = len(shape.counts), tuple(phase.weights)
+    counts = np.array(shape.counts)
+    counts = counts[~sits_out(counts)]
+    E, terms = len(counts), tuple(phase.weights)
     drawn = (phase.cells, 1) if phase.sampling == "cells" else (min(phase.environments, E), phase.cells)
-    kept = kept_out(phase.held_out, min(shape.counts), E)
+    kept = kept_out(phase.held_out, counts)
+    look_at = (int(kept.sum()), 1) if by_cells(counts) else (int((kept > 0).sum()), int(kept.max()))
     network = shape.sizes, architecture, shape.replicates
     step = _passing_of(*network, terms, phase.learns, drawn)
-    look = _passing_of(*network, terms, (), (E, kept)) if E * kept > drawn[0] * drawn[1] else 0
+    look = _passing_of(*network, terms, (), look_at) if kept.sum() > drawn[0] * drawn[1] else 0
     return max(step, look)
 
 

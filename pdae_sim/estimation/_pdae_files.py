@@ -90,7 +90,7 @@ def restore(model: PDAE, config: Mapping, tensors: Mapping[str, torch.Tensor], h
     model.source_, model.plan_ = config.get("source", "pool"), framing.plan_of(model, noisy=model.observation_.noisy)
     model._units = model.observation_.restored_units(arrays.get("scaling.centre"), arrays.get("scaling.scale"))
     model.train_labels_, model.train_counts_ = arrays["train_labels"], arrays["train_counts"]
-    model._label_scaling = LabelScaling.of(model.train_labels_)
+    model._label_scaling = LabelScaling.of(model.train_labels_, model.train_counts_)
     model.perturbation_matrix_, model._d_Z = arrays["perturbation_matrix"], len(arrays["perturbation_matrix"])
     model.base_latents_, model._base_environment = arrays["base"].astype(np.float64), arrays["base_environment"]
     model._exposure = arrays.get("exposure", np.empty((len(model.base_latents_), 0), np.float32))

@@ -19,7 +19,7 @@ from pdae_sim.estimation._batches import Cells, by_environment
 from pdae_sim.estimation._networks import MLP
 from pdae_sim.estimation._posterior import PosteriorNetwork
 from pdae_sim.estimation._scaling import block_rows
-from pdae_sim.estimation._whitening import directions, regress_on_labels
+from pdae_sim.estimation._whitening import covariance_within, directions, regress_on_labels
 
 _LEAST_SHARE = 0.02
 """Of a variance that the leading components leave, at least."""
@@ -106,11 +106,12 @@ def _factor_model(network: PosteriorNetwork, cells: Cells, r: int) -> tuple[np.n
     counts = np.bincount(environment)
     means = np.array([np.bincount(environment, raw[:, j]) / counts for j in range(d)]).T
     centred = raw - means[environment]
-    spread, turn = np.linalg.eigh(centred.T @ centred / max(len(raw) - len(counts), 1))
+    labels = cells.labels[r].double().cpu().numpy()
+    spread, turn = np.linalg.eigh(covariance_within(labels, counts, means, centred.T @ centred))
     noise = values[::-1][d:].mean() if d < len(values) else 0.0
     scale = np.sqrt(np.maximum(spread - noise, _LEAST_SIGNAL * np.maximum(spread, 1e-6 * spread[-1])))
     whitening, colouring = turn / scale @ turn.T, turn * scale @ turn.T
-    found = regress_on_labels(cells.labels[r].double().cpu().numpy(), counts, means @ whitening)
+    found = regress_on_labels(labels, counts, means @ whitening)
     variances = np.diag(total)
     left = np.maximum(variances - axes**2 @ leading, _LEAST_SHARE * variances + 1e-4)
     scores = axes @ whitening  # z = input @ scores + offset, input = mean + (z − middle) @ loadings
@@ -166,13 +167,13 @@ def _settled(network: PosteriorNetwork, cells: Cells, r: int) -> tuple[np.ndarra
     W = network.shift[r].double().cpu().numpy()
     means = np.array([m.mean(0) for m, _ in moments])
     counts = np.array([len(m) for m, _ in moments])
-    scatter = sum((m - m.mean(0)).T @ (m - m.mean(0)) for m, _ in moments) / (counts.sum() - len(counts))
+    scatter = sum((m - m.mean(0)).T @ (m - m.mean(0)) for m, _ in moments)
     left = sum(S.sum(0) for _, S in moments) / counts.sum()
     J = np.eye(len(W)) - left
     values, vectors = np.linalg.eigh(0.5 * (J + J.T))
     gain = vectors / np.clip(values, _LEAST_INFORMATION, 1.0) @ vectors.T
     score = regress_on_labels(labels, counts, means - labels @ W.T) @ gain
-    spread, turn = np.linalg.eigh(scatter + left)
+    spread, turn = np.linalg.eigh(covariance_within(labels, counts, means, scatter) + left)
     matrix = turn / np.sqrt(spread) @ turn.T
     return matrix, score[0], matrix @ (W + score[1:].T)
 
@@ -180,16 +181,17 @@ def _settled(network: PosteriorNetwork, cells: Cells, r: int) -> tuple[np.ndarra
 @torch.no_grad()
 def posterior_moments(network: PosteriorNetwork, cells: Cells, r: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Means (n_e, d) and covariances (n_e, d, d) of the latents of every cell given its label, by environment."""
-    one, d, draws = network.only(r), network.shift.shape[1], draws_within(_DRAWS, cells, r)
+    one, draws = network.only(r), draws_within(_DRAWS, cells, r)
     generator = torch.Generator(device=cells.x.device).manual_seed(0)
-    found = []
-    for e, rows in enumerate(cells.rows[r]):
-        shifts = one.shifts(cells.labels[r : r + 1, e : e + 1])
-        parts = torch.from_numpy(rows).to(cells.x.device).split(max(block_rows(cells.x.shape[1]) // draws, 16))
-        moments = [one.moments(cells.x[part][None, None], shifts, [generator], draws) for part in parts]
-        mean, covariance = (torch.cat(each, 2)[0, 0].double().cpu().numpy() for each in zip(*moments, strict=True))
-        found.append((mean.reshape(-1, d), covariance.reshape(-1, d, d)))
-    return found
+    means, covariances = [], []
+    for rows, environments in cells.parts(r, max(block_rows(cells.x.shape[1]) // draws, 16)):
+        shifts = one.shifts(cells.labels[r : r + 1, environments])
+        mean, covariance = one.moments(cells.x[rows][None], shifts, [generator], draws)
+        means.append(mean.flatten(0, 2).double().cpu().numpy())
+        covariances.append(covariance.flatten(0, 2).double().cpu().numpy())
+    ends = np.cumsum([len(rows) for rows in cells.rows[r]])[:-1]
+    split = (np.split(np.concatenate(each), ends) for each in (means, covariances))
+    return list(zip(*split, strict=True))
 
 
 def draws_within(wanted: int, cells: Cells, r: int) -> int:

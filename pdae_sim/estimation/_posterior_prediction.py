@@ -38,19 +38,18 @@ class Drawn:
 def draw_training(network: PosteriorNetwork, cells: Cells, seed: int) -> Drawn:
     """Draws of a bank of one, each given its cell and its label."""
     generator = torch.Generator(device=cells.x.device).manual_seed(seed)
-    drawn, left, d_Z = [], [], network.d_Z
-    for e, rows in enumerate(cells.rows[0]):
-        shifts = network.shifts(cells.labels[:, e : e + 1])
-        covered = torch.zeros(d_Z, d_Z, dtype=torch.float64)
-        for part in _parts(rows, cells.x):
-            z, log_weight = network.weighed(cells.x[part][None, None], shifts, [generator], _DRAWS)
-            covered += weighted_moments(z[..., :d_Z], log_weight)[1].sum((0, 1, 2)).double().cpu()
-            drawn.append(network.picked(z, log_weight, [generator])[0, 0])
-        left.append(covered.numpy() / len(rows))
-    counts = np.array([len(rows) for rows in cells.rows[0]])
-    eye, latents = np.eye(d_Z), torch.cat(drawn)
-    pooled = np.tensordot(counts / counts.sum(), np.array(left), 1)
-    return Drawn(*apart(network, latents), eye - pooled, eye - np.array(left))
+    drawn, counts, d_Z = [], np.array([len(rows) for rows in cells.rows[0]]), network.d_Z
+    left = np.zeros((len(counts), d_Z, d_Z))
+    for rows, environments in cells.parts(0, _block(cells.x)):
+        z, log_weight = network.weighed(
+            cells.x[rows][None], network.shifts(cells.labels[:, environments]), [generator], _DRAWS
+        )
+        np.add.at(left, environments, weighted_moments(z[..., :d_Z], log_weight)[1].sum((0, 2)).double().cpu().numpy())
+        drawn.append(network.picked(z, log_weight, [generator])[0].flatten(0, 1))
+    left /= counts[:, None, None]
+    eye = np.eye(d_Z)
+    pooled = np.tensordot(counts / counts.sum(), left, 1)
+    return Drawn(*apart(network, torch.cat(drawn)), eye - pooled, eye - left)
 
 
 @torch.no_grad()
@@ -139,5 +138,9 @@ def _proposed(
 
 def _parts(rows: np.ndarray, x: torch.Tensor) -> Iterator[torch.Tensor]:
     """Rows in blocks small enough that every draw of a block is decoded at once."""
-    size = max(block_rows(x.shape[1]) // _DRAWS, 16)
-    yield from torch.from_numpy(rows).to(x.device).split(size)
+    yield from torch.from_numpy(rows).to(x.device).split(_block(x))
+
+
+def _block(x: torch.Tensor) -> int:
+    """Cells of which every draw is decoded at once."""
+    return max(block_rows(x.shape[1]) // _DRAWS, 16)

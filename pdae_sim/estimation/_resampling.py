@@ -9,6 +9,7 @@ import numpy as np
 from pdae_sim._checks import whole
 from pdae_sim._random import SeedLike, seed_sequence, stream
 from pdae_sim.data import PerturbationData
+from pdae_sim.estimation._cell_numbers import weights
 
 
 def environment_means(data: PerturbationData) -> np.ndarray:
@@ -18,15 +19,20 @@ def environment_means(data: PerturbationData) -> np.ndarray:
 
 def additive_effects(train: PerturbationData) -> np.ndarray:
     """(K, d_X) mean effects of least norm that best solve the shifts of means from the reference."""
-    means = environment_means(train)
+    means, root = environment_means(train), _root_weights(train)
     shifts = train.labels - train.labels[train.reference]
-    return np.linalg.pinv(shifts) @ (means - means[train.reference])
+    return np.linalg.pinv(root * shifts) @ (root * (means - means[train.reference]))
 
 
 def linear_coefficients(train: PerturbationData) -> np.ndarray:
     """(1 + K, d_X) intercept and mean effects of a regression of means on labels."""
-    design = np.column_stack([np.ones(len(train.labels)), train.labels])
-    return np.linalg.lstsq(design, environment_means(train), rcond=None)[0]
+    design, root = np.column_stack([np.ones(len(train.labels)), train.labels]), _root_weights(train)
+    return np.linalg.lstsq(root * design, root * environment_means(train), rcond=None)[0]
+
+
+def _root_weights(data: PerturbationData) -> np.ndarray:
+    """(E, 1) square roots of the weights of environments in a regression."""
+    return np.sqrt(weights(data.counts))[:, None]
 
 
 def mixture(data: PerturbationData, environments: Sequence[int] | np.ndarray, n: int, rng: SeedLike) -> np.ndarray:
@@ -49,9 +55,13 @@ def moved(
 
 
 def draw_rows(data: PerturbationData, environments: Sequence[int] | np.ndarray, n: int, rng: SeedLike) -> np.ndarray:
-    """n row numbers: an environment uniformly, then one of its cells, with replacement."""
-    generator = stream(seed_sequence(rng), "cells")
-    chosen = np.asarray(environments)[generator.integers(len(environments), size=whole("n", n))]
+    """n row numbers: an environment by weight, which is mostly the same, then one of its cells, with replacement."""
+    generator, environments = stream(seed_sequence(rng), "cells"), np.asarray(environments)
+    weight = weights(data.counts)[environments]
+    if (weight == weight[0]).all():
+        chosen = environments[generator.integers(len(environments), size=whole("n", n))]
+    else:
+        chosen = generator.choice(environments, size=whole("n", n), p=weight / weight.sum())
     within = (generator.random(n) * data.counts[chosen]).astype(np.int64)
     starts = np.concatenate([[0], np.cumsum(data.counts)])
     return np.concatenate(data.rows_by_environment)[starts[chosen] + within]

@@ -9,6 +9,7 @@ import numpy as np
 
 from pdae_sim._matrices import Matrix, dense
 from pdae_sim.data import PerturbationData
+from pdae_sim.estimation._cell_numbers import by_cells, sits_out
 
 BLOCK_ELEMENTS = 2**22
 """Values of x worked on at once wherever all cells are passed through: 32 MiB in float64."""
@@ -22,7 +23,8 @@ class Scaling:
 
     Args:
         centre: (d_X,) means over environments of the environments' means.
-        scale: (d_X,) root mean square departures from the centre, each environment weighing the same.
+        scale: (d_X,) root mean square departures from the centre, each environment weighing the same, or each cell
+            where most environments have few.
     """
 
     centre: np.ndarray
@@ -70,6 +72,8 @@ def _by_environment(data: PerturbationData, statistic: Callable[[np.ndarray], np
         sum(statistic(data.gathered(rows[part]).astype(np.float64)) for part in blocks(len(rows), data.stored.shape[1]))
         for rows in data.rows_by_environment
     ]
+    if by_cells(data.counts):
+        return np.sum(sums, axis=0) / data.counts.sum()
     return np.mean([total / n for total, n in zip(sums, data.counts, strict=True)], axis=0)
 
 
@@ -84,9 +88,12 @@ class LabelScaling:
     unit: np.ndarray
 
     @classmethod
-    def of(cls, labels: np.ndarray) -> LabelScaling:
-        """The scaling of training labels (E, K)."""
+    def of(cls, labels: np.ndarray, counts: np.ndarray | None = None) -> LabelScaling:
+        """The scaling of training labels (E, K), if cells (E,) are given by those of conditions that have some."""
         largest = np.abs(labels).max(0)
+        if counts is not None and (out := sits_out(counts)).any():
+            kept = np.abs(labels[~out]).max(0)
+            largest = np.where(kept > 0, kept, largest)
         return cls(np.where(largest > 0, largest, 1.0))
 
     def forward(self, labels: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._base import BaseEstimator
 from pdae_sim.estimation._batches import Cells
+from pdae_sim.estimation._cell_numbers import by_cells
 from pdae_sim.estimation._checkpoint import Checkpoint
 from pdae_sim.estimation._losses import PARTS
 from pdae_sim.estimation._measurement import Units, standardised
@@ -65,7 +66,9 @@ class SinglePhaseEstimator(BaseEstimator):
         self._standardised = Standardised.of(data, self._units_of)
         cells = self._standardised.cells(self.random_state, self.device)
         saved = None if checkpoint is None else Checkpoint(checkpoint, cells, self._identity())
-        (self.history_,) = train(self._objective(cells), cells, [(self.phase,)], checkpoint=saved, on_step=on_step)
+        counts = self._standardised.data.counts
+        phase = self.phase.by_cells(len(counts)) if by_cells(counts) else self.phase
+        (self.history_,) = train(self._objective(cells), cells, [(phase,)], checkpoint=saved, on_step=on_step)
         self.space_ = self._standardised.data.space
         self._finish()
         return self

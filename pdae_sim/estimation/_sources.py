@@ -8,6 +8,7 @@ import numpy as np
 
 from pdae_sim import _random
 from pdae_sim.energy import energy_distance
+from pdae_sim.estimation._cell_numbers import ENOUGH, by_cells, sits_out, weights
 
 if TYPE_CHECKING:
     from pdae_sim.data import PerturbationData
@@ -20,6 +21,8 @@ other, of the control, of all."""
 
 _JUDGED, _CELLS = 40, 400
 """Training conditions that sources are compared on, and cells drawn of each, at most."""
+_PAIRS = 3
+"""Cells of a condition whose halves are no samples, at most."""
 
 
 def better_source(model: PDAE, data: PerturbationData) -> str:
@@ -33,15 +36,13 @@ def better_source(model: PDAE, data: PerturbationData) -> str:
         model: Fitted.
         data: Its training environments, in order.
     """
-    E, root = len(data.labels), _random.child(_random.seed_sequence(0), "sources")
-    gains = []
-    for e in np.linspace(0, E - 1, min(E, _JUDGED)).astype(int):
+    root = _random.child(_random.seed_sequence(0), "sources")
+    able, gains = np.flatnonzero(~sits_out(data.counts) & (data.counts > _PAIRS)), []
+    for e in able[np.linspace(0, len(able) - 1, min(len(able), _JUDGED)).astype(int)]:
         rows, label = np.flatnonzero(model._base_environment == e), data.labels[e]
         x, rng = data.samples(e).astype(np.float64), _random.stream(root, int(e))
         order = rng.permutation(len(rows))
         picked, judged = rows[order[: len(rows) // 2][:_CELLS]], order[len(rows) // 2 :][:_CELLS]
-        if len(picked) < 2:
-            continue
         prior = rng.normal(size=(len(picked), len(model.perturbation_matrix_)))
         shift, exposure = model.perturbation_matrix_ @ label, model._exposure[picked]
         of_prior, of_cells = (
@@ -55,26 +56,35 @@ def better_source(model: PDAE, data: PerturbationData) -> str:
     return "near" if np.mean(gains) > error else "model"
 
 
-def environment_weights(source: str, label: np.ndarray, labels: np.ndarray, W: np.ndarray) -> np.ndarray:
+def environment_weights(
+    source: str, label: np.ndarray, labels: np.ndarray, W: np.ndarray, counts: np.ndarray
+) -> np.ndarray:
     """(E,) weights of the training environments as sources of base latents for a label; they add to one.
+
+    Environments of few cells weigh by their cells (`weights`) and are nearest only together with the next.
 
     Args:
         source: One of `SOURCES`; with ``model`` they are where totals of counts are drawn from.
         label: (K,) to be predicted.
         labels: (E, K) of the training environments.
         W: (d_Z, K) Ŵ.
+        counts: (E,) cells of the training environments.
     """
     chosen = np.ones(len(labels), bool)
     if source == "near":
         distances = np.linalg.norm((labels - label) @ W.T, axis=1)
-        chosen = distances <= distances.min() * (1 + 1e-9)
+        order = np.argsort(distances, kind="stable")
+        enough = ENOUGH if by_cells(counts) or sits_out(counts).any() else 1
+        reached = np.searchsorted(np.cumsum(counts[order]), min(enough, counts.sum()))
+        chosen = distances <= distances[order[reached]] * (1 + 1e-9)
     elif source == "parts":
         parts = parts_of(label, labels)
         chosen = parts if parts.any() else chosen
     elif source == "reference":
         zero = (labels == 0).all(1)
         chosen = zero if zero.any() else np.arange(len(labels)) == 0
-    return chosen / chosen.sum()
+    share = chosen * weights(counts)
+    return share / share.sum()
 
 
 def parts_of(label: np.ndarray, labels: np.ndarray) -> np.ndarray:

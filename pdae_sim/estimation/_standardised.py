@@ -12,6 +12,7 @@ from pdae_sim import _random
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._batches import Cells
+from pdae_sim.estimation._cell_numbers import tell, weighty
 from pdae_sim.estimation._measurement import Units, standardised
 from pdae_sim.estimation._scaling import LabelScaling
 from pdae_sim.estimation._validation import canonical, fittable
@@ -22,7 +23,7 @@ class Standardised:
     """Training data in an order that is a function of their labels, with the units learnt from them.
 
     Args:
-        data: The training environments.
+        data: The training environments, but for those of so few cells that they sit out.
         units: Of the cells.
         label_scaling: Of the doses.
     """
@@ -40,9 +41,10 @@ class Standardised:
             units_of: The units of the cells of training data; standardised values by default.
 
         Raises:
-            InputError: If there are fewer than two training conditions, or one of them has a single cell.
+            InputError: If there are fewer than two training conditions.
         """
-        data = canonical(fittable(data).train)
+        tell(fittable(data))
+        data = weighty(canonical(data.train))
         return cls(data, units_of(data), LabelScaling.of(data.labels))
 
     @property

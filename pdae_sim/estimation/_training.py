@@ -111,9 +111,9 @@ class _PhaseRun:
 
     def __init__(self, objective: Objective, cells: Cells, phases: Sequence[Phase], position: Position) -> None:
         self._objective, self.phase, self._all_cells = objective, phases[0], cells
-        self._cells, self._held_out = cells.split_held_out(self.phase.held_out)
+        self._cells, self._held_out = cells.weighty().split_held_out(self.phase.held_out)
         if self.phase.held_out and self._held_out is None:
-            _log.info("phase %r keeps no cells out: of the smallest environment they would be too few", self.phase.name)
+            _log.info("phase %r keeps no cells out: there are too few of them", self.phase.name)
         players, parts = objective.players(phases), objective.parts()
         moving = {part for player in players for part in player.parts}
         for part, parameters in parts.items():

@@ -8,6 +8,7 @@ import numpy as np
 
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
+from pdae_sim.estimation._cell_numbers import ENOUGH
 from pdae_sim.estimation._losses import TERMS
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.phases import Phase
@@ -17,7 +18,7 @@ def fittable(data: object) -> PerturbationData:
     """`data`, if there is something to learn from its training conditions.
 
     Raises:
-        InputError: If it is no data, has fewer than two training conditions, or one of them has a single cell.
+        InputError: If it is no data, has fewer than two training conditions, or as many cells as those.
     """
     if not isinstance(data, PerturbationData):
         raise InputError(
@@ -26,9 +27,10 @@ def fittable(data: object) -> PerturbationData:
     train = np.flatnonzero(~data.held_out)
     if len(train) < 2:
         raise InputError("a fit needs at least two training conditions that differ; only one is there")
-    fewest = train[np.argmin(data.counts[train])]
-    if data.counts[fewest] < 2:
-        raise InputError(f"condition {data.conditions[fewest]!r} has one cell; a training condition needs at least 2")
+    n = int(data.counts[train].sum())
+    if n < ENOUGH and data.counts[train].min() < 2:
+        few = data.conditions[train[np.argmin(data.counts[train])]]
+        raise InputError(f"condition {few!r} has one cell, and {n} are there in all; a fit needs {ENOUGH} at least")
     return data
 
 

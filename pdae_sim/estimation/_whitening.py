@@ -12,6 +12,7 @@ import torch
 
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._batches import Cells
+from pdae_sim.estimation._cell_numbers import by_cells
 from pdae_sim.estimation._networks import Network
 from pdae_sim.estimation._scaling import block_rows
 
@@ -75,11 +76,27 @@ def _covariance(x: torch.Tensor, rows: torch.Tensor) -> np.ndarray:
 
 def _moments(network: Network, cells: Cells, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Labels (E, K), cells (E,), means (E, d_Z) and the pooled covariance within environments of a replicate."""
-    latents = [_encoded(network, cells, r, rows) for rows in cells.rows[r]]
-    counts = np.array([len(z) for z in latents])
+    counts, labels = np.array([len(rows) for rows in cells.rows[r]]), cells.labels[r].double().cpu().numpy()
+    if by_cells(counts):
+        latents = np.split(_encoded(network, cells, r, np.concatenate(cells.rows[r])), np.cumsum(counts)[:-1])
+    else:
+        latents = [_encoded(network, cells, r, rows) for rows in cells.rows[r]]
     means = np.array([z.mean(0) for z in latents])
     scatter = sum((z - mean).T @ (z - mean) for z, mean in zip(latents, means, strict=True))
-    return cells.labels[r].double().cpu().numpy(), counts, means, scatter / (counts.sum() - len(counts))
+    return labels, counts, means, covariance_within(labels, counts, means, scatter)
+
+
+def covariance_within(labels: np.ndarray, counts: np.ndarray, means: np.ndarray, scatter: np.ndarray) -> np.ndarray:
+    """(d, d) covariance within environments from the sum of squares (d, d) about their means (E, d).
+
+    Environments of a cell or two leave nothing about their means: there it is about the regression on labels.
+    """
+    if not by_cells(counts):
+        return scatter / (counts.sum() - len(counts))
+    design = np.column_stack([np.ones(len(labels)), labels])
+    residual = means - design @ regress_on_labels(labels, counts, means)
+    left = counts.sum() - np.linalg.matrix_rank(design)
+    return (scatter + (counts * residual.T) @ residual) / max(left, 1)
 
 
 def regress_on_labels(labels: np.ndarray, counts: np.ndarray, means: np.ndarray) -> np.ndarray:

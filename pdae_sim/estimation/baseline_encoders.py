@@ -12,8 +12,10 @@ from pdae_sim import _random
 from pdae_sim._linalg import whitening_root
 from pdae_sim._random import SeedLike
 from pdae_sim.data import PerturbationData
+from pdae_sim.estimation._cell_numbers import by_cells
 from pdae_sim.estimation._networks import Network, root_generator
 from pdae_sim.estimation._scaling import Scaling
+from pdae_sim.estimation._whitening import covariance_within
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.protocols import LatentModel
 
@@ -54,6 +56,8 @@ def random_encoder(model: LatentModel, data: PerturbationData, *, rng: SeedLike 
     means = np.array([z[rows].mean(0) for rows in data.rows_by_environment])
     within = z - means[data.environment]
     spread = np.atleast_2d(np.cov(within, rowvar=False))
+    if by_cells(data.counts):
+        spread = covariance_within(data.labels, data.counts, means, within.T @ within)
     R = whitening_root(spread + 1e-12 * max(np.trace(spread), 1e-12) * np.eye(len(spread)))
     return lambda x: (raw(x) - means[data.reference]) @ R.T
 

@@ -1,7 +1,8 @@
 """Simple estimators, each with the two methods of every estimator: `fit(data)` and `sample(label, n, rng=…)`.
 
-All weigh training environments equally, whatever their numbers of cells, and draw with replacement: the law they
-predict is an empirical one. None looks at a held-out environment but the ceiling, which is made to.
+All weigh training environments equally, whatever their numbers of cells, but for those of so few that their cells
+weigh as others do (`weights`), and draw with replacement: the law they predict is an empirical one. None looks at a
+held-out environment but the ceiling, which is made to.
 """
 
 from __future__ import annotations

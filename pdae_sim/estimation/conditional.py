@@ -130,7 +130,7 @@ class _Energy:
         return [Player(("generator",), {"energy": [1.0] * len(phases)}, phases)]
 
     def losses(self, terms: Collection[str], x: torch.Tensor, labels: torch.Tensor, generators: Generators) -> Losses:
-        return {"energy": energy_loss(self.network(labels, x.shape[2], generators), x, self._beta).mean(1)}
+        return {"energy": energy_loss(self.network(labels, max(x.shape[2], 2), generators), x, self._beta).mean(1)}
 
     def end(self, phase: Phase, cells: Cells) -> None:
         pass

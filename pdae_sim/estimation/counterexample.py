@@ -79,7 +79,7 @@ def _displaced(model: PDAE, move: np.ndarray, direction: np.ndarray, offset: np.
     second = copy.copy(model)
     second.history_ = copy.deepcopy(model.history_)
     second.perturbation_matrix_ = model.perturbation_matrix_ + np.outer(move, direction)
-    internal = np.outer(move, direction * LabelScaling.of(model.train_labels_).unit)
+    internal = np.outer(move, direction * LabelScaling.of(model.train_labels_, model.train_counts_).unit)
     second._network = _displaced_network(model._network, internal, offset)
     return second
 

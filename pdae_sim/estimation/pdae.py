@@ -64,7 +64,8 @@ class PDAE(BaseEstimator):
             likelihood, whitening and predictions stay in float32 or better.
 
     Attributes:
-        perturbation_matrix_: Ŵ (d_Z, K) in the units of the labels; zero on perturbations outside the training span.
+        perturbation_matrix_: Ŵ (d_Z, K) in the units of the labels; zero outside the training span (that of the
+            conditions that steps saw, where no phase whitens).
         train_labels_, train_counts_: (E, K) labels and (E,) cells of the training environments.
         observation_: The observation model (`name`), the evidence for it and whether that is `sure`.
         information_: (d_Z, d_Z) J = I − E Cov(z | x), the Fisher information about a shift that a cell carries; I
@@ -238,10 +239,10 @@ class PDAE(BaseEstimator):
             n: Cells to draw.
             rng: Seed or generator.
             source: Where base latents come from: ``model`` is N(0, I); ``pool`` all training conditions, each with the
-                same weight; ``near`` the training condition nearest in Ŵ; ``parts`` those that share a perturbation
-                with the label; ``reference`` the control. None takes `source_`: ``pool`` without noise, and with it
-                ``model`` or ``near``, whichever stands for training conditions better; or the way that `selection_`
-                has chosen, which may be a composition of measured cells.
+                same weight if it has some cells; ``near`` the training condition nearest in Ŵ; ``parts`` those that
+                share a perturbation with the label; ``reference`` the control. None takes `source_`: ``pool`` without
+                noise, and with it ``model`` or ``near``, whichever stands for training conditions better; or the way
+                that `selection_` has chosen, which may be a composition of measured cells.
         """
         self._check_fitted()
         label, root = self.space_.label(condition), _random.seed_sequence(rng)
@@ -249,7 +250,7 @@ class PDAE(BaseEstimator):
         if source in COMPOSITIONS:
             assert self._composition is not None, "a composition that was chosen is kept"
             return self._composition.sample(label, whole("n", n), rng=root)
-        share = environment_weights(source, label, self.train_labels_, self.perturbation_matrix_)
+        share = environment_weights(source, label, self.train_labels_, self.perturbation_matrix_, self.train_counts_)
         return self._drawn(label, whole("n", n), root, share, prior=source == "model")
 
     def _drawn(
@@ -321,9 +322,9 @@ class PDAE(BaseEstimator):
             raise InputError(f"n_latents must not exceed the observed dimension {d_X}; received {self.n_latents}")
         return data
 
-    def _expected_plan(self) -> Preset:
-        """The plan of the fit, or the one that takes more memory where the data are to say which."""
-        return framing.plan_of(self, noisy=framing.expects_noise(self) is not False)
+    def _expected_plan(self, counts: np.ndarray | None = None) -> Preset:
+        """The plan of a fit to conditions of so many cells, or the larger one where the data are to say which."""
+        return framing.plan_of(self, counts, noisy=framing.expects_noise(self) is not False)
 
     def _frame(
         self, data: PerturbationData, known: tuple[ObservationChoice, Dimension | None] | None = None
@@ -338,7 +339,7 @@ class PDAE(BaseEstimator):
         self.space_, self.features_, self.read_as_ = data.space, data.features, data.read_as
         self.train_labels_ = data.labels.copy()
         self.train_counts_ = data.counts.copy()
-        self._label_scaling = LabelScaling.of(data.labels)
+        self._label_scaling = LabelScaling.of(data.labels, data.counts)
         self.source_, self.selection_, self._composition = "pool", None, None
         framing.frame(self, data, known)
         return data
@@ -348,7 +349,7 @@ class PDAE(BaseEstimator):
         self._network, self.history_ = bank.untrained([self]), history
         self._network.load_state_dict(state)
         internal = self._network.shift.detach()[0].cpu().numpy().astype(np.float64)
-        self.perturbation_matrix_ = self._label_scaling.matrix(internal, self.train_labels_)
+        self.perturbation_matrix_ = self._label_scaling.matrix(internal, framing.labels_behind(self))
         order, environment = by_environment(data.rows_by_environment)
         self._base_environment = environment
         self._exposure = self._units.exposure(data.stored)[order]

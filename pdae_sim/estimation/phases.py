@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from pdae_sim._checks import at_least, choice, near_misses, whole
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._losses import PARTS, TERMS
 
+_TOGETHER = 512
+"""Cells of a step that takes them of all environments together, at most."""
 _SAMPLINGS, _SCHEDULES = ("environments", "cells"), ("cosine", "constant")
 
 
@@ -30,10 +32,11 @@ class Phase:
         decay: Decoupled weight decay of matrices; Ŵ and biases never decay.
         schedule: ``cosine`` rises over the first steps and falls to zero; ``constant`` does neither.
         sampling: ``environments`` takes `cells` of each, whatever their numbers; ``cells`` takes that many of all cells
-            together, as published, so that environments weigh by their numbers.
-        held_out: Share of the smallest training environment's cells that no step sees, as many of every environment and
-            some thousands in all at most; the phase ends with the parameters that had the least loss on them. With 0,
-            or where they would be too few to tell, it ends with the last.
+            together, as published, so that environments weigh by their numbers. A fit does that too where most
+            environments have few cells.
+        held_out: Share of the smallest training environment's cells that no step sees, as many of every environment
+            that has enough and some thousands in all at most; the phase ends with the parameters that had the least
+            loss on them. With 0, or where they would be too few to tell, it ends with the last.
         whiten: When the phase is over, whiten the base latents and refit Ŵ in closed form.
 
     Raises:
@@ -72,7 +75,6 @@ class Phase:
         self._refuse_unknown()
         object.__setattr__(self, "weights", {k: float(v) for k, v in self.weights.items() if v})
         object.__setattr__(self, "learns", tuple(self.learns))
-        self._refuse_lone_cells()
         self._refuse_idleness()
 
     @property
@@ -84,6 +86,14 @@ class Phase:
     def moved(self) -> frozenset[str]:
         """The parts in which a term has a gradient."""
         return frozenset().union(*(TERMS[term].moves for term in self.weights))
+
+    def by_cells(self, n_environments: int) -> Phase:
+        """This phase with as many cells of all environments together, some hundreds at most."""
+        if self.sampling == "cells":
+            return self
+        pairs = any("pairs" in TERMS[term].needs for term in self.weights)
+        cells = min(self.cells * min(n_environments, self.environments), max(self.cells, _TOGETHER))
+        return replace(self, sampling="cells", cells=self.cells if pairs else cells)
 
     def to_json(self) -> dict:
         """The phase as plain JSON values."""
@@ -97,14 +107,6 @@ class Phase:
         for part in self.learns:
             if part not in PARTS:
                 raise InputError(f"unknown part {part!r} in phase {self.name!r}; {near_misses(part, PARTS)}")
-
-    def _refuse_lone_cells(self) -> None:
-        wrong = sorted(term for term in self.weights if "environments" in TERMS[term].needs)
-        if wrong and self.sampling == "cells":
-            raise InputError(
-                f"phase {self.name!r}: {wrong[0]!r} needs the cells of an environment together; "
-                "use sampling='environments' (or 'pooled_prior')"
-            )
 
     def _refuse_idleness(self) -> None:
         if self.weights and not self.learns:

@@ -106,12 +106,15 @@ def fit_restarts(models: Sequence[PDAE], data: PerturbationData) -> PDAE:
 @torch.no_grad()
 def _losses_kept_out(models: Sequence[PDAE], data: PerturbationData) -> list[float]:
     """The perturbation loss of each model on the same cells; under noise minus their log-likelihood."""
-    held_out = training_cells(models[:1], [data]).split_held_out(_SHARE_JUDGED)[1]
+    held_out = training_cells(models[:1], [data]).weighty().split_held_out(_SHARE_JUDGED)[1]
     if held_out is None:
         share = f"{_SHARE_JUDGED:.0%} of each training condition"
         raise InputError(f"restarts are judged on {share}; one has too few cells")
     x, labels = held_out
     b = int(np.clip(_JUDGED // (x.shape[1] ** 2 * x.shape[3]), 2, x.shape[2]))
+    if x.shape[2] == 1:  # every cell is an environment of its own
+        E = max(int((_JUDGED / x.shape[3]) ** 0.5), 2)
+        x, labels = x[:, :E], labels[:, :E]
     return [_loss(model, x[:, :, :b], labels) for model in models]
 
 

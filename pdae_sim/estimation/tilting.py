@@ -28,6 +28,8 @@ from pdae_sim.protocols import LatentModel
 
 _DRAWS = 8
 """Posterior draws of the latents of a cell."""
+_TOGETHER = 256
+"""Cells whose ratios to all environments are held at once."""
 
 
 class Tilting(BaseEstimator):
@@ -67,8 +69,10 @@ class Tilting(BaseEstimator):
         model = model if isinstance(model, LatentModel) else copy.copy(model).fit(train)
         self._W, self._z = model.perturbation_matrix_, _latents(model, train)
         shifts = train.labels @ self._W.T
-        logits = self._z @ shifts.T - 0.5 * (shifts**2).sum(1)
-        self._log_mixture = logsumexp(logits + np.log(train.counts / train.counts.sum()), axis=2)
+        half, log_share = 0.5 * (shifts**2).sum(1), np.log(train.counts / train.counts.sum())
+        parts = (slice(start, start + _TOGETHER) for start in range(0, len(train.environment), _TOGETHER))
+        found = [logsumexp(self._z[:, part] @ shifts.T - half + log_share, axis=2) for part in parts]
+        self._log_mixture = np.concatenate(found, axis=1)
         return self
 
     def weights(self, label: Condition) -> np.ndarray:

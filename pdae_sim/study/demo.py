@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pdae_sim import _random
+from pdae_sim._checks import listed
 from pdae_sim.analysis.verdict import Verdict, judge
 from pdae_sim.data import Simulation
 from pdae_sim.estimation.pdae import PDAE
@@ -82,10 +83,10 @@ def run_demo(
     simulation = world("demo", overrides, seed=seed).simulate()
     data = simulation.data
     model = PDAE(2, steps=steps, random_state=seed)
-    say(f"fitting a PDAE to {', '.join(data.train.conditions)}")
+    say(f"fitting a PDAE to {listed(data.train.conditions)}")
     with showing(lambda: model.plan_.phases) as on_step:
         model.fit(data, on_step=on_step)
-    say("judging predictions of " + ", ".join(data.test.conditions))
+    say("judging predictions of " + listed(data.test.conditions))
     fresh = _FRESH_CELLS if cells is None else 2 * cells
     predicted = _PREDICTED_CELLS if cells is None else 2 * cells
     return DemoResult(

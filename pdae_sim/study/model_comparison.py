@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from pdae_sim import _random
-from pdae_sim._checks import between, naming
+from pdae_sim._checks import between, listed, naming
 from pdae_sim._random import SeedLike
 from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, two_sample_tests
 from pdae_sim.analysis.hypothesis_tests.two_sample import EquivalenceTest, TwoSampleTest, energy_test, equivalence_test
@@ -127,11 +127,11 @@ class ModelComparison:
     def _training_in_words(self) -> str:
         n, p = len(self.equivalence), min(self.tests.holm.values())
         if self.told_apart:
-            return f"the models are told apart at training conditions {', '.join(self.told_apart)} (Holm p = {p:.2g})"
+            return f"the models are told apart at training conditions {listed(self.told_apart)} (Holm p = {p:.2g})"
         if self.unmatched:
             return (
                 f"a match within {self.margin:.0%} of the mean distance between cells is not shown at "
-                f"{', '.join(self.unmatched)}: draw more cells"
+                f"{listed(self.unmatched)}: draw more cells"
             )
         return (
             f"no test tells the two models apart at {'any of ' if n > 1 else ''}{n} training condition"

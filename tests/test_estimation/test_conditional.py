@@ -114,7 +114,7 @@ class TestLaws:
 
     def test_what_cannot_be_fitted_says_so(self, make, simulation):
         data = simulation.data
-        lone = data.rows(np.r_[0, np.flatnonzero(data.environment > 0)])
+        lone = data.rows(np.array([rows[0] for rows in data.rows_by_environment]))
         with pytest.raises(InputError, match="received ndarray"):
             make().fit(data.x)
         with pytest.raises(InputError, match="at least two training conditions"):

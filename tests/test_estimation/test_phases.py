@@ -37,7 +37,8 @@ def test_a_plan_with_a_chart_needs_an_encoder_with_one():
         PDAE(2, architecture=Architecture(charted=False))
 
 
-@pytest.mark.parametrize("term", ["density_ratio", "prior", "moments"])
-def test_terms_of_whole_environments_are_refused_where_cells_are_drawn_one_by_one(term):
-    with pytest.raises(InputError, match=f"'{term}' needs the cells of an environment together"):
-        Phase("p", 1, {term: 1.0}, sampling="cells")
+def test_a_phase_by_cells_takes_as_many_and_no_more_than_some_hundreds():
+    phase = Phase("p", 1, {"density_ratio": 1.0}, cells=64)
+    assert [phase.by_cells(n).cells for n in (3, 1000)] == [192, 512]
+    assert Phase("p", 1, {"perturbation": 1.0}, cells=64).by_cells(1000).cells == 64  # whose cost is the square
+    assert phase.by_cells(3).by_cells(3).sampling == "cells"

@@ -51,7 +51,11 @@ def test_which_cells_are_kept_out_does_not_depend_on_the_seed():
 
 
 def test_environments_too_small_for_it_keep_all_their_cells_and_it_is_said(caplog):
-    assert cells_of((60, 200, 120)).split_held_out(0.3)[1] is None
+    rest, (x, labels) = cells_of((60, 200, 120)).split_held_out(0.3)  # 3 × 18 are too few to tell
+    assert x.shape == (1, 2, 36, 4)
+    assert labels.tolist() == [[[0, 1, 0], [0, 0, 1]]]
+    assert [len(rows) for rows in rest.rows[0]] == [60, 164, 84]
+    assert cells_of((60, 60, 60)).split_held_out(0.3)[1] is None
     simulation = small(cells=5)
     with caplog.at_level(logging.INFO, "pdae_sim"):
         PDAE(2, phases=[replace(PHASE, steps=2, cells=4)]).fit(simulation.data)

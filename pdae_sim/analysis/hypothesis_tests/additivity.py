@@ -39,7 +39,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import softmax
 
-from pdae_sim._checks import whole
+from pdae_sim._checks import listed, near_misses, whole
 from pdae_sim._random import SeedLike, child, seed_sequence, stream
 from pdae_sim.analysis._constrained_logistic import (
     FittedOdds,
@@ -307,7 +307,7 @@ def _position(data: PerturbationData, condition: str) -> int:
     label = data.space.label(condition)
     rows = np.flatnonzero((data.labels == label).all(1))
     if not rows.size:
-        raise InputError(f"condition {condition!r} must be measured; known: {', '.join(data.conditions)}")
+        raise InputError(f"condition {condition!r} must be measured; {near_misses(condition, data.conditions)}")
     return int(rows[0])
 
 
@@ -395,5 +395,5 @@ def _product(weights: Sequence[float], names: Sequence[str]) -> str:
         (f"{name}^{abs(w):.4g}" if abs(abs(w) - 1) > 1e-12 else name, w < 0)
         for w, name in zip(weights, names, strict=True)
     ]
-    above, below = (" · ".join(term for term, top in terms if top == side) for side in (True, False))
+    above, below = (listed([term for term, top in terms if top == side], between=" · ") for side in (True, False))
     return (above or "1") + (f" / ({below})" if " · " in below else f" / {below}" if below else "")

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from scipy import stats
 
-from pdae_sim._checks import between, choice, naming
+from pdae_sim._checks import between, choice, listed, naming
 from pdae_sim._random import SeedLike, child, seed_sequence
 from pdae_sim.analysis.hypothesis_tests.two_sample import TwoSampleTest, energy_test, mmd_test
 from pdae_sim.errors import InputError
@@ -137,4 +137,4 @@ def _holm(p: np.ndarray) -> np.ndarray:
 
 def _difference(predicted: Mapping, observed: Mapping) -> str:
     only = sorted(set(predicted) ^ set(observed), key=str)
-    return f"in one of them only: {', '.join(map(str, only))}"
+    return f"in one of them only: {listed(only)}"
