@@ -21,6 +21,7 @@ from scipy import stats
 from pdae_sim import _random
 from pdae_sim.data import PerturbationData
 from pdae_sim.energy import energy_distance
+from pdae_sim.estimation._cell_numbers import by_cells, weighty
 from pdae_sim.estimation.compositions import COMPOSITIONS, AdditiveParts, LinearNear, TransportParts
 from pdae_sim.labels import Condition
 from pdae_sim.protocols import Estimator
@@ -98,7 +99,8 @@ def select(model: PDAE, data: PerturbationData) -> Selection | None:
         model: Fitted.
         data: Its training environments, in order.
     """
-    folds = left_out(data)
+    data = weighty(data)
+    folds = [] if by_cells(data.counts) else left_out(data)
     if sum(map(len, folds)) < _FEWEST:
         return None
     found: dict[str, list[float]] = {}

@@ -15,6 +15,7 @@ from pdae_sim._random import SeedLike, child, seed_sequence, stream
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation import _resampling as resampling
 from pdae_sim.estimation._base import BaseEstimator
+from pdae_sim.estimation._cell_numbers import sits_out
 from pdae_sim.estimation._sources import environment_weights, parts_of
 from pdae_sim.labels import Condition
 
@@ -75,7 +76,7 @@ class LinearNear(BaseEstimator):
 
     def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         label, train = self.space.label(label), self.cells
-        near = np.flatnonzero(environment_weights("near", label, train.labels, self._scaled.T))
+        near = np.flatnonzero(environment_weights("near", label, train.labels, self._scaled.T, train.counts))
         return resampling.moved(train, near, label, self._effects, n, rng)
 
 
@@ -120,7 +121,7 @@ class TransportParts(BaseEstimator):
     def _singles(self, label: np.ndarray) -> list[int]:
         """For each perturbation of the label the training condition of it alone whose dose is nearest."""
         labels = self.cells.labels
-        alone, found = (labels != 0).sum(1) == 1, []
+        alone, found = ((labels != 0).sum(1) == 1) & ~sits_out(self.cells.counts), []
         for k in np.flatnonzero(label):
             own = np.flatnonzero(alone & (labels[:, k] != 0))
             if own.size:
