@@ -72,9 +72,8 @@ def _by_environment(data: PerturbationData, statistic: Callable[[np.ndarray], np
         sum(statistic(data.gathered(rows[part]).astype(np.float64)) for part in blocks(len(rows), data.stored.shape[1]))
         for rows in data.rows_by_environment
     ]
-    if by_cells(data.counts):
-        return np.sum(sums, axis=0) / data.counts.sum()
-    return np.mean([total / n for total, n in zip(sums, data.counts, strict=True)], axis=0)
+    means = [total / n for total, n in zip(sums, data.counts, strict=True)]
+    return np.average(means, axis=0, weights=data.counts) if by_cells(data.counts) else np.mean(means, axis=0)
 
 
 @dataclass(frozen=True, eq=False)
