@@ -98,7 +98,15 @@ def restore(model: PDAE, config: Mapping, tensors: Mapping[str, torch.Tensor], h
     model.selection_, cells = Selection.from_json(config.get("selection")), arrays.get("cells")
     model._composition = None
     if cells is not None:
-        kept = PerturbationData(cells, model.train_labels_, arrays["environment"], model.space_.names)
+        space = model.space_
+        kept = PerturbationData(
+            cells,
+            model.train_labels_,
+            arrays["environment"],
+            space.names,
+            control=space.control,
+            read_as=space.separators,
+        )
         model._composition = composition(model.source_, kept)
     model._network = bank.untrained([model])
     model._network.load_state_dict(

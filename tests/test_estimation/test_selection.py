@@ -93,3 +93,16 @@ class TestSelection:
         shorter = selection._shorter(chosen)
         assert (shorter.n_latents, shorter.observation, shorter.select) == (1, "gaussian_by_feature", False)
         assert sum(phase.steps for phase in shorter.phases) == 13
+
+    def test_names_of_another_grammar_are_saved_too(self, tmp_path):
+        data = data_of(spread=3.0)
+        renamed = {"A": "CD3+CD28", "B": "chr8:1", "C": "C"}
+        conditions = [
+            " | ".join(renamed[p] for p in name.split("+")) if name != "ctrl" else "DMSO" for name in data.conditions
+        ]
+        grammar = {"control": "DMSO", "read_as": {"separator": " | ", "dose_separator": "@"}}
+        told = PerturbationData.from_arrays(data.x, np.array(conditions)[data.environment], **grammar)
+        model = PDAE(1, observation="gaussian_by_feature", steps=40).fit(told)
+        model.save(tmp_path / "model")
+        drawn = PDAE.load(tmp_path / "model").sample("CD3+CD28 | chr8:1", 5, rng=0)
+        np.testing.assert_array_equal(drawn, model.sample("CD3+CD28 | chr8:1", 5, rng=0))
