@@ -130,8 +130,20 @@ def finite(name: str, array: np.ndarray) -> np.ndarray:
     return array
 
 
-def matrix(name: str, value: object, *, columns: int | None = None, dtype: type = np.float64) -> np.ndarray:
-    """`value` as a finite two-dimensional array with rows = samples; a vector becomes one column."""
+def matrix(
+    name: str,
+    value: object,
+    *,
+    columns: int | None = None,
+    names: Sequence[str] | None = None,
+    dtype: type = np.float64,
+) -> np.ndarray:
+    """`value` as a finite two-dimensional array with rows = samples; a vector becomes one column.
+
+    With `names`, columns of a data frame are taken by name, and those of an array must be as many.
+    """
+    if names is not None:
+        columns, value = len(names), _by_name(name, value, names)
     try:
         array: np.ndarray = np.asarray(value, dtype=dtype)
     except (TypeError, ValueError) as error:
@@ -142,6 +154,17 @@ def matrix(name: str, value: object, *, columns: int | None = None, dtype: type 
     if columns is not None and array.shape[1] != columns:
         raise InputError(f"{name} must have {columns} columns; received {array.shape[1]}")
     return finite(name, array)
+
+
+def _by_name(name: str, value: object, names: Sequence[str]) -> object:
+    """The columns `names` of a data frame whose columns have names; anything else as it is."""
+    known = getattr(value, "columns", None)
+    if known is None or not any(isinstance(column, str) for column in known):
+        return value
+    missing = [column for column in names if column not in known]
+    if missing:
+        raise InputError(f"{name} has no column {missing[0]!r}, nor {len(missing) - 1} more of {len(names)} features")
+    return value[list(names)]  # type: ignore[index]
 
 
 def nonzero(name: str, value: object, size: int) -> np.ndarray:

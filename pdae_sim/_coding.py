@@ -28,6 +28,21 @@ class Table(Protocol):
         """Some of its rows."""
 
 
+def as_text(value: object) -> str:
+    """A value as text; bytes are read as UTF-8."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def plain_labels(labels: Any) -> Any:
+    """Labels as an array of numbers or of Python strings, whatever kind of text they are; sparse ones as they are."""
+    table = labels if hasattr(labels, "tocsr") else np.asarray(labels)
+    if table.dtype.kind in "ST":
+        return np.array([as_text(value) for value in table.ravel().tolist()], dtype=object).reshape(table.shape)
+    if table.dtype == object and table.ndim == 1 and any(isinstance(value, bytes) for value in table):
+        return np.array([as_text(value) for value in table], dtype=object)
+    return table
+
+
 def factorize(values: Iterable[Value]) -> tuple[list[Value], np.ndarray]:
     """The distinct values in order of first appearance, and the (n,) code of each: its position among them."""
     codes: dict[Value, int] = {}

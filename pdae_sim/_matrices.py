@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -59,14 +60,14 @@ def check_shapes(x: Matrix, labels: np.ndarray, environment: np.ndarray, n_names
         raise InputError(f"environment must hold {x.shape[0]} integers; received {received}")
 
 
-def checked_matrix(name: str, x: object, *, columns: int) -> Matrix:
-    """x as a finite matrix of so many columns, sparse if it is; single precision is kept."""
+def checked_matrix(name: str, x: object, *, names: Sequence[str]) -> Matrix:
+    """x as a finite matrix of the columns `names`, by name in a data frame; precision and sparsity are kept."""
     if sparse.issparse(x):
         rows = as_matrix(x)
-        matrix(name, dense(rows[:0]), columns=columns)
+        matrix(name, dense(rows[:0]), names=names)
         return finite_matrix(name, rows)
     precision = np.float32 if getattr(x, "dtype", None) == np.float32 else np.float64
-    return matrix(name, x, columns=columns, dtype=precision)
+    return matrix(name, x, names=names, dtype=precision)
 
 
 def freeze(x: Matrix) -> Matrix:

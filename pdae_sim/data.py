@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pdae_sim._checks import check_control, finite, likely_controls
-from pdae_sim._coding import by_appearance, factorize, factorize_rows, marks_by_code
+from pdae_sim._coding import by_appearance, factorize, factorize_rows, marks_by_code, plain_labels
 from pdae_sim._linalg import whitening_root
 from pdae_sim._matrices import Matrix, as_matrix, check_shapes, dense, finite_matrix, freeze
 from pdae_sim.errors import InputError
@@ -225,7 +225,7 @@ class PerturbationData:
             >>> data.conditions == ("ctrl", "A") and data.environment.tolist() == [0, 1, 1]
             True
         """
-        table: Any = labels if hasattr(labels, "tocsr") else np.asarray(labels)
+        table = plain_labels(labels)
         if table.ndim == 1 and table.dtype.kind in "UO":
             texts, codes = factorize(table.tolist())
             grammar = {"control": control} | _separators(read_as or {})

@@ -55,6 +55,6 @@ def test_the_place_of_a_value_that_is_not_finite_is_told_as_of_an_array(value):
 
 @pytest.mark.parametrize("x", [X, X.astype(np.float32), sparse.csr_array(X), sparse.csc_array(X)])
 def test_columns_are_counted(x):
-    assert np.array_equal(dense(checked_matrix("x", x, columns=3)), X)
+    assert np.array_equal(dense(checked_matrix("x", x, names="abc")), X)
     with pytest.raises(InputError, match="x must have 2 columns; received 3"):
-        checked_matrix("x", x, columns=2)
+        checked_matrix("x", x, names="ab")

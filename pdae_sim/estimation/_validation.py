@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,9 +14,15 @@ from pdae_sim.estimation._losses import TERMS
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.phases import Phase
 
+_logger = logging.getLogger(__name__)
 
-def fittable(data: object) -> PerturbationData:
+
+def fittable(data: object, architecture: Architecture | None = None) -> PerturbationData:
     """`data`, if there is something to learn from its training conditions.
+
+    Args:
+        data: The data.
+        architecture: Networks whose decoder should reach it; a warning is logged where x is negative and it is not.
 
     Raises:
         InputError: If it is no data, has fewer than two training conditions, or as many cells as those.
@@ -31,6 +38,9 @@ def fittable(data: object) -> PerturbationData:
     if n < ENOUGH and data.counts[train].min() < 2:
         few = data.conditions[train[np.argmin(data.counts[train])]]
         raise InputError(f"condition {few!r} has one cell, and {n} are there in all; a fit needs {ENOUGH} at least")
+    lowest = float(data.train.stored.min()) if architecture is not None and architecture.output == "softplus" else 0.0
+    if lowest < 0:
+        _logger.warning("x falls to %.3g, and a decoder with output='softplus' has no negative values", lowest)
     return data
 
 

@@ -177,7 +177,7 @@ class PDAE(BaseEstimator):
             (n, d_Z), or (draws, n, d_Z), in float64. Without noise all draws are alike.
         """
         self._check_fitted()
-        x = checked_matrix("x", x, columns=len(self.features_))
+        x = checked_matrix("x", x, names=self.features_)
         if draws is not None:
             whole("draws", draws)
         if not self.observation_.noisy:
@@ -222,7 +222,7 @@ class PDAE(BaseEstimator):
         if not self.observation_.noisy:
             return self.decode(self.encode(x) + (after - before), rng=rng)
         root = _random.seed_sequence(rng)
-        x = checked_matrix("x", x, columns=len(self.features_))
+        x = checked_matrix("x", x, names=self.features_)
         shift = torch.from_numpy(before).float().to(self.device)
         generator = self._generator(root, "posterior")
         (z,), (library,) = prediction.draw_under(self._posterior, self._measured(x), shift, generator, 1)
@@ -317,7 +317,7 @@ class PDAE(BaseEstimator):
 
     def _checked(self, data: PerturbationData) -> PerturbationData:
         """`data`, if these settings can be fitted to its training conditions."""
-        d_X = fittable(data).stored.shape[1]
+        d_X = fittable(data, self.architecture).stored.shape[1]
         if self.n_latents is not None and self.n_latents > d_X:
             raise InputError(f"n_latents must not exceed the observed dimension {d_X}; received {self.n_latents}")
         return data

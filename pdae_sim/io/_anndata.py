@@ -14,6 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from pdae_sim._checks import has_control, naming, near_misses
+from pdae_sim._coding import as_text
 from pdae_sim._files import check_target, whole_file
 from pdae_sim._matrices import Matrix, as_matrix, dense
 from pdae_sim.data import PerturbationData, Simulation
@@ -227,7 +228,7 @@ def _open(path: Path, backed: Literal["r"] | None = None) -> AnnData:
 
 def _annotations(adata: AnnData, options: ReadOptions) -> Annotations:
     obs = {
-        name: without(adata.obs[name].astype(str).to_numpy(), adata.obs[name].isna().to_numpy())
+        name: without(adata.obs[name].astype(object).map(as_text).to_numpy(), adata.obs[name].isna().to_numpy())
         for name in (options.condition, options.dose, options.split)
         if name in adata.obs
     }

@@ -82,7 +82,7 @@ def convert_file(path: Path, *, test: Sequence[str] = (), transform: str = "none
             raise InputError(f"expected a file that ends in {', '.join(_KINDS)}")
     result = _read(path, at, transform)
     with naming(path):
-        data = _held_out(replace(result.data, read_as=result.data.space.separators), test)
+        data = _held_out(replace(result.data, x=result.data.stored, read_as=result.data.space.separators), test)
         if not at.no_control and has_control(result.data.labels, result.data.held_out):
             check_control(data.labels, data.held_out, data.names, data.control)
     return replace(result, data=data)

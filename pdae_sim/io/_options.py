@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
+from itertools import compress
 
 import numpy as np
 
@@ -104,6 +106,10 @@ class ReadOptions:
         taken &= ~_matching("leave_out", self.leave_out, names, flags)
         if len(names) and not taken.any():
             raise InputError("no feature is left; change features= or leave_out=")
+        twice = [name for name, n in Counter(compress(names, taken)).items() if n > 1]
+        if twice:
+            more = f" and {len(twice) - 1:,} more" if twice[1:] else ""
+            raise InputError(f"feature {twice[0]!r}{more} occurs twice; rename one, or leave both out")
         return taken
 
 

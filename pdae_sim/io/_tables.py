@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pdae_sim._checks import near_misses
+from pdae_sim._coding import as_text
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError, LabelError
 from pdae_sim.io._anndata import as_float32
@@ -174,11 +175,6 @@ def kind(path: Path) -> str:
     """The format of a file by its suffix, in lower case and without that of a compression."""
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     return suffixes[0] if len(suffixes) == 2 and suffixes[1] in (".gz", ".bz2", ".xz", ".zst") else path.suffix.lower()
-
-
-def as_text(value: object) -> str:
-    """A value of a column as text; bytes are read as UTF-8."""
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def numeric(frame: DataFrame) -> DataFrame:

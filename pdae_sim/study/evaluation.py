@@ -93,14 +93,16 @@ def evaluate(
     if few.all():
         return rows
     held_out = HeldOut.of(data, rng)
+    if data.held_out.all():  # there is no control to measure changes from
+        metrics = [metric for metric in metrics if metric not in EFFECT_METRICS]
     with_effects = bool(set(metrics) & set(EFFECT_METRICS))
     judge = _Judge(held_out, EffectReference.of(data.train, held_out.reference) if with_effects else None, n_samples)
     everyone = {**estimators, "ceiling": Ceiling().fit(held_out.replicate)}
-    pool = BASELINES["pool"]().fit(data)
+    pool = BASELINES["pool"]().fit(data) if with_effects else None
     for condition in held_out.reference.conditions:
         own = [row for name in everyone for row in judge.rows(name, everyone[name], condition, metrics)]
         chosen = [metric for metric in EFFECT_METRICS if metric in metrics]
-        rows += _scaled(own, judge.rows("pool", pool, condition, chosen) if chosen else [])
+        rows += _scaled(own, [] if pool is None else judge.rows("pool", pool, condition, chosen))
     return rows
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pdae_sim.data import PerturbationData
 from pdae_sim.io import convert_file, read_table
 from tests.test_io.refusals import said
 
@@ -181,3 +182,29 @@ class TestProblems:
     def test_doses_in_a_column(self, tmp_path):
         (tmp_path / "t.csv").write_text("condition,dose,g\nctrl,0,1\nA,0.5,2\nA+B,1+3,3\n")
         assert convert_file(tmp_path / "t.csv").data.conditions == ("ctrl", "A:0.5", "A+B:3")
+
+
+class TestContainers:
+    @pytest.mark.parametrize(
+        "labels",
+        [
+            np.array(["ctrl", "A", "A+B"], dtype=np.dtypes.StringDType()),
+            np.array([b"ctrl", b"A", b"A+B"]),
+            np.array([b"ctrl", b"A", b"A+B"], dtype=object),
+            pd.array(["ctrl", "A", "A+B"], dtype="string"),
+            pd.Categorical(["ctrl", "A", "A+B"]),
+        ],
+        ids=["StringDType", "bytes", "objects", "nullable", "categories"],
+    )
+    def test_any_kind_of_text(self, labels):
+        assert PerturbationData.from_arrays(np.eye(3), labels).conditions == ("ctrl", "A", "A+B")
+        made = anndata.AnnData(np.eye(3, dtype=np.float32))
+        made.obs["condition"] = list(labels) if isinstance(labels, np.ndarray) else labels
+        assert PerturbationData.from_anndata(made).conditions == ("ctrl", "A", "A+B")
+
+    @pytest.mark.filterwarnings("ignore")
+    def test_features_of_one_name_are_refused(self, tmp_path):
+        made = adata()
+        made.var_names = ["g", "g"]
+        made.write_h5ad(tmp_path / "twice.h5ad")
+        assert "feature 'g' occurs twice" in said(convert_file, tmp_path / "twice.h5ad", **OPTIONS)

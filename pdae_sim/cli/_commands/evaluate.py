@@ -92,6 +92,8 @@ def evaluate(
     if not data.held_out.any() and (export is not None or not goodness):
         raise InputError(f"{file}: no condition is held out; mark some as test, or judge the fit with --goodness")
     check_unseen(fitted, data, model, file)
+    if data.held_out.all() and not baselines:
+        output.say(f"{file}: holds no training cells, so metrics of changes against control are left out")
     output.say(f"{model}: {observation_in_words(fitted)}")
     rows: list[dict] = []
     judged: _Fit | None = None

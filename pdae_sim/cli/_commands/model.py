@@ -65,6 +65,8 @@ def fit(
     choice("--precision", precision, _PRECISIONS)
     data = pdae_sim.PerturbationData.read(file, **options)
     preset = None if plan == "auto" else estimation.PRESETS[plan]
+    if preset is not None and preset.architecture.output == "softplus" and data.train.stored.min() < 0:
+        raise InputError(f"{file}: x has negative values and --plan {plan} decodes none; give --plan auto or marginal")
     model = pdae_sim.PDAE(
         latents,
         observation=observation,
