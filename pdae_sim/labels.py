@@ -2,7 +2,8 @@
 
 A label is a vector l (K,) of doses in the order of the names. Control is the zero vector and nothing else: the doses
 (1, −1) sum to zero and are not control. A part without a dose has dose 1. A name that holds a separator stands in
-double quotes, in which ``""`` is a quote: ``"CD3+CD28":0.5+B``.
+double quotes, in which ``""`` is a quote: ``"CD3+CD28":0.5+B``. Where names tell of contexts (``A@K562``, ``@K562``) a
+condition ends in one, ``A:0.5+B@K562``, and control is that of the reference context, ``ctrl@HepG2``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 import numbers
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
@@ -20,6 +21,7 @@ from typing import SupportsFloat
 import numpy as np
 
 from pdae_sim._checks import listed, near_misses
+from pdae_sim._contexts import AT, ContextNames, context_names
 from pdae_sim.errors import LabelError
 
 
@@ -93,6 +95,16 @@ class LabelSpace:
         return {"separator": self.separator, "dose_separator": self.dose_separator}
 
     @cached_property
+    def _contexts(self) -> ContextNames | None:
+        return context_names(self.names, self.control)
+
+    @cached_property
+    def _within(self) -> LabelSpace:
+        """The space of perturbations in a context."""
+        assert self._contexts is not None
+        return replace(self, names=self._contexts.perturbations, control=self._contexts.plain_control)
+
+    @cached_property
     def _position(self) -> dict[str, int]:
         return {name: k for k, name in enumerate(self.names)}
 
@@ -134,6 +146,9 @@ class LabelSpace:
 
     def _doses(self, condition: str) -> dict[str, Fraction]:
         """The doses of the parts of a condition; a known name needs no quotes where its pieces are unknown."""
+        if self._contexts is not None:
+            body, context = self._contexts.split(condition)
+            return self._contexts.expanded(self._within._doses(body), context, Fraction(1))
         doses: dict[str, Fraction] = {}
         for name, dose in [(condition.strip(), None)] if self._is_name(condition) else self.parts(condition):
             if name == self.control:
@@ -159,6 +174,11 @@ class LabelSpace:
     def condition(self, label: Sequence | np.ndarray) -> str:
         """The canonical condition string of a label: names in order, dose 1 unwritten, zero label = control."""
         label = self._checked(label)
+        if self._contexts is not None:
+            read = self._contexts.collapsed({self.names[k]: label[k] for k in np.flatnonzero(label)})
+            if read is not None:
+                doses, context = read
+                return self._within.condition([doses.get(name, 0) for name in self._within.names]) + AT + context
         parts = [self._part(self.names[k], label[k]) for k in np.flatnonzero(label)]
         return self.separator.join(parts) or self.control
 

@@ -19,13 +19,14 @@ LIBRARY = ROOT / "pdae_sim"
 FILES = sorted(LIBRARY.rglob("*.py"))
 THEORY = sorted((ROOT / "theory").rglob("*.py"))
 
-GROUND = {"errors", "_checks", "_coding", "_matrices", "_json", "_linalg", "_random", "intervals"}
-RECORDS = GROUND | {"labels", "data", "energy", "protocols", "_files", "io", "verdicts"}
+GROUND = {"errors", "_checks", "_coding", "_contexts", "_matrices", "_json", "_linalg", "_random", "intervals"}
+RECORDS = GROUND | {"labels", "data", "contexts", "energy", "protocols", "_files", "io", "verdicts"}
 MIDDLE = {"simulation", "estimation", "analysis"}
 MAY_IMPORT = {
     "errors": set(),
     "_checks": {"errors"},
     "_coding": {"errors"},
+    "_contexts": {"errors", "_checks", "_coding"},
     "_matrices": {"errors", "_checks"},
     "_json": set(),
     "intervals": set(),
@@ -33,11 +34,12 @@ MAY_IMPORT = {
     "_random": {"errors", "_checks"},
     "labels": GROUND,
     "data": GROUND | {"labels"},
+    "contexts": GROUND | {"data"},
     "energy": GROUND,
     "protocols": GROUND | {"labels", "data"},
     "verdicts": set(),
     "_files": GROUND,
-    "io": GROUND | {"labels", "data", "_files"},
+    "io": GROUND | {"labels", "data", "contexts", "_files"},
     "simulation": RECORDS,
     "estimation": RECORDS,
     "analysis": RECORDS,

@@ -12,7 +12,7 @@ numpy and scipy alone, so that agreement with the library is news.
 | `theory.claims` | all claims in the order of their numbers, and `select` by name or number |
 | `theory.assumptions`, `theory.symbols` | the assumptions and the letters that claims share |
 | `theory.causal` | claims 1 to 1.2: linear latent causal models |
-| `theory.identifiability` | claims 2.1 to 2.6, 2.8, 2.11 and 2.12: what the training laws determine |
+| `theory.identifiability` | claims 2.1 to 2.6, 2.8, 2.11, 2.12, 2.17: what the training laws determine |
 | `theory.prediction` | claims 2.7, 2.9, 2.10 and 2.13: unseen laws, their support and precision |
 | `theory.energy` | claims 3.1 to 3.4: the energy distance |
 | `theory.training` | claims 3.5 to 3.9: the losses |

@@ -9,6 +9,7 @@ from theory.energy import gaussian, maps, worth
 from theory.engine.record import Claim
 from theory.identifiability import (
     affine,
+    contexts,
     converse,
     counts,
     density_ratio,
@@ -61,6 +62,7 @@ CLAIMS: tuple[Claim, ...] = (
     *counts.CLAIMS,
     depth.CLAIM,
     *posterior_variance.CLAIMS,
+    contexts.CLAIM,
     energy.CLAIM,
     maps.CLAIM,
     worth.CLAIM,

@@ -97,7 +97,9 @@ def read_matching(
         options: What the command line says.
         control: Whether the file must have a control of its own; the model's stands for it otherwise.
     """
-    remembered = {} if io.is_dataset(file) else dict(model.read_as_)
+    remembered = dict(model.read_as_)
+    if io.is_dataset(file):
+        remembered = {name: remembered[name] for name in ("covariate", "batch", "shared") if name in remembered}
     if not control:
         remembered["no_control"] = True
     return match(model, io.read_data(file, **(remembered | options)), where, file)

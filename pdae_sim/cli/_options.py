@@ -38,6 +38,9 @@ _KEY_HELP = {
     "layer": "Layer to read in place of X.",
     "features": "Features to take: names, A*, a boolean column of var.",
     "leave_out": "Features to leave out.",
+    "covariate": "Column of contexts, such as a cell line: each has effects of its own. Repeat for more.",
+    "batch": "Column of batches: contexts that share effects, apart by a shift of the latents.",
+    "shared": "Effects are one and the same in all contexts; tested.",
 }
 """What `ReadOptions` says in Python, in a few words."""
 
@@ -85,13 +88,14 @@ def _given(values: Mapping[str, Any]) -> DatasetOptions:
 
 def _reading(name: str, words: str) -> inspect.Parameter:
     """The option of one argument of `ReadOptions`."""
-    default: object = False if name == "no_control" else None
-    kind: object = list[str] | None if name in _LISTS else bool if name == "no_control" else str | None
+    default: object = False if name in _SWITCHES else None
+    kind: object = list[str] | None if name in _LISTS else bool if name in _SWITCHES else str | None
     annotation = Annotated[kind, typer.Option(option_name(name), help=words)]  # type: ignore[valid-type]
     return inspect.Parameter(_READ + name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-_READ, _LISTS = "read_", ("train_words", "test_words", "features", "leave_out")
+_READ, _LISTS = "read_", ("train_words", "test_words", "features", "leave_out", "covariate", "batch")
+_SWITCHES = ("no_control", "shared")
 _SPOKEN = (*_KEY_HELP, "test", "transform")
 _READING = [_reading(name, words) for name, words in _KEY_HELP.items()]
 

@@ -64,7 +64,8 @@ def _perturbation_matrix(
     """A fitted model's W if there is one, else the file's true W if it was simulated."""
     if fitted is None:
         matrix = io.read_truth(file).isotropic().perturbation_matrix if io.has_truth(file) else None
-        return None if matrix is None else KnownPerturbationMatrix(matrix, "truth")
+        known = matrix is not None and matrix.shape[1] == len(data.names)  # contexts are coordinates that it lacks
+        return KnownPerturbationMatrix(matrix, "truth") if matrix is not None and known else None
     if _as_set(fitted.train_labels_) != _as_set(data.train.labels):
         raise InputError(f"{file}: its training conditions are not those that {folder} was fitted on; fit it again")
     error = analysis.ShiftError.of(fitted.train_labels_, fitted.train_counts_, information=fitted.information_)

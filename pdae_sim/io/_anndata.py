@@ -229,7 +229,7 @@ def _open(path: Path, backed: Literal["r"] | None = None) -> AnnData:
 def _annotations(adata: AnnData, options: ReadOptions) -> Annotations:
     obs = {
         name: without(adata.obs[name].astype(object).map(as_text).to_numpy(), adata.obs[name].isna().to_numpy())
-        for name in (options.condition, options.dose, options.split)
+        for name in (options.condition, options.dose, options.split, *options.context)
         if name in adata.obs
     }
     doses = adata.obsm.get(options.dose)

@@ -9,6 +9,8 @@ import numpy as np
 
 from pdae_sim._checks import check_control, near_misses
 from pdae_sim._coding import Table, factorize, factorize_rows
+from pdae_sim._contexts import context_names, label_contexts
+from pdae_sim.contexts import share_effects
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError, LabelError
 from pdae_sim.io._options import ReadOptions
@@ -65,16 +67,25 @@ class Annotations:
             InputError: With the field and the fix.
         """
         codes, labels, space = self.labels()
+        names, control, at = space.names, space.control, self.options
+        known = context_names(names, control)
+        if at.context and known is None:
+            levels = [self._levels(name) for name in at.context]
+            n_own = 0 if at.shared else len(at.covariate)
+            codes, labels, names, control = label_contexts(codes, labels, names, control, levels, n_own=n_own)
+        elif at.shared and known is None:
+            raise InputError("shared=True needs contexts; name their columns with covariate=")
         data = PerturbationData.from_codes(
             np.empty((len(codes), 0)) if x is None else x,
             codes,
             labels,
-            names=space.names,
+            names=names,
             features=features,
             held_out=self.held_out(),
-            control=space.control,
+            control=control,
             read_as=self.options.remembered() | space.separators,
         )
+        data = share_effects(data) if at.shared and known is not None else data
         if not self.options.no_control and not np.asarray(self.uns.get("no_control", False)):
             check_control(data.labels, data.held_out, data.names, data.control)
         return data
@@ -93,6 +104,14 @@ class Annotations:
         if name not in self.obs and name != default and not (option == "dose" and self.doses is not None):
             raise self._absent(name, option)
         return self.obs.get(name)
+
+    def _levels(self, name: str) -> np.ndarray:
+        if name not in self.obs:
+            raise self._absent(name, "covariate")
+        missing = sum(level is None for level in self.obs[name])
+        if missing:
+            raise InputError(f"{self.where} column {name!r} is empty in {missing} rows; write a level or drop them")
+        return self.obs[name]
 
     def _conditions(self) -> np.ndarray:
         name = self.options.condition

@@ -132,7 +132,7 @@ def annotations_of(file: h5py.File, options: ReadOptions) -> Annotations:
     if not isinstance(obs, h5py.Group):
         raise OtherEncodingError
     known = [name for name in obs if name != obs.attrs.get("_index", "_index")]
-    wanted = {options.condition, options.dose, options.split} & set(known)
+    wanted = {options.condition, options.dose, options.split, *options.context} & set(known)
     about = file.get("uns/pdae_sim", {})
     uns = {key: _plain(about[key]) for key in _REMEMBERED if key in about}
     doses = table_of(file["obsm"][options.dose]) if options.dose in file.get("obsm", {}) else None

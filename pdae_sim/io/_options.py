@@ -33,6 +33,10 @@ class ReadOptions:
         layer: The layer to read in place of X.
         features: Names to take, with ``*`` and ``?``, or a boolean column of `var`; all where none is given.
         leave_out: Names not to take, with ``*`` and ``?``.
+        covariate: Columns that make a context, such as a cell line: environments are condition × context, and each
+            context has effects of its own.
+        batch: Columns that make a context too, but share the effects of perturbations: a shift of the latents.
+        shared: Perturbations have one and the same effect in all contexts.
 
     Raises:
         InputError: If a word means both train and test.
@@ -54,6 +58,9 @@ class ReadOptions:
     layer: str | None = None
     features: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
+    covariate: tuple[str, ...] = ()
+    batch: tuple[str, ...] = ()
+    shared: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -72,6 +79,11 @@ class ReadOptions:
             if name not in known:
                 raise InputError(f"unknown option {name!r}; {near_misses(name, known)}")
         return cls(**settings)  # type: ignore[arg-type]
+
+    @property
+    def context(self) -> tuple[str, ...]:
+        """The columns that make a context, those with effects of their own first."""
+        return self.covariate + self.batch
 
     def given(self) -> dict[str, object]:
         """What differs from the defaults, as plain JSON values."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from pdae_sim._checks import near_misses
 from pdae_sim._coding import as_text
+from pdae_sim._contexts import AT
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError, LabelError
 from pdae_sim.io._anndata import as_float32
@@ -81,14 +82,14 @@ class Table:
 
     @property
     def _others(self) -> list[str]:
-        """Columns that are neither condition nor split nor dose."""
+        """Columns that are neither condition nor split nor dose, and make no context."""
         at = self.options
-        return [name for name in self.frame if name not in (at.condition, at.split, at.dose)]
+        return [name for name in self.frame if name not in (at.condition, at.split, at.dose, *at.context)]
 
     @cached_property
     def _annotations(self) -> Annotations:
         at = self.options
-        wanted = [name for name in (at.condition, at.split, at.dose) if name in self.frame]
+        wanted = [name for name in (at.condition, at.split, at.dose, *at.context) if name in self.frame]
         obs = {name: without(self.frame[name].to_numpy(), self.frame[name].isna().to_numpy()) for name in wanted}
         return Annotations(at, list(map(str, self.frame)), obs, where="the table")
 
@@ -133,6 +134,8 @@ class Table:
         held_out, (codes, labels, space) = self._annotations.held_out(), self._annotations.labels()
         if held_out is not None:
             conditions = pd.Series([space.condition(label) for label in labels])[codes]
+            for name in self.options.context:
+                conditions = conditions.reset_index(drop=True) + AT + self.frame[name].to_numpy()
             yield from _both(pd.Series(held_out).groupby(conditions.to_numpy()))
 
 
@@ -161,12 +164,12 @@ def read_frame(table: Path, options: ReadOptions) -> Table:
             frame = pd.read_parquet(table)
             header: tuple[str, ...] = tuple(map(str, frame))
         else:
-            frame, header = _read_text(table, options.condition)
+            frame, header = _read_text(table, (options.condition, *options.context))
     except InputError:
         raise
     except Exception as error:  # pandas and pyarrow raise many kinds; the reader needs one line
         raise InputError(f"not a readable {table.suffix} table ({str(error).splitlines()[0]})") from None
-    for name in {options.condition, options.split, options.dose} & set(frame):
+    for name in {options.condition, options.split, options.dose, *options.context} & set(frame):
         frame[name] = frame[name].astype(object).map(as_text, na_action="ignore")
     return Table(frame, options, header)
 
@@ -184,17 +187,17 @@ def numeric(frame: DataFrame) -> DataFrame:
     return frame.apply(lambda column: pd.to_numeric(column, errors="coerce").astype(np.float64))
 
 
-def _read_text(table: Path, condition: str) -> tuple[DataFrame, tuple[str, ...]]:
-    """A CSV whose condition column is text as written: `None` and `01` are names, only an empty cell is missing."""
+def _read_text(table: Path, texts: tuple[str, ...]) -> tuple[DataFrame, tuple[str, ...]]:
+    """A CSV whose conditions and contexts are text as written: `None` and `01` are names, only empty is none."""
     import pandas as pd
 
     separator = _separator(table)
     present = pd.read_csv(table, nrows=0, sep=separator).columns
-    names = {name: str for name in (condition,) if name in present}
+    names = {name: str for name in texts if name in present}
     missing = {name: _MISSING for name in present if name not in names}
     frame = pd.read_csv(table, dtype=names, keep_default_na=False, na_values=missing, sep=separator)
-    if names:
-        frame[condition] = frame[condition].where(frame[condition] != "")
+    for name in names:
+        frame[name] = frame[name].where(frame[name] != "")
     header = pd.read_csv(table, header=None, nrows=1, dtype=str, keep_default_na=False, sep=separator)
     return frame, tuple(header.iloc[0])
 

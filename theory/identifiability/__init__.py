@@ -1,4 +1,4 @@
-"""Claims 2.1 to 2.6, 2.8, 2.11 and 2.12: what the laws of x at the training labels determine.
+"""Claims 2.1 to 2.6, 2.8, 2.11, 2.12 and 2.17: what the laws of x at the training labels determine.
 
 | module | claim |
 |---|---|
@@ -17,6 +17,7 @@
 | `lossy_noise` | 2.11d and 2.11e, noise that grows with the signal, and lost entries |
 | `counts` | 2.12 and 2.12b, counts of known exposure |
 | `depth` | 2.12c, counts with fixed totals |
+| `contexts` | 2.17, effects that two contexts share |
 | `span` | exact answers: coefficients, witness, noise gain |
 | `rivals` | models that fit as well where one assumption is missing |
 """

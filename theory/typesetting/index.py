@@ -96,6 +96,7 @@ INDEX: dict[str, Places] = {
     "depth": Places("theory/counts"),
     "posterior_variance": Places("theory/posterior_variance"),
     "noisy_gain": Places("theory/posterior_variance"),
+    "contexts": Places("analysis/shared_effects theory/contexts"),
     "energy": Places("energy theory/energy", benchmarks="energy power"),
     "energy_maps": Places("energy theory/energy"),
     "energy_worth": Places("analysis/prediction_error energy theory/energy", benchmarks="worth"),

@@ -11,6 +11,7 @@
 | `energy_to_normal` | energy distance from a sample to N(0, I) in closed form |
 | `additivity_test`, `additivity_tests`, `AdditivityTest` | do effects of measured combinations add? |
 | `additive_relations` | what additivity can be tested at, from labels alone |
+| `shared_effects_test`, `SharedEffectsTest` | are effects the same in several contexts? Equal Gram matrices |
 | `MIN_OVERLAP_CELLS` | effective cells below which an additivity test cannot tell |
 | `goodness_of_fit`, `GoodnessOfFit`, `PartGoodness`, `ModelPart` | which part of a model is wrong |
 | `FitSamples` | what goodness of fit compares |

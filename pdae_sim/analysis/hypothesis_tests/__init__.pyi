@@ -21,6 +21,8 @@ from .predictive_checks import FeatureTest as FeatureTest
 from .predictive_checks import ObservationFit as ObservationFit
 from .predictive_checks import observation_fit as observation_fit
 from .relations import additive_relations as additive_relations
+from .shared_effects import SharedEffectsTest as SharedEffectsTest
+from .shared_effects import shared_effects_test as shared_effects_test
 from .two_sample import EquivalenceTest as EquivalenceTest
 from .two_sample import TwoSampleTest as TwoSampleTest
 from .two_sample import disjoint_halves as disjoint_halves

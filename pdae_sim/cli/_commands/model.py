@@ -14,6 +14,7 @@ import pdae_sim
 from pdae_sim import _files as files
 from pdae_sim import estimation
 from pdae_sim._checks import choice, naming
+from pdae_sim.cli._contexts import shared_effects
 from pdae_sim.cli._matching import observation_in_words
 from pdae_sim.cli._options import DatasetFile, DatasetOptions, Force, ModelFolder, OutFile, Seed, command
 from pdae_sim.cli._output import Output
@@ -97,7 +98,8 @@ def fit(
         f"{phase}: " + ", ".join(f"{k} {v:.4g}" for k, v in terms.items()) for phase, terms in losses.items()
     )
     told = f"{n_latents} latents, {observation_in_words(model)}, {len(data.train.labels)} training conditions"
-    output.result(payload, f"{out}: {told}; {ended}{_selected(model)}")
+    tests, about_contexts = shared_effects(file, data, options, seed)
+    output.result(payload | tests, [f"{out}: {told}; {ended}{_selected(model)}", *about_contexts])
 
 
 def _selected(model: PDAE) -> str:

@@ -12,6 +12,7 @@ import typer
 import pdae_sim
 from pdae_sim import analysis, io, report
 from pdae_sim._checks import naming
+from pdae_sim.cli._contexts import identified_by, shared_effects
 from pdae_sim.cli._figures import check_figure, write_figure
 from pdae_sim.cli._options import DatasetFile, DatasetOptions, FigureFile, Force, Seed, SupportModel, command
 from pdae_sim.cli._output import Output
@@ -78,9 +79,12 @@ def span(
         for condition, verdict, together, true in zip(conditions, verdicts, cells, truths, strict=True)
     ]
     write_figure(figure, lambda: report.verdict_figure(rows), force=force)
+    for row, kinds in zip(rows, identified_by(data, conditions), strict=False):
+        row |= kinds
     sentences = [_sentence(row, v, train) for row, v in zip(rows, verdicts, strict=True)]
     caveats = [_CAVEAT] * bool(W and W.error) + [_FREE_NOISE] * bool(W and not W.guaranteed)
-    output.result({"verdicts": rows}, [*sentences, *caveats, *_noise(W)])
+    tests, about_contexts = shared_effects(file, data, options, seed)
+    output.result({"verdicts": rows, **tests}, [*sentences, *about_contexts, *caveats, *_noise(W)])
 
 
 def _noise(W: KnownPerturbationMatrix | None) -> list[str]:
@@ -149,6 +153,10 @@ def _truth_row(true: TrueVerdict | None) -> dict | None:
 def _sentence(row: dict, verdict: Verdict, train: PerturbationData) -> str:
     certificate = verdict.certificate.in_words(row["condition"], train.conditions, train.names)
     parts = [f"{row['condition']}: {row['verdict']}. {certificate}."]
+    if row.get("identified_if_shared") and not verdict.certificate.identified:
+        parts.append("It would be, were effects the same in all contexts (--shared).")
+    if row.get("identified_if_own") is False and verdict.certificate.identified:
+        parts.append("That rests on effects being the same in several contexts.")
     if row["nearest"] is not None:
         interval = "" if row["effective_cells_interval"] is None else f" {row['effective_cells_interval']}"
         unsure = "" if row["sure"] is not False else ", too near to the threshold to be sure"

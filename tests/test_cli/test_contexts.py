@@ -1,0 +1,92 @@
+"""Contexts on the command line: verdicts, the test of shared effects, and what a model remembers."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+from pdae_sim.data import PerturbationData
+from tests.test_cli.calls import answer, ran, refusal
+
+W = np.array([[1.2, 0.0, 0.7], [0.0, 1.2, 0.7]])
+LABELS = {"ctrl": (0, 0, 0), "A": (1, 0, 0), "B": (0, 1, 0), "C": (0, 0, 1)}
+
+
+def write(path, other, *, n=120):
+    """Two cell lines apart by a shift, W in one and `other` in the second; C is measured in the second alone."""
+    rng = np.random.default_rng(0)
+    Q, rows, cells = np.linalg.qr(rng.normal(size=(4, 2)))[0], [], []
+    for line, offset, effects in (("HepG2", [0.0, 0.0], W), ("K562", [0.8, -0.5], other)):
+        for name in LABELS if line == "K562" else ("ctrl", "A", "B"):
+            z = rng.normal(size=(n, 2)) + offset + effects @ LABELS[name]
+            rows.append(np.sinh(0.7 * z @ Q.T))
+            cells += [(name, line)] * n
+    obs = pd.DataFrame(cells, columns=["condition", "cell_line"], index=[str(i) for i in range(len(cells))])
+    anndata.AnnData(np.vstack(rows).astype(np.float32), obs=obs).write_h5ad(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def same(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("contexts") / "same.h5ad", W)
+
+
+def test_a_perturbation_of_one_context_is_not_identified_in_another(same, capsys):
+    told = answer(capsys, "span", same, "--covariate", "cell_line", "--test", "C@HepG2", "--test", "A+B@K562")
+    alone, own = told["verdicts"]
+    assert (alone["identified"], alone["identified_if_shared"]) == (False, True)
+    assert alone["witness"] == {"C@HepG2": 1.0}
+    assert (own["identified"], own["identified_if_own"]) == (True, True)
+    assert "shared_effects" not in told
+    out = ran(capsys, "span", same, "--covariate", "cell_line", "--test", "C@HepG2")[1]
+    assert "were effects the same in all contexts (--shared)" in out
+
+
+def test_shared_effects_are_identified_and_tested(same, capsys):
+    options = ("--covariate", "cell_line", "--shared", "--test", "C@HepG2")
+    told = answer(capsys, "span", same, *options)
+    assert told["verdicts"][0]["identified"]
+    assert told["verdicts"][0]["identified_if_own"] is False
+    (test,) = told["shared_effects"]
+    assert (test["contexts"], test["rejected"]) == (["HepG2", "K562"], False)
+    out = " ".join(ran(capsys, "span", same, *options)[1].split())
+    assert "rests on effects being the same in several contexts" in out
+    assert "Gram matrices of shared effects (3 distances, HepG2, K562): no difference found" in out
+
+
+def test_effects_that_differ_are_refuted(capsys, tmp_path):
+    other = write(tmp_path / "other.h5ad", W * [[0.2, 1.0, 1.0]], n=250)
+    told = answer(capsys, "span", other, "--covariate", "cell_line", "--shared", "--test", "C@HepG2")
+    assert told["shared_effects"][0]["rejected"]
+
+
+def test_what_cannot_be_tested_says_why(capsys, tmp_path):
+    few = write(tmp_path / "few.h5ad", W, n=12)
+    (test,) = answer(capsys, "span", few, "--batch", "cell_line", "--test", "C@HepG2")["shared_effects"]
+    assert test["p_value"] is None
+    assert "fewer than 30 cells" in test["reason"]
+
+
+def test_a_model_remembers_its_contexts(same, capsys, tmp_path):
+    model = tmp_path / "model"
+    options = ("--covariate", "cell_line", "--shared", "--latents", 2, "--steps", 2)
+    assert answer(capsys, "fit", same, "--out", model, *options)["shared_effects"][0]["rejected"] is False
+    out = tmp_path / "predicted.h5ad"
+    assert answer(capsys, "predict", model, "--condition", "C@HepG2", "--samples", 9, "--out", out)["identified"]
+    assert PerturbationData.read(out).conditions == ("C@HepG2",)
+    (verdict,) = answer(capsys, "span", same, "--model", model, "--test", "A+C@HepG2")["verdicts"]
+    assert verdict["identified"]
+    assert verdict["effective_cells"] is not None
+    assert "must end in its context; write C@HepG2 or C@K562" in refusal(
+        capsys, "predict", model, "--condition", "C", "--out", tmp_path / "no.h5ad"
+    )
+
+
+def test_a_converted_table_keeps_its_contexts(same, capsys, tmp_path):
+    data = anndata.read_h5ad(same)
+    frame = data.obs.assign(**{f"gene{j}": data.X[:, j] for j in range(4)})
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    file = tmp_path / "data.h5ad"
+    answer(capsys, "convert", tmp_path / "table.csv", "--out", file, "--covariate", "cell_line", "--test", "B@K562")
+    own, shared = (answer(capsys, "span", file, *more)["verdicts"][0] for more in ((), ("--shared",)))
+    assert (own["condition"], own["identified"], shared["identified"]) == ("B@K562", False, True)
