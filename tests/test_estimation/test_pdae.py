@@ -103,7 +103,9 @@ def test_environments_weigh_the_same_in_sample_whatever_their_cells(simulation):
     data = simulation.data
     kept = data.rows(~((data.environment == 0) & (np.arange(len(data.x)) % 8 != 0)))
     fitted = quick().fit(kept)
-    share = environment_weights("pool", np.zeros(len(data.names)), fitted.train_labels_, fitted.perturbation_matrix_)
+    share = environment_weights(
+        "pool", np.zeros(len(data.names)), fitted.train_labels_, fitted.perturbation_matrix_, fitted.train_counts_
+    )
     assert share.tolist() == pytest.approx([1 / 3] * 3)
 
 

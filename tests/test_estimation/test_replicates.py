@@ -67,7 +67,9 @@ def test_a_replicate_is_what_it_is_alone(phases, charted):
 
 def test_replicates_that_would_keep_out_other_numbers_of_cells_are_refused():
     models = [PDAE(2, architecture=SMALL, phases=QUICK, random_state=seed) for seed in (0, 1)]
-    with pytest.raises(InputError, match=r"replicates must keep out as many cells .* received \[0, 24\]"):
+    with pytest.raises(
+        InputError, match=r"replicates must keep out as many cells .* received \[\(0, 0\), \(24, 72\)\]"
+    ):
         fit_replicates(models, [data_of(0), data_of(1, cells=60)])
 
 
