@@ -4,6 +4,7 @@
 """
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -129,5 +130,6 @@ def _score(outcomes: Sequence[Outcome]) -> str:
 
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="namereplace")  # statements have letters that some terminals cannot show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="namereplace")  # statements have letters that some terminals cannot show
     sys.exit(main())
