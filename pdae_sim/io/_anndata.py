@@ -20,6 +20,7 @@ from pdae_sim._matrices import Matrix, as_matrix, dense
 from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.errors import InputError
 from pdae_sim.io._annotations import SCHEMA_VERSION, Annotations
+from pdae_sim.io._grammar import is_list
 from pdae_sim.io._hdf5 import (
     OtherEncodingError,
     annotations_of,
@@ -36,6 +37,7 @@ from pdae_sim.io._state import observed_by, packed, unpacked
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from pandas import Series
 
 _MANY = 0.1
 """Share of doses that are not zero above which they are written as a dense matrix."""
@@ -228,13 +230,30 @@ def _open(path: Path, backed: Literal["r"] | None = None) -> AnnData:
 
 def _annotations(adata: AnnData, options: ReadOptions) -> Annotations:
     obs = {
-        name: without(adata.obs[name].astype(object).map(as_text).to_numpy(), adata.obs[name].isna().to_numpy())
+        name: without(_texts_or_lists(adata.obs[name]), adata.obs[name].isna().to_numpy())
         for name in (options.condition, options.dose, options.split, *options.context)
         if name in adata.obs
     }
     doses = adata.obsm.get(options.dose)
     doses = doses if doses is None or hasattr(doses, "tocsr") else np.asarray(doses)
-    return Annotations(options, list(adata.obs.columns), obs, doses, adata.uns.get("pdae_sim", {}))
+    uns, key = adata.uns.get("pdae_sim", {}), options.condition
+    design = _design(adata, key, uns) if key not in adata.obs and key in adata.obsm else None
+    return Annotations(options, list(adata.obs.columns), obs, doses, uns, design=design)
+
+
+def _texts_or_lists(column: Series) -> np.ndarray:
+    """(n,) texts of a column, or the lists of names it holds."""
+    values = column.astype(object).to_numpy()
+    return values if any(map(is_list, values)) else column.astype(object).map(as_text).to_numpy()
+
+
+def _design(adata: AnnData, key: str, uns: Mapping[str, Any]) -> tuple[Any, Sequence[str] | None]:
+    """A matrix of `obsm` with the names of its columns: those of a DataFrame, of `uns` under its key, or ours."""
+    matrix = adata.obsm[key]
+    if hasattr(matrix, "columns"):
+        return matrix.to_numpy(dtype=np.float64), list(map(str, matrix.columns))
+    own = adata.uns.get(key, adata.uns.get(f"{key}_names", uns.get("perturbations")))
+    return matrix if hasattr(matrix, "tocsr") else np.asarray(matrix), own
 
 
 def _values(layer: str | None, X: Any, layers: Mapping[str, Any]) -> Any:

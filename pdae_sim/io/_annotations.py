@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from pdae_sim._contexts import context_names, label_contexts
 from pdae_sim.contexts import share_effects
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError, LabelError
+from pdae_sim.io._grammar import is_list, space_of, written
 from pdae_sim.io._options import ReadOptions
 from pdae_sim.labels import LabelSpace, read_dose
 
@@ -30,6 +32,7 @@ class Annotations:
         doses: (n, K) numeric doses of `obsm`, if there are any: dense or sparse, in memory or on disk.
         uns: The entries of ``uns["pdae_sim"]``.
         where: What holds the columns, for messages.
+        design: A matrix of `obsm` that stands for the conditions, and the names of its columns if it has any.
     """
 
     options: ReadOptions
@@ -38,6 +41,7 @@ class Annotations:
     doses: Table | None = None
     uns: Mapping[str, object] = field(default_factory=dict)
     where: str = "obs"
+    design: tuple[Table, Sequence[str] | None] | None = None
 
     def labels(self) -> tuple[np.ndarray, np.ndarray, LabelSpace]:
         """(n,) code of each cell, the labels (C, K) that codes are rows of, and the space they live in.
@@ -45,19 +49,30 @@ class Annotations:
         Raises:
             InputError: With the field and the fix.
         """
+        return self._labels
+
+    @cached_property
+    def _labels(self) -> tuple[np.ndarray, np.ndarray, LabelSpace]:
         version = int(np.asarray(self.uns.get("schema_version", SCHEMA_VERSION)))
         if version > SCHEMA_VERSION:
             newer = f"uns['pdae_sim']['schema_version'] is {version}, newer than {SCHEMA_VERSION}; update pdae_sim"
             raise InputError(newer)
+        if self.design is not None:
+            return self._matrix(f"obsm[{self.options.condition!r}]", *self.design, self.options.grammar(self.uns))
         texts = self._conditions()
         names, grammar = self.uns.get("perturbations"), self.options.grammar(self.uns)
         if self.doses is not None:
             return self._matrix_doses(texts, self.doses, names, grammar)
-        space = LabelSpace.from_conditions(texts, **grammar) if names is None else _named_space(names, grammar)
-        written = self._column("dose")
-        if written is None:
+        dosed = self._column("dose")
+        if names is not None:
+            space = _named_space(names, grammar)
+        elif dosed is not None:  # its doses are aligned with the parts
+            space = LabelSpace.from_conditions(texts, **grammar)
+        else:
+            space = space_of(texts, self.options, self.uns)
+        if dosed is None:
             return *coded(texts, space), space
-        pairs, codes = factorize(zip(texts, map(str, written), strict=True))
+        pairs, codes = factorize(zip(texts, map(str, dosed), strict=True))
         return codes, np.array([_aligned(*pair, space) for pair in pairs]), space
 
     def data(self, x: np.ndarray | None = None, features: Sequence[str] = ()) -> PerturbationData:
@@ -122,14 +137,24 @@ class Annotations:
         if missing:
             empty = f"{self.where} column {name!r} is empty in {missing} rows"
             raise InputError(f"{empty}; write the control's name or drop them")
-        return texts
+        if not any(map(is_list, texts)):
+            return texts
+        grammar = self.options.grammar(self.uns)
+        return np.array([written(text, grammar) if is_list(text) else text for text in texts], dtype=object)
 
     def _matrix_doses(
         self, texts: np.ndarray, doses: Table, names: object, grammar: Mapping[str, str]
     ) -> tuple[np.ndarray, np.ndarray, LabelSpace]:
-        where = f"obsm[{self.options.dose!r}]"
+        codes, labels, space = self._matrix(f"obsm[{self.options.dose!r}]", doses, names, grammar)
+        _check_parts(texts, labels, codes, space)
+        return codes, labels, space
+
+    def _matrix(
+        self, where: str, doses: Table, names: object, grammar: Mapping[str, str]
+    ) -> tuple[np.ndarray, np.ndarray, LabelSpace]:
         if names is None:
-            raise InputError(f"{where} needs the perturbation names in uns['pdae_sim']['perturbations']")
+            other = "" if self.design is None else f", or in uns[{self.options.condition!r}] or a DataFrame"
+            raise InputError(f"{where} needs the perturbation names in uns['pdae_sim']['perturbations']{other}")
         names = np.asarray(names).astype(str)
         if len(doses.shape) != 2 or doses.shape[1] != len(names):
             raise InputError(f"{where} has shape {doses.shape}; it needs one column per perturbation ({len(names)})")
@@ -138,7 +163,6 @@ class Annotations:
         bad = ~np.isfinite(labels).all(axis=1)
         if bad.any():
             raise InputError(f"{where} holds {int(bad[codes].sum())} rows with NaN or infinite doses")
-        _check_parts(texts, labels, codes, space)
         return codes, labels, space
 
 

@@ -132,6 +132,8 @@ def annotations_of(file: h5py.File, options: ReadOptions) -> Annotations:
     if not isinstance(obs, h5py.Group):
         raise OtherEncodingError
     known = [name for name in obs if name != obs.attrs.get("_index", "_index")]
+    if options.condition not in known and options.condition in file.get("obsm", {}):
+        raise OtherEncodingError  # a design matrix, which anndata knows in all its forms
     wanted = {options.condition, options.dose, options.split, *options.context} & set(known)
     about = file.get("uns/pdae_sim", {})
     uns = {key: _plain(about[key]) for key in _REMEMBERED if key in about}

@@ -21,7 +21,8 @@ class ReadOptions:
     """Options of every reader, and with dashes of every command that reads a dataset.
 
     Args:
-        condition: Column with the condition of each cell (``--condition-key``).
+        condition: Column with the condition of each cell, text or a list of names, or key of a matrix of `obsm` with a
+            column for each perturbation (``--condition-key``).
         dose: Key of `obsm` with numeric doses (n, K), or a column with dose text such as ``0.5+1.0`` (``--dose-key``).
         split: Column that tells train from test (``--split-key``); all train where there is none.
         control: Name of the control; None is what the file remembers, else ``ctrl``.

@@ -7,7 +7,7 @@ import gzip
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from pdae_sim.errors import InputError, LabelError
 from pdae_sim.io._anndata import as_float32
 from pdae_sim.io._annotations import Annotations
 from pdae_sim.io._columns import left_out
+from pdae_sim.io._grammar import is_list, written
 from pdae_sim.io._hdf5 import without
 from pdae_sim.io._options import ReadOptions
 from pdae_sim.labels import LabelSpace
@@ -165,13 +166,17 @@ def read_frame(table: Path, options: ReadOptions) -> Table:
             header: tuple[str, ...] = tuple(map(str, frame))
         else:
             frame, header = _read_text(table, (options.condition, *options.context))
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # pandas and pyarrow raise many kinds; the reader needs one line
         raise InputError(f"not a readable {table.suffix} table ({str(error).splitlines()[0]})") from None
     for name in {options.condition, options.split, options.dose, *options.context} & set(frame):
-        frame[name] = frame[name].astype(object).map(as_text, na_action="ignore")
+        frame[name] = frame[name].astype(object).map(partial(_as_condition, options), na_action="ignore")
     return Table(frame, options, header)
+
+
+def _as_condition(options: ReadOptions, value: object) -> str:
+    return written(value, options.grammar({})) if is_list(value) else as_text(value)
 
 
 def kind(path: Path) -> str:
