@@ -162,7 +162,7 @@ class TestFromArrays:
     def test_permuting_the_cells_changes_no_environment(self, record, random):
         order = random.sample(range(len(record.x)), len(record.x))
         labels = record.labels[record.environment]
-        again = PerturbationData.from_arrays(record.x[order], labels[order], names=record.names)
+        again = PerturbationData.from_arrays(record.x[order], labels[order], names=record.names, no_control=True)
         for e, condition in enumerate(record.conditions):
             cells = again.samples(again.conditions.index(condition))
             assert sorted(cells.tolist()) == sorted(record.samples(e).tolist())

@@ -75,7 +75,7 @@ def test_a_model_judges_a_file_of_another_grammar(fitted, tmp_path, capsys):
     assert PerturbationData.read(tmp_path / "q.h5ad").conditions == quoted.conditions
     rows = [answer(capsys, "evaluate", fitted / "m", file)["rows"] for file in (fitted / "d.h5ad", tmp_path / "q.h5ad")]
     assert rows[0] == rows[1]
-    assert {row["status"] for row in rows[1]} == {"ok"}
+    assert next(row for row in rows[1] if row["metric"] == "energy_distance")["status"] == "ok"
 
 
 def test_a_name_that_the_separator_cuts_is_refused_with_the_option(drugs, tmp_path, capsys):
