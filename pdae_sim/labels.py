@@ -277,7 +277,9 @@ class LabelSpace:
         text = _write_dose(dose)
         if self.separator in text or self.dose_separator in text:
             raise LabelError(f"dose {text} of {name!r} holds a separator of the label space; choose other separators")
-        bare = name[0] != '"' and self.separator not in name and self.dose_separator not in name
+        bare = (
+            self._contexts is None and name[0] != '"' and self.separator not in name and self.dose_separator not in name
+        )
         name = name if bare else _quoted(name)
         return name if dose == 1 else f"{name}{self.dose_separator}{text}"
 

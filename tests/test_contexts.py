@@ -65,6 +65,11 @@ class TestConditions:
         assert space.condition([1, 1]) == "A@K+B"
         assert space.vector("PBS@4C").tolist() == [0, 0]
 
+    def test_a_label_of_no_context_is_written_so_that_it_is_not_read_as_a_condition(self):
+        assert OWN.condition([0, 0, 0, 1, 0]) == '"B@K"'
+        with pytest.raises(InputError):
+            OWN.vector('"B@K"')
+
     def test_hard_names_and_contexts(self):
         data = in_contexts(
             PerturbationData.from_arrays(np.eye(4), [[0.0], [1.0], [0.0], [1.0]], names=("CD3+CD28",), no_control=True),

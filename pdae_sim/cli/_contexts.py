@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,3 +74,22 @@ def identified_by(data: PerturbationData, conditions: list[str]) -> list[dict[st
         labels = np.array([part.space.exact(condition) for condition in conditions])
         columns[kind] = [each.identified for each in analysis.check_span(part.train.labels, labels)]
     return [dict(zip(columns, pair, strict=True)) for pair in zip(*columns.values(), strict=True)]
+
+
+def parts_in_contexts(data: PerturbationData, targets: np.ndarray) -> list[str]:
+    """Controls, singles and doubles of targets (T, K) in every context, targets apart; none for data without any."""
+    from pdae_sim import contexts
+
+    if not contexts.context_levels(data):
+        return []
+    within, parts = contexts.by_context(data), {}
+    space = next(iter(within.values())).space
+    aims = [data.space.condition(label) for label in targets]
+    for aim in aims:
+        label = space.exact(aim.rpartition("@")[0])
+        chosen = [np.where(np.arange(len(label)) == k, label, 0) for k in np.flatnonzero(label)]
+        for size in range(3):
+            sums = (sum(each, np.zeros(len(label), int)) for each in combinations(chosen, size))
+            parts |= dict.fromkeys(space.condition(each) for each in sums)
+    offered = [f"{part}@{context}" for part in parts for context in contexts.context_levels(data)]
+    return [each for each in offered if each not in aims]

@@ -90,3 +90,10 @@ def test_a_converted_table_keeps_its_contexts(same, capsys, tmp_path):
     answer(capsys, "convert", tmp_path / "table.csv", "--out", file, "--covariate", "cell_line", "--test", "B@K562")
     own, shared = (answer(capsys, "span", file, *more)["verdicts"][0] for more in ((), ("--shared",)))
     assert (own["condition"], own["identified"], shared["identified"]) == ("B@K562", False, True)
+
+
+def test_a_design_is_of_conditions_in_contexts(same, capsys):
+    """C@HepG2 is what A+C@HepG2 lacks; shared, nothing is missing."""
+    design = ("design", same, "--covariate", "cell_line", "--target", "A+C@HepG2")
+    assert [each["condition"] for each in answer(capsys, *design)["experiments"]] == ["C@HepG2"]
+    assert answer(capsys, *design, "--shared")["experiments"] == []

@@ -12,6 +12,7 @@ import typer
 
 from pdae_sim import analysis, report
 from pdae_sim._checks import naming
+from pdae_sim.cli._contexts import parts_in_contexts
 from pdae_sim.cli._figures import check_figure, write_figure
 from pdae_sim.cli._options import DatasetFile, DatasetOptions, FigureFile, Force, Seed, SupportModel, command
 from pdae_sim.cli._output import Output
@@ -49,7 +50,8 @@ def design(
     data, W = read_with_model(file, options, model)
     train = data.train
     targets = _labels(file, "--target", target, data.space)
-    candidates = _labels(file, "--candidate", candidate, data.space) if candidate else None
+    offered = candidate or parts_in_contexts(data, targets)
+    candidates = _labels(file, "--candidate", offered, data.space) if offered else None
     with naming(file):
         plan = analysis.plan_experiments(
             train.labels,
