@@ -90,11 +90,14 @@ def write_text(path: Path, text: str, *, force: bool = False) -> None:
 
 
 def write_table(path: Path, rows: Sequence[dict], *, force: bool = False) -> None:
-    """Write rows as Parquet, whole or not at all."""
+    """Write rows as Parquet, or as CSV where the path ends so, whole or not at all."""
     import pandas as pd
 
+    frame = pd.DataFrame(list(rows))
     with whole_file(path, force=force) as temporary:
-        pd.DataFrame(list(rows)).to_parquet(temporary, index=False)
+        frame.to_csv(temporary, index=False) if path.suffix.lower() == ".csv" else frame.to_parquet(
+            temporary, index=False
+        )
 
 
 def _begin(temporary: Path, path: Path) -> int:

@@ -49,3 +49,6 @@ from .spec import seeds_of as seeds_of
 from .spec import task_root as task_root
 from .store import Store as Store
 from .store import Tally as Tally
+from .summary import LESS_IS_BETTER as LESS_IS_BETTER
+from .summary import EstimatorSummary as EstimatorSummary
+from .summary import summarise as summarise

@@ -67,6 +67,10 @@ def evaluate(
     (``pearson_delta`` and after it) are of log1p of counts where the data are counts, and of as many predicted cells as
     the reference has; there the ceiling is the other half itself, a replicate.
 
+    The ceiling is no bound: m cells taken for their law lie at E‖X − X'‖ / m from it, and an estimator that pools cells
+    of many conditions may be nearer. Its `limit` is what D(m) tends to as sampling noise vanishes, 2 D(m) − D(m / 2):
+    averaged over all ways to leave half of the m out, that is the U-statistic of the two halves.
+
     Args:
         estimators: Fitted estimators by name.
         data: Data with held-out conditions.
@@ -76,7 +80,8 @@ def evaluate(
 
     Returns:
         Rows with condition, estimator, metric, value, low, high, status, error, and for metrics of effects `scaled`: 0
-        for all training cells mixed, 1 for a replicate. An estimator that fails gives a row with its error, never a
+        for all training cells mixed, 1 for a replicate. Those of the ceiling have its `cells`, and `limit`, `limit_low`
+        and `limit_high` of the energy distance. An estimator that fails gives a row with its error, never a
         missing row.
 
     Example:
@@ -221,7 +226,17 @@ class _Judge:
             if self.effects is not None:
                 cells = self.replicate(condition) if name == "ceiling" else predicted
                 measures |= self.effects.measures(condition, cells)
-            return [{**about, **measured_row(metric, measures[metric])} for metric in chosen]
+            rows = [{**about, **measured_row(metric, measures[metric])} for metric in chosen]
+            return [self._without_noise(row) for row in rows] if name == "ceiling" else rows
+
+    def _without_noise(self, row: dict) -> dict:
+        """A row of the ceiling with its cells, and for the energy distance the limit of ever more of them."""
+        replicate = self.replicate(row["condition"])
+        about: dict = {"cells": len(replicate)}
+        if row["metric"] == "energy_distance" and row["status"] == "ok":
+            estimate = energy_estimate(replicate, self.held_out.reference.samples(self._index(row["condition"])))
+            about |= {"limit": estimate.value, "limit_low": estimate.interval.low, "limit_high": estimate.interval.high}
+        return {**row, **about}
 
     def _index(self, condition: str) -> int:
         return self.held_out.reference.conditions.index(condition)

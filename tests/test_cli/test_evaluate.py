@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 
 from pdae_sim.cli._app import run
@@ -75,6 +76,29 @@ def test_export_writes_what_cell_eval_reads_and_what_the_metrics_are_of(screen, 
         assert value == pytest.approx(((means[0] - means[1]) ** 2).mean(), rel=1e-4)
     err = refusal(capsys, "evaluate", screen / "m", screen / "d.h5ad", *options)
     assert err.startswith(f"error: {tmp_path / 'e' / 'real.h5ad'}: already exists")
+
+
+def test_rows_are_written_as_csv_and_summed_up(screen, tmp_path, capsys):
+    chosen = ["--metrics", "energy_distance", "--csv", tmp_path / "rows.csv"]
+    result = answer(capsys, "evaluate", screen / "m", screen / "d.h5ad", *chosen)
+    table = pd.read_csv(tmp_path / "rows.csv")
+    assert list(table["value"]) == pytest.approx([row["value"] for row in result["rows"]])
+    pdae, ceiling = result["summary"]
+    assert (pdae["estimator"], pdae["conditions"], pdae["of"]) == ("pdae", 2, 2)
+    assert pdae["mean"]["value"] == pytest.approx(table[table["estimator"] == "pdae"]["value"].mean())
+    assert (pdae["wins"]["value"], ceiling["wins"]) == (2.0, None)
+    err = refusal(capsys, "evaluate", screen / "m", screen / "d.h5ad", *chosen)
+    assert "rows.csv: already exists" in err
+    assert "--csv must end in .csv" in refusal(capsys, "evaluate", screen / "m", screen / "d.h5ad", "--csv", "rows.txt")
+
+
+def test_goodness_without_fresh_cells_leaves_the_evaluation(screen, capsys):
+    chosen = ["--metrics", "energy_distance", "--goodness"]
+    result = answer(capsys, "evaluate", screen / "m", screen / "d.h5ad", *chosen)
+    assert (result["goodness"], len(result["rows"])) == (None, 4)
+    assert "--cells FILE" in result["goodness_missing"]
+    _, out, _ = ran(capsys, "evaluate", screen / "m", screen / "d.h5ad", *chosen)
+    assert "Goodness of fit: not judged" in out
 
 
 def test_export_of_what_cell_eval_cannot_read_is_refused(folder, screen, tmp_path, capsys):

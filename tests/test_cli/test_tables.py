@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from pdae_sim.cli._commands.evaluate import evaluation_tables
+from pdae_sim.cli._evaluation_tables import evaluation_tables
 from pdae_sim.cli._tables import Table, number, with_interval
 from pdae_sim.intervals import Interval
 from pdae_sim.study import PREDICTION_METRICS
@@ -46,6 +46,42 @@ def test_an_evaluation_fits_and_keeps_every_word_and_number_whole(width):
         assert whole in text
     for whole in ("0.0012 [0.0008, 0.0017]", "16.1900 [16.1896, 16.1905]", "≤ −0.0014", "≥ 737"):
         assert whole in text
+
+
+def _screen(n: int) -> list[dict]:
+    """Rows of two estimators and the ceiling at `n` doubles, where the model is worst at the last."""
+    return [
+        {"condition": f"G{k}+H{k}", "estimator": name, "metric": "energy_distance", "value": value} | more
+        for k in range(n)
+        for name, value, more in (
+            ("pdae", 0.1 + k / n, {"low": None, "high": None}),
+            ("linear", 0.6, {"low": 0.5, "high": 0.7}),
+            (
+                "ceiling",
+                0.02,
+                {"low": 0.01, "high": 0.03, "cells": 50, "limit": 0.0, "limit_low": 0.0, "limit_high": 0.01},
+            ),
+        )
+    ]
+
+
+def test_a_screen_is_told_in_a_page_its_summary_first():
+    shown = evaluation_tables(_screen(131), top=20)
+    tables = [part for part in shown if isinstance(part, Table)]
+    assert [len(table.rows) for table in tables] == [4, 20]
+    assert "over 131 conditions" in tables[0].title
+    assert {row[0] for row in tables[0].rows} == {"pdae", "linear", "ceiling, n/2 cells", "ceiling, limit"}
+    assert tables[1].columns == ["condition", "pdae", "best other", "its value", "ceiling"]
+    assert [row[0] for row in tables[1].rows[:2]] == ["G130+H130", "G129+H129"]
+    assert any("111 more conditions: --top 131" in part for part in shown if isinstance(part, str))
+    assert len(lines(*tables)) < 45
+
+
+def test_few_conditions_have_tables_of_their_own_in_their_order():
+    tables = [part for part in evaluation_tables(_screen(3), top=20) if isinstance(part, Table)]
+    assert [table.title for table in tables[1:]] == ["G0+H0", "G1+H1", "G2+H2"]
+    assert [row[0] for row in tables[1].rows] == ["ceiling, 50 cells", "pdae", "linear", "ceiling, limit"]
+    assert tables[1].rows[-1][1] == "≤ 0.01"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -62,6 +63,19 @@ def test_the_ceiling_is_near_zero_and_below_a_wrong_prediction(simulation):
     rows = evaluate({"control": BASELINES["control"]().fit(simulation.data)}, simulation.data, rng=0)
     distance = {r["estimator"]: r["value"] for r in rows if r["metric"] == "energy_distance"}
     assert abs(distance["ceiling"]) < 0.1 * distance["control"]
+
+
+def test_the_limit_of_the_ceiling_is_the_mean_over_all_ways_to_leave_half_of_it_out():
+    x = np.random.default_rng(0).normal(size=(48, 2))
+    data = PerturbationData.from_arrays(x, ["ctrl"] * 40 + ["A"] * 8, held_out=[False] * 40 + [True] * 8)
+    (row,) = evaluate({}, data, metrics=["energy_distance"], rng=0)
+    reference, replicate = (half.x for half in halves(data.test, np.random.SeedSequence(0)))
+    mean = lambda a, b: np.linalg.norm(a[:, None] - b, axis=2).mean()  # noqa: E731
+    distance = lambda cells: 2 * mean(cells, reference) - mean(cells, cells) - 4 / 3 * mean(reference, reference)  # noqa: E731
+    pairs = [distance(replicate[list(pair)]) for pair in itertools.combinations(range(4), 2)]
+    assert row["cells"] == 4
+    assert row["limit"] == pytest.approx(2 * distance(replicate) - np.mean(pairs))
+    assert row["limit_low"] <= max(row["limit"], 0.0) <= row["limit_high"]
 
 
 def test_too_few_held_out_cells_are_a_row_with_the_reason(simulation):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,39 +16,18 @@ from pdae_sim import io, report, study
 from pdae_sim._checks import choice, naming, near_misses
 from pdae_sim._random import child, seed_sequence
 from pdae_sim.analysis import hypothesis_tests
+from pdae_sim.cli._evaluation_tables import SHOWN_METRICS, evaluation_tables, goodness_tables, observation_tables
 from pdae_sim.cli._figures import check_figure, write_figure
 from pdae_sim.cli._matching import check_unseen, observation_in_words, read_matching
 from pdae_sim.cli._options import DatasetFile, DatasetOptions, FigureFile, Force, ModelFolder, Seed, command
 from pdae_sim.cli._output import NOTHING_JUDGED, Output
-from pdae_sim.cli._tables import Table, number, with_interval
+from pdae_sim.cli._tables import Table
 from pdae_sim.errors import InputError
-from pdae_sim.intervals import Interval
 
 if TYPE_CHECKING:
     from pdae_sim import PDAE, PerturbationData
     from pdae_sim.analysis.hypothesis_tests import GoodnessOfFit, ObservationFit
 
-_HEADINGS = {
-    "energy_distance": "energy distance",
-    "n_eff": "worth in cells",
-    "mmd": "MMD",
-    "mean_difference": "Δ mean",
-    "mean_r2": "R² mean",
-    "pearson_delta": "Pearson Δ",
-    "pearson_delta_pert": "Pearson Δ pert",
-    "mse": "MSE",
-    "mae": "MAE",
-    "discrimination_score_l1": "discrimination L1",
-    "discrimination_score_cosine": "discrimination cosine",
-    "de_direction_match": "DE direction",
-    "overlap_at_N": "DE overlap",
-}
-_SHOWN_METRICS = ("energy_distance", "n_eff", "pearson_delta", "pearson_delta_pert")  # of all, unless some are chosen
-_LESS_IS_BETTER = ("energy_distance", "mmd", "mean_difference", "mse", "mae")
-_SCALE = "in brackets: 0 % is all training cells mixed, 100 % a replicate (other cells of the very condition)"
-
-_WHY = "why not judged"
-_SHOWN = 12  # faults of features in a table
 _FRESH = 2000  # cells of each training condition drawn anew from a simulated world
 
 
@@ -69,6 +47,8 @@ def evaluate(
     metrics: Annotated[
         str | None, typer.Option(help="Metrics to compute and show, with commas between; all are in --json.")
     ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Conditions to show, those predicted worst.")] = 20,
+    csv: Annotated[Path | None, typer.Option(help="Where to write every row as a table, .csv.")] = None,
     export: Annotated[
         tuple[str, Path] | None,
         typer.Option(metavar="cell-eval DIR", help="Write real.h5ad and predictions, as cell-eval reads them, to DIR."),
@@ -82,6 +62,7 @@ def evaluate(
     Status 3 if all that was to be judged has too few cells.
     """
     check_figure(figure, force=force)
+    _check_csv(csv, force=force)
     if cells is not None and not goodness:
         raise InputError("--cells are for --goodness; give both")
     chosen = _chosen(metrics)
@@ -109,11 +90,27 @@ def evaluate(
         if folder is not None:
             _export(output, folder, exported, force=force)
     _draw(figure, rows, judged, force=force)
-    tables = evaluation_tables(rows, shown=chosen or _SHOWN_METRICS)
-    payload = {"rows": rows} if judged is None else {"rows": rows, **judged.payload()}
-    output.result(payload, tables if judged is None else tables + judged.tables(fitted.observation_.name))
+    if csv is not None:
+        files.write_table(csv, rows, force=force)
+    tables = evaluation_tables(rows, shown=chosen or SHOWN_METRICS, top=top)
+    return _tell(output, rows, tables, judged, fitted.observation_.name)
+
+
+def _tell(output: Output, rows: Sequence[dict], tables: list[str | Table], judged: _Fit | None, law: str) -> int:
+    """Write what was judged; the status says whether anything was."""
+    summary = [each for metric in study.PREDICTION_METRICS for each in study.summarise(rows, metric)]
+    payload = {"rows": rows, "summary": summary} | ({} if judged is None else judged.payload())
+    output.result(payload, tables if judged is None else tables + judged.tables(law))
     any_judged = any(row["status"] == "ok" for row in rows) or (judged is not None and judged.goodness is not None)
     return 0 if any_judged else NOTHING_JUDGED
+
+
+def _check_csv(csv: Path | None, *, force: bool) -> None:
+    """Raise an InputError, before anything is computed, if the rows cannot be written."""
+    if csv is not None:
+        if csv.suffix.lower() != ".csv":
+            raise InputError(f"{csv}: --csv must end in .csv")
+        files.check_target(csv, force=force)
 
 
 def _draw(figure: Path | None, rows: Sequence[dict], judged: _Fit | None, *, force: bool) -> None:
@@ -132,64 +129,26 @@ class _Fit:
     goodness: GoodnessOfFit | None
     observation: ObservationFit | None
     skipped: dict[str, str]
+    missing: str | None = None
 
     def payload(self) -> dict[str, object]:
-        return {"goodness": self.goodness, "observation": self.observation, "goodness_skipped": self.skipped}
+        told = {"goodness_skipped": self.skipped, "goodness_missing": self.missing}
+        return {"goodness": self.goodness, "observation": self.observation, **told}
 
     def tables(self, law: str) -> list[str | Table]:
         tables = [] if self.goodness is None else goodness_tables(self.goodness.to_json())
         tables += observation_tables(law, self.observation)
+        tables += [] if self.missing is None else [f"Goodness of fit: {self.missing}"]
         lines = list(self.skipped.items())
-        return [*tables, *([Table("Without goodness of fit", ("condition", _WHY), lines)] if lines else [])]
+        return [*tables, *([Table("Without goodness of fit", ("condition", "why not judged"), lines)] if lines else [])]
 
 
-def evaluation_tables(
-    rows: Sequence[Mapping], verdicts: Mapping[str, str] | None = None, *, shown: Sequence[str] = _SHOWN_METRICS
-) -> list[str | Table]:
-    """One table per condition: estimators by the metrics to be shown with intervals, best by the first metric first."""
-    rows = [row for row in rows if row["metric"] in shown]
-    metrics = [metric for metric in shown if any(row["metric"] == metric for row in rows)]
-    columns = ("estimator", *(_HEADINGS.get(metric, metric) for metric in metrics))
-    tables: list[str | Table] = []
-    for condition in dict.fromkeys(row["condition"] for row in rows):
-        cells = {(r["estimator"], r["metric"]): r for r in rows if r["condition"] == condition}
-        names = sorted(dict.fromkeys(name for name, _ in cells), key=lambda name: _rank(cells.get((name, metrics[0]))))
-        lines = [(name, *(_shown(cells.get((name, metric))) for metric in metrics)) for name in names]
-        title = condition if verdicts is None else f"{condition}: {verdicts[condition]}"
-        why = [_reason([cells[key] for key in cells if key[0] == name]) for name in names]
-        if any(why):
-            lines = [(*line, reason) for line, reason in zip(lines, why, strict=True)]
-        tables.append(Table(title, (*columns, _WHY) if any(why) else columns, lines, prose=(_WHY,)))
-    return [*tables, *([_SCALE] if any(row.get("scaled") is not None for row in rows) else [])]
-
-
-def _reason(rows: Sequence[Mapping]) -> str | None:
-    """Why the metrics of an estimator are not there, without the kind of the error."""
-    errors = [row["error"] for row in rows if row.get("error")]
-    return errors[0].removeprefix("InputError: ") if errors else None
-
-
-def goodness_tables(result: Mapping) -> list[str | Table]:
-    """The goodness of fit by part and condition, and in words."""
-    columns = ("part", "condition", "p", "Holm", "worth in cells", "p of less")
-    lines = [
-        (row["part"], row["condition"], row["p_value"], row["holm"], _worth(row), row["equivalence_p_value"])
-        for row in result["rows"]
-    ]
-    title = f"Goodness of fit; the last column tests a worth of less than {result['cells']:g} cells"
-    return [Table(title, columns, lines), result["in_words"]]
-
-
-def observation_tables(name: str, fit: ObservationFit | None) -> list[str | Table]:
-    """Features that an observation model does not fit, worst first, and in words; nothing if it has no noise."""
-    if fit is None:
-        return []
-    columns = ("feature", "beside the model", "by how much", "Holm")
-    lines = [(test.feature, test.fault, test.size, fit.tests.holm[test.name]) for test in fit.faults()]
-    title = f"Observation model {name}, on {fit.cells:,} cells"
-    more = f"{len(lines) - _SHOWN} further faults are in --json" if len(lines) > _SHOWN else ""
-    table = Table(title, columns, lines[:_SHOWN])
-    return [*([table] if lines else []), *([more] if more else []), f"observation model {name}: {fit.in_words()}"]
+_NOT_JUDGED = _Fit(
+    None,
+    None,
+    {},
+    "not judged, for that needs cells of training conditions that the fit has not seen; give --cells FILE",
+)
 
 
 def _chosen(metrics: str | None) -> tuple[str, ...]:
@@ -217,7 +176,7 @@ def _export(output: Output, folder: Path, cells: Mapping[str, PerturbationData],
 
 def _goodness(
     model: PDAE,
-    fresh: PerturbationData,
+    fresh: PerturbationData | None,
     data: PerturbationData,
     where: Path,
     source: Path,
@@ -227,6 +186,10 @@ def _goodness(
 
     In parts, and of its observation model where that has noise.
     """
+    if fresh is None and not data.held_out.any():
+        raise InputError(f"{source}: no condition is held out, and the fit is {_NOT_JUDGED.missing}")
+    if fresh is None:
+        return _NOT_JUDGED
     seen = {tuple(row) for row in model.train_labels_}
     known = np.array([tuple(row) in seen for row in fresh.labels])
     if not known.any():
@@ -243,42 +206,11 @@ def _goodness(
         return _Fit(fit, study.check_observation(model, fresh, fitted_on=data, rng=seed), skipped)
 
 
-def _fresh_cells(file: Path, seed: int) -> PerturbationData:
-    """Fresh cells of the training conditions of a simulated dataset, from its own world."""
+def _fresh_cells(file: Path, seed: int) -> PerturbationData | None:
+    """Fresh cells of the training conditions of a simulated dataset, from its own world; None for any other file."""
     if not io.has_truth(file):
-        raise InputError(f"{file}: was not simulated; --goodness needs cells the fit has not seen, give --cells FILE")
+        return None
     simulation = pdae_sim.Simulation.read(file)
     root = child(seed_sequence(seed), "goodness")
     labels = simulation.data.train.labels
     return pdae_sim.Simulator.from_state(simulation.simulator).sample(labels, _FRESH, rng=root).data
-
-
-def _rank(row: Mapping | None) -> tuple:
-    """Order of estimators by a metric, best first; failures stand last."""
-    if row is None or row["value"] is None:
-        return (True, 0.0)
-    return (False, row["value"] if row["metric"] in _LESS_IS_BETTER else -row["value"])
-
-
-def _shown(row: Mapping | None) -> str | float | None:
-    """A value with its interval or its place between pool and replicate.
-
-    Its bound stands alone where an end is open, or a distance is not told apart from zero.
-    """
-    if row is None or row["value"] is None or row["low"] is None:
-        place = None if row is None else row.get("scaled")
-        value = None if row is None else row["value"]
-        return value if place is None or value is None else f"{number(value)} ({place:.0%})".replace("-", "−")
-    if row["metric"] == "energy_distance" and row["low"] <= 0:
-        return f"≤ {number(row['high'])}"
-    return with_interval(row["value"], _interval(row["low"], row["high"]))
-
-
-def _worth(row: Mapping) -> str | None:
-    if row["n_eff"] is None:
-        return None
-    return with_interval(row["n_eff"], _interval(row["n_eff_low"], row["n_eff_high"]))
-
-
-def _interval(low: float, high: float | None) -> Interval:
-    return Interval(low, math.inf if high is None else high)
