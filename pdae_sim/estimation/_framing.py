@@ -25,6 +25,7 @@ from pdae_sim.estimation._posterior import PosteriorNetwork
 from pdae_sim.estimation._scaling import LabelScaling, Scaling
 from pdae_sim.estimation._training import train
 from pdae_sim.estimation._weighted_terms import WeightedTerms
+from pdae_sim.estimation.likelihoods.counts import PoissonLikelihood
 from pdae_sim.estimation.presets import DEFAULT, MARGINAL, MARGINAL_SCREEN, Preset
 
 if TYPE_CHECKING:
@@ -192,14 +193,15 @@ class _Scores:
         x, labels = held_out
         generator = torch.Generator(device=x.device).manual_seed(0)
         bound = network.bound(x, network.shifts(labels), [generator], 4 * _DRAWS).flatten()
-        return bound.double().cpu().numpy() + _jacobian(probe, x)
+        return bound.double().cpu().numpy() + _jacobian(probe, network, x)
 
 
-def _jacobian(probe: PDAE, x: torch.Tensor) -> float | np.ndarray:
-    """log |d measured / d x| by cell: densities are compared in the units of x; masses of counts as they are."""
+def _jacobian(probe: PDAE, network: PosteriorNetwork, x: torch.Tensor) -> float | np.ndarray:
+    """log |d measured / d x| by cell: densities are compared in the units of x, masses of counts totals included."""
     units = probe._units
-    if not isinstance(units, StandardUnits):
-        return 0.0
+    if isinstance(network.likelihood, PoissonLikelihood):
+        return network.likelihood.of_total(x).flatten().double().cpu().numpy()
+    assert isinstance(units, StandardUnits), "what are no counts is standardised"
     volume = -float(np.log(units.scaling.scale).sum())
     if units.transform == "none":
         return volume

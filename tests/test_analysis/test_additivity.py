@@ -12,7 +12,8 @@ import pytest
 from scipy import stats
 
 from pdae_sim.analysis._constrained_logistic import _columns, _derivatives, _free, _objective, efficient_scores
-from pdae_sim.analysis.hypothesis_tests.additivity import _dependences, additivity_test, additivity_tests
+from pdae_sim.analysis.hypothesis_tests.additivity import additivity_test, additivity_tests
+from pdae_sim.analysis.hypothesis_tests.relations import additive_relations
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.simulation.worlds import world
@@ -181,8 +182,8 @@ class TestRelations:
         return PerturbationData(x, labels, np.repeat(np.arange(len(labels)), n), ("A", "B"))
 
     def test_every_dependence_is_found_once_with_the_fewest_parts(self):
-        assert _dependences(self.data()) == {"A:2": {"A": 2.0}, "A+B": {"A": 1.0, "B": 1.0}}
-        assert _dependences(self.data(self.LABELS[:3])) == {}
+        assert additive_relations(self.data()) == {"A:2": {"A": 2.0}, "A+B": {"A": 1.0, "B": 1.0}}
+        assert additive_relations(self.data(self.LABELS[:3])) == {}
 
     def test_all_are_tested_and_corrected(self):
         found = additivity_tests(self.data(n=40), n_multipliers=99, rng=0)
@@ -199,7 +200,7 @@ class TestRelations:
         [
             ("ctrl", {}, "target must be a combination; received the reference 'ctrl'"),
             ("B", {}, "'B' must be a combination of other measured conditions; it is not"),
-            ("A:3", {}, "'A:3' must be measured; known: ctrl, A, B, A:2"),
+            ("A:3", {}, "condition 'A:3' must be measured; did you mean 'A:2'"),
             ("A:2", {"coefficients": {"A": 1.0}}, "coefficients must combine other conditions' shifts"),
             ("A:2", {"coefficients": {"A:2": 1.0}}, "coefficients must combine other conditions' shifts"),
             ("A:2", {"n_folds": 13}, "must have at least 13 cells; it has 12"),

@@ -162,7 +162,7 @@ def test_a_reader_that_finds_no_memory_does_not_blame_the_file(folder, capsys, m
     def exhausted(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("anndata.read_h5ad", exhausted)
+    monkeypatch.setattr("h5py.File", exhausted)
     assert "out of memory" in ran(capsys, "evaluate", folder / "m", folder / "d.h5ad")[2]
 
 

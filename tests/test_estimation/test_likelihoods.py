@@ -175,6 +175,16 @@ class TestLaws:
 
 
 class TestLibraries:
+    def test_given_the_total_and_the_total_make_a_density_of_cells(self):
+        law = LAWS["poisson"]().double()
+        total = torch.exp(torch.tensor(np.random.default_rng(0).normal(5.0, 0.4, 500))).round()
+        law.learn_inputs([(total[:, None] * torch.tensor([0.1, 0.2, 0.3, 0.4])).round()])
+        x, u = cells_of("poisson", 1, 9, 4), outputs(1, 9, 4)
+        found = (law.log_prob(x, u) + law.of_total(x))[0].numpy()
+        n, p = x[0].sum(-1).numpy(), torch.softmax(u, -1)[0].numpy()
+        normal = stats.norm(law.total_centre.item(), law.total_spread.item()).logpdf(np.log(n)) - np.log(n)
+        np.testing.assert_allclose(found, stats.multinomial.logpmf(x[0].numpy(), n, p) + normal, rtol=1e-6)
+
     def test_the_further_input_is_near_the_library_of_a_cell(self):
         rng = np.random.default_rng(0)
         own = rng.normal(size=(2000, 1))

@@ -50,8 +50,9 @@ from pdae_sim.analysis._constrained_logistic import (
 )
 from pdae_sim.analysis._kernels import median_distance
 from pdae_sim.analysis._permutation import aggregated, merge_ties, null_quantiles, rounding_of_forms, upper_p_value
+from pdae_sim.analysis.hypothesis_tests._relations import by_parts, walked
 from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, adjust_p_values
-from pdae_sim.analysis.span import check_span
+from pdae_sim.analysis.hypothesis_tests.relations import additive_relations
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 
@@ -231,7 +232,7 @@ def additivity_tests(
         >>> additivity_tests(data, n_multipliers=99, rng=0).rejected()
         ()
     """
-    if not (relations := _dependences(data) if targets is None else dict.fromkeys(targets)):
+    if not (relations := additive_relations(data) if targets is None else dict.fromkeys(targets)):
         raise InputError("data must hold a condition that others combine to; measure a combination and its parts")
     root, tests, skipped = seed_sequence(rng), {}, {}
     for target, alpha in relations.items():
@@ -241,31 +242,6 @@ def additivity_tests(
         except _TooFewCellsError as error:
             skipped[target] = str(error)
     return adjust_p_values({target: test.p_value for target, test in tests.items()}, tests=tests, skipped=skipped)
-
-
-def _dependences(data: PerturbationData) -> dict[str, dict[str, float]]:
-    """α by condition for every measured condition that independent ones with fewer parts span."""
-    return _walked(data, _by_parts(data))
-
-
-def _by_parts(data: PerturbationData) -> list[int]:
-    """Environments with the fewest parts, then the smallest doses, first; without the reference."""
-    shifts = data.labels - data.labels[data.reference]
-    order = sorted(range(len(shifts)), key=lambda e: (np.count_nonzero(shifts[e]), np.abs(shifts[e]).sum(), e))
-    return [e for e in order if e != data.reference]
-
-
-def _walked(data: PerturbationData, order: Sequence[int]) -> dict[str, dict[str, float]]:
-    """Each environment in turn: in the span of the independent ones before it, or independent itself."""
-    spanned, before = {}, [data.reference]
-    for e in order:
-        alpha = check_span(data.labels[before], data.labels[[e]], data.labels[data.reference])[0].coefficients
-        if alpha is None:
-            before.append(e)
-            continue
-        by_name = {data.conditions[b]: a for b, a in zip(before, alpha.tolist(), strict=True)}
-        spanned[data.conditions[e]] = {name: a for name, a in by_name.items() if abs(a) > 1e-12}
-    return spanned
 
 
 def _relation(data: PerturbationData, target: str, coefficients: Mapping | None) -> tuple[list[int], list[float]]:
@@ -284,7 +260,7 @@ def _relation(data: PerturbationData, target: str, coefficients: Mapping | None)
 
 def _spanned(data: PerturbationData, t: int) -> dict[str, float]:
     target = data.conditions[t]
-    relations = _walked(data, [*(e for e in _by_parts(data) if e != t), t])
+    relations = walked(data, [*(e for e in by_parts(data) if e != t), t])
     if target not in relations:
         raise InputError(f"target {target!r} must be a combination of other measured conditions; it is not")
     return relations[target]

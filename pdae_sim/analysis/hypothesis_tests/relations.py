@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pdae_sim.analysis.hypothesis_tests.additivity import _dependences
+from pdae_sim.analysis.hypothesis_tests._relations import by_parts, walked
 from pdae_sim.data import PerturbationData
 
 
@@ -21,4 +21,4 @@ def additive_relations(data: PerturbationData) -> dict[str, dict[str, float]]:
         >>> additive_relations(data)
         {'A+B': {'A': 1.0, 'B': 1.0}}
     """
-    return _dependences(data)
+    return walked(data, by_parts(data))

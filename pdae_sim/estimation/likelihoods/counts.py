@@ -39,8 +39,12 @@ class PoissonLikelihood(Likelihood):
         self.register_buffer("depth", torch.full((replicates, 1, 1), 1e4))
         self.register_buffer("centre", torch.zeros(replicates, 1, n_features))
         self.register_buffer("spread", torch.ones(replicates, 1, n_features))
+        self.register_buffer("total_centre", torch.full((replicates, 1, 1), math.log(1e4)))
+        self.register_buffer("total_spread", torch.full((replicates, 1, 1), 0.3))
 
     depth: torch.Tensor
+    total_centre: torch.Tensor
+    total_spread: torch.Tensor
     centre: torch.Tensor
     spread: torch.Tensor
 
@@ -60,6 +64,19 @@ class PoissonLikelihood(Likelihood):
         for r, x in enumerate(cells):
             profile = self._profile(x.expand(self.replicates, *x.shape))[r].double()
             self.centre[r], self.spread[r] = profile.mean(0), profile.std(0).clamp(min=1e-3)
+            total = _log_total(x).double()
+            self.total_centre[r], self.total_spread[r] = total.mean(), total.std().clamp(min=_LEAST_DEPTH_SD)
+
+    def of_total(self, x: torch.Tensor) -> torch.Tensor:
+        """log p(N) (R, …) of the totals of cells, log-normal, less what `log_prob` says of them.
+
+        Added to a density given totals it makes one of cells, as that of a law with a library is.
+        """
+        total, log_total = x.sum(-1), _log_total(x)
+        spread = spread_to(self.total_spread, x)
+        away = ((log_total - spread_to(self.total_centre, x)) / spread).square()
+        normal = -0.5 * (away + math.log(2 * math.pi)) - torch.log(spread) - log_total
+        return normal[..., 0] - (torch.xlogy(total, total) - total - torch.lgamma(total + 1))
 
     def log_prob(self, x: torch.Tensor, output: torch.Tensor, own: torch.Tensor | None = None) -> torch.Tensor:
         total = x.sum(-1)
@@ -109,11 +126,6 @@ class NegativeBinomialLikelihood(PoissonLikelihood):
             return
         self.log_depth = parameter(replicates, 1, math.log(1e4))
         self.log_depth_sd = parameter(replicates, 1, math.log(0.3))
-        self.register_buffer("total_centre", torch.full((replicates, 1, 1), math.log(1e4)))
-        self.register_buffer("total_spread", torch.full((replicates, 1, 1), 0.3))
-
-    total_centre: torch.Tensor
-    total_spread: torch.Tensor
 
     @property
     def n_own(self) -> int:
@@ -131,11 +143,11 @@ class NegativeBinomialLikelihood(PoissonLikelihood):
         super().learn_inputs(cells)
         if not self.latent_library:
             return
-        for r, x in enumerate(cells):
-            total = _log_total(x).double()
-            self.total_centre[r], self.total_spread[r] = total.mean(), total.std().clamp(min=_LEAST_DEPTH_SD)
         self.log_depth.copy_(self.total_centre)
         self.log_depth_sd.copy_(self.total_spread.log())
+
+    def of_total(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(x[..., 0]) if self.latent_library else super().of_total(x)
 
     def library(self, own: torch.Tensor) -> torch.Tensor:
         """L (R, …, 1) of cells with latents of their own (R, …, 1)."""
