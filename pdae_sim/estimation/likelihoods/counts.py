@@ -102,10 +102,11 @@ class PoissonLikelihood(Likelihood):
 
 
 class NegativeBinomialLikelihood(PoissonLikelihood):
-    """x_g ~ NB(mean L p_g, dispersion φ_g), Var = mean + φ_g mean², p = softmax(u), with L the library of the cell.
+    """x_g ~ NB(mean L r_g, dispersion φ_g), Var = mean + φ_g mean², with L the library of the cell.
 
-    The library is the total of the cell, as the literature has it, or a latent of the cell's own, log L ~ N(m, s²)
-    whatever the label: given its total the genes of a cell that have most of it are not negative binomial.
+    The library is the total of the cell and r = softmax(u), as the literature has it; or a latent of the cell's own,
+    log L ~ N(m, s²) whatever the label, and r = exp(u). Given its total the genes of a cell that have most of it are
+    not negative binomial; and what latents make of the total of a panel is theirs and not the library's.
 
     Args:
         replicates: R.
@@ -153,6 +154,9 @@ class NegativeBinomialLikelihood(PoissonLikelihood):
         """L (R, …, 1) of cells with latents of their own (R, …, 1)."""
         return torch.exp(self._log_library(own))
 
+    def _log_rate(self, output: torch.Tensor) -> torch.Tensor:
+        return output if self.latent_library else functional.log_softmax(output, -1)
+
     def _log_library(self, own: torch.Tensor) -> torch.Tensor:
         sd = torch.exp(self.log_depth_sd.clamp(min=math.log(_LEAST_DEPTH_SD)))
         return spread_to(self.log_depth, own) + spread_to(sd, own) * own
@@ -162,14 +166,14 @@ class NegativeBinomialLikelihood(PoissonLikelihood):
         log_theta = spread_to(-self.log_dispersion.clamp(*_LOG_DISPERSION), output)
         theta = torch.exp(log_theta)
         fixed = (torch.lgamma(x + theta) - torch.lgamma(theta) - torch.lgamma(x + 1)).sum(-1)
-        u = functional.log_softmax(output, -1) + (log_library - log_theta)  # log mean / θ
+        u = self._log_rate(output) + (log_library - log_theta)  # log mean / θ
         return (x * u - (x + theta) * functional.softplus(u)).sum(-1) + fixed
 
     def sample(
         self, output: torch.Tensor, generators: Generators, exposure: torch.Tensor | None = None
     ) -> torch.Tensor:
         assert exposure is not None, "counts are drawn given libraries"
-        mean = torch.softmax(output.double(), -1) * exposure.double()
+        mean = torch.exp(self._log_rate(output.double())) * exposure.double()
         theta = spread_to(torch.exp(-self.log_dispersion.double().clamp(*_LOG_DISPERSION)), output)
         gamma = drawn(torch._standard_gamma, [theta.expand_as(mean).contiguous()], generators)
         return drawn(torch.poisson, [gamma / theta * mean], generators).to(output)
