@@ -148,3 +148,30 @@ def test_what_it_refuses(folder, capsys, tmp_path):
     (row, *_) = verdicts(capsys, tmp_path / "real.h5ad")
     assert (row["verdict"], row["source"], row["effective_cells"], row["sure"]) == ("identified", None, None, None)
     assert row["standard_error"] == pytest.approx(math.sqrt(6 / 400))
+
+
+def test_a_verdict_says_what_neighbours_know_of_additivity(tmp_path, capsys):
+    labels = ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1), (1, 1, 0), (1, 0, 1))
+    names, environment = ("A", "B", "C"), np.repeat(np.arange(7), 200)
+    held_out = np.array([False] * 5 + [True] * 2)
+    x = np.random.default_rng(2).normal(size=(1400, 2)) + np.array(labels)[environment][:, 1:]
+    for name, interaction in (("adds", 0.0), ("not", 1.5)):
+        x[environment == 4, 0] += interaction
+        PerturbationData(x, labels, environment, names, held_out=held_out).write(tmp_path / f"{name}.h5ad")
+    for name, rejected, words in (("adds", False, "and at B+C no departure"), ("not", True, "do not add")):
+        rows = verdicts(capsys, tmp_path / f"{name}.h5ad")
+        assert [(row["condition"], row["additivity"]["rejected"]) for row in rows] == [
+            ("A+B", rejected),
+            ("A+C", rejected),
+        ]
+        assert [row["additivity"]["tests"][0]["shared"] for row in rows] == [["B"], ["C"]]
+        _, out, _ = ran(capsys, "span", tmp_path / f"{name}.h5ad")
+        assert words in out
+    assert "A+B: identified, but effects of B do not add (p = 0.001 at B+C)" in out
+    assert "additivity" not in verdicts(capsys, tmp_path / "not.h5ad", "--no-additivity")[0]
+
+
+def test_where_no_training_combination_has_a_part_nothing_is_tested(folder, capsys):
+    assert [row["additivity"] for row in verdicts(capsys, folder / "d.h5ad")] == [
+        {"rejected": None, "tests": [], "in_words": ""}
+    ] * 3

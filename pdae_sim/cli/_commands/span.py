@@ -12,6 +12,7 @@ import typer
 import pdae_sim
 from pdae_sim import analysis, io, report
 from pdae_sim._checks import naming
+from pdae_sim.cli._additivity import related_additivity
 from pdae_sim.cli._contexts import identified_by, shared_effects
 from pdae_sim.cli._figures import check_figure, write_figure
 from pdae_sim.cli._options import DatasetFile, DatasetOptions, FigureFile, Force, Seed, SupportModel, command
@@ -49,6 +50,9 @@ def span(
     pooled: Annotated[
         bool, typer.Option("--pooled", help="Also what all training cells together are worth, by simulation.")
     ] = False,
+    additivity: Annotated[
+        bool, typer.Option(help="Test whether effects add where training combinations share its parts.")
+    ] = True,
     figure: FigureFile = None,
     seed: Seed = 0,
     force: Force = False,
@@ -81,6 +85,10 @@ def span(
     write_figure(figure, lambda: report.verdict_figure(rows), force=force)
     for row, kinds in zip(rows, identified_by(data, conditions), strict=False):
         row |= kinds
+    for row, adds in zip(
+        rows, related_additivity(file, data, options, conditions, seed) if additivity else (), strict=False
+    ):
+        row["additivity"] = adds
     sentences = [_sentence(row, v, train) for row, v in zip(rows, verdicts, strict=True)]
     caveats = [_CAVEAT] * bool(W and W.error) + [_FREE_NOISE] * bool(W and not W.guaranteed)
     tests, about_contexts = shared_effects(file, data, options, seed)
@@ -152,7 +160,8 @@ def _truth_row(true: TrueVerdict | None) -> dict | None:
 
 def _sentence(row: dict, verdict: Verdict, train: PerturbationData) -> str:
     certificate = verdict.certificate.in_words(row["condition"], train.conditions, train.names)
-    parts = [f"{row['condition']}: {row['verdict']}. {certificate}."]
+    adds = row.get("additivity", {}).get("in_words", "")
+    parts = [f"{row['condition']}: {row['verdict']}{adds and ', '}{adds}. {certificate}."]
     if row.get("identified_if_shared") and not verdict.certificate.identified:
         parts.append("It would be, were effects the same in all contexts (--shared).")
     if row.get("identified_if_own") is False and verdict.certificate.identified:

@@ -1,0 +1,86 @@
+"""What training combinations that share parts with a condition say of whether its effects add."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pdae_sim import io
+from pdae_sim._checks import naming
+from pdae_sim.analysis import hypothesis_tests
+from pdae_sim.cli._options import DatasetOptions
+
+if TYPE_CHECKING:
+    from pdae_sim import PerturbationData
+    from pdae_sim.analysis.hypothesis_tests import AdditivityTest
+
+_LEVEL = 0.05
+_NEIGHBOURS = 4  # combinations tested for a condition
+
+
+def related_additivity(
+    file: Path, data: PerturbationData, options: DatasetOptions, conditions: Sequence[str], seed: int
+) -> list[dict]:
+    """Tests of the product formula at training combinations that share most parts with each condition.
+
+    They are chosen by labels alone, and corrected after Holm over those of one condition.
+
+    Args:
+        file: The dataset.
+        data: Its labels; its cells too, or they are read where there is something to test.
+        options: How it is read.
+        conditions: Those to be judged.
+        seed: Seed of folds and multipliers.
+
+    Returns:
+        For each condition whether additivity is `rejected` by any test, None if none can tell; the `tests`, and all of
+        it in words, for the end of a verdict.
+    """
+    relations = hypothesis_tests.additive_relations(data.train)
+    related = [_related(data, condition, relations) for condition in conditions]
+    wanted = [name for name in relations if any(name in own for own in related)]
+    tests: Mapping[str, AdditivityTest] = {}
+    if wanted:
+        with naming(file):
+            cells = data if data.stored.shape[1] else io.read_data(file, **options)
+            tests = hypothesis_tests.additivity_tests(cells.train, wanted, rng=seed).tests
+    return [_judged(own, tests) for own in related]
+
+
+def _related(data: PerturbationData, condition: str, relations: Mapping) -> dict[str, tuple[str, ...]]:
+    """Parts in common by training combination that can be tested, those with the most first."""
+    parts = data.space.exact(condition) != 0
+    labels = {name: data.space.vector(name) != 0 for name in relations}
+    order = sorted(labels, key=lambda name: (-(labels[name] & parts).sum(), (labels[name] & ~parts).sum()))
+    common = {name: tuple(np.array(data.names)[labels[name] & parts].tolist()) for name in order[:_NEIGHBOURS]}
+    return {name: shared for name, shared in common.items() if shared}
+
+
+def _judged(related: Mapping[str, tuple[str, ...]], tests: Mapping[str, AdditivityTest]) -> dict:
+    telling = {name: tests[name].p_value for name in related if name in tests and tests[name].enough_overlap}
+    holm = hypothesis_tests.adjust_p_values(telling).holm if telling else {}
+    rows = [
+        {"condition": name, "shared": related[name], "p_value": telling[name], "holm": p} for name, p in holm.items()
+    ]
+    rejected = [row for row in rows if row["holm"] <= _LEVEL]
+    return {
+        "rejected": bool(rejected) if rows else None,
+        "tests": rows,
+        "in_words": _in_words(rows, rejected, len(related)),
+    }
+
+
+def _in_words(rows: Sequence[dict], rejected: Sequence[dict], n_related: int) -> str:
+    if rejected:
+        worst = min(rejected, key=lambda row: row["holm"])
+        where = f"p = {worst['holm']:.2g} at {worst['condition']}"
+        return f"but effects of {' and '.join(worst['shared'])} do not add ({where})"
+    if rows:
+        at = ", ".join(row["condition"] for row in rows)
+        return f"and at {at} no departure from adding effects was found (p ≥ {min(row['holm'] for row in rows):.2g})"
+    if n_related:
+        return "and whether effects add, no training combination of its parts has cells enough to tell"
+    return ""
