@@ -35,7 +35,7 @@ _GAIN = 0.01
 _SHARE = 0.25
 """Beyond the rank of the shifts a latent that gains less than this share of the one before makes up for what a short
 fit, or the law, leaves out."""
-_PATIENCE = 2
+_PATIENCE = 3
 """Numbers of latents that are tried beyond the best."""
 _LADDER = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128)
 """Numbers of latents tried, in turn."""
