@@ -26,7 +26,7 @@ _PAIRS = 3
 
 
 def better_source(model: PDAE, data: PerturbationData) -> str:
-    """``model`` if draws of N(Ŵ l, I) stand for a condition better than latents of its measured cells, else ``near``.
+    """``near`` if latents of measured cells stand for their condition better than draws of N(Ŵ l, I), else ``model``.
 
     In every training condition half of the cells are compared with cells measured anew from a posterior draw of each of
     the other half, and from as many draws of the prior. Moved cells keep what is not Gaussian in the base; draws of the
@@ -53,7 +53,7 @@ def better_source(model: PDAE, data: PerturbationData) -> str:
     if len(gains) < 2:
         return "model"
     error = np.std(gains, ddof=1) / np.sqrt(len(gains))
-    return "model" if np.mean(gains) < -error else "near"
+    return "near" if np.mean(gains) > error else "model"
 
 
 def environment_weights(
