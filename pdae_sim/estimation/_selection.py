@@ -38,6 +38,8 @@ _FOLDS, _FEWEST, _MOST = 3, 3, 24
 """Shorter fits, combinations that have to be there, and those that are judged at most."""
 _SHORTER = 3
 """By how much shorter than the fit itself."""
+_VALUES = 2**25
+"""Values of x up to which shorter fits are made: beyond it they would double the minutes and the memory of a fit."""
 _CELLS = 1000
 """Cells that each prediction is judged by, at most."""
 
@@ -91,7 +93,7 @@ class Selection:
 
 
 def select(model: PDAE, data: PerturbationData) -> Selection | None:
-    """The way to predict that is nearest at left-out combinations; None where too few can be left out.
+    """The way to predict that is nearest at left-out combinations; None where few can be left out or x is large.
 
     The way that the model would take stays, unless another is nearer by more than the standard error of the difference.
 
@@ -100,7 +102,8 @@ def select(model: PDAE, data: PerturbationData) -> Selection | None:
         data: Its training environments, in order.
     """
     data = weighty(data)
-    folds = [] if by_cells(data.counts) else left_out(data)
+    large = math.prod(data.stored.shape) > _VALUES
+    folds = [] if large or by_cells(data.counts) else left_out(data)
     if sum(map(len, folds)) < _FEWEST:
         return None
     found: dict[str, list[float]] = {}

@@ -55,7 +55,7 @@ class PDAE(BaseEstimator):
             noise (`MARGINAL`) or without (`DEFAULT`).
         steps: Gradient steps of each phase, in place of the plan's.
         select: Whether to choose how to predict by leaving out training combinations, where three or more of them are
-            identified by the others; shorter fits without them take as long as the fit itself.
+            identified by the others and x has at most 2²⁵ values; shorter fits without them take as long as the fit.
         beta: Exponent of the energy terms, in (0, 2).
         random_state: Seed; the same seed, data and number of threads give the same fit on a CPU.
         device: Where to train, for example ``cpu`` or ``cuda``.
