@@ -21,6 +21,7 @@ from markupsafe import Markup, escape
 from sympy import Integer
 
 from pdae_sim._files import write_text
+from theory.assumptions import NOTATION
 from theory.claims import CLAIMS
 from theory.engine.checker import measurements
 from theory.engine.proof import DEFINITION, Equation, Lemma, Step
@@ -70,6 +71,7 @@ class Part:
     uses: tuple[Use, ...] = ()
     reason: Markup | None = None
     rests_on: tuple[Markup, ...] = ()
+    states: tuple[Markup, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ class Without:
     assumption: Markup
     statement: Markup
     model: tuple[Markup, ...]
+    what: str
+    agree: str
     gap: Markup
     survives: bool
 
@@ -162,8 +166,8 @@ class _Speaker:
 
     def link(self, name: str) -> Markup:
         """A citation as a link; a definition has no place to go to."""
-        if name == DEFINITION:
-            return Markup("definition")
+        if name in (DEFINITION, NOTATION.name):
+            return Markup(name)
         if name in self.used:
             return Markup('<a href="#{}">claim {}</a>').format(_anchor(self.used[name]), self.used[name].number)
         target = name if name in self.items else self.assumed[name].name
@@ -204,7 +208,12 @@ def _part(item: Step | Lemma, number: int, say: _Speaker) -> Part:
         "concludes": item.name in say.claim.conclusions,
     }
     if isinstance(item, Lemma):
-        return Part(**shared, reason=say.words(_sentence(item.reason)), rests_on=tuple(map(say.link, item.rests_on)))
+        return Part(
+            **shared,
+            reason=say.words(_sentence(item.reason)),
+            rests_on=tuple(map(say.link, item.rests_on)),
+            states=tuple(inline(latex.equation(*pair)) for pair in item.states),
+        )
     return Part(
         **shared,
         formula=display(latex.step_formula(item)),
@@ -217,11 +226,14 @@ def _use(equation: Equation, say: _Speaker) -> Use:
 
 
 def _without(case: Counterexample | Relaxation, say: _Speaker) -> Without:
+    model = case.build(Integer(1))
     return Without(
         assumption=say.link(case.drops.name),
         statement=say.words(_sentence(case.statement)),
         model=tuple(say.words(paragraph) for paragraph in _model(case.build)),
-        gap=inline(latex.gap(case.build(Integer(1)).gap)),
+        what=model.differ.what if model.differ else "the conclusion",
+        agree="; ".join(pair.what for pair in model.agree),
+        gap=inline(latex.gap(model.gap)),
         survives=isinstance(case, Relaxation),
     )
 

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Sequence
 
-from theory.causal import graph_targets, graphs, latent_causal
+from theory.causal import co_targets, graph_targets, graphs, latent_causal
 from theory.energy import distance as energy
 from theory.energy import gaussian, maps, worth
 from theory.engine.record import Claim
@@ -16,8 +16,10 @@ from theory.identifiability import (
     depth,
     diversity,
     diversity_tight,
+    error_propagation,
     extrapolation,
     free_noise,
+    gram_law,
     gram_matrix,
     jacobian,
     known_noise,
@@ -28,6 +30,9 @@ from theory.identifiability import (
 from theory.prediction import (
     disjoint_mechanisms,
     efficiency,
+    escaping,
+    lifted,
+    minimax,
     noise_gain,
     posterior_variance,
     product_formula,
@@ -40,21 +45,26 @@ CLAIMS: tuple[Claim, ...] = (
     latent_causal.CLAIM,
     graphs.CLAIM,
     graph_targets.CLAIM,
+    co_targets.CLAIM,
     density_ratio.CLAIM,
     affine.CLAIM,
     jacobian.CLAIM,
     orthogonal.CLAIM,
     extrapolation.CLAIM,
+    error_propagation.CLAIM,
     gram_matrix.CLAIM,
+    gram_law.CLAIM,
     converse.CLAIM,
     product_formula.CLAIM,
     disjoint_mechanisms.CLAIM,
+    escaping.CLAIM,
     diversity.CLAIM,
     diversity_tight.CLAIM,
     support.CLAIM,
     *verdicts.CLAIMS,
     *noise_gain.CLAIMS,
     efficiency.CLAIM,
+    minimax.CLAIM,
     known_noise.CLAIM,
     noise_level.CLAIM,
     free_noise.CLAIM,
@@ -62,6 +72,7 @@ CLAIMS: tuple[Claim, ...] = (
     *counts.CLAIMS,
     depth.CLAIM,
     *posterior_variance.CLAIMS,
+    lifted.CLAIM,
     contexts.CLAIM,
     energy.CLAIM,
     maps.CLAIM,

@@ -25,6 +25,14 @@ alpha = MatrixSymbol("alpha", M, 1)
 z = MatrixSymbol("z", d, 1)
 z_base = MatrixSymbol(r"z_{\mathrm{base}}", d, 1)
 
+z_any = MatrixSymbol("z'", d, 1)
+m, offset = MatrixSymbol("m", d, 1), MatrixSymbol("a", d, 1)
+u, v, j_e = MatrixSymbol("u", d, 1), MatrixSymbol("v", K, 1), MatrixSymbol("j_e", M, 1)
+W_second = MatrixSymbol("W'", d, K)
+P, Sigma = MatrixSymbol("P", d, d), MatrixSymbol("Sigma", d, d)
+right_inverse = MatrixSymbol("(W L)^{+}", M, d)
+log_p, kappa, q = (MatrixSymbol(name, 1, 1) for name in (r"\log p", "kappa", "q"))
+
 NOTATION = (
     ("K, d_Z, d_X", "", "number of elementary perturbations, latent dimension, observed dimension"),
     ("lₑ", "(K,)", "label of environment e = 0 … M: membership or dose of each perturbation; l₀ is the reference"),

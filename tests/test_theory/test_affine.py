@@ -8,7 +8,7 @@ from pdae_sim import align
 from theory.engine.checker import assess, residual, vanishes
 from theory.engine.instances import worlds
 from theory.engine.proof import Equation
-from theory.identifiability import affine, jacobian, orthogonal
+from theory.identifiability import affine, jacobian, orthogonal, rivals
 
 WORLDS = worlds(8)
 each_world = pytest.mark.parametrize("world", WORLDS, ids=lambda world: f"d{len(world.W)}")
@@ -70,10 +70,10 @@ class TestWrongFormulas:
 
 
 class TestLevelLines:
-    """The counterexample of `affine.one_quadratic`, h = (F_s⁻¹(1 - F_s(z_1)), s), built numerically."""
+    """The counterexample of `rivals.one_quadratic`, h = (F_s⁻¹(1 - F_s(z_1)), s), built numerically."""
 
     def test_the_means_are_diverse_and_the_ratios_are_not(self):
-        premises = affine.one_quadratic(1).premises
+        premises = rivals.one_quadratic(1).premises
         assert all(vanishes(premise) for premise in premises)
         means = np.array([[1 / 2, 2 / 3], [1, 2]])
         assert np.linalg.det(means) == pytest.approx(1 / 3)

@@ -110,13 +110,14 @@ def fewer(claim, monkeypatch):
             monkeypatch.setattr(chapter, name, lambda n=4, every=every: every(min(n // 2, 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("claim", CLAIMS, ids=[claim.name for claim in CLAIMS])
 def test_every_measurement_can_fail(claim, monkeypatch):
     fewer(claim, monkeypatch)
     sound, places = called(claim, monkeypatch)
     assert all(assess(m).passed for m in sound)
-    left = {m.name for m in sound}
+    left = {m.name for m in sound if not m.name.startswith("search_")}  # a search is told to be wrong by `check` itself
     for place, fault in product(places, (uneven, negative)):
         left -= failing(claim, place, fault, monkeypatch)[0] if left else set()
     hand = {name for name in left if not assess(BY_HAND[claim.name, name]()).passed}

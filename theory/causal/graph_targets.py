@@ -15,23 +15,29 @@ from scipy.optimize import linear_sum_assignment
 from sympy import Expr, Identity, ImmutableMatrix, Integer, Matrix, MatrixSymbol, Rational, Symbol, diag, symbols
 from sympy.matrices.expressions import Permanent
 
-from theory.assumptions import OURS
 from theory.causal.graphs import complete, twins
 from theory.causal.latent_causal import ACYCLIC, LINEAR, SHIFT, covariance, perturbation_matrix
 from theory.engine.exact import Number, exact
 from theory.engine.instances import EPS, Structure, structures
-from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
-from theory.engine.record import Claim, Counterexample, Measurement, Model
+from theory.engine.proof import Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model, compare
 from theory.symbols import d
-
-COORDINATES = Assumption("coordinates", "f is known up to the scale of each latent")
-ATOMIC = Assumption("atomic", "each perturbation shifts one latent")
-EACH = Assumption("each", "each latent is shifted by one of the perturbations, so K = d_Z")
-
-SHIMIZU = "the one assignment as in Shimizu et al. (2006), Journal of Machine Learning Research 7"
 
 A, A_scaled, N, S, S_inverse, W_inverse, Scale, Scale_inverse, W = (
     MatrixSymbol(name, d, d) for name in ("A", "Atilde", "N", "S", "S^{-1}", "W^{-1}", "Lambda", r"\Lambda^{-1}", "W")
+)
+
+COORDINATES = Assumption(
+    "coordinates",
+    "f is known up to the scale of each latent",
+    states=((A_scaled, Scale * A * Scale_inverse), (Scale_inverse * Scale, Identity(d))),
+)
+ATOMIC = Assumption("atomic", "each perturbation shifts one latent", states=((S_inverse * S, Identity(d)),))
+EACH = Assumption("each", "each latent is shifted by one of the perturbations, and rank L = K = d_Z")
+
+PRIOR = (
+    "Kholodenko et al. (2002), PNAS 99, modular response analysis; Hyttinen et al. (2012), JMLR 13; for unknown shifts"
+    " backShift, Rothenhäusler et al. (2015), arXiv:1506.02494; the one assignment Shimizu et al. (2006), JMLR 7"
 )
 
 
@@ -69,6 +75,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
         "W = N S with N = (I − A)⁻¹",
         "claim 1: A is nilpotent, and the mechanisms have one solution",
         (LINEAR, ACYCLIC, SHIFT),
+        ((W, N * S), (A * N, N - Identity(d))),
     )
     inverse = Step(
         "inverse",
@@ -81,20 +88,34 @@ def _proof() -> tuple[Step | Lemma, ...]:
             Equation((EACH, ATOMIC), S_inverse * S, Identity(d)),
         ),
     )
-    return reduced, inverse, *(_read(size) for size in (2, 3, 4)), _assignment(3), _assignment(4), *_rescaled()
+    return (
+        reduced,
+        inverse,
+        *(item for size in (2, 3, 4) for item in _read(size)),
+        _assignment(3),
+        _assignment(4),
+        *_rescaled(),
+    )
 
 
-def _read(size: int) -> Step:
+def _read(size: int) -> tuple[Lemma, Step]:
     """Free weights and shifts: the entries of W⁻¹ over those of its diagonal."""
     weights, shifts = complete(size, "a"), symbols(f"s1:{size + 1}", positive=True)
     read, own = _symbols("v", size), ImmutableMatrix(diag(*(1 / s for s in shifts)) * (Matrix.eye(size) - weights))
     chosen = [(i, j) for i in range(1, size) for j in range(i + 1)]
-    return Step(
+    entries = Lemma(
+        f"entries_d{size}",
+        f"for {size} latents in causal order the entries of W⁻¹ = S⁻¹ (I − A)",
+        "`inverse`, written out for free weights, S diagonal",
+        ("inverse", ATOMIC, EACH),
+        tuple((read[i, j], own[i, j]) for i, j in chosen),
+    )
+    return entries, Step(
         f"read_off_d{size}",
         f"for {size} latents with free weights and shifts, −(W⁻¹)ᵢⱼ / (W⁻¹)ᵢᵢ = Aᵢⱼ for i > j",
         Matrix([-read[i, j] / read[i, i] for i, j in chosen if i != j]),
         Matrix([weights[i, j] for i, j in chosen if i != j]),
-        tuple(Equation(("inverse", ATOMIC, EACH), read[i, j], own[i, j]) for i, j in chosen),
+        tuple(entries.equation(place) for place in range(len(chosen))),
     )
 
 
@@ -124,7 +145,7 @@ def _rescaled() -> tuple[Step, ...]:
         Scale * S,
         (
             Equation(COORDINATES, A_scaled, Scale * A * Scale_inverse),
-            Equation(DEFINITION, Scale_inverse * Scale, Identity(d)),
+            Equation(COORDINATES, Scale_inverse * Scale, Identity(d)),
             Equation("reduced_form", W, N * S),
             Equation("reduced_form", A * N, N - Identity(d)),
         ),
@@ -160,34 +181,38 @@ def _free_mixing(size: Rational) -> Model:
     """The twins of 1.1: A has the edge 1 → 2 of weight `size`, the other none; S = I, variances 1, order known."""
     edge, none = Matrix([[0, 0], [size, 0]]), Matrix.zeros(2)
     carry, targets = twins(edge, none), Matrix.eye(2).tolist()
-    same_W = carry * perturbation_matrix(none, targets) - perturbation_matrix(edge, targets)
-    same_spread = carry * covariance(none, [1, 1]) * carry.T - covariance(edge, [1, 1])
-    return Model(premises=(same_W, same_spread), gap=edge - none)
+    noises = symbols("d1 d2", positive=True)
+    return compare(
+        ("A", edge, none),
+        ("W behind the mixing", carry * perturbation_matrix(none, targets), perturbation_matrix(edge, targets)),
+        ("Σ behind the mixing", carry * covariance(none, noises) * carry.T, covariance(edge, noises)),
+    )
 
 
-def _turned(size: Rational, others: int) -> tuple[Matrix, Matrix, list[Expr], Matrix]:
+def _turned(size: Rational, others: int) -> tuple[Matrix, Matrix, tuple[str, Matrix, Matrix]]:
     """1 → 2 of weight `size`, and 2 → 1 with the same Σ, with `others` latents besides; noises of variance 1."""
     dimension = 2 + others
     forward, backward = Matrix.zeros(dimension), Matrix.zeros(dimension)
     forward[1, 0], backward[0, 1] = size, size / (1 + size**2)
     variances = [1 / (1 + size**2), 1 + size**2, *([Integer(1)] * others)]
-    same = covariance(forward, [1] * dimension) - covariance(backward, variances)
-    return forward, backward, variances, same
+    scale = Symbol("s", positive=True)
+    spreads = covariance(forward, [scale] * dimension), covariance(backward, [scale * v for v in variances])
+    return forward, backward, ("Σ, for noises of variance s", *spreads)
 
 
 def _several(size: Rational) -> Model:
     """S = I for the edge 1 → 2; the edge turned round has the same Σ, and the same W with a target on both latents."""
-    forward, backward, _, same = _turned(size, others=0)
+    forward, backward, same = _turned(size, others=0)
     W = perturbation_matrix(forward, Matrix.eye(2).tolist())
     targets = (Matrix.eye(2) - backward) * W
-    return Model(premises=(same, perturbation_matrix(backward, targets.tolist()) - W), gap=forward - backward)
+    return compare(("A", forward, backward), same, ("W", perturbation_matrix(backward, targets.tolist()), W))
 
 
 def _untouched(size: Rational) -> Model:
     """Three latents, one atomic target on the third: the edge between the others can be turned round."""
-    forward, backward, _, same = _turned(size, others=1)
+    forward, backward, same = _turned(size, others=1)
     own, other = (perturbation_matrix(graph, [[0], [0], [1]]) for graph in (forward, backward))
-    return Model(premises=(same, own - other), gap=forward - backward)
+    return compare(("A", forward, backward), same, ("W", own, other))
 
 
 def _exchanged(size: Rational) -> Model:
@@ -199,22 +224,33 @@ def _exchanged(size: Rational) -> Model:
     own = Matrix([[0, gain], [gain, 0]])
     other = own if size == 0 else Matrix([[0, 1 / gain], [1 / gain, 0]])
     targets = (Matrix.eye(2) - other) * (Matrix.eye(2) - own).inv()
-    atomic = targets[0, 0] * targets[0, 1], targets[1, 0] * targets[1, 1]
-    return Model(premises=atomic, gap=other - own)
+    label, none = Matrix(symbols("l1:3")), Matrix.zeros(1, 2)
+    products = Matrix([[targets[0, 0] * targets[0, 1], targets[1, 0] * targets[1, 1]]])
+    return compare(
+        ("A", other, own),
+        ("targets of both latents", products, none),
+        ("mean of z", (Matrix.eye(2) - other).inv() * targets * label, (Matrix.eye(2) - own).inv() * label),
+    )
 
 
 def _strengthened(size: Rational) -> Model:
     """Perturbation 1 also adds `size` to the edge 1 → 2 of weight 1: means show the edge under the perturbation."""
-    read = read_adjacency([[1, 0], [1 + size, 1]])
-    return Model(premises=(), gap=read - Matrix([[0, 0], [1, 0]]))
+    read, dose = read_adjacency([[1, 0], [1 + size, 1]]), Symbol("l", real=True)
+    return compare(
+        ("A as read, and as it is", Matrix(read), Matrix([[0, 0], [1, 0]])),
+        ("mean under perturbation 2", Matrix([[1, 0], [1 + size, 1]])[:, 1] * dose, Matrix([0, dose])),
+    )
 
 
 def _curved(size: Rational) -> Model:
     """z_2 = u_2 + z_1 + size z_1², E u = 0, E u² = 1: a shift of z_1 by 1 moves the mean of z_2 by 1 + size."""
     dose = Symbol("l", real=True)
     mean = dose + size * (1 + dose**2)
-    read = read_adjacency([[1, 0], [mean.subs(dose, 1) - mean.subs(dose, 0), 1]])
-    return Model(premises=(), gap=read - Matrix([[0, 0], [1, 0]]))
+    effects = Matrix([[1, 0], [mean.subs(dose, 1) - mean.subs(dose, 0), 1]])
+    return compare(
+        ("A as read, and as it is", Matrix(read_adjacency(effects.tolist())), Matrix([[0, 0], [1, 0]])),
+        ("mean under perturbation 2", effects[:, 1] * dose, Matrix([0, dose])),
+    )
 
 
 CLAIM = Claim(
@@ -223,22 +259,32 @@ CLAIM = Claim(
     statement="with latents known up to scale and one atomic target for each, A = I − diag(W⁻¹)⁻¹ W⁻¹",
     latex=r"W^{-1} = S^{-1}(I - A),\qquad A = I - \mathrm{diag}(W^{-1})^{-1} W^{-1}",
     assumptions=(LINEAR, ACYCLIC, SHIFT, COORDINATES, ATOMIC, EACH),
-    source=OURS + "; " + SHIMIZU,
+    source=PRIOR,
     proof=_proof(),
-    conclusions=("read_off_d2", "read_off_d3", "read_off_d4", "one_assignment_d3", "one_assignment_d4", "rescaled"),
-    check=lambda: tuple(
-        measure(*targeted(structure), order=np.roll(np.arange(len(structure.A)), turn))
+    conclusions=("inverse", "rescaled"),
+    confirmations=("read_off_d2", "read_off_d3", "read_off_d4", "one_assignment_d3", "one_assignment_d4"),
+    says=(
+        (S_inverse * (Identity(d) - A) * W, "=", Identity(d)),
+        ((Identity(d) - A_scaled) * Scale * W, "=", Scale * S),
+    ),
+    check=lambda fault=0.0: tuple(
+        measure(
+            targeted(structure)[0] * (1 + 1e-3 * fault),
+            targeted(structure)[1],
+            order=np.roll(np.arange(len(structure.A)), turn),
+        )
         for structure in structures()
         for turn in (0, 1)
     ),
     counterexamples=(
-        Counterexample(COORDINATES, "the twins of 1.1, with S = I and the order known", _free_mixing),
-        Counterexample(ATOMIC, "with several targets an edge can be turned round", _several),
-        Counterexample(EACH, "an edge between latents without target can be turned round", _untouched),
-        Counterexample(ACYCLIC, "in a cycle the rows of I − A can be exchanged", _exchanged),
-        Counterexample(SHIFT, "a perturbation that changes the strength of an edge", _strengthened),
-        Counterexample(LINEAR, "a curved mechanism", _curved),
+        Counterexample(COORDINATES, "the twins of 1.1, with S = I and the order known", _free_mixing, "rescaled"),
+        Counterexample(ATOMIC, "with several targets an edge can be turned round", _several, "inverse"),
+        Counterexample(EACH, "an edge between latents without target can be turned round", _untouched, "inverse"),
+        Counterexample(ACYCLIC, "in a cycle the rows of I − A can be exchanged", _exchanged, "inverse"),
+        Counterexample(SHIFT, "a perturbation that changes the strength of an edge", _strengthened, "inverse"),
+        Counterexample(LINEAR, "a curved mechanism", _curved, "inverse"),
     ),
-    remark="Of the mixing the scale of each latent may stay unknown, of the targets which perturbation hits which "
-    "latent.",
+    remark="The inverse of the matrix of responses is what modular response analysis reads a network off; here the"
+    " responses are those of latents. Of the mixing the scale of each latent may stay unknown, of the targets which"
+    " perturbation hits which latent.",
 )

@@ -18,8 +18,8 @@ from sympy import Identity, Matrix, MatrixSymbol, Rational, symbols
 
 from theory.assumptions import OURS
 from theory.causal.latent_causal import (
-    ACYCLIC,
     LINEAR,
+    REGULAR,
     SHIFT,
     covariance,
     cycle,
@@ -29,27 +29,36 @@ from theory.causal.latent_causal import (
 )
 from theory.engine.exact import Table, exact
 from theory.engine.instances import EPS, Structure, structures
-from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
-from theory.engine.record import Claim, Counterexample, Measurement, Model, Relaxation
+from theory.engine.proof import Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model, Relaxation, compare
 from theory.symbols import K, d
-
-FREE_MIXING = Assumption("free_mixing", "the model class contains f ∘ T with every f, for every invertible linear T")
 
 A, A_rival, N, N_rival = (MatrixSymbol(name, d, d) for name in ("A", "A'", "N", "N'"))
 S, label = MatrixSymbol("S", d, K), MatrixSymbol("l", K, 1)
 u, z, z_rival = (MatrixSymbol(name, d, 1) for name in ("u", "z", "z'"))
-mixed, mixed_rival = (MatrixSymbol(name, d, 1) for name in ("f^{-1}(x)", "f^{-1}(x')"))
+mixed_rival = MatrixSymbol("f^{-1}(x')", d, 1)
+FREE_MIXING = Assumption(
+    "free_mixing",
+    "the model class contains f ∘ T with every f, for every invertible linear T",
+    states=((mixed_rival, N * (Identity(d) - A_rival) * z_rival),),
+)
 
 INVERSES = Lemma(
     "inverses",
-    "I − A and I − A′ have inverses N = I + A + … + A^(d−1) and N′",
-    "the adjacency of an acyclic graph is nilpotent, see claim 1",
-    ACYCLIC,
+    "I − A and I − A′ have inverses N and N′",
+    "det(I − A) and det(I − A′) are not zero, see claim 1",
+    REGULAR,
+    states=((A_rival * N_rival, N_rival - Identity(d)),),
+)
+SOLVED = Lemma(
+    "solved",
+    "z′ = N′ (u + S l) in the rival and z = N (u + S l) in the model",
+    "(I − A) z = u + S l is the mechanisms, and I − A has the inverse N",
+    (INVERSES, LINEAR, SHIFT),
+    ((z_rival, N_rival * (u + S * label)), (z, N * (u + S * label))),
 )
 
 _drive = u + S * label
-_mechanisms = (LINEAR, SHIFT)
-_solved = (INVERSES, *_mechanisms)
 
 
 def _proof() -> tuple[Step | Lemma, ...]:
@@ -58,20 +67,20 @@ def _proof() -> tuple[Step | Lemma, ...]:
         "(I − A′) z′ = u + S l at every label: the rival’s own mechanisms",
         (Identity(d) - A_rival) * z_rival,
         _drive,
-        (Equation(_solved, z_rival, N_rival * _drive), Equation(INVERSES, A_rival * N_rival, N_rival - Identity(d))),
+        (SOLVED.equation(0), INVERSES.equation(0)),
     )
     same = Step(
         "same_sample",
-        "with f′ = f ∘ N (I − A′), f⁻¹(x′) = N (I − A′) z′ = N (u + S l) = f⁻¹(x): the same x for the same noises",
+        "with f′ = f ∘ N (I − A′), f⁻¹(x′) = N (I − A′) z′ = N (u + S l) = z = f⁻¹(x): the same x for the same noises",
         mixed_rival,
-        mixed,
+        z,
         (
             Equation(FREE_MIXING, mixed_rival, N * (Identity(d) - A_rival) * z_rival),
-            Equation((rival, DEFINITION), A_rival * z_rival, z_rival - _drive),
-            Equation(_solved, mixed, N * _drive),
+            Equation(rival, A_rival * z_rival, z_rival - _drive),
+            SOLVED.equation(1),
         ),
     )
-    return INVERSES, rival, same, *(_same_law(size) for size in (2, 3))
+    return INVERSES, SOLVED, rival, same, *(_same_law(size) for size in (2, 3))
 
 
 def _same_law(size: int) -> Step:
@@ -153,10 +162,13 @@ def carrier(structure: Structure, A_rival: np.ndarray) -> np.ndarray:
     return np.array(twins(structure.A, A_rival).tolist(), dtype=float)
 
 
-def _known_mixing(size: Rational) -> Model:
+def known_mixing(size: Rational) -> Model:
     """f is the identity, the model has the edge 1 → 2 of weight `size`: no edge has another covariance."""
-    edge, none = [[0, 0], [size, 0]], [[0, 0], [0, 0]]
-    return Model(premises=(), gap=covariance(edge, [1, 1]) - covariance(none, [1, 1]))
+    edge, none, noises = [[0, 0], [size, 0]], [[0, 0], [0, 0]], symbols("d1 d2", positive=True)
+    return compare(
+        ("Cov(z)", covariance(edge, [1, 1]), covariance(none, [1, 1])),
+        ("variance of z₁", covariance(edge, noises)[0, 0], covariance(none, noises)[0, 0]),
+    )
 
 
 def _cut(size: Rational) -> Model:
@@ -165,9 +177,11 @@ def _cut(size: Rational) -> Model:
     They agree without the intervention; under it z_2 has variance 1 + (1 - size)², and the rival's 2 still.
     """
     before, during = [[0, 0], [1, 0]], [[0, 0], [1 - size, 0]]
-    carry = twins(before, [[0, 0], [0, 0]])
-    agree = carry * carry.T - covariance(before, [1, 1])
-    return Model(premises=(agree,), gap=covariance(during, [1, 1]) - carry * carry.T)
+    carry, noises = twins(before, [[0, 0], [0, 0]]), symbols("d1 d2", positive=True)
+    return compare(
+        ("Cov f⁻¹(x) under the intervention", covariance(during, [1, 1]), carry * carry.T),
+        ("Cov f⁻¹(x) without it", carry * Matrix.diag(*noises) * carry.T, covariance(before, noises)),
+    )
 
 
 def _curved(size: Rational) -> Model:
@@ -179,28 +193,31 @@ def _curved(size: Rational) -> Model:
 
     first = noise[0] + shift[0]
     solved = Matrix([first, noise[1] + shift[1] + size * first**2])
-    return Model(premises=(), gap=solved - reduced(noise + shift))
+    return compare(("f⁻¹(x)", solved, reduced(noise + shift)), ("z₁", solved[0], noise[0] + shift[0]))
 
 
 CLAIM = Claim(
     name="graphs",
     number="1.1",
-    statement="for every acyclic A′, (A′, D, S) with f′ = f ∘ (I − A)⁻¹ (I − A′) has the law of x at every label",
+    statement="for every A′ with det(I − A′) ≠ 0, acyclic or not, (A′, D, S) with f′ = f ∘ (I − A)⁻¹ (I − A′) has"
+    " the law of x at every label",
     latex=r"f' = f\circ(I-A)^{-1}(I-A') \Rightarrow"
     r" f'\big((I-A')^{-1}(u + Sl)\big) = f\big((I-A)^{-1}(u + Sl)\big)\ \forall l",
-    assumptions=(LINEAR, ACYCLIC, SHIFT, FREE_MIXING),
-    source=OURS,
+    assumptions=(LINEAR, REGULAR, SHIFT, FREE_MIXING),
+    source=f"{OURS}, beside Buchholz et al. (2023), arXiv:2306.02235, where interventions change mechanisms",
     proof=_proof(),
-    conclusions=("same_sample", "opposite_orders_d2", "opposite_orders_d3"),
-    check=lambda: tuple(
-        measure(structure, other, carrier(structure, other))
+    conclusions=("same_sample",),
+    confirmations=("opposite_orders_d2", "opposite_orders_d3"),
+    says=((mixed_rival, "=", z),),
+    check=lambda fault=0.0: tuple(
+        measure(structure, other, carrier(structure, other) * (1 + 1e-3 * fault))
         for structure in structures(4)
         for other in rivals_of(structure)
     ),
     counterexamples=(
-        Counterexample(FREE_MIXING, "with f known the covariance tells an edge", _known_mixing),
-        Counterexample(SHIFT, "an intervention that cuts an edge tells it", _cut),
-        Counterexample(ACYCLIC, "a cycle of gain 1 is not among the rivals", cycle),
+        Counterexample(FREE_MIXING, "with f known the covariance tells an edge", known_mixing, "same_sample"),
+        Counterexample(SHIFT, "an intervention that cuts an edge tells it", _cut, "same_sample"),
+        Counterexample(REGULAR, "a cycle of gain 1 is not among the rivals", cycle, "same_sample"),
     ),
     relaxations=(Relaxation(LINEAR, "curved mechanisms with additive noise go into f′ as well", _curved),),
     remark="The rival has the same noises and the same targets, not only the same W and Σ after whitening, so knowing "

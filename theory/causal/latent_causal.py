@@ -12,15 +12,27 @@ from sympy.matrices.expressions import Identity, MatMul, MatrixSymbol, ZeroMatri
 
 from theory.assumptions import PAPER
 from theory.engine.exact import Number, Table, exact
+from theory.engine.expectation import E, Random
 from theory.engine.instances import EPS, Structure, structures
 from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
-from theory.engine.record import Claim, Counterexample, Measurement, Model
-from theory.symbols import K, W, d, z
+from theory.engine.record import Claim, Counterexample, Measurement, Model, compare
+from theory.symbols import K, W, d
 
-LINEAR = Assumption("linear", "each latent is a linear function of its parents plus noise")
-ACYCLIC = Assumption("acyclic", "A is the weighted adjacency of a directed acyclic graph")
+A, N, D, F, Sigma = (MatrixSymbol(name, d, d) for name in ("A", "N", "D", "F", "Sigma"))
+S, label = MatrixSymbol("S", d, K), MatrixSymbol("l", K, 1)
+u, z = Random("u", d, 1), Random("z", d, 1)
+
+LINEAR = Assumption(
+    "linear", "each latent is a linear function of its parents plus noise", states=((z, A * z + u + S * label),)
+)
+REGULAR = Assumption("regular", "det(I − A) ≠ 0, as for the weighted adjacency of every directed acyclic graph")
+ACYCLIC = Assumption("acyclic", "A is the weighted adjacency of a directed acyclic graph", implies=("regular",))
 SHIFT = Assumption("shift", "an intervention adds S l to the mechanisms and changes neither A nor the law of u")
-GAUSSIAN_NOISE = Assumption("gaussian_noise", "u ∼ N(0, D) with D diagonal and positive")
+GAUSSIAN_NOISE = Assumption(
+    "gaussian_noise",
+    "u ∼ N(0, D) with D diagonal and positive, so D has a root F⁻¹",
+    states=((E(u), ZeroMatrix(d, 1)), (E(u * u.T), D), (F * D * F.T, Identity(d))),
+)
 
 
 def perturbation_matrix(A: Table, S: Table) -> ImmutableMatrix:
@@ -106,26 +118,17 @@ def _neumann(A: Matrix) -> ImmutableMatrix:
     return total.expand()
 
 
-A, N, D, F, Sigma = (MatrixSymbol(name, d, d) for name in ("A", "N", "D", "F", "Sigma"))
-S, label = MatrixSymbol("S", d, K), MatrixSymbol("l", K, 1)
-u, z_base = MatrixSymbol("u", d, 1), MatrixSymbol(r"z_{\mathrm{base}}", d, 1)
-
-NILPOTENT = Lemma(
-    "nilpotent",
-    "A^d = 0, so N = I + A + … + A^(d−1) is the inverse of I − A on either side",
-    "a walk of d steps in a graph with d nodes visits one twice, so A^d = 0; the sum telescopes; for d = 2, 3, 4 with"
-    " free symbols the steps `telescopes_d` compute it",
-    (ACYCLIC, "telescopes_d2", "telescopes_d3", "telescopes_d4"),
-)
-MOMENTS = Lemma(
-    "moments",
-    "𝔼 u = 0 and 𝔼 (B u)(B u)ᵀ = B D Bᵀ; a linear image of a Gaussian is Gaussian",
-    "linearity of expectation; characteristic function of a linear image",
-    GAUSSIAN_NOISE,
+INVERSE = Lemma(
+    "inverse",
+    "I − A has an inverse N on either side; for an acyclic graph it is I + A + … + A^(d−1)",
+    "det(I − A) ≠ 0; a walk of d steps in a graph with d nodes visits one twice, so A^d = 0 without cycles, and the sum"
+    " telescopes: for d = 2, 3, 4 with free symbols the steps `telescopes_d` compute it",
+    (REGULAR, "telescopes_d2", "telescopes_d3", "telescopes_d4"),
+    states=((A * N, N - Identity(d)), (N * A, N - Identity(d))),
 )
 
-_right_inverse = Equation(NILPOTENT, A * N, N - Identity(d))
-_left_inverse = Equation(NILPOTENT, N * A, N - Identity(d))
+_right_inverse = Equation(INVERSE, A * N, N - Identity(d))
+_left_inverse = Equation(INVERSE, N * A, N - Identity(d))
 _perturbation = Equation(DEFINITION, W, N * S)
 _mechanisms = Equation((LINEAR, SHIFT), A * z, z - u - S * label)
 _solved = Equation(("unique", "reduced_form"), z, N * (u + S * label))
@@ -149,7 +152,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
         N * u,
         (_solved, _perturbation),
     )
-    return (*(_telescopes(size) for size in (2, 3, 4)), NILPOTENT, reduced, unique, base, *_laws(), *_paths())
+    return (*(_telescopes(size) for size in (2, 3, 4)), INVERSE, reduced, unique, base, *_laws(), *_paths())
 
 
 def _telescopes(size: int) -> Step:
@@ -168,22 +171,26 @@ def _triangular(size: int) -> ImmutableMatrix:
 
 
 def _laws() -> tuple[Step | Lemma, ...]:
-    mean, second = MatrixSymbol(r"\mathbb{E}[z]", d, 1), MatrixSymbol(r"\operatorname{Cov}(z)", d, d)
     expectation = Step(
         "mean",
         "𝔼 z = W l",
-        mean,
+        E(z),
         W * label,
-        (Equation((MOMENTS, "additive_shift"), mean, N * u + W * label), Equation(MOMENTS, u, ZeroMatrix(d, 1))),
+        (_solved, _perturbation, Equation(GAUSSIAN_NOISE, E(u), ZeroMatrix(d, 1))),
     )
     spread = Step(
         "covariance",
-        "Cov z = N D Nᵀ, whatever the label",
-        second,
+        "Σ = Cov z = N D Nᵀ, whatever the label",
+        Sigma,
         N * D * N.T,
-        (Equation((MOMENTS, "additive_shift"), second, (N * u) * (N * u).T), Equation(MOMENTS, u * u.T, D)),
+        (
+            Equation(DEFINITION, Sigma, E((z - W * label) * (z - W * label).T)),
+            _solved,
+            _perturbation,
+            Equation(GAUSSIAN_NOISE, E(u * u.T), D),
+        ),
     )
-    return MOMENTS, expectation, spread, *_whitening(spread.equation({second: Sigma}))
+    return expectation, spread, *_whitening(spread.equation())
 
 
 def _whitening(covariance_of_z: Equation) -> tuple[Step, ...]:
@@ -249,27 +256,42 @@ def exact_matrix(structure: Structure) -> np.ndarray:
 def cycle(size: Rational) -> Model:
     """Two latents that drive each other with gain `size`: det(I - A) = 1 - size², no solution at gain 1."""
     feedback = Matrix([[0, size], [size, 0]])
-    return Model(premises=(), gap=(eye(2) - feedback).det() - 1)
+    z1, z2, u1, u2 = symbols("z1 z2 u1 u2", real=True)
+    return compare(
+        ("det(I − A), which is 1 for every acyclic graph", (eye(2) - feedback).det(), Integer(1)),
+        ("the mechanisms", feedback * Matrix([z1, z2]) + Matrix([u1, u2]), Matrix([size * z2 + u1, size * z1 + u2])),
+    )
 
 
 def _square(size: Rational) -> Model:
     """z_1 = u_1 + l, z_2 = u_2 + size z_1²: the shift of z_2 depends on the noise, so it is not a shift."""
     u1, u2, dose = symbols("u1 u2 l", real=True)
     shift = (u2 + size * (u1 + dose) ** 2).subs(dose, 1) - (u2 + size * (u1 + dose) ** 2).subs(dose, 0)
-    return Model(premises=(), gap=diff(shift.expand(), u1))
+    return compare(
+        ("how the shift of z₂ depends on the noise", diff(shift.expand(), u1), Integer(0)),
+        ("shift of z₁", (u1 + dose) - u1, dose),
+    )
 
 
 def _cut(size: Rational) -> Model:
     """An intervention that weakens the edge 1 → 2 by `size`, and cuts it at 1: the covariance changes."""
     before, after = ([[0, 0], [weight, 0]] for weight in (Integer(1), 1 - size))
-    return Model(premises=(), gap=covariance(after, [1, 1]) - covariance(before, [1, 1]))
+    noises = symbols("d1 d2", positive=True)
+    return compare(
+        ("Σ with and without the intervention", covariance(after, [1, 1]), covariance(before, [1, 1])),
+        ("variance of z₁", covariance(after, noises)[0, 0], covariance(before, noises)[0, 0]),
+    )
 
 
 def _coin(size: Rational) -> Model:
     """u = √(1 - size²) g + size s with g Gaussian and s = ±1 has variance 1 and fourth cumulant -2 size⁴, not 0."""
     variance = (1 - size**2) + size**2
     fourth_moment = 3 * (1 - size**2) ** 2 + 6 * (1 - size**2) * size**2 + size**4
-    return Model(premises=(variance - 1,), gap=fourth_moment - 3 * variance**2)
+    t = Symbol("t", real=True)
+    return compare(
+        ("fourth moment of u, 3 for N(0, 1)", fourth_moment, 3 * variance**2),
+        ("log characteristic function to second order", -variance * t**2 / 2, -(t**2) / 2),
+    )
 
 
 CLAIM = Claim(
@@ -278,15 +300,28 @@ CLAIM = Claim(
     statement="z = A z + u + S l is the additive-shift model with W = (I − A)⁻¹ S, Σ = (I − A)⁻¹ D (I − A)⁻ᵀ",
     latex=r"z = Az + u + Sl \ \Rightarrow\ z \sim N(Wl, \Sigma),\quad W = (I-A)^{-1}S,"
     r"\ \Sigma = (I-A)^{-1} D (I-A)^{-\top}",
-    assumptions=(LINEAR, ACYCLIC, SHIFT, GAUSSIAN_NOISE),
+    assumptions=(LINEAR, REGULAR, SHIFT, GAUSSIAN_NOISE),
     source=PAPER,
+    remark="No more is asked of A than that det(I − A) is not zero: cycles do no harm, as long as they settle.",
     proof=_proof(),
-    conclusions=("mean", "whitening", "structure_not_identified", "explicit_mean_d3", "explicit_covariance_d3"),
-    check=lambda: tuple(measure(structure, exact_matrix(structure)) for structure in structures()),
+    conclusions=("additive_shift", "mean", "covariance", "whitening", "structure_not_identified"),
+    confirmations=("explicit_mean_d3", "explicit_covariance_d3"),
+    says=(
+        (z - W * label, "=", N * u),
+        (E(z), "=", W * label),
+        (Sigma, "=", N * D * N.T),
+        (F * (Identity(d) - A) * Sigma * (F * (Identity(d) - A)).T, "=", Identity(d)),
+        (F * (Identity(d) - A) * W, "=", F * S),
+    ),
+    check=lambda fault=0.0: tuple(
+        measure(structure, exact_matrix(structure) * (1 + 1e-3 * fault)) for structure in structures()
+    ),
     counterexamples=(
-        Counterexample(ACYCLIC, "a cycle of gain 1 has no solution", cycle),
-        Counterexample(LINEAR, "a square turns a shift of the cause into a random change of the effect", _square),
-        Counterexample(SHIFT, "a perfect intervention changes the covariance", _cut),
-        Counterexample(GAUSSIAN_NOISE, "a coin as noise leaves a fourth cumulant", _coin),
+        Counterexample(REGULAR, "a cycle of gain 1 has no solution", cycle, "additive_shift"),
+        Counterexample(
+            LINEAR, "a square turns a shift of the cause into a random change of the effect", _square, "additive_shift"
+        ),
+        Counterexample(SHIFT, "a perfect intervention changes the covariance", _cut, "covariance"),
+        Counterexample(GAUSSIAN_NOISE, "a coin as noise leaves a fourth cumulant", _coin, "whitening"),
     ),
 )

@@ -5,24 +5,29 @@ distances keep their proportions. Point masses refute either, as ED(δ_x, δ_y) 
 """
 
 import numpy as np
-from sympy import Identity, Integer, Matrix, MatrixSymbol, Rational, symbols
+from sympy import Identity, Integer, Matrix, MatrixSymbol, Rational, Symbol, symbols
 
 from theory.energy.distance import SZEKELY, D, energy_distance, laws, n, p, q
 from theory.engine.instances import EPS, World, worlds
 from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
-from theory.engine.record import Claim, Counterexample, Measurement, Model
+from theory.engine.record import Claim, Counterexample, Measurement, Model, compare
 from theory.symbols import d
 
-SIMILARITY = Assumption("similarity", "the map is x → c Q x + t with QᵀQ = I and c > 0")
+scale, r, beta = symbols("c r beta", positive=True)
+x, image_x, t = (MatrixSymbol(name, d, 1) for name in ("x", r"{\phi(x)}", "t"))
+y, image_y, Q = MatrixSymbol("y", d, 1), MatrixSymbol(r"{\phi(y)}", d, 1), MatrixSymbol("Q", d, d)
+
+SIMILARITY = Assumption(
+    "similarity",
+    "the map is x → c Q x + t with QᵀQ = I and c > 0",
+    states=((image_x, scale * Q * x + t), (Q.T * Q, Identity(d))),
+)
 COMMON_MAP = Assumption("common_map", "both laws are carried by the same map")
 
-scale, r, beta = symbols("c r beta", positive=True)
 D_mapped, distance_mapped = MatrixSymbol("D_c", n, n), MatrixSymbol(r"\mathrm{ED}_{c}", 1, 1)
 
 
 def _maps() -> tuple[Step | Lemma, ...]:
-    x, y, image_x, image_y, t = (MatrixSymbol(name, d, 1) for name in ("x", "y", r"{\phi(x)}", r"{\phi(y)}", "t"))
-    Q = MatrixSymbol("Q", d, d)
     mapped = (SIMILARITY, COMMON_MAP)
     lengths = Step(
         "lengths",
@@ -36,6 +41,13 @@ def _maps() -> tuple[Step | Lemma, ...]:
         ),
     )
     powers = Step("powers", "(c² r²)^(β/2) = cᵝ rᵝ", (scale**2 * r**2) ** (beta / 2), scale**beta * r**beta)
+    entries = Lemma(
+        "entries",
+        "the entries |φ(xᵢ) − φ(xⱼ)|ᵝ of D_c are those of D times cᵝ",
+        "`lengths`, raised to β/2 by `powers`",
+        (lengths, powers),
+        ((D_mapped, scale**beta * D),),
+    )
     scaled = Step(
         "scaled",
         "ED(φ(P), φ(Q)) = cᵝ ED(P, Q)",
@@ -43,10 +55,10 @@ def _maps() -> tuple[Step | Lemma, ...]:
         scale**beta * (2 * p.T * D * q - p.T * D * p - q.T * D * q),
         (
             Equation(DEFINITION, distance_mapped, 2 * p.T * D_mapped * q - p.T * D_mapped * p - q.T * D_mapped * q),
-            Equation((lengths, powers), D_mapped, scale**beta * D),
+            entries.equation(),
         ),
     )
-    return lengths, powers, scaled, *_only_similarities()
+    return lengths, powers, entries, scaled, *_only_similarities()
 
 
 def _only_similarities() -> tuple[Step | Lemma, ...]:
@@ -80,12 +92,20 @@ def measure_map(world: World, H: np.ndarray, factor: float, beta: float = 1.0) -
 def _stretch(size: Rational) -> Model:
     """diag(1 + size, 1) is affine and injective: point masses at 0 and (1, 0) move apart, those at 0 and (0, 1) not."""
     H = Matrix([[1 + size, 0], [0, 1]])
-    return Model(premises=(H * H.inv() - Matrix.eye(2), H * Matrix([0, 1]) - Matrix([0, 1])), gap=2 * H[0, 0] - 2)
+    u = Symbol("u", positive=True)
+    return compare(
+        ("energy distance of point masses at 0 and (1, 0)", 2 * H[0, 0], Integer(2)),
+        ("energy distance of point masses at 0 and (0, u)", 2 * (H * Matrix([0, u]))[1], 2 * u),
+    )
 
 
 def _one_sided(size: Rational) -> Model:
     """One of two equal point masses is translated by `size`."""
-    return Model(premises=(), gap=2 * size)
+    x, y = symbols("x y", real=True)
+    return compare(
+        ("energy distance of the two", 2 * size, Integer(0)),
+        ("distances within one law", (x + size) - (y + size), x - y),
+    )
 
 
 CLAIM = Claim(
@@ -98,15 +118,21 @@ CLAIM = Claim(
     source=SZEKELY + "; the converse by point masses",
     proof=_maps(),
     conclusions=("scaled", "rigid"),
-    check=lambda: tuple(
-        measure_map(world, size * world.Q, size**exponent, exponent)
+    says=(
+        (distance_mapped, "=", scale**beta * (2 * p.T * D * q - p.T * D * p - q.T * D * q)),
+        "a map under which every energy distance is multiplied by cᵝ is x → c Q x + t with QᵀQ = I",
+    ),
+    check=lambda fault=0.0: tuple(
+        measure_map(world, size * world.Q, size**exponent * (1 + 1e-3 * fault), exponent)
         for world in worlds()
         for size in (0.5, 3.0)
         for exponent in (0.5, 1.0, 1.5)
     ),
     counterexamples=(
-        Counterexample(SIMILARITY, "a stretch of one axis is affine and changes some distances only", _stretch),
-        Counterexample(COMMON_MAP, "scaling or centring real and simulated cells apart", _one_sided),
+        Counterexample(
+            SIMILARITY, "a stretch of one axis is affine and changes some distances only", _stretch, "scaled"
+        ),
+        Counterexample(COMMON_MAP, "scaling or centring real and simulated cells apart", _one_sided, "scaled"),
     ),
     remark="Similarities are the only maps that keep energy distances in proportion.",
 )

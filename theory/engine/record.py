@@ -5,10 +5,13 @@ Claims are equal only to themselves, so that what was computed of one can be kep
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeAlias
 
 from sympy import Rational
 
-from theory.engine.proof import Assumption, Formula, Lemma, Step
+from theory.engine.proof import Assumption, Formula, Lemma, Pair, Step
+
+Said: TypeAlias = tuple[Formula, str, Formula] | str
 
 
 @dataclass(frozen=True)
@@ -20,29 +23,66 @@ class Measurement:
     bound: float
 
 
+class Compared(NamedTuple):
+    """What it is that two models are compared in, and what it is in either.
+
+    Attributes:
+        what: in words.
+        own: in the model, or as the claim says.
+        rival: in its rival, or as it is.
+    """
+
+    what: str
+    own: Formula
+    rival: Formula
+
+
 @dataclass(frozen=True)
 class Model:
-    """An explicit model that lacks one assumption.
+    """An explicit model that lacks one assumption, beside a second one, or beside what the claim says.
 
     Attributes:
         premises: residuals that vanish because everything but that assumption holds.
         gap: by how much the conclusion is violated; a constant.
+        agree: what is the same in both; at least one of it as a function and not as a number.
+        differ: what is not, against the claim.
     """
 
     premises: tuple[Formula, ...]
     gap: Formula
+    agree: tuple[Compared, ...] = ()
+    differ: Compared | None = None
+
+
+def compare(differ: tuple[str, Formula, Formula], *agree: tuple[str, Formula, Formula]) -> Model:
+    """Two models by what differs, against the claim, and what agrees.
+
+    Example:
+        >>> compare(("mean", Integer(2), Integer(1)), ("variance", Integer(1), Integer(1))).gap
+        1
+    """
+    same = tuple(Compared(*pair) for pair in agree)
+    return Model(tuple(_apart(pair) for pair in same), _apart(Compared(*differ)), agree=same, differ=Compared(*differ))
+
+
+def _apart(pair: Compared) -> Formula:
+    """The difference, of matrices in a form that does not change."""
+    difference = pair.own - pair.rival
+    return difference.as_immutable() if hasattr(difference, "as_immutable") else difference
 
 
 @dataclass(frozen=True)
 class Counterexample:
-    """A family of models without one assumption, in which the conclusion fails.
+    """A family of models without one assumption, in which a conclusion of the claim, `refutes`, fails.
 
-    `build(size)` gives the model with a violation of that size: at size 0 the gap vanishes, at size 1 it does not.
+    `build(size)` gives the model with a violation of that size: at size 0 the gap vanishes, at size 1 it does not. Its
+    docstring says which two models are compared.
     """
 
     drops: Assumption
     statement: str
     build: Callable[[Rational], Model]
+    refutes: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +112,8 @@ class Claim:
         relaxations: for assumptions that only this proof needs, a model in which the conclusion holds without.
         uses: claims the proof cites; each is available only if its own assumptions are.
         remark: a limit or an extension of the claim; empty if there is none.
+        says: the statement as formulas (left, relation, right), one for each conclusion.
+        confirmations: names of steps that lead nowhere: the claim computed with free symbols in small dimensions.
     """
 
     name: str
@@ -87,6 +129,13 @@ class Claim:
     relaxations: tuple[Relaxation, ...] = ()
     uses: tuple["Claim", ...] = ()
     remark: str = ""
+    says: tuple[Said, ...] = ()
+    confirmations: tuple[str, ...] = ()
+
+    @property
+    def equalities(self) -> tuple[Pair, ...]:
+        """What other claims may cite of it: the equations that it states."""
+        return tuple((said[0], said[2]) for said in self.says if not isinstance(said, str) and said[1] == "=")
 
     def without(self, assumption: str) -> "Claim":
         """This claim with one assumption dropped; its proof must then fail."""

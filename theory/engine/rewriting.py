@@ -3,7 +3,8 @@
 A product of matrix symbols is a *word*, a matrix expression is a linear combination of words, and a hypothesis such as
 Qᵀ Q = I is a *rule* that rewrites one word. Two expressions are equal under the hypotheses when the difference of
 their normal forms has no word left. The dimensions stay symbols throughout; sympy refuses products whose shapes do not
-fit, so a rule or a residual is always well formed.
+fit, so a rule or a residual is always well formed. A mean E[…] is a letter once constants are outside; what is equal
+for sure is equal inside too, so rules are applied there as well.
 
 The method is sound and not complete: no word left proves the identity, a word left only fails to prove it.
 """
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 
 from sympy import Expr, Integer, cancel
 from sympy.matrices.expressions import Identity, MatAdd, MatMul, MatPow, MatrixExpr, MatrixSymbol, Transpose, ZeroMatrix
+
+from theory.engine.expectation import Expectation, averaged, word_product
 
 Word = tuple[MatrixExpr, ...]
 Polynomial = Mapping[Word, Expr]
@@ -37,6 +40,8 @@ def polynomial(expression: object) -> Polynomial:
     match expression:
         case MatrixSymbol():
             return {(expression,): Integer(1)}
+        case Expectation():
+            return _collect((averaged(word), value) for word, value in polynomial(expression.arg).items())
         case Identity():
             return {(): Integer(1)}
         case ZeroMatrix():
@@ -56,7 +61,18 @@ def polynomial(expression: object) -> Polynomial:
 
 def transposed(word: Word) -> Word:
     """The transpose of a word: its letters transposed, in reverse order."""
-    return tuple(letter.arg if isinstance(letter, Transpose) else Transpose(letter) for letter in reversed(word))
+    return tuple(_flipped(letter) for letter in reversed(word))
+
+
+def _flipped(letter: MatrixExpr) -> MatrixExpr:
+    if isinstance(letter, Expectation):
+        return Expectation(word_product(transposed(inner_word(letter))))
+    return letter.arg if isinstance(letter, Transpose) else Transpose(letter)
+
+
+def inner_word(letter: Expectation) -> Word:
+    """The word whose mean a letter E[…] is."""
+    return letter.arg.args if isinstance(letter.arg, MatMul) else (letter.arg,)
 
 
 def rules(old: MatrixExpr, new: MatrixExpr) -> tuple[Rule, ...]:
@@ -142,6 +158,15 @@ def _first_rewriting(word: Word, hypotheses: tuple[Rule, ...]) -> list[tuple[Wor
             if word[start : start + size] == rule.old:
                 head, tail = word[:start], word[start + size :]
                 return [(head + middle + tail, value) for middle, value in rule.new]
+    return _inside(word, hypotheses)
+
+
+def _inside(word: Word, hypotheses: tuple[Rule, ...]) -> list[tuple[Word, Expr]] | None:
+    """Rewrite what a mean is taken of."""
+    for place, letter in enumerate(word):
+        images = _first_rewriting(inner_word(letter), hypotheses) if isinstance(letter, Expectation) else None
+        if images is not None:
+            return [(word[:place] + averaged(image) + word[place + 1 :], value) for image, value in images]
     return None
 
 

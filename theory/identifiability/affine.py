@@ -5,29 +5,40 @@ density ratios of the environments, which an injective f transports, and takes d
 derivatives (2.2a). Claim 2.3 is the case Σ = Σ̃ = I.
 
 Tried against it: variances that change with the perturbation. They break it although the mean shifts span the latent
-space, because diversity of means is not diversity of density ratios: see `one_quadratic`.
+space, because diversity of means is not diversity of density ratios: see `rivals.one_quadratic`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 
 import numpy as np
-from sympy import Expr, Identity, Integer, Matrix, MatrixSymbol, Rational, symbols
+from sympy import Identity, MatrixSymbol
 from sympy.matrices.expressions import MatrixExpr
 
-from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, INJECTIVE, PAPER, RECOVERABLE, SHARED_COVARIANCE
+from theory.assumptions import (
+    ADDITIVE,
+    DIVERSE,
+    EQUIVALENT,
+    GAUSSIAN,
+    INJECTIVE,
+    NOTATION,
+    PAPER,
+    RECOVERABLE,
+    SHARED_COVARIANCE,
+)
+from theory.engine.expectation import Expectation, Random
 from theory.engine.instances import EPS, World, log_ratios, worlds
-from theory.engine.proof import DEFINITION, Citations, Equation, Lemma, Step
-from theory.engine.record import Claim, Counterexample, Measurement, Model
-from theory.identifiability import density_ratio, rivals
-from theory.symbols import Delta_e, L, M, W, W_rival, d, l_0, l_e, z
+from theory.engine.proof import DEFINITION, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement
+from theory.identifiability import density_ratio, flows, rivals
+from theory.symbols import Delta_e, L, M, P, Sigma, W, W_rival, d, l_0, l_e, right_inverse
 
+z = Random("z", d, 1)
 z_1, z_0, run = (MatrixSymbol(name, d, 1) for name in ("z_1", "z_0", r"\left(z_{1} - z_{0}\right)"))
-H, P, P_rival, Sigma = (MatrixSymbol(name, d, d) for name in ("H", "P", "Ptilde", "Sigma"))
+H, P_rival = (MatrixSymbol(name, d, d) for name in ("H", "Ptilde"))
 k = MatrixSymbol("k", d, 1)
 b, b_rival, c, r = (MatrixSymbol(name, M, 1) for name in ("b", "btilde", "c", "r"))
 E, E_inverse, Y = (MatrixSymbol(name, d, d) for name in ("E", "E^{-1}", "Y"))
-right_inverse = MatrixSymbol("(W L)^{+}", M, d)
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,8 @@ class Image:
 def image_of(letter: str) -> Image:
     """The image of the latent under a map of this letter."""
     one, zero = (f"{letter}(z_{{{i}}})" for i in (1, 0))
-    return Image(*(MatrixSymbol(name, d, 1) for name in (f"{letter}(z)", one, zero, rf"\left({one} - {zero}\right)")))
+    rest = (MatrixSymbol(name, d, 1) for name in (one, zero, rf"\left({one} - {zero}\right)"))
+    return Image(Random(f"{letter}(z)", d, 1), *rest)
 
 
 IMAGE = image_of("h")
@@ -57,45 +69,49 @@ slopes, slopes_rival = L.T * W.T * P, L.T * W_rival.T * P_rival
 
 TRANSPORT = Lemma(
     "transport",
-    "for almost every z, the log density ratios r of y = f(z) = f̃(h(z)), h = f̃⁻¹ ∘ f, are those of z and of h(z)",
-    "both models have one law of y; push-forward of measures by an injective map (Radon-Nikodym); latents of both"
+    "for almost every z, the log density ratios r of y = f(z) = f̃(h(z)), h = f̃⁻¹ ∘ f, are those of z and of h(z), which"
+    " are affine in z and in h(z) with the slopes (P W L)ᵀ and (P̃ W̃ L)ᵀ",
+    "claim 2.1 in either model, stacked over the training labels; both models have one law of y; push-forward of"
+    " measures by an injective map (Radon-Nikodym); latents of both"
     " models have a density, so the exceptional set has Lebesgue measure zero",
-    (RECOVERABLE, INJECTIVE, EQUIVALENT),
+    (RECOVERABLE, INJECTIVE, EQUIVALENT, density_ratio.CLAIM),
+    states=((slopes_rival * h, r - b_rival), (slopes * z, r - b)),
 )
 POINTS = Lemma(
     "points",
     "a set of full measure contains z₀, …, z_d whose differences E = [z₁ − z₀ … z_d − z₀] have an inverse",
     "the (d + 1)-tuples with det E = 0 are a null set, being the zeros of a polynomial that is not zero",
+    states=((E * E_inverse, Identity(d)),),
 )
-SQUARE = Lemma("square", "for square matrices N H = I implies H N = I", "rank-nullity")
 MEANS = Lemma(
     "means",
     "𝔼[h(z)] at label lₑ is the rival’s latent mean W̃ lₑ, and the model’s is W lₑ",
     "h carries the latent law of the model to that of the rival at every training label; expectation is linear",
     (ADDITIVE, RECOVERABLE, INJECTIVE, EQUIVALENT),
+    states=((Expectation(h), W_rival * l_e), (Expectation(z), W * l_e)),
+    generic=(l_e,),
 )
 
-_ratio = (TRANSPORT, density_ratio.CLAIM)
 _diverse = Equation(DIVERSE, W * L * right_inverse, Identity(d))
 _regular = Equation(SHARED_COVARIANCE, Sigma * P, Identity(d))
 
 
-def equal_ratios(left: MatrixExpr, right: MatrixExpr, rival: Citations, own: Citations, statement: str) -> Step:
-    """`left` h(z) = `right` z + c: claim 2.1 for either model, stacked over the training labels."""
+def equal_ratios(left: MatrixExpr, right: MatrixExpr, ratios: Lemma, statement: str) -> Step:
+    """`left` h(z) = `right` z + c: claim 2.1 for either model, stacked over the training labels, as `ratios` states."""
     return Step(
         "equal_ratios",
         statement,
         left * h,
         right * z + c,
-        (Equation(rival, left * h, r - b_rival), Equation(own, right * z, r - b), Equation(DEFINITION, c, b - b_rival)),
+        (ratios.equation(0), ratios.equation(1), Equation(DEFINITION, c, b - b_rival)),
+        generic=(h, z),
     )
 
 
 EQUAL_RATIOS = equal_ratios(
     slopes_rival,
     slopes,
-    _ratio,
-    _ratio,
+    TRANSPORT,
     "(P̃ W̃ L)ᵀ h(z) = (P W L)ᵀ z + c: claim 2.1 for either model, stacked over the training labels",
 )
 
@@ -103,7 +119,8 @@ EQUAL_RATIOS = equal_ratios(
 def increments(equal: Step, image: Image, left: MatrixExpr, right: MatrixExpr, statement: str) -> Step:
     """From `left` h(z) = `right` z + c, by the difference of two points."""
     at_points = (equal.equation({image.at: at, z: point}) for at, point in ((image.at_1, z_1), (image.at_0, z_0)))
-    return Step("increments", statement, left * image.rise, right * run, (*image.differences, *at_points))
+    sides = left * image.rise, right * run
+    return Step("increments", statement, *sides, (*image.differences, *at_points), generic=(image.rise, run))
 
 
 def linear_part(
@@ -145,9 +162,23 @@ INCREMENTS = increments(
 )
 
 
+def image_lemma(image: Image) -> Lemma:
+    """h(z) = H z + k: what `affine` says once N H = I is turned into H N = I."""
+    return Lemma(
+        "image",
+        f"{'h' if image.at == h else 'g'}(z) = H z + k for almost every z",
+        "for square matrices N H = I implies H N = I (rank-nullity), so the left side of `affine` is the image of z",
+        ("inverse", "affine"),
+        ((image.at, H * z + k),),
+        (image.at, z),
+    )
+
+
+IMAGE_AT = image_lemma(IMAGE)
+
+
 def _affine_at(image: MatrixSymbol, point: MatrixSymbol) -> Equation:
-    """h(z) = H z + k at a point: what `affine` says once `square` turns N H = I into H N = I."""
-    return Equation(("inverse", "affine", SQUARE), image, H * point + k)
+    return IMAGE_AT.equation(0, {h: image, z: point})
 
 
 def _linear_part() -> tuple[tuple[Step | Lemma, ...], Step]:
@@ -171,20 +202,34 @@ def _linear_part() -> tuple[tuple[Step | Lemma, ...], Step]:
         H * run,
         (*IMAGE.differences, _affine_at(IMAGE.at_1, z_1), _affine_at(IMAGE.at_0, z_0)),
     )
-    return (POINTS, inverse, SQUARE, affine, constant_jacobian, slope), slope
+    return (POINTS, inverse, affine, IMAGE_AT, constant_jacobian, slope), slope
 
 
 def _transformation(slope: Step) -> tuple[Step, ...]:
     """How H carries shifts, precision and Gram matrix of the model to those of the rival."""
-    means = tuple(
-        Equation((MEANS, "inverse", "affine", SQUARE), W_rival * label, H * W * label + k) for label in (l_e, l_0)
+    at_label = Step(
+        "at_label",
+        "W̃ lₑ = H W lₑ + k: the mean of h(z) = H z + k under every training label, the reference included",
+        Expectation(h),
+        H * W * l_e + k,
+        (IMAGE_AT.equation(), MEANS.equation(1)),
     )
+    labels = Step(
+        "labels",
+        "W̃ lₑ = H W lₑ + k",
+        W_rival * l_e,
+        H * W * l_e + k,
+        (MEANS.equation(0).reversed(), at_label.equation()),
+        generic=(l_e,),
+    )
+    means = tuple(labels.equation({l_e: label}) for label in (l_e, l_0))
     shifts = Step(
         "shifts",
         "W̃ Δₑ = H W Δₑ for every training label, i.e. W̃ L = H W L",
         W_rival * Delta_e,
         H * W * Delta_e,
-        (*means, Equation(DEFINITION, Delta_e, l_e - l_0)),
+        (*means, Equation(NOTATION, Delta_e, l_e - l_0)),
+        generic=(Delta_e,),
     )
     stacked = shifts.equation({Delta_e: L})
     one_way = Step(
@@ -192,23 +237,23 @@ def _transformation(slope: Step) -> tuple[Step, ...]:
         "Hᵀ P̃ (W̃ L) (W L)⁺ = Hᵀ P̃ H, by `shifts`",
         H.T * P_rival.T * W_rival * L * right_inverse,
         H.T * P_rival * H,
-        (stacked, _diverse, Equation(DEFINITION, P_rival.T, P_rival)),
+        (stacked, _diverse, Equation(SHARED_COVARIANCE, P_rival.T, P_rival)),
     )
     precision = Step(
         "precision",
         "Hᵀ P̃ H = P, i.e. Σ̃ = H Σ Hᵀ: the same product is P (W L) (W L)⁺ = P by `slope`",
         H.T * P_rival * H,
         P,
-        (one_way.reversed(), slope.equation(), _diverse, Equation(DEFINITION, P.T, P)),
+        (one_way.reversed(), slope.equation(), _diverse, Equation(SHARED_COVARIANCE, P.T, P)),
     )
     gram = Step(
         "gram",
         "(W̃ L)ᵀ P̃ (W̃ L) = (W L)ᵀ P (W L): in the metric of its own base law the Gram matrix is the same",
         slopes_rival * W_rival * L,
         slopes * W * L,
-        (slope.reversed(), Equation(shifts, H * W * L, W_rival * L)),
+        (slope.reversed(), Equation(shifts, H * W * L, W_rival * L, ((Delta_e, L),))),
     )
-    return shifts, one_way, precision, gram
+    return at_label, labels, shifts, one_way, precision, gram
 
 
 def _proof() -> tuple[Step | Lemma, ...]:
@@ -216,9 +261,9 @@ def _proof() -> tuple[Step | Lemma, ...]:
     return TRANSPORT, EQUAL_RATIOS, INCREMENTS, *steps, MEANS, *_transformation(slope)
 
 
-def measure(world: World, W_rival: np.ndarray, Sigma_rival: np.ndarray) -> tuple[Measurement, ...]:
+def measure(world: World, W_rival: np.ndarray, Sigma_rival: np.ndarray, bend: float = 0.0) -> tuple[Measurement, ...]:
     """Recover h from the density ratios of x and compare it with an affine map that carries W L and Σ over."""
-    coefficients, bound = recovered(world, world.Sigma, W_rival, Sigma_rival)
+    coefficients, bound = recovered(world, world.Sigma, W_rival, Sigma_rival, bend)
     H, B = coefficients[1 : 1 + len(world.W)].T, W_rival @ world.shifts
     size = float(np.linalg.norm(H, 2) ** 2 * np.linalg.norm(world.Sigma, 2))
     return (
@@ -229,7 +274,7 @@ def measure(world: World, W_rival: np.ndarray, Sigma_rival: np.ndarray) -> tuple
 
 
 def recovered(
-    world: World, Sigma: np.ndarray, W_rival: np.ndarray, Sigma_rival: np.ndarray
+    world: World, Sigma: np.ndarray, W_rival: np.ndarray, Sigma_rival: np.ndarray, bend: float = 0.0
 ) -> tuple[np.ndarray, float]:
     """The map h as a cubic polynomial, found from the density ratios of x, and a bound on the rounding in it.
 
@@ -241,7 +286,7 @@ def recovered(
         Coefficients (monomials, d_Z), the constant and the linear ones first, and the bound.
     """
     latents = world.unmix(world.mix(world.z_base / 2))
-    ratios = log_ratios(latents, world.labels @ world.W.T, Sigma)
+    ratios = log_ratios(latents + bend * latents**2, world.labels @ world.W.T, Sigma)
     means, B = world.labels @ W_rival.T, np.linalg.solve(Sigma_rival, W_rival @ world.shifts)
     half_norms = np.einsum("ei,ie->e", means, np.linalg.solve(Sigma_rival, means.T))[:, None] / 2
     targets, features = ratios + half_norms[1:] - half_norms[0], cubic(world.z_base / 2)
@@ -274,63 +319,63 @@ def largest(deviation: np.ndarray) -> float:
     return float(np.abs(deviation).max(initial=0))
 
 
-def _of(world: World, H: np.ndarray) -> tuple[Measurement, ...]:
-    return measure(world, rival_matrix(world, H), H @ world.Sigma @ H.T)
-
-
-def one_quadratic(size: Rational) -> Model:
-    """Variances that shrink with the perturbation: all log density ratios are multiples of one quadratic s(z).
-
-    d_Z = K = 2, labels 0, e_1, e_2; at label e_j the latent has precision P_j = diag(1 + j·size, 1) and mean
-    P_j⁻¹ j (1, 1), so that log p_j / p_0 = j s(z) + const with s(z) = -size z_1² / 2 + z_1 + z_2. The two means are
-    independent (first premise), so W = [m_1 m_2] is diverse. Yet (z_1, s) are coordinates of the plane, and with F_s
-    the distribution function of z_1 given s, the diffeomorphism h: (z_1, s) → (F_s⁻¹(1 - F_s(z_1)), s) preserves the
-    control and s, hence every law; it fits with f̃ = f ∘ h⁻¹ and W̃ = W. An affine h that reverses z_1 would be a
-    reflection t → 2 a - t on the line s = 0, where -log density q has its only stationary point at t = 0, so a = 0
-    and q would be even. The gap is q(1) - q(-1).
-    """
-    point = z1, z2 = symbols("z1 z2", real=True)
-    b = Matrix([1, 1])
-    s = -size * z1**2 / 2 + z1 + z2
-
-    def precision(j: int) -> Matrix:
-        return Matrix([[1 + j * size, 0], [0, 1]])
-
-    def exponent(j: int) -> Expr:
-        deviation = Matrix(point) - precision(j).inv() * b * j
-        return (deviation.T * precision(j) * deviation)[0] / 2
-
-    means = Matrix.hstack(*(precision(j).inv() * b * j for j in (1, 2)))
-    ratios = [exponent(0) - exponent(j) - j * s for j in (1, 2)]
-    on_the_line = exponent(0).subs(z2, -(s - z2))
-    return Model(
-        premises=(
-            means.det() - 2 * size / ((1 + size) * (1 + 2 * size)),
-            *(Matrix([ratio]).jacobian(point) for ratio in ratios),
+def _of(world: World, fault: float) -> tuple[Measurement, ...]:
+    """Against one rival, and against all that are near."""
+    H, wrong, B = linear_map(world), 1 + 1e-3 * fault, world.W @ world.shifts
+    unseen = flows.search("search_curvature", blinded(world, 2 * fault), _bend, isotropic=False)
+    return (
+        *measure(world, wrong * rival_matrix(world, H), wrong * H @ world.Sigma @ H.T, 1e-3 * fault),
+        unseen,
+        flows.search("search_shifts", world, lambda f: f.dW @ world.shifts - wrong * f.slope @ B, isotropic=False),
+        flows.search(
+            "search_covariance",
+            world,
+            lambda f: f.dSigma - wrong * (f.slope @ world.Sigma + world.Sigma @ f.slope.T),
+            isotropic=False,
         ),
-        gap=on_the_line.subs(z1, Integer(1)) - on_the_line.subs(z1, Integer(-1)),
     )
+
+
+def _bend(flow: flows.Flow) -> np.ndarray:
+    return flow.bend
+
+
+def blinded(world: World, n_unseen: float) -> World:
+    """The world with as many latent directions taken out of W: rank(W L) = d_Z - n_unseen."""
+    F = world.Q[:, : int(n_unseen)]
+    return replace(world, W=world.W - F @ F.T @ world.W)
 
 
 CLAIM = Claim(
     name="affine",
     number="2.2",
-    statement="equivalent models have f̃⁻¹ ∘ f (z) = H z + k with H invertible, W̃ L = H W L and Σ̃ = H Σ Hᵀ",
+    statement="equivalent models have f̃⁻¹ ∘ f (z) = H z + k for almost every z, with H invertible, W̃ L = H W L"
+    " and Σ̃ = H Σ Hᵀ",
     latex=r"\tilde f^{-1}\circ f(z) = Hz + k,\quad \det H \ne 0,\quad \tilde W L = H W L,"
     r"\quad \tilde\Sigma = H\Sigma H^\top",
     assumptions=(ADDITIVE, GAUSSIAN, SHARED_COVARIANCE, RECOVERABLE, INJECTIVE, DIVERSE, EQUIVALENT),
-    source=f"{PAPER}, v1",
+    source=f"{PAPER}, v1; differences of log ratios as in Roeder et al. (2021), arXiv:2007.00810, TCL (Hyvärinen and"
+    " Morioka 2016, arXiv:1605.06336) and iVAE (Khemakhem et al. 2020, arXiv:1907.04809)",
     proof=_proof(),
-    conclusions=("constant_jacobian", "precision", "gram"),
-    check=lambda: tuple(m for world in worlds() for m in _of(world, linear_map(world))),
+    conclusions=("constant_jacobian", "slope", "labels", "shifts", "precision", "gram"),
+    says=(
+        (rise, "=", H * run),
+        (slopes_rival * H, "=", slopes),
+        (W_rival * l_e, "=", H * W * l_e + k),
+        (W_rival * Delta_e, "=", H * W * Delta_e),
+        (H.T * P_rival * H, "=", P),
+        (slopes_rival * W_rival * L, "=", slopes * W * L),
+    ),
+    check=lambda fault=0.0: tuple(m for world in worlds() for m in _of(world, fault)),
     counterexamples=(
-        *rivals.counterexamples(ADDITIVE, GAUSSIAN),
+        *rivals.counterexamples("gram", ADDITIVE, GAUSSIAN, shape="constant_jacobian"),
         Counterexample(
             SHARED_COVARIANCE,
             "variances that change can put all density ratios on one quadratic, whose level lines h may reverse",
-            one_quadratic,
+            rivals.one_quadratic,
+            "constant_jacobian",
         ),
-        *rivals.counterexamples(RECOVERABLE, INJECTIVE, DIVERSE, EQUIVALENT),
+        *rivals.counterexamples("gram", RECOVERABLE, INJECTIVE, DIVERSE, EQUIVALENT, shape="constant_jacobian"),
     ),
     uses=(density_ratio.CLAIM,),
     remark="No smoothness is needed: f injective and almost every latent suffice. One covariance in all environments"

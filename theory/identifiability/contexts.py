@@ -18,23 +18,15 @@ import numpy as np
 from scipy.linalg import orthogonal_procrustes
 from sympy import Identity, Integer, Matrix, MatrixSymbol, Rational, Symbol
 
-from theory.assumptions import ADDITIVE, EQUIVALENT, GAUSSIAN, INJECTIVE, ISOTROPIC, OURS, RECOVERABLE
+from theory.assumptions import ADDITIVE, EQUIVALENT, GAUSSIAN, INJECTIVE, ISOTROPIC, NOTATION, OURS, RECOVERABLE
 from theory.engine.instances import EPS, World, log_ratios, worlds
 from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
-from theory.engine.record import Claim, Counterexample, Measurement, Model
+from theory.engine.record import Claim, Counterexample, Measurement, Model, compare
 from theory.identifiability import orthogonal, rivals
 from theory.identifiability.affine import largest
 from theory.identifiability.converse import moved_column
 from theory.identifiability.rivals import curved, different, extrapolated, folded, noisy, wavy
-from theory.symbols import Delta_t, K, W, d, l_0, l_t, z
-
-SHARED = Assumption("shared", "W is one and the same in both contexts, whose mixings f₁ and f₂ may differ")
-ANCHORED = Assumption(
-    "anchored",
-    "rank(W S) = d_Z: the effects of the shifts S that both contexts measure span the latent space",
-    implies=("diverse",),
-)
-IN_SPANS = Assumption("in_spans", "Δₜ = L₁ α + L₂ β: the test shift is in the span of those of both contexts together")
+from theory.symbols import Delta_t, K, P, W, d, l_0, l_t, z
 
 n_1, n_2, n_shared = (Symbol(name, integer=True, positive=True) for name in ("M_1", "M_2", "M_S"))
 L_1, L_2, S = MatrixSymbol("L_1", K, n_1), MatrixSymbol("L_2", K, n_2), MatrixSymbol("S", K, n_shared)
@@ -46,39 +38,73 @@ W_2, Q_1, Q_2, R = (
     MatrixSymbol("R", d, d),
 )
 fit_1, fit_2 = MatrixSymbol("Wtilde_1", d, K), MatrixSymbol("Wtilde_2", d, K)
+m, m_fit, h = MatrixSymbol("m_t", d, 1), MatrixSymbol("mtilde_t", d, 1), MatrixSymbol("h(z)", d, 1)
+exponent, exponent_fit = MatrixSymbol("q_t", 1, 1), MatrixSymbol("qtilde_t", 1, 1)
 k, s_t, right_inverse = MatrixSymbol("k", d, 1), MatrixSymbol("s_t", d, 1), MatrixSymbol("B", n_shared, d)
 
-ANCHOR = Lemma("anchor", "there is a B with W S B = I", "W S has d_Z independent rows", (ANCHORED,))
+SHARED = Assumption("shared", "W is one and the same in both contexts, whose mixings f₁ and f₂ may differ")
+ANCHORED = Assumption(
+    "anchored",
+    "rank(W S) = d_Z: the effects of the shifts S that both contexts measure span the latent space",
+    implies=("diverse",),
+)
+IN_SPANS = Assumption(
+    "in_spans",
+    "Δₜ = L₁ α + L₂ β: the test shift is in the span of those of both contexts together",
+    states=((Delta_t, L_1 * alpha + L_2 * beta),),
+)
+
+FITS = Lemma(
+    "fits",
+    "the model of either context has W̃ Δ = Q W Δ at the shifts that it measures, with Q orthogonal of its own, and"
+    " the second"
+    " W̃₂ l₀ = Q₂ W l₀ + k",
+    "claim 2.3 in either context, where W is the same",
+    (orthogonal.CLAIM, SHARED),
+    (
+        (fit_1 * S, Q_1 * W * S),
+        (fit_2 * S, Q_2 * W * S),
+        (fit_1 * L_1, Q_1 * W * L_1),
+        (fit_2 * L_2, Q_2 * W * L_2),
+        (Q_1.T * Q_1, Identity(d)),
+        (Q_2.T * Q_2, Identity(d)),
+        (fit_2 * l_0, Q_2 * W * l_0 + k),
+    ),
+)
+ANCHOR = Lemma(
+    "anchor",
+    "there is a B with W S B = I",
+    "W S has d_Z independent rows",
+    (ANCHORED,),
+    ((W * S * right_inverse, Identity(d)),),
+)
 PROCRUSTES = Lemma(
     "procrustes",
     "there is an orthogonal R with W̃₁ S = R W̃₂ S",
     "matrices with equal Gram matrices differ by a rotation (step `rotation` of 2.5)",
     ("gram",),
+    ((fit_1 * S, R * fit_2 * S), (R.T * R, Identity(d))),
 )
 PUSH_FORWARD = Lemma(
     "push_forward",
     "under z → Q₂ z + k a density p becomes p(Q₂ᵀ (. − k)), and f̃₂(Q₂ z + k) = f₂(z) for almost every z",
     "change of variables with |det Q₂| = 1; f̃₂⁻¹ ∘ f₂ by 2.3 in context 2",
-    (RECOVERABLE, INJECTIVE, orthogonal.CLAIM),
+    (RECOVERABLE, INJECTIVE, EQUIVALENT, orthogonal.CLAIM),
+    ((h, Q_2 * z + k),),
 )
-
-_in_2 = (orthogonal.CLAIM, SHARED)
-_orthogonal = Equation(DEFINITION, R.T * R, Identity(d))
+PREDICTED = Lemma(
+    "predicted_mean",
+    "the mean that is predicted is W̃₂ l₀ + sₜ",
+    "that is how the second model is used at lₜ",
+    (),
+    ((m_fit, fit_2 * l_0 + s_t),),
+)
 
 Map = Callable[[np.ndarray], np.ndarray]
 
 
-def _fits(labels: MatrixSymbol) -> tuple[Equation, Equation]:
-    """2.3 for the model of either context at labels that it measures."""
-    return (
-        Equation(orthogonal.CLAIM, fit_1 * labels, Q_1 * W * labels),
-        Equation(_in_2, fit_2 * labels, Q_2 * W * labels),
-    )
-
-
 def _aligned() -> tuple[tuple[Step | Lemma, ...], Step]:
-    in_1, in_2 = _fits(S)
-    inverse = Equation(ANCHOR, W * S * right_inverse, Identity(d))
+    in_1, in_2, inverse = FITS.equation(0), FITS.equation(1), ANCHOR.equation()
     gram = Step(
         "gram",
         "(W̃₁ S)ᵀ (W̃₁ S) = (W̃₂ S)ᵀ (W̃₂ S): models of the two contexts agree on the Gram matrix of shared effects",
@@ -87,8 +113,8 @@ def _aligned() -> tuple[tuple[Step | Lemma, ...], Step]:
         (
             in_1,
             in_2,
-            Equation(orthogonal.CLAIM, Q_1.T * Q_1, Identity(d)),
-            Equation(orthogonal.CLAIM, Q_2.T * Q_2, Identity(d)),
+            FITS.equation(4),
+            FITS.equation(5),
         ),
     )
     first = Step("first", "W̃₁ S B = Q₁", fit_1 * S * right_inverse, Q_1, (in_1, inverse))
@@ -97,7 +123,7 @@ def _aligned() -> tuple[tuple[Step | Lemma, ...], Step]:
         "W̃₁ S B = R Q₂",
         fit_1 * S * right_inverse,
         R * Q_2,
-        (Equation(PROCRUSTES, fit_1 * S, R * fit_2 * S), in_2, inverse),
+        (PROCRUSTES.equation(0), in_2, inverse),
     )
     rotation = Step(
         "alignment",
@@ -106,11 +132,11 @@ def _aligned() -> tuple[tuple[Step | Lemma, ...], Step]:
         Q_1,
         (second.reversed(), first.equation()),
     )
-    return (gram, ANCHOR, first, PROCRUSTES, second), rotation
+    return (FITS, gram, ANCHOR, first, PROCRUSTES, second), rotation
 
 
 def _transferred(rotation: Step) -> tuple[Step | Lemma, ...]:
-    in_1, in_2 = _fits(L_1)[0], _fits(L_2)[1]
+    in_1, in_2 = FITS.equation(2), FITS.equation(3)
     in_spans = Equation(IN_SPANS, Delta_t, L_1 * alpha + L_2 * beta)
     predicted = Equation(DEFINITION, s_t, R.T * fit_1 * L_1 * alpha + fit_2 * L_2 * beta)
     shift = Step(
@@ -118,7 +144,7 @@ def _transferred(rotation: Step) -> tuple[Step | Lemma, ...]:
         "sₜ = Rᵀ W̃₁ L₁ α + W̃₂ L₂ β = Q₂ W Δₜ: what context 1 knows, turned by Rᵀ, and what context 2 knows",
         s_t,
         Q_2 * W * Delta_t,
-        (predicted, in_1, in_2, in_spans, rotation.reversed(), _orthogonal),
+        (predicted, in_1, in_2, in_spans, rotation.reversed(), PROCRUSTES.equation(1)),
     )
     mean = Step(
         "mean",
@@ -127,19 +153,16 @@ def _transferred(rotation: Step) -> tuple[Step | Lemma, ...]:
         Q_2 * W * l_t + k,
         (
             shift.equation(),
-            Equation(_in_2, fit_2 * l_0, Q_2 * W * l_0 + k),
-            Equation(DEFINITION, l_t, l_0 + Delta_t),
+            FITS.equation(6),
+            Equation(NOTATION, l_t, l_0 + Delta_t),
         ),
     )
-    return shift, mean, PUSH_FORWARD, _same_density(mean)
+    return shift, mean, PUSH_FORWARD, PREDICTED, _same_density(mean)
 
 
 def _same_density(mean: Step) -> Step:
     """The exponents of the predicted and the true law of z in context 2, at corresponding points."""
-    m, m_fit = MatrixSymbol("m_t", d, 1), MatrixSymbol("mtilde_t", d, 1)
-    exponent, exponent_fit = MatrixSymbol("q_t", 1, 1), MatrixSymbol("qtilde_t", 1, 1)
-    density = (GAUSSIAN, ISOTROPIC, PUSH_FORWARD)
-    deviation, deviation_fit = z - m, Q_2 * z + k - m_fit
+    deviation, deviation_fit = z - m, h - m_fit
     return Step(
         "same_density",
         "the predicted law of z at lₜ in context 2 is the true one in the coordinates of its model, hence that of x is;"
@@ -147,11 +170,14 @@ def _same_density(mean: Step) -> Step:
         exponent_fit,
         exponent,
         (
-            Equation(density, exponent_fit, deviation_fit.T * deviation_fit),
-            Equation(density, exponent, deviation.T * deviation),
-            Equation((ADDITIVE, mean), m_fit, Q_2 * W * l_t + k),
-            Equation((ADDITIVE, SHARED), m, W * l_t),
-            Equation(orthogonal.CLAIM, Q_2.T * Q_2, Identity(d)),
+            Equation(GAUSSIAN, exponent_fit, deviation_fit.T * P * deviation_fit),
+            Equation(GAUSSIAN, exponent, deviation.T * P * deviation),
+            Equation(ISOTROPIC, P, Identity(d)),
+            PUSH_FORWARD.equation(),
+            PREDICTED.equation(),
+            Equation(mean, s_t, Q_2 * W * l_t + k - fit_2 * l_0),
+            Equation(ADDITIVE, m, W * l_t),
+            FITS.equation(5),
         ),
     )
 
@@ -200,15 +226,21 @@ def _own_effect(size: Rational) -> Model:
     """The second context measures 0 and e_1 only, and e_2 has another effect there: W₂ = W + size · u e_2ᵀ."""
     W_1, W_other = Matrix.eye(2), Matrix([[1, size], [0, 1]])
     measured, test = Matrix([1, 0]), Matrix([0, 1])
-    return Model(premises=((W_other - W_1) * measured,), gap=(W_other - W_1) * test)
+    dose = Symbol("l", real=True)
+    return compare(
+        ("effect of e₂ in context 2 and as predicted", W_other * test, W_1 * test),
+        ("effect of dose l of e₁, which both measure", W_other * measured * dose, W_1 * measured * dose),
+    )
 
 
 def _reflected(size: Integer) -> Model:
     """One shared effect of two latents: f̃₂ = f₂ ∘ diag(1, 1 − 2 size) fits context 2, and e_2 is carried elsewhere."""
     reflection, shared, test = Matrix([[1, 0], [0, 1 - 2 * size]]), Matrix([1, 0]), Matrix([0, 1])
-    return Model(
-        premises=(reflection * reflection.T - Matrix.eye(2), reflection * shared - shared),
-        gap=reflection * test - test,
+    dose = Symbol("l", real=True)
+    return compare(
+        ("effect of e₂ as carried to context 2", reflection * test, test),
+        ("covariance of the latents, times l", reflection * reflection.T * dose, Matrix.eye(2) * dose),
+        ("effect of dose l of e₁, which both measure", reflection * shared * dose, shared * dose),
     )
 
 
@@ -222,18 +254,36 @@ CLAIM = Claim(
     assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, RECOVERABLE, INJECTIVE, EQUIVALENT, SHARED, ANCHORED, IN_SPANS),
     source=OURS,
     proof=_proof(),
-    conclusions=("same_density",),
-    check=lambda: tuple(m for world in worlds() for m in measure(world, world.W)),
+    conclusions=("gram", "alignment", "shift", "same_density"),
+    says=(
+        (S.T * fit_1.T * fit_1 * S, "=", S.T * fit_2.T * fit_2 * S),
+        (R * Q_2, "=", Q_1),
+        (s_t, "=", Q_2 * W * Delta_t),
+        (exponent_fit, "=", exponent),
+    ),
+    check=lambda fault=0.0: tuple(m for world in worlds() for m in measure(world, world.W * (1 + 1e-3 * fault))),
     counterexamples=(
-        Counterexample(ADDITIVE, "a dose response linear at the training doses only, in both", extrapolated(curved)),
-        Counterexample(GAUSSIAN, "h may wave with the period of the doses, in both", extrapolated(wavy)),
-        *rivals.counterexamples(ISOTROPIC),
-        Counterexample(RECOVERABLE, "a coin flip hides the shift at whole doses, in both", extrapolated(noisy)),
-        Counterexample(INJECTIVE, "both mixings may have the period of the doses", extrapolated(folded)),
-        Counterexample(EQUIVALENT, "a model with other training laws has another test law", extrapolated(different)),
-        Counterexample(SHARED, "an effect that context 2 has not measured may be another there", _own_effect),
-        Counterexample(ANCHORED, "with rank d_Z − 1 the latents of one context may be reflected", _reflected),
-        Counterexample(IN_SPANS, "the second model of 2.6, in both contexts", moved_column),
+        Counterexample(
+            ADDITIVE, "a dose response linear at the training doses only, in both", extrapolated(curved), "same_density"
+        ),
+        Counterexample(
+            GAUSSIAN, "h may wave with the period of the doses, in both", extrapolated(wavy), "same_density"
+        ),
+        *rivals.counterexamples("shift", ISOTROPIC),
+        Counterexample(
+            RECOVERABLE, "a coin flip hides the shift at whole doses, in both", extrapolated(noisy), "same_density"
+        ),
+        Counterexample(
+            INJECTIVE, "both mixings may have the period of the doses", extrapolated(folded), "same_density"
+        ),
+        Counterexample(
+            EQUIVALENT, "a model with other training laws has another test law", extrapolated(different), "same_density"
+        ),
+        Counterexample(SHARED, "an effect that context 2 has not measured may be another there", _own_effect, "shift"),
+        Counterexample(
+            ANCHORED, "with rank d_Z − 1 the latents of one context may be reflected", _reflected, "alignment"
+        ),
+        Counterexample(IN_SPANS, "the second model of 2.6, in both contexts", moved_column, "shift"),
     ),
     uses=(orthogonal.CLAIM,),
     remark="Unequal Gram matrices refute a common W; equal ones are all that the shared labels can say for"

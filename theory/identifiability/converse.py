@@ -4,15 +4,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sympy import Expr, Identity, ImmutableMatrix, Matrix, MatrixSymbol, Rational, Symbol, ZeroMatrix, exp, symbols
+from sympy import (
+    Expr,
+    Identity,
+    ImmutableMatrix,
+    Integer,
+    Matrix,
+    MatrixSymbol,
+    Rational,
+    Symbol,
+    ZeroMatrix,
+    exp,
+    symbols,
+)
 
-from theory.assumptions import ADDITIVE, INJECTIVE, OURS, OUTSIDE_SPAN, RECOVERABLE, UNRESTRICTED
+from theory.assumptions import ADDITIVE, INJECTIVE, NOTATION, OURS, OUTSIDE_SPAN, RECOVERABLE, UNRESTRICTED
 from theory.engine.exact import Number, Row, Table, exact, rational
 from theory.engine.instances import EPS, World, worlds
 from theory.engine.proof import DEFINITION, Equation, Lemma, Step
-from theory.engine.record import Claim, Counterexample, Measurement, Model, Relaxation
+from theory.engine.record import Claim, Counterexample, Measurement, Model, Relaxation, compare
 from theory.identifiability.span import solve_span
-from theory.symbols import Delta_t, K, L, M, W, d, l_0, l_e, l_t, z_base
+from theory.symbols import Delta_t, K, L, M, W, W_second, d, j_e, l_0, l_e, l_t, m, offset, u, v, z_base
 
 
 @dataclass(frozen=True)
@@ -63,25 +75,32 @@ def second_model(W: Table, labels: Sequence[Row], test: Row, u: Sequence[Number 
     return SecondModel(matrix + direction * v.T, direction * level, v, direction * (v.T * v)[0])
 
 
-u, v, m = MatrixSymbol("u", d, 1), MatrixSymbol("v", K, 1), MatrixSymbol("m", d, 1)
-W_second = MatrixSymbol("W'", d, K)
-offset = MatrixSymbol("a", d, 1)
-selection = MatrixSymbol("j_e", M, 1)
 pseudo_inverse = MatrixSymbol("L^{+}", M, K)
 beta = Symbol("beta", nonzero=True)
+z_t, z_t_second = MatrixSymbol("z_t", d, 1), MatrixSymbol("z'_t", d, 1)
+back, back_second = MatrixSymbol("f^{-1}(y)", d, 1), MatrixSymbol("f^{-1}(y')", d, 1)
 
-PENROSE = Lemma("penrose", "L has an L⁺ with L L⁺ L = L and L L⁺ symmetric", "existence of the Moore-Penrose inverse")
+PENROSE = Lemma(
+    "penrose",
+    "L has an L⁺ with L L⁺ L = L and L L⁺ symmetric",
+    "existence of the Moore-Penrose inverse",
+    (),
+    ((L * pseudo_inverse * L, L), (pseudo_inverse.T * L.T, L * pseudo_inverse)),
+)
 NONZERO = Lemma(
     "nonzero",
     "outside the span v is not zero, so β = vᵀ v is not",
     "by `in_span_if_zero`, v = 0 would put Δₜ in the span",
     (OUTSIDE_SPAN, "in_span_if_zero"),
+    ((v.T * v, beta * Identity(1)),),
 )
 READ_BACK = Lemma(
     "read_back",
-    "the law of x determines that of f⁻¹(y), y = f(z), so different laws of f⁻¹(y) are different laws of x",
+    "the law of x determines that of f⁻¹(y), y = f(z), so different laws of f⁻¹(y) are different laws of x; f⁻¹(y)"
+    " is z in the model, and f⁻¹(y′) is z′ − u vᵀ l₀ in the second one",
     "the law of y is that of x, or determined by it, and f is injective",
-    (RECOVERABLE, INJECTIVE),
+    (RECOVERABLE, INJECTIVE, UNRESTRICTED),
+    ((back, z_t), (back_second, z_t_second - offset)),
 )
 TRANSLATES = Lemma(
     "translates",
@@ -111,16 +130,16 @@ def _second_law() -> tuple[Step | Lemma, ...]:
         "z′ − u vᵀ l₀ = z at every training label l₀ + L jₑ, so f′(z′) = f(z) sample by sample",
         z_e_rival - offset,
         z_e,
-        (*latents_e, *_second, Equation(DEFINITION, l_e, l_0 + L * selection), ANNIHILATES.equation()),
+        (*latents_e, *_second, Equation(NOTATION, l_e, l_0 + L * j_e), ANNIHILATES.equation()),
     )
     test = Step(
         "test_label",
         "z′ − u vᵀ l₀ = z + u vᵀ Δₜ at the test label",
         z_t_rival - offset,
         z_t + u * v.T * Delta_t,
-        (*latents_t, *_second, Equation(DEFINITION, l_t, l_0 + Delta_t)),
+        (*latents_t, *_second, Equation(NOTATION, l_t, l_0 + Delta_t)),
     )
-    return training, test, *_displacement(z_t)
+    return training, test, *_displacement(test)
 
 
 def _latents(mark: str, label: MatrixSymbol) -> tuple[MatrixSymbol, MatrixSymbol, tuple[Equation, Equation]]:
@@ -130,22 +149,24 @@ def _latents(mark: str, label: MatrixSymbol) -> tuple[MatrixSymbol, MatrixSymbol
     return own, rival, shifted
 
 
-def _displacement(own: MatrixSymbol) -> tuple[Step | Lemma, ...]:
-    back, back_rival = MatrixSymbol("f^{-1}(y)", d, 1), MatrixSymbol("f^{-1}(y')", d, 1)
-    rests_on = (READ_BACK, TRANSLATES, "test_label")
+def _displacement(test: Step) -> tuple[Step | Lemma, ...]:
     moves = Step(
         "law_moves",
         "f⁻¹(y) at the test label is translated by u vᵀ Δₜ, so the law of x changes whenever this is not zero",
-        back_rival - back,
+        back_second - back,
         u * v.T * Delta_t,
-        (Equation(rests_on, back_rival, own + u * v.T * Delta_t), Equation(rests_on, back, own)),
+        (
+            READ_BACK.equation(0, given=TRANSLATES),
+            READ_BACK.equation(1, given=TRANSLATES),
+            Equation(test, z_t_second, z_t + u * v.T * Delta_t + offset),
+        ),
     )
     anywhere = Step(
         "any_displacement",
         "u = m / (vᵀ v) displaces the latent mean by m, any vector",
-        u * v.T * Delta_t,
+        m / beta * v.T * Delta_t,
         m,
-        (Equation(DEFINITION, u, m / beta), SEES.equation(), Equation(NONZERO, v.T * v, beta * Identity(1))),
+        (SEES.equation(), NONZERO.equation()),
     )
     return READ_BACK, TRANSLATES, moves, anywhere
 
@@ -175,7 +196,7 @@ def _explicit() -> tuple[Step, ...]:
     )
 
 
-def measure(world: World, offset_sign: int = 1) -> tuple[Measurement, ...]:
+def measure(world: World, offset_sign: float = 1) -> tuple[Measurement, ...]:
     """Simulate both models with the same base latents, at all training labels and at the test label.
 
     The witness comes from a singular value decomposition, not from the proof. Rounding: c·eps times the size of the
@@ -212,41 +233,59 @@ def third_column(size: Rational) -> tuple[Matrix, Matrix, Matrix]:
 def moved_column(size: Rational) -> Model:
     """Train on 0, e_1, e_2 and ask for e_3: the second model with u = size · (1, 1) moves its mean."""
     effects, second, test = third_column(size)
-    return Model(premises=((second - effects)[:, :2],), gap=(second - effects) * test)
+    return compare(("latent mean at the test label", second * test, effects * test), _trained(effects, second))
+
+
+def _trained(effects: Matrix, second: Matrix) -> tuple[str, Matrix, Matrix]:
+    """The latent means at labels without the third perturbation."""
+    label = Matrix([*symbols("l1:3", real=True), 0])
+    return "latent mean at labels without perturbation 3", second * label, effects * label
 
 
 def resized_column(size: Rational) -> Model:
     """Train on 0, e_1, e_2 and ask for e_3: the second model with u = size · (1, 1) changes its size."""
     effects, second, test = third_column(size)
-    sizes = [(matrix * test).dot(matrix * test) for matrix in (second, effects)]
-    return Model(premises=((second - effects)[:, :2],), gap=sizes[0] - sizes[1])
+    sizes = ((matrix * test).dot(matrix * test) for matrix in (second, effects))
+    return compare(("squared effect size at the test label", *sizes), _trained(effects, second))
 
 
 def inside(size: Rational) -> Model:
     """The test label (1, 1, 1 - size) enters the span of e_1, e_2 at size 1, where v = e_3, u = size moves nothing."""
     witness, test = Matrix([0, 0, 1]), Matrix([1, 1, 1 - size])
-    return Model(premises=(witness.T * Matrix([[1, 0], [0, 1], [0, 0]]),), gap=size * (1 - (witness.T * test)[0]))
+    label = Matrix([*symbols("l1:3", real=True), 0])
+    moved = size * (witness.T * test)[0]
+    return compare(
+        ("displacement of the test mean, u = size", moved, size),
+        ("displacement at labels without perturbation 3", size * witness.dot(label) + label[0], label[0]),
+    )
 
 
 def restricted(size: Rational) -> Model:
     """A class in which column 3 of W is column 1 plus column 2: the second model with u = size leaves it."""
     columns, law = Matrix([[1, 2, 3]]), Matrix([1, 1, -1])
     second = second_model(columns, [[0, 0, 0], [1, 0, 0], [0, 1, 0]], [0, 0, 1], [size]).perturbation_matrix
-    return Model(premises=(columns * law,), gap=(second * law)[0])
+    free = Symbol("w", real=True)
+    return compare(
+        ("column 1 plus column 2 less column 3 of W′", (second * law)[0], Integer(0)),
+        ("the same of W", (free * columns * law)[0] + free, free),
+    )
 
 
 def _even(size: Rational) -> Model:
     """f(z) = z²: the displacement from the latent mean size to -size is not seen."""
     x, mean = Symbol("x", positive=True), Symbol("mean", real=True)
     law = exp(-((x - mean) ** 2) / 2) + exp(-((-x - mean) ** 2) / 2)
-    return Model(premises=(law.subs(mean, size) - law.subs(mean, -size),), gap=-2 * size)
+    return compare(
+        ("latent mean", -size, size), ("density of x, up to a factor", law.subs(mean, size), law.subs(mean, -size))
+    )
 
 
 def _random_sign(size: Rational) -> Model:
     """f(z, ε) = ε z with a fair sign ε, for each ε a diffeomorphism: the same displacement is not seen."""
     t, mean = Symbol("t", real=True), Symbol("mean", real=True)
     generating = (exp(mean * t + t**2 / 2) + exp(-mean * t + t**2 / 2)) / 2
-    return Model(premises=(generating.subs(mean, size) - generating.subs(mean, -size),), gap=-2 * size)
+    same = (generating.subs(mean, at) for at in (size, -size))
+    return compare(("latent mean", -size, size), ("moment generating function of x", *same))
 
 
 def _epistatic(size: Rational) -> Model:
@@ -259,7 +298,8 @@ def _epistatic(size: Rational) -> Model:
         own = (Matrix([[1, 2, 3]]) * column)[0] + interaction
         return (second.perturbation_matrix * column)[0] + interaction - second.offset[0] - own
 
-    return Model(premises=tuple(difference(label) for label in training), gap=difference([0, 0, 1]) - 1)
+    same = ((f"latent mean of both at label {label}", difference(label), Integer(0)) for label in training)
+    return compare(("displacement at the test label", difference([0, 0, 1]), Integer(1)), *same)
 
 
 CLAIM = Claim(
@@ -272,13 +312,26 @@ CLAIM = Claim(
     assumptions=(ADDITIVE, UNRESTRICTED, OUTSIDE_SPAN, RECOVERABLE, INJECTIVE),
     source=OURS,
     proof=(*_witness(), *_second_law(), *_explicit()),
-    conclusions=("training_labels", "law_moves", "any_displacement", "explicit_training", "explicit_test"),
-    check=lambda: tuple(measurement for world in worlds() for measurement in measure(world)),
+    conclusions=("training_labels", "law_moves", "any_displacement"),
+    confirmations=("explicit_training", "explicit_test"),
+    says=(
+        (MatrixSymbol("z'_e", d, 1) - offset, "=", MatrixSymbol("z_e", d, 1)),
+        (back_second - back, "=", u * v.T * Delta_t),
+        (m / beta * v.T * Delta_t, "=", m),
+    ),
+    check=lambda fault=0.0: tuple(m for world in worlds() for m in measure(world, 1 - 2 * fault)),
     counterexamples=(
-        Counterexample(OUTSIDE_SPAN, "inside the span every v with vᵀ L = 0 has vᵀ Δₜ = 0", inside),
-        Counterexample(UNRESTRICTED, "a known relation between columns of W can exclude the second model", restricted),
-        Counterexample(INJECTIVE, "an even f does not see a mean that changes its sign", _even),
-        Counterexample(RECOVERABLE, "a random sign does not see a mean that changes its sign", _random_sign),
+        Counterexample(OUTSIDE_SPAN, "inside the span every v with vᵀ L = 0 has vᵀ Δₜ = 0", inside, "any_displacement"),
+        Counterexample(
+            UNRESTRICTED,
+            "a known relation between columns of W can exclude the second model",
+            restricted,
+            "training_labels",
+        ),
+        Counterexample(INJECTIVE, "an even f does not see a mean that changes its sign", _even, "law_moves"),
+        Counterexample(
+            RECOVERABLE, "a random sign does not see a mean that changes its sign", _random_sign, "law_moves"
+        ),
     ),
     relaxations=(Relaxation(ADDITIVE, "a non-additive part common to both models changes nothing", _epistatic),),
     remark="For a reference l₀ other than zero the second mixing must move along, f′(z) = f(z − u vᵀ l₀); and that the "

@@ -12,12 +12,12 @@ given r > 0.
 
 import numpy as np
 from scipy import special, stats
-from sympy import Function, Integral, Mul, Rational, Sum, Symbol, exp, factorial, gamma, oo, symbols
+from sympy import Function, Integer, Integral, Mul, Rational, Sum, Symbol, exp, factorial, gamma, oo, symbols
 
 from theory.assumptions import EQUIVALENT, OURS
 from theory.engine.instances import EPS, World, worlds
 from theory.engine.proof import Assumption, Equation, Lemma, Step
-from theory.engine.record import Claim, Counterexample, Measurement, Model
+from theory.engine.record import Claim, Counterexample, Measurement, Model, compare
 from theory.identifiability import rivals
 
 POISSON = Assumption("poisson", "given r = f(z) the counts are independent Poisson variables of means s r_g")
@@ -26,13 +26,26 @@ GAMMA_POISSON = Assumption(
     "given r = f(z) the counts are independent Poisson variables of means s r_g γ_g, with γ_g independent gamma"
     " variables of mean 1 and shape θ: negative binomial",
 )
-EXPOSURE = Assumption("exposure", "the exposure s of each cell is known, so it is the same in every model compared")
-DISPERSION = Assumption("dispersion", "the shape θ is known, so it is the same in every model compared")
-
 s, rival_s, rate, u, theta, a = symbols(r"s \tilde{s} r u theta a", positive=True)
 k = Symbol("k", integer=True, nonnegative=True)
 laplace, rival_laplace = Function(r"\Lambda"), Function(r"\tilde{\Lambda}")
 generating, rival_generating = symbols(r"\Gamma_{x} \tilde{\Gamma}_{x}")
+phi_r, phi_gamma, phi_product = symbols(r"\varphi_{\log{r}} \varphi_{\log{\gamma}} \varphi_{\log{r\gamma}}")
+rival_r, rival_gamma = symbols(r"\tilde{\varphi}_{\log{r}} \tilde{\varphi}_{\log{\gamma}}")
+rival_product = Symbol(r"\tilde{\varphi}_{\log{r\gamma}}")
+
+multiplicity = Symbol("gamma", positive=True)
+
+EXPOSURE = Assumption(
+    "exposure",
+    "the exposure s of each cell is known, so it is the same in every model compared",
+    states=((s, rival_s),),
+)
+DISPERSION = Assumption(
+    "dispersion",
+    "the shape θ is known, so it is the same in every model compared",
+    states=((phi_gamma, rival_gamma),),
+)
 
 GENERATING = Step(
     "generating",
@@ -46,6 +59,14 @@ TRANSFORM = Lemma(
     " too",
     "`generating` for each gene, independence given r, and the expectation over r; in the rival likewise",
     (POISSON, GENERATING),
+    ((laplace(s * u), generating), (rival_laplace(rival_s * u), rival_generating)),
+)
+SEEN = Lemma(
+    "seen",
+    "the counts have one generating function in both models",
+    "under a training label",
+    EQUIVALENT,
+    ((rival_generating, generating),),
 )
 SAME_TRANSFORM = Step(
     "same_transform",
@@ -53,10 +74,10 @@ SAME_TRANSFORM = Step(
     rival_laplace(s * u),
     laplace(s * u),
     (
+        TRANSFORM.equation(0),
         Equation(EXPOSURE, s, rival_s),
-        Equation(TRANSFORM, rival_laplace(rival_s * u), rival_generating),
-        Equation(EQUIVALENT, rival_generating, generating),
-        Equation((TRANSFORM, EXPOSURE), laplace(rival_s * u), generating),
+        TRANSFORM.equation(1),
+        SEEN.equation(),
     ),
 )
 RATES = Lemma(
@@ -127,7 +148,10 @@ def measure(world: World, exposure: float = 4.0, claimed: float = 4.0) -> tuple[
 def _rescaled(size: Rational) -> Model:
     """r = 1 with exposure 1, against r = 1 + size with exposure 1/(1 + size): the same counts."""
     rival = 1 + size
-    return Model(premises=(rival * (1 / rival) - 1,), gap=rival - 1)
+    return compare(
+        ("rate", rival, Integer(1)),
+        ("generating function of the counts", *(exp(-u * rate * s) for rate, s in ((rival, 1 / rival), (1, 1)))),
+    )
 
 
 def _moved(size: Rational) -> Model:
@@ -135,7 +159,10 @@ def _moved(size: Rational) -> Model:
 
     The products are equal, so the counts are. The gap is the variance of the rival's rate, where r has none.
     """
-    return Model(premises=(size + (1 - size) - 1,), gap=gamma(1 + 2 * size) - gamma(1 + size) ** 2)
+    return compare(
+        ("variance of the rate", gamma(1 + 2 * size) - gamma(1 + size) ** 2, Integer(0)),
+        ("rate times multiplicity", multiplicity**size * multiplicity ** (1 - size), multiplicity),
+    )
 
 
 COUNTS = Claim(
@@ -146,22 +173,18 @@ COUNTS = Claim(
     r" E \prod_g (1 - u_g)^{x_g} = E\, e^{-s\,u \cdot r} \ \text{determines the law of}\ r",
     assumptions=(POISSON, EXPOSURE, EQUIVALENT),
     source=OURS,
-    proof=(GENERATING, TRANSFORM, SAME_TRANSFORM, RATES),
-    conclusions=("rates",),
-    check=lambda: tuple(m for world in worlds(6) for m in measure(world)),
+    proof=(GENERATING, TRANSFORM, SEEN, SAME_TRANSFORM, RATES),
+    conclusions=("same_transform", "rates"),
+    says=((rival_laplace(s * u), "=", laplace(s * u)), RATES.statement),
+    check=lambda fault=0.0: tuple(m for world in worlds(6) for m in measure(world, claimed=4 + 1e-3 * fault)),
     counterexamples=(
-        Counterexample(POISSON, "counts that vary more than Poisson hide whether the rate varies", _moved),
-        Counterexample(EXPOSURE, "without the exposure rates are known up to a factor", _rescaled),
-        *rivals.counterexamples(EQUIVALENT),
+        Counterexample(POISSON, "counts that vary more than Poisson hide whether the rate varies", _moved, "rates"),
+        Counterexample(EXPOSURE, "without the exposure rates are known up to a factor", _rescaled, "rates"),
+        *rivals.counterexamples("rates", EQUIVALENT),
     ),
     remark="The exposure may differ between cells. A total counted from the cell itself is no exposure but a part of "
     "the data: see 2.12c.",
 )
-
-phi_r, phi_gamma, phi_product = symbols(r"\varphi_{\log{r}} \varphi_{\log{\gamma}} \varphi_{\log{r\gamma}}")
-rival_r, rival_gamma = symbols(r"\tilde{\varphi}_{\log{r}} \tilde{\varphi}_{\log{\gamma}}")
-rival_product = Symbol(r"\tilde{\varphi}_{\log{r\gamma}}")
-multiplicity = Symbol("gamma", positive=True)
 
 MELLIN = Step(
     "mellin",
@@ -183,6 +206,11 @@ MIXED = Lemma(
     "the rates r γ of both models have one law, so log r + log γ one characteristic function, a product in either",
     "2.12 with the rates r γ, given which the counts are Poisson; γ is independent of r",
     (GAMMA_POISSON, EXPOSURE, EQUIVALENT),
+    (
+        (rival_r * rival_gamma, rival_product),
+        (rival_product, phi_product),
+        (phi_product, phi_r * phi_gamma),
+    ),
 )
 RIVAL = Step(
     "rival",
@@ -191,9 +219,16 @@ RIVAL = Step(
     phi_product,
     (
         Equation(DISPERSION, phi_gamma, rival_gamma),
-        Equation(MIXED, rival_r * rival_gamma, rival_product),
-        Equation(MIXED, rival_product, phi_product),
+        MIXED.equation(0),
+        MIXED.equation(1),
     ),
+)
+DIVIDED = Lemma(
+    "divided",
+    "the characteristic function of log γ may be divided by",
+    "it has no zero",
+    (RIVAL, NO_ZERO),
+    ((rival_r, phi_product / phi_gamma),),
 )
 SAME_RATES = Step(
     "same_rates",
@@ -201,8 +236,8 @@ SAME_RATES = Step(
     rival_r,
     phi_r,
     (
-        Equation((RIVAL, NO_ZERO), rival_r, phi_product / phi_gamma),
-        Equation(MIXED, phi_product, phi_r * phi_gamma),
+        DIVIDED.equation(),
+        MIXED.equation(2),
     ),
 )
 
@@ -241,7 +276,10 @@ def _shaped(size: Rational) -> Model:
     rival, order = 1 + size, Symbol("a", positive=True)
     beta = gamma(1 + order) * gamma(rival) / gamma(rival + order)
     product = rival**order * beta * gamma(rival + order) / (gamma(rival) * rival**order)
-    return Model(premises=(product - gamma(1 + order),), gap=size / (rival**2 * (rival + 1)) * rival**2)
+    return compare(
+        ("variance of the rate", size / (rival**2 * (rival + 1)) * rival**2, Integer(0)),
+        ("moment of order a of rate times multiplicity", product, gamma(1 + order)),
+    )
 
 
 DISPERSED = Claim(
@@ -253,14 +291,19 @@ DISPERSED = Claim(
     r" \frac{\Gamma(\theta)\,\theta^{it}}{\Gamma(\theta + it)}\ \text{determines the law of}\ r",
     assumptions=(GAMMA_POISSON, EXPOSURE, DISPERSION, EQUIVALENT),
     source=OURS,
-    proof=(MELLIN, NO_ZERO, MIXED, RIVAL, SAME_RATES),
+    proof=(MELLIN, NO_ZERO, MIXED, RIVAL, DIVIDED, SAME_RATES),
     conclusions=("same_rates",),
-    check=lambda: tuple(m for world in worlds(6) for m in measure_dispersed(world)),
+    says=((rival_r, "=", phi_r),),
+    check=lambda fault=0.0: tuple(
+        m for world in worlds(6) for m in measure_dispersed(world, claimed=1.5 + 1e-3 * fault)
+    ),
     counterexamples=(
-        Counterexample(GAMMA_POISSON, "with a multiplicity of another law the rate may vary in its place", _moved),
-        Counterexample(EXPOSURE, "without the exposure rates are known up to a factor", _rescaled),
-        Counterexample(DISPERSION, "a rate that varies may take over a part of the dispersion", _shaped),
-        *rivals.counterexamples(EQUIVALENT),
+        Counterexample(
+            GAMMA_POISSON, "with a multiplicity of another law the rate may vary in its place", _moved, "same_rates"
+        ),
+        Counterexample(EXPOSURE, "without the exposure rates are known up to a factor", _rescaled, "same_rates"),
+        Counterexample(DISPERSION, "a rate that varies may take over a part of the dispersion", _shaped, "same_rates"),
+        *rivals.counterexamples("same_rates", EQUIVALENT),
     ),
     remark="The dispersion may differ between genes. Several genes at once: the characteristic function of the vector "
     "log γ is a product without a zero.",

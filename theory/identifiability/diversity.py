@@ -14,20 +14,20 @@ the same laws, with an h that jumps: one image is an assumption, and equal laws 
 directions left out: false, which is claim 2.8b.
 """
 
-from dataclasses import replace
 from itertools import combinations_with_replacement
 
 import numpy as np
 from sympy import Identity, Integer, MatrixSymbol, Rational, Symbol, diff, pi, symbols
 
 from theory.assumptions import ADDITIVE, EQUIVALENT, GAUSSIAN, INJECTIVE, ISOTROPIC, OURS, RECOVERABLE
+from theory.engine.expectation import Base, E, Random
 from theory.engine.formulas import normal_cdf, normal_density, normal_quantile
 from theory.engine.instances import EPS, World, worlds
 from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
-from theory.engine.record import Claim, Counterexample, Measurement, Model
+from theory.engine.record import Claim, Counterexample, Measurement, Model, compare
 from theory.identifiability import density_ratio, rivals
-from theory.identifiability.affine import MEANS, TRANSPORT, c, equal_ratios, h
-from theory.symbols import L, M, W, W_rival, d, l_0, l_e, z
+from theory.identifiability.affine import MEANS, b, b_rival, blinded, c, equal_ratios, h, r, z
+from theory.symbols import L, M, W, W_rival, d, l_0, l_e
 
 NEARLY_DIVERSE = Assumption(
     "nearly_diverse", "rank(W L) ≥ d_Z − 1: the training shifts leave out one latent direction at most"
@@ -35,62 +35,109 @@ NEARLY_DIVERSE = Assumption(
 CONTINUOUS = Assumption("continuous", "f and f̃ are continuous, and open as maps onto their images")
 ONE_IMAGE = Assumption("one_image", "f and f̃ have the same image")
 
-zeta, chi, g, a = (MatrixSymbol(name, d, 1) for name in ("zeta", "chi", "g", "a"))
-mean, mean_rival, k = (MatrixSymbol(name, d, 1) for name in (r"\mathbb{E}[z]", r"\mathbb{E}[h(z)]", "k"))
-spread, spread_rival, U = (
-    MatrixSymbol(name, d, d) for name in (r"\operatorname{Cov}(z)", r"\operatorname{Cov}(h(z))", "U")
-)
-ratio_covariance = MatrixSymbol(r"\operatorname{Cov}(r)", M, M)
+(zeta, chi), (g, a) = (Base(name, d, 1) for name in ("zeta", "chi")), (Random(name, d, 1) for name in "ga")
+k, U = MatrixSymbol("k", d, 1), MatrixSymbol("U", d, d)
+rho = Random("rho", M, 1)
 n, S = MatrixSymbol("n", d, 1), MatrixSymbol("S", M, d)
-phi, sign = MatrixSymbol("phi", 1, 1), MatrixSymbol("s", 1, 1)
+phi, sign = Random("phi", 1, 1), MatrixSymbol("s", 1, 1)
 
-_ratio = (TRANSPORT, density_ratio.CLAIM, ISOTROPIC)
-
+RATIOS = Lemma(
+    "ratios",
+    "for almost every z the log density ratios of y = f(z) = f̃(h(z)) are affine in z with the slope (W L)ᵀ, and in h(z)"
+    " with the slope (W̃ L)ᵀ",
+    "`transport` of 2.2 with P = P̃ = I",
+    (RECOVERABLE, INJECTIVE, EQUIVALENT, density_ratio.CLAIM, ISOTROPIC),
+    ((L.T * W_rival.T * h, r - b_rival), (L.T * W.T * z, r - b)),
+)
 EQUAL_RATIOS = equal_ratios(
     L.T * W_rival.T,
     L.T * W.T,
-    _ratio,
-    _ratio,
+    RATIOS,
     "(W̃ L)ᵀ h(z) = (W L)ᵀ z + c: claim 2.1 for either model, stacked over the training labels",
 )
-COVARIANCES = Lemma(
-    "covariances",
-    "at l₀ the covariance of the log density ratios r is (W L)ᵀ Cov(z) W L, and (W̃ L)ᵀ Cov(h(z)) W̃ L as well",
-    "by `equal_ratios` r is an affine function of z and one of h(z); Cov(B y + b) = B Cov(y) Bᵀ",
-    EQUAL_RATIOS,
+MEAN_RATIOS = Step(
+    "mean_ratios",
+    "(W̃ L)ᵀ 𝔼 h(z) = (W L)ᵀ W l₀ + c: the means of `equal_ratios` at l₀",
+    E(L.T * W_rival.T * h),
+    L.T * W.T * W * l_0 + c,
+    (EQUAL_RATIOS.mean(), MEANS.equation(1, {l_e: l_0})),
+)
+CONSTANT = Step(
+    "constant",
+    "c = (W̃ L)ᵀ W̃ l₀ − (W L)ᵀ W l₀",
+    c,
+    L.T * W_rival.T * W_rival * l_0 - L.T * W.T * W * l_0,
+    (
+        Equation(MEAN_RATIOS, c, L.T * W_rival.T * E(h) - L.T * W.T * W * l_0),
+        MEANS.equation(0, {l_e: l_0}),
+    ),
+)
+CENTRED = Step(
+    "centred",
+    "(W L)ᵀ ζ = (W̃ L)ᵀ χ with the base latents ζ = z − W l₀ and χ = h(z) − W̃ l₀: the centred ratios ρ",
+    rho,
+    L.T * W_rival.T * chi,
+    (
+        Equation(DEFINITION, rho, L.T * W.T * z - L.T * W.T * W * l_0),
+        Equation(ADDITIVE, chi, h - W_rival * l_0),
+        Equation(EQUAL_RATIOS, L.T * W.T * z, L.T * W_rival.T * h - c),
+        CONSTANT.equation(),
+    ),
 )
 OWN_COVARIANCE = Step(
     "own_covariance",
-    "Cov r = (W L)ᵀ (W L)",
-    ratio_covariance,
+    "𝔼 ρ ρᵀ = (W L)ᵀ (W L)",
+    E(rho * rho.T),
     L.T * W.T * W * L,
-    (Equation(COVARIANCES, ratio_covariance, L.T * W.T * spread * W * L), Equation(ISOTROPIC, spread, Identity(d))),
+    (
+        Equation(DEFINITION, rho, L.T * W.T * z - L.T * W.T * W * l_0),
+        Equation(ADDITIVE, z, zeta + W * l_0),
+        Equation(ISOTROPIC, E(zeta * zeta.T), Identity(d)),
+    ),
+)
+RIVAL_COVARIANCE = Step(
+    "rival_covariance",
+    "𝔼 ρ ρᵀ = (W̃ L)ᵀ (W̃ L)",
+    E(rho * rho.T),
+    L.T * W_rival.T * W_rival * L,
+    (CENTRED.equation(), Equation(ISOTROPIC, E(chi * chi.T), Identity(d))),
 )
 GRAM = Step(
     "gram",
     "(W L)ᵀ (W L) = (W̃ L)ᵀ (W̃ L), whatever the rank",
     L.T * W.T * W * L,
     L.T * W_rival.T * W_rival * L,
-    (
-        OWN_COVARIANCE.reversed(),
-        Equation(COVARIANCES, ratio_covariance, L.T * W_rival.T * spread_rival * W_rival * L),
-        Equation((ISOTROPIC, MEANS), spread_rival, Identity(d)),
-    ),
+    (Equation((OWN_COVARIANCE, RIVAL_COVARIANCE), L.T * W.T * W * L, L.T * W_rival.T * W_rival * L),),
 )
-GRAM_PROOF = (TRANSPORT, EQUAL_RATIOS, MEANS, COVARIANCES, OWN_COVARIANCE, GRAM)
+GRAM_PROOF = (
+    RATIOS,
+    EQUAL_RATIOS,
+    MEANS,
+    MEAN_RATIOS,
+    CONSTANT,
+    CENTRED,
+    OWN_COVARIANCE,
+    RIVAL_COVARIANCE,
+    GRAM,
+)
 """Why the Gram matrix is identified: ready to stand in a proof that uses claim 2.1."""
+
+T = Identity(d) - n * n.T + n * sign * n.T
+t, p_up, p_down = symbols(r"t p_{\uparrow} p_{\downarrow}", real=True)
 
 FACTOR = Lemma(
     "factor",
     "W̃ L = U W L for an orthogonal U",
     "matrices of one shape with equal Gram matrices (Horn and Johnson, Matrix Analysis, theorem 7.3.11)",
     GRAM,
+    ((U * W * L, W_rival * L), (U.T * U, Identity(d)), (U * U.T, Identity(d))),
 )
 BASIS = Lemma(
     "basis",
     "there are a unit vector n and S with W L S = I − n nᵀ",
     "the column space of W L contains the complement of a line, and with it the image of the projection onto that",
     NEARLY_DIVERSE,
+    ((W * L * S, Identity(d) - n * n.T), (n.T * n, Identity(1))),
 )
 SLICES = Lemma(
     "slices",
@@ -100,54 +147,36 @@ SLICES = Lemma(
 )
 MONOTONE = Lemma(
     "monotone",
-    "t → φ(a + t n) is strictly monotone for every a",
+    "t → φ(a + t n) is strictly monotone for every a; so P(φ ≤ φ(t)) is P(t′ ≤ t) where it increases and P(t′ ≥ t)"
+    " where it decreases",
     "h = f̃⁻¹ ∘ f is a homeomorphism of ℝ^d, so `slice` holds everywhere and g is injective on each line, where only"
     " φ varies; a continuous injection of the line is monotone",
-    (INJECTIVE, CONTINUOUS, ONE_IMAGE, "slice"),
+    (INJECTIVE, CONTINUOUS, ONE_IMAGE, "slice", SLICES),
+    ((p_up, normal_cdf(t)), (p_down, 1 - normal_cdf(t))),
 )
 ONE_SIGN = Lemma(
     "one_sign",
     "φ(ζ) = s nᵀ ζ with s = 1 for all ζ, or s = −1 for all",
     "φ(a + n) is continuous in a and, by `increasing` and `decreasing`, 1 or −1 on a dense set; ℝ^(d−1) is connected",
     (CONTINUOUS, ONE_IMAGE, "increasing", "decreasing"),
+    ((phi, sign * n.T * zeta), (sign.T * sign, Identity(1))),
 )
 
 
-def _centred() -> tuple[Step, ...]:
-    constant = Step(
-        "constant",
-        "c = (W̃ L)ᵀ W̃ l₀ − (W L)ᵀ W l₀: the means of `equal_ratios` at l₀",
-        c,
-        L.T * W_rival.T * W_rival * l_0 - L.T * W.T * W * l_0,
-        (
-            Equation((EQUAL_RATIOS, MEANS), c, L.T * W_rival.T * mean_rival - L.T * W.T * mean),
-            Equation(MEANS, mean_rival, W_rival * l_0),
-            Equation(MEANS, mean, W * l_0),
-        ),
-    )
-    centred = Step(
-        "centred",
-        "(W̃ L)ᵀ χ = (W L)ᵀ ζ with χ = h(z) − W̃ l₀ and ζ = z − W l₀",
-        L.T * W_rival.T * chi,
-        L.T * W.T * zeta,
-        (
-            Equation(DEFINITION, chi, h - W_rival * l_0),
-            Equation(DEFINITION, zeta, z - W * l_0),
-            EQUAL_RATIOS.equation(),
-            constant.equation(),
-        ),
-    )
-    return constant, centred
-
-
-def _slice(centred: Step) -> tuple[Lemma, Step, Step, Step]:
+def _slice() -> tuple[Lemma, Step, Step, Step]:
     complete = Equation(BASIS, W * L * S, Identity(d) - n * n.T)
     seen = Step(
         "seen",
         "(W L)ᵀ g = (W L)ᵀ ζ with g = Uᵀ χ",
         L.T * W.T * g,
         L.T * W.T * zeta,
-        (Equation(DEFINITION, g, U.T * chi), Equation(FACTOR, U * W * L, W_rival * L), centred.equation()),
+        (
+            Equation(DEFINITION, g, U.T * chi),
+            FACTOR.equation(0),
+            CENTRED.reversed(),
+            Equation(DEFINITION, rho, L.T * W.T * z - L.T * W.T * W * l_0),
+            Equation(ADDITIVE, z, zeta + W * l_0),
+        ),
     )
     projected = Step(
         "projected",
@@ -168,28 +197,25 @@ def _slice(centred: Step) -> tuple[Lemma, Step, Step, Step]:
 
 def _lines() -> tuple[Step | Lemma, ...]:
     """The two monotone maps of the line that preserve N(0, 1)."""
-    t, image, probability = symbols("t phi p", real=True)
-    quantile = Equation(DEFINITION, image, normal_quantile(probability))
-    rests_on = (SLICES, MONOTONE)
+    rising, falling = symbols(r"\phi_{\uparrow} \phi_{\downarrow}", real=True)
     increasing = Step(
         "increasing",
         "if φ increases on a line, P(φ ≤ φ(t)) = P(t′ ≤ t), so φ(t) = t",
-        image,
+        rising,
         t,
-        (quantile, Equation(rests_on, probability, normal_cdf(t))),
+        (Equation(DEFINITION, rising, normal_quantile(p_up)), MONOTONE.equation(0)),
     )
     decreasing = Step(
         "decreasing",
         "if it decreases, P(φ ≤ φ(t)) = P(t′ ≥ t), so φ(t) = −t",
-        image,
+        falling,
         -t,
-        (quantile, Equation(rests_on, probability, 1 - normal_cdf(t))),
+        (Equation(DEFINITION, falling, normal_quantile(p_down)), MONOTONE.equation(1)),
     )
     return SLICES, MONOTONE, increasing, decreasing, ONE_SIGN
 
 
 def _conclusion(line: Step) -> tuple[Step, ...]:
-    T = Identity(d) - n * n.T + n * sign * n.T
     reflection = Step(
         "reflection",
         "g = T ζ with T = I − n nᵀ + s n nᵀ",
@@ -197,16 +223,17 @@ def _conclusion(line: Step) -> tuple[Step, ...]:
         zeta - n * n.T * zeta + n * sign * n.T * zeta,
         (line.equation(), Equation(DEFINITION, a, zeta - n * n.T * zeta), Equation(ONE_SIGN, phi, sign * n.T * zeta)),
     )
+    back = Step("back", "U g = χ", U * g, chi, (Equation(DEFINITION, g, U.T * chi), FACTOR.equation(2)))
     affine = Step(
         "affine",
         "h(z) = Q z + k with Q = U T",
         h,
         U * T * z + k,
         (
-            Equation(DEFINITION, h, chi + W_rival * l_0),
-            Equation(FACTOR, chi, U * g),
+            Equation(ADDITIVE, h, chi + W_rival * l_0),
+            back.reversed(),
             reflection.equation(),
-            Equation(DEFINITION, zeta, z - W * l_0),
+            Equation(ADDITIVE, zeta, z - W * l_0),
             Equation(DEFINITION, k, W_rival * l_0 - U * T * W * l_0),
         ),
     )
@@ -221,27 +248,34 @@ def _conclusion(line: Step) -> tuple[Step, ...]:
             Equation(ONE_SIGN, sign.T * sign, Identity(1)),
         ),
     )
-    at_labels = tuple(Equation((MEANS, affine), W_rival * at, U * T * W * at + k) for at in (l_e, l_0))
+    at_label = Step(
+        "at_label",
+        "𝔼 h(z) = Q W lₑ + k under every training label, the reference included",
+        E(h),
+        U * T * W * l_e + k,
+        (affine.equation(), MEANS.equation(1)),
+    )
+    labels = Step(
+        "labels",
+        "W̃ lₑ = Q W lₑ + k",
+        W_rival * l_e,
+        U * T * W * l_e + k,
+        (MEANS.equation(0).reversed(), at_label.equation()),
+        generic=(l_e,),
+    )
     shifts = Step(
         "shifts",
         "W̃ (lₑ − l₀) = Q W (lₑ − l₀) for every training label",
         W_rival * l_e - W_rival * l_0,
         U * T * W * l_e - U * T * W * l_0,
-        at_labels,
+        tuple(labels.equation({l_e: at}) for at in (l_e, l_0)),
     )
-    return reflection, affine, orthogonal, shifts
+    return reflection, back, affine, orthogonal, at_label, labels, shifts
 
 
 def _proof() -> tuple[Step | Lemma, ...]:
-    centred = _centred()
-    sliced = _slice(centred[-1])
-    return *GRAM_PROOF, FACTOR, *centred, *sliced, *_lines(), *_conclusion(sliced[-1])
-
-
-def blinded(world: World, n_unseen: int) -> World:
-    """The world with as many latent directions taken out of W: rank(W L) = d_Z - n_unseen."""
-    F = world.Q[:, :n_unseen]
-    return replace(world, W=world.W - F @ F.T @ world.W)
+    sliced = _slice()
+    return *GRAM_PROOF, FACTOR, *sliced, *_lines(), *_conclusion(sliced[-1])
 
 
 def measure(world: World) -> Measurement:
@@ -281,10 +315,16 @@ def _flipped(size: Integer) -> Model:
     """h(a, t) = (a, t) for a ≥ 0 and (a, (1 - 2 size) t) for a < 0, at labels 0 and 1 with W = e_1."""
     seen, t = symbols("a t", real=True)
     signs = {True: Integer(1), False: 1 - 2 * size}
-    exponents = [
-        (seen - dose) ** 2 + (signs[side] * t) ** 2 - (seen - dose) ** 2 - t**2 for side in signs for dose in (0, 1)
-    ]
-    return Model(premises=(*exponents, signs[False] ** 2 - 1), gap=signs[True] + signs[False] - 2 * signs[True])
+    same = (
+        (
+            f"exponent of the density at dose {dose}, a {'≥' if side else '<'} 0",
+            (seen - dose) ** 2 + (signs[side] * t) ** 2,
+            (seen - dose) ** 2 + t**2,
+        )
+        for side in signs
+        for dose in (0, 1)
+    )
+    return compare(("slope of h in t for a < 0 and for a ≥ 0", signs[False], signs[True]), *same)
 
 
 def _reopened(size: Rational) -> Model:
@@ -297,9 +337,10 @@ def _reopened(size: Rational) -> Model:
     density, angle = normal_density(t), 2 * pi * normal_cdf(t)
     angle_rival = angle + 2 * pi * size / 4
     seen_by_the_rival = normal_quantile(normal_cdf(t) - size / 4)
-    return Model(
-        premises=tuple(density / diff(turn, t) - 1 / (2 * pi) for turn in (angle, angle_rival)),
-        gap=diff(seen_by_the_rival, t, 2).subs(t, 0),
+    return compare(
+        ("h″ at 0", diff(seen_by_the_rival, t, 2).subs(t, 0), Integer(0)),
+        ("density of the angle", density / diff(angle, t), 1 / (2 * pi)),
+        ("density of the angle of the rival, times t", t * density / diff(angle_rival, t), t / (2 * pi)),
     )
 
 
@@ -322,16 +363,24 @@ CLAIM = Claim(
     ),
     source=OURS,
     proof=_proof(),
-    conclusions=("orthogonal", "shifts"),
-    check=lambda: tuple(measure(blinded(world, 1)) for world in worlds()),
+    conclusions=("affine", "orthogonal", "shifts"),
+    says=(
+        (h, "=", U * T * z + k),
+        ((U * T).T * (U * T), "=", Identity(d)),
+        (W_rival * l_e - W_rival * l_0, "=", U * T * W * l_e - U * T * W * l_0),
+    ),
+    check=lambda fault=0.0: tuple(measure(blinded(world, 1 + fault)) for world in worlds()),
     counterexamples=(
-        *rivals.counterexamples(ADDITIVE, GAUSSIAN, ISOTROPIC, RECOVERABLE, INJECTIVE),
-        Counterexample(CONTINUOUS, "the sign of the unseen coordinate may depend on the seen one", _flipped),
-        Counterexample(ONE_IMAGE, "an angle may be cut open at another place", _reopened),
+        *rivals.counterexamples("shifts", ADDITIVE, GAUSSIAN, ISOTROPIC, RECOVERABLE, INJECTIVE, shape="affine"),
+        Counterexample(CONTINUOUS, "the sign of the unseen coordinate may depend on the seen one", _flipped, "affine"),
+        Counterexample(ONE_IMAGE, "an angle may be cut open at another place", _reopened, "affine"),
         Counterexample(
-            NEARLY_DIVERSE, "h may turn two unseen coordinates by a varying angle", rivals.identified(rivals.turned)
+            NEARLY_DIVERSE,
+            "h may turn two unseen coordinates by a varying angle",
+            rivals.identified(rivals.turned),
+            "affine",
         ),
-        *rivals.counterexamples(EQUIVALENT),
+        *rivals.counterexamples("shifts", EQUIVALENT),
     ),
     uses=(density_ratio.CLAIM,),
     remark="Differentiability is not needed, but continuity and one common image are: with different images h may"

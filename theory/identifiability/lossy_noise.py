@@ -36,8 +36,8 @@ from sympy.matrices.expressions import Identity
 
 from theory.assumptions import EQUIVALENT, OURS
 from theory.engine.instances import EPS, World, worlds
-from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
-from theory.engine.record import Claim, Counterexample, Measurement, Model
+from theory.engine.proof import Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model, compare
 from theory.identifiability import rivals
 
 QUADRATIC = Assumption(
@@ -46,14 +46,24 @@ QUADRATIC = Assumption(
 DETERMINATE = Assumption(
     "determinate", "the moments of f(z) exist and determine its law, as for f of at most linear growth"
 )
+n = Symbol("n", integer=True, positive=True)
+R, P, V, V_rival, Z = (MatrixSymbol(name, n, n) for name in ("R", "P", "V", "Vtilde", "Z"))
+law_x, law_y, rival_x, rival_y = (MatrixSymbol(name, n, 1) for name in ("x", "y", "xtilde", "ytilde"))
+
 LOST = Assumption(
     "lost_entries",
     "an entry of x is zero with probability π < 1, independently of the others given z, else that of f(z)",
+    states=((law_x, law_y - P * law_y + Z * P * law_y), (V * P, V - Identity(n))),
 )
-KNOWN_LOSS = Assumption("known_loss", "π, a function of the entry of f(z), is known, so it is the same in every model")
+KNOWN_LOSS = Assumption(
+    "known_loss",
+    "π, a function of the entry of f(z), is known, so it is the same in every model",
+    states=((V_rival, V),),
+)
 
 s, a, y = symbols("s a y", real=True)
 ORDERS = (1, 2, 3, 4)
+law, rival_law = symbols("P Ptilde")
 own, rival, seen, rival_seen = (symbols(f"{name}_1:5") for name in ("m", "mtilde", "M", "Mtilde"))
 
 
@@ -85,6 +95,19 @@ def _moments() -> tuple[Step | Lemma, ...]:
         "expand (y + v(y) ε)ᵏ: odd powers of ε vanish and v² is quadratic, so the coefficient of yᵏ is 𝔼 (1 + s a ε)ᵏ"
         " ≥ 1, by even terms alone; up to order 4 in `explicit_moments`, for vectors by products",
         (QUADRATIC, explicit),
+        (
+            (rival[0], rival_seen[0]),
+            (own[0], seen[0]),
+            (rival[1], (rival_seen[1] - s**2) / (1 + s**2 * a**2)),
+            (own[1], (seen[1] - s**2) / (1 + s**2 * a**2)),
+        ),
+    )
+    observed = Lemma(
+        "seen",
+        "x has one law in both models, so the same moments",
+        "under a training label",
+        EQUIVALENT,
+        tuple(zip(rival_seen[:2], seen[:2], strict=True)),
     )
     equal = Step(
         "equal_moments",
@@ -92,23 +115,21 @@ def _moments() -> tuple[Step | Lemma, ...]:
         Matrix(rival[:2]),
         Matrix(own[:2]),
         (
-            Equation(triangular, rival[0], rival_seen[0]),
-            Equation(triangular, own[0], seen[0]),
-            Equation(triangular, rival[1], (rival_seen[1] - s**2) / (1 + s**2 * a**2)),
-            Equation(triangular, own[1], (seen[1] - s**2) / (1 + s**2 * a**2)),
-            *(Equation(EQUIVALENT, rival_seen[k], seen[k]) for k in range(2)),
+            *(triangular.equation(place) for place in range(4)),
+            *(observed.equation(place) for place in range(2)),
         ),
     )
-    law, rival_law = symbols("P Ptilde")
-    same = Lemma("determined", "equal moments are equal laws of f(z)", "by assumption", (DETERMINATE, equal))
+    same = Lemma(
+        "determined", "equal moments are equal laws of f(z)", "by assumption", (DETERMINATE, equal), ((rival_law, law),)
+    )
     conclusion = Step(
         "same_law",
         "f̃(z̃) has the law of f(z) under every training label",
         rival_law,
         law,
-        (Equation(same, rival_law, law),),
+        (same.equation(),),
     )
-    return explicit, triangular, equal, same, conclusion
+    return explicit, triangular, observed, equal, same, conclusion
 
 
 def mixing(z: np.ndarray) -> np.ndarray:
@@ -166,7 +187,11 @@ def _steeper(size: Rational) -> Model:
 
     The second moment of x is 3 + size, from which the rival has the second moment (2 + size)/2 of y and not 1.
     """
-    return Model(premises=(), gap=(3 + size - 1) / Integer(2) - 1)
+    mean = Symbol("m", real=True)
+    return compare(
+        ("second moment of y as solved for, and as it is", (3 + size - 1) / Integer(2), Integer(1)),
+        ("first moment of y", mean + 0 * size, mean),
+    )
 
 
 def _waved(size: Rational) -> Model:
@@ -177,8 +202,12 @@ def _waved(size: Rational) -> Model:
     """
     t = Symbol("t", real=True)
     wave = size * sin(2 * pi * t)
-    same = tuple(wave.subs(t, t + k) - wave for k in (1, 2, 3))
-    return Model(premises=(wave + wave.subs(t, -t), *same), gap=wave.subs(t, Rational(1, 4)))
+    same = ((f"wave moved by {k}, as the moment of order {k} does", wave.subs(t, t + k), wave) for k in (1, 2, 3))
+    return compare(
+        ("ratio of the densities at log y = 1/4", 1 + wave.subs(t, Rational(1, 4)), Integer(1)),
+        ("the wave is odd", wave.subs(t, -t), -wave),
+        *same,
+    )
 
 
 GROWING = Claim(
@@ -190,19 +219,27 @@ GROWING = Claim(
     assumptions=(QUADRATIC, DETERMINATE, EQUIVALENT),
     source=OURS,
     proof=_moments(),
-    conclusions=("same_law",),
-    check=lambda: tuple(measure(world) for world in worlds(6)),
+    conclusions=("equal_moments", "same_law"),
+    says=((Matrix(rival[:2]), "=", Matrix(own[:2])), (rival_law, "=", law)),
+    check=lambda fault=0.0: tuple(measure(world, claimed=0.7 + 1e-3 * fault) for world in worlds(6)),
     counterexamples=(
-        Counterexample(QUADRATIC, "where the growth of the noise is not known the spread of f(z) is not", _steeper),
-        Counterexample(DETERMINATE, "a log-normal law is not determined by its moments", _waved),
-        *rivals.counterexamples(EQUIVALENT),
+        Counterexample(
+            QUADRATIC, "where the growth of the noise is not known the spread of f(z) is not", _steeper, "same_law"
+        ),
+        Counterexample(DETERMINATE, "a log-normal law is not determined by its moments", _waved, "same_law"),
+        *rivals.counterexamples("same_law", EQUIVALENT),
     ),
     remark="f of at most linear growth has the tails of a Gaussian, which moments determine (Carleman).",
 )
 
-n = Symbol("n", integer=True, positive=True)
-R, P, V, V_rival, Z = (MatrixSymbol(name, n, n) for name in ("R", "P", "V", "Vtilde", "Z"))
-law_x, law_y, rival_x, rival_y = (MatrixSymbol(name, n, 1) for name in ("x", "y", "xtilde", "ytilde"))
+OFF_ZERO = Lemma(
+    "selection",
+    "R selects the values off zero and Z the value zero: R Z = 0 and R P = P R",
+    "both are diagonal, and P is",
+    (),
+    ((R * Z, ZeroMatrix(n, n)), (R * P, P * R)),
+)
+SAME = Lemma("seen", "x has one law in both models", "under a training label", EQUIVALENT, ((rival_x, law_x),))
 
 
 def _weights() -> tuple[Step | Lemma, ...]:
@@ -213,9 +250,10 @@ def _weights() -> tuple[Step | Lemma, ...]:
         R * law_y - P * R * law_y,
         (
             Equation(LOST, law_x, law_y - P * law_y + Z * P * law_y),
-            Equation(DEFINITION, R * Z, ZeroMatrix(n, n)),
-            Equation(DEFINITION, R * P, P * R),
+            OFF_ZERO.equation(0),
+            OFF_ZERO.equation(1),
         ),
+        generic=(law_x, law_y),
     )
     weighted = Step(
         "weighted",
@@ -223,6 +261,7 @@ def _weights() -> tuple[Step | Lemma, ...]:
         V * R * law_x,
         R * law_y,
         (off_zero.equation(), Equation(LOST, V * P, V - Identity(n))),
+        generic=(law_x, law_y, V),
     )
     same = Step(
         "same_off_zero",
@@ -230,9 +269,9 @@ def _weights() -> tuple[Step | Lemma, ...]:
         R * rival_y,
         R * law_y,
         (
-            Equation(weighted, R * rival_y, V_rival * R * rival_x),
+            weighted.equation({law_x: rival_x, law_y: rival_y, V: V_rival}).reversed(),
             Equation(KNOWN_LOSS, V_rival, V),
-            Equation(EQUIVALENT, rival_x, law_x),
+            SAME.equation(),
             weighted.equation(),
         ),
     )
@@ -241,8 +280,9 @@ def _weights() -> tuple[Step | Lemma, ...]:
         "f̃(z̃) has the law of f(z) under every training label",
         "the mass at zero is what is left to 1; entries one by one, each loss being independent of the others given z",
         (LOST, same),
+        ((rival_y, law_y),),
     )
-    return off_zero, weighted, same, whole
+    return OFF_ZERO, SAME, off_zero, weighted, same, whole
 
 
 def loss(values: np.ndarray) -> np.ndarray:
@@ -275,7 +315,8 @@ def measure_loss(world: World, factor: float = 1.0) -> Measurement:
 
 def _scaled(size: Rational) -> Model:
     """Entries that are kept are 1 + size times those of f(z): their mean, and not the law of f(z), is seen."""
-    return Model(premises=(), gap=(1 + size) - 1)
+    rate = Symbol("pi", positive=True)
+    return compare(("mean of the kept entries over that of f(z)", 1 + size, Integer(1)), ("share lost", rate, rate * 1))
 
 
 def _tilted(size: Rational) -> Model:
@@ -285,8 +326,11 @@ def _tilted(size: Rational) -> Model:
     """
     share, rate = size * (y - 1) / 2, size / 4
     density = (1 - share) / (1 - rate)
-    premises = ((1 - share) - (1 - rate) * density, integrate(density, (y, 1, 2)) - 1)
-    return Model(premises=premises, gap=integrate(y * density, (y, 1, 2)) - Rational(3, 2))
+    return compare(
+        ("mean of f(z)", integrate(y * density, (y, 1, 2)), Rational(3, 2)),
+        ("density of what is seen", (1 - rate) * density, 1 - share),
+        ("mass", integrate(density, (y, 1, 2)), Integer(1)),
+    )
 
 
 LOSSES = Claim(
@@ -297,12 +341,15 @@ LOSSES = Claim(
     assumptions=(LOST, KNOWN_LOSS, EQUIVALENT),
     source=f"{OURS}; the weights are those of Horvitz and Thompson (1952)",
     proof=_weights(),
-    conclusions=("same_law",),
-    check=lambda: tuple(measure_loss(world) for world in worlds(6)),
+    conclusions=("same_off_zero", "same_law"),
+    says=((R * rival_y, "=", R * law_y), (rival_y, "=", law_y)),
+    check=lambda fault=0.0: tuple(measure_loss(world, 1 + 1e-3 * fault) for world in worlds(6)),
     counterexamples=(
-        Counterexample(LOST, "where what is kept is altered as well, its law is not that of f(z)", _scaled),
-        Counterexample(KNOWN_LOSS, "a loss of the signal may be taken for another law of the signal", _tilted),
-        *rivals.counterexamples(EQUIVALENT),
+        Counterexample(LOST, "where what is kept is altered as well, its law is not that of f(z)", _scaled, "same_law"),
+        Counterexample(
+            KNOWN_LOSS, "a loss of the signal may be taken for another law of the signal", _tilted, "same_law"
+        ),
+        *rivals.counterexamples("same_law", EQUIVALENT),
     ),
     remark="Where π does not depend on the signal its rate need not be known, as long as no entry of f(z) is zero: "
     "cells without a zero have the law of f(z).",

@@ -15,13 +15,13 @@ the image and not of the dimensions.
 
 import numpy as np
 from scipy import stats
-from sympy import Expr, Rational, Symbol, diff, exp, integrate, sqrt, symbols
+from sympy import Expr, Integer, Rational, Symbol, diff, exp, integrate, sqrt, symbols
 
 from theory.assumptions import EQUIVALENT, OURS
 from theory.engine.formulas import normal_cdf, normal_density
 from theory.engine.instances import EPS, World, worlds
 from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
-from theory.engine.record import Claim, Counterexample, Measurement, Model
+from theory.engine.record import Claim, Counterexample, Measurement, Model, compare
 from theory.identifiability import rivals
 
 ISOTROPIC_NOISE = Assumption("isotropic_noise", "x = f(z) + ε with ε ∼ N(0, σ² I) independent of z, σ² ≥ 0 not known")
@@ -38,6 +38,17 @@ TRANSFORM = Lemma(
     "the characteristic function of x at t is that of f(z) times exp(−σ² |t|² / 2)",
     "the characteristic function of a Gaussian, and independence",
     ISOTROPIC_NOISE,
+    (
+        (rival_y, rival_x * exp(rival_level * frequency / 2)),
+        (phi_x, phi_y * exp(-level * frequency / 2)),
+    ),
+)
+SEEN = Lemma(
+    "seen",
+    "x has one characteristic function in both models",
+    "under a training label",
+    EQUIVALENT,
+    ((rival_x, phi_x),),
 )
 SMOOTHED = Step(
     "smoothed",
@@ -45,10 +56,10 @@ SMOOTHED = Step(
     rival_y,
     phi_y * exp(-rest * frequency / 2),
     (
-        Equation(TRANSFORM, rival_y, rival_x * exp(rival_level * frequency / 2)),
-        Equation(EQUIVALENT, rival_x, phi_x),
-        Equation(TRANSFORM, phi_x, phi_y * exp(-level * frequency / 2)),
-        Equation(DEFINITION, rival_level, level - rest),
+        TRANSFORM.equation(0),
+        SEEN.equation(),
+        TRANSFORM.equation(1),
+        Equation(DEFINITION, rest, level - rival_level),
     ),
 )
 NULL = Lemma(
@@ -57,13 +68,14 @@ NULL = Lemma(
     "for s > 0, by `smoothed`, f̃(z̃) has the law of f(z) + N(0, s I), which has a density, yet lies in a null set; for"
     " s < 0 the two models change places",
     (THIN, SMOOTHED),
+    ((rest, rest * 0),),
 )
 LEVEL = Step(
     "level",
     "σ̃² = σ²: the noise law is known, and 2.11 applies",
     rival_level,
     level,
-    (Equation(DEFINITION, rival_level, level - rest), Equation(NULL, rest, rest * 0)),
+    (Equation(DEFINITION, rival_level, level - rest), NULL.equation()),
 )
 
 
@@ -114,12 +126,17 @@ def _square(size: Rational) -> Model:
     coordinate, and the density of the second. The gap is that of the squared effect sizes for W = (1, 0).
     """
     c = sqrt(1 + size)
-    premises: tuple[Expr, ...] = ()
+    t, dose, y, u = symbols("t l y u", real=True)
+    same: tuple[tuple[str, Expr, Expr], ...] = ()
     if size:
-        y, u = symbols("y u", real=True)
         smoothed = integrate(normal_density((y - u) / sqrt(size)) / sqrt(size), (u, 0, 1))
-        premises = (diff(_smoothed_uniform(y, sqrt(size)), y) - smoothed,)
-    return Model(premises=(c**2 + (2 - size) - 3, c * (1 / c) - 1, *premises), gap=(1 / c) ** 2 - 1)
+        same = (("density of coordinate 2 less noise", diff(_smoothed_uniform(y, sqrt(size)), y), smoothed),)
+    return compare(
+        ("variance of the noise", 2 - size, Integer(2)),
+        ("cumulant function of coordinate 1", (c**2 + 2 - size) * t**2 / 2, 3 * t**2 / 2),
+        ("mean of coordinate 1 at dose l", c * (dose / c), dose),
+        *same,
+    )
 
 
 def _smoothed_uniform(y: Expr, s: Expr) -> Expr:
@@ -137,7 +154,12 @@ def _diagonal(size: Rational) -> Model:
     The second feature keeps its own variance. The gap is that of the squared effect sizes for W = 1.
     """
     c = sqrt(1 + size / 2)
-    return Model(premises=(c**2 + 1 - size / 2 - 2, c * (1 / c) - 1), gap=(1 / c) ** 2 - 1)
+    t, dose = symbols("t l", real=True)
+    return compare(
+        ("variance of the noise of feature 1", 1 - size / 2, Integer(1)),
+        ("cumulant function of feature 1", (c**2 + 1 - size / 2) * t**2 / 2, t**2),
+        ("mean of feature 1 at dose l", c * (dose / c), dose),
+    )
 
 
 CLAIM = Claim(
@@ -148,14 +170,19 @@ CLAIM = Claim(
     r" \tilde P(x \mid l_e) = P(x \mid l_e) \ \Rightarrow\ \tilde\sigma = \sigma",
     assumptions=(ISOTROPIC_NOISE, THIN, EQUIVALENT),
     source=OURS,
-    proof=(TRANSFORM, SMOOTHED, NULL, LEVEL),
+    proof=(TRANSFORM, SEEN, SMOOTHED, NULL, LEVEL),
     conclusions=("level",),
-    check=lambda: tuple(m for world in worlds(6) for m in measure(world)),
+    says=((rival_level, "=", level),),
+    check=lambda fault=0.0: tuple(m for world in worlds(6) for m in measure(world, claimed=0.5 + 1e-3 * fault)),
     counterexamples=(
-        Counterexample(ISOTROPIC_NOISE, "with a variance for each feature one may take up a latent’s", _diagonal),
-        Counterexample(THIN, "for d_X = d_Z noise may be taken for latent variance, for curved f too", _square),
         Counterexample(
-            EQUIVALENT, "a model with other training laws has another W", rivals.identified(rivals.different)
+            ISOTROPIC_NOISE, "with a variance for each feature one may take up a latent’s", _diagonal, "level"
+        ),
+        Counterexample(
+            THIN, "for d_X = d_Z noise may be taken for latent variance, for curved f too", _square, "level"
+        ),
+        Counterexample(
+            EQUIVALENT, "a model with other training laws has another W", rivals.identified(rivals.different), "level"
         ),
     ),
     remark="One environment is enough. With one unknown variance for each feature it fails in general, and holds for "

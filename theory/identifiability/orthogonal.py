@@ -11,9 +11,9 @@ from theory.assumptions import ADDITIVE, DIVERSE, EQUIVALENT, GAUSSIAN, INJECTIV
 from theory.engine.instances import World, worlds
 from theory.engine.proof import Equation, Step
 from theory.engine.record import Claim, Measurement
-from theory.identifiability import affine, rivals
-from theory.identifiability.affine import H, P, P_rival, largest, recovered, rise, run
-from theory.symbols import L, W, W_rival, d
+from theory.identifiability import affine, flows, rivals
+from theory.identifiability.affine import H, P_rival, k, largest, recovered, rise, run
+from theory.symbols import Delta_e, L, P, W, W_rival, d, l_e
 
 ASSUMPTIONS = (ADDITIVE, GAUSSIAN, ISOTROPIC, RECOVERABLE, INJECTIVE, DIVERSE, EQUIVALENT)
 
@@ -22,39 +22,54 @@ rise_other, run_other = (
     MatrixSymbol(r"\left(z_{3} - z_{2}\right)", d, 1),
 )
 
-_affine = (affine.CLAIM,)
-
+METRIC = Step(
+    "metric",
+    "P = Hᵀ P̃ H = Hᵀ H, as P̃ = I",
+    P,
+    H.T * H,
+    (
+        Equation(affine.CLAIM, P, H.T * P_rival * H),
+        Equation(ISOTROPIC, P_rival, Identity(d)),
+    ),
+)
 ORTHOGONAL = Step(
     "orthogonal",
-    "Hᵀ H = Hᵀ P̃ H = P = I, with the precisions P = P̃ = I; H is square, so H Hᵀ = I too",
+    "Hᵀ H = P = I; H is square, so H Hᵀ = I too",
     H.T * H,
     Identity(d),
-    (
-        Equation(ISOTROPIC, H.T * H, H.T * P_rival * H),
-        Equation(_affine, H.T * P_rival * H, P),
-        Equation(ISOTROPIC, P, Identity(d)),
-    ),
+    (METRIC.reversed(), Equation(ISOTROPIC, P, Identity(d))),
 )
 ISOMETRY = Step(
     "isometry",
     "(h(z₁) − h(z₀))ᵀ (h(z₃) − h(z₂)) = (z₁ − z₀)ᵀ (z₃ − z₂): h keeps distances and angles",
     rise.T * rise_other,
     run.T * run_other,
-    (Equation(_affine, rise, H * run), Equation(_affine, rise_other, H * run_other), ORTHOGONAL.equation()),
+    (
+        Equation(affine.CLAIM, rise, H * run),
+        Equation(affine.CLAIM, rise_other, H * run_other),
+        ORTHOGONAL.equation(),
+    ),
 )
 SHIFTS = Step(
     "shifts",
-    "Hᵀ W̃ L = W L, i.e. W̃ L = Q W L with Q = H",
-    H.T * W_rival * L,
-    W * L,
-    (Equation(_affine, W_rival * L, H * W * L), ORTHOGONAL.equation()),
+    "W̃ L = Q W L with Q = H",
+    W_rival * L,
+    H * W * L,
+    (Equation(affine.CLAIM, W_rival * L, H * W * L, ((Delta_e, L),)),),
+)
+LABELS = Step(
+    "labels",
+    "W̃ lₑ = Q W lₑ + k at every training label, the reference included",
+    W_rival * l_e,
+    H * W * l_e + k,
+    (Equation(affine.CLAIM, W_rival * l_e, H * W * l_e + k),),
 )
 
 
-def measure(world: World, W_rival: np.ndarray) -> tuple[Measurement, ...]:
+def measure(world: World, W_rival: np.ndarray, bend: float = 0.0) -> tuple[Measurement, ...]:
     """Recover h from the density ratios of x alone, as a cubic polynomial, and compare it with a rotation and shift."""
     identity = np.eye(len(world.W))
-    coefficients, bound = recovered(world, identity, W_rival, identity)
+    coefficients, bound = recovered(world, identity, W_rival, identity, bend)
     H = coefficients[1 : 1 + len(identity)].T
     return (
         Measurement("curvature", largest(coefficients[1 + len(identity) :]), bound),
@@ -68,17 +83,34 @@ def rival_matrix(world: World) -> np.ndarray:
     return affine.rival_matrix(world, world.Q)
 
 
+def _of(world: World, fault: float) -> tuple[Measurement, ...]:
+    """Against one rival, and against all that are near."""
+    wrong, B = 1 + 1e-3 * fault, world.W @ world.shifts
+    return (
+        *measure(world, wrong * rival_matrix(world), 1e-3 * fault),
+        flows.search("search_curvature", affine.blinded(world, 2 * fault), lambda f: f.bend, isotropic=True),
+        flows.search("search_orthogonality", world, lambda f: wrong * f.slope + f.slope.T, isotropic=True),
+        flows.search("search_shifts", world, lambda f: f.dW @ world.shifts - wrong * f.slope @ B, isotropic=True),
+    )
+
+
 CLAIM = Claim(
     name="orthogonal",
     number="2.3",
-    statement="equivalent models have f̃⁻¹ ∘ f (z) = Q z + c with Q orthogonal, and W̃ L = Q W L",
+    statement="equivalent models have f̃⁻¹ ∘ f (z) = Q z + c for almost every z, with Q orthogonal, and W̃ L = Q W L",
     latex=r"\tilde f^{-1}\circ f(z) = Qz + c,\quad Q^\top Q = QQ^\top = I,\quad \tilde W L = Q W L",
     assumptions=ASSUMPTIONS,
     source=PAPER,
-    proof=(ORTHOGONAL, ISOMETRY, SHIFTS),
-    conclusions=("isometry", "shifts"),
-    check=lambda: tuple(m for world in worlds() for m in measure(world, rival_matrix(world))),
-    counterexamples=rivals.counterexamples(*ASSUMPTIONS),
+    proof=(METRIC, ORTHOGONAL, ISOMETRY, SHIFTS, LABELS),
+    conclusions=("orthogonal", "isometry", "shifts", "labels"),
+    says=(
+        (H.T * H, "=", Identity(d)),
+        (rise.T * rise_other, "=", run.T * run_other),
+        (W_rival * L, "=", H * W * L),
+        (W_rival * l_e, "=", H * W * l_e + k),
+    ),
+    check=lambda fault=0.0: tuple(m for world in worlds() for m in _of(world, fault)),
+    counterexamples=rivals.counterexamples("shifts", *ASSUMPTIONS, shape="isometry"),
     uses=(affine.CLAIM,),
     remark="As in 2.2, injective f suffice, without smoothness.",
 )

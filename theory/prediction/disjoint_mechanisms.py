@@ -12,7 +12,8 @@ Tried against it: feedback between the latents (in a linear cycle the density is
 mechanisms, so the formula survives up to a constant); dose (there is no formula for half a replacement, so the claim is
 about combinations only).
 
-Prior art: for independent groups of coordinates this is the composition of factorized conditionals by Bradley et al.
+Prior art: interventional factor models of Bravo-Hermsdorff et al. (2023), where an intervention changes its factors and
+nothing else; for independent groups of coordinates this is the composition of factorized conditionals by Bradley et al.
 
 References:
     Bradley et al. (2025), Mechanisms of projective composition of diffusion models, ICML, arXiv:2502.04549; Pearl
@@ -20,23 +21,16 @@ References:
 """
 
 import numpy as np
-from sympy import Expr, Matrix, MatrixSymbol, Rational, Symbol, ZeroMatrix, diff, exp, hessian, symbols
+from sympy import Expr, Integer, Matrix, MatrixSymbol, Rational, Symbol, ZeroMatrix, diff, exp, expand, hessian, symbols
 
-from theory.assumptions import INJECTIVE, NOISELESS, OURS
+from theory.assumptions import INJECTIVE, NOISELESS
 from theory.engine.formulas import log_density
 from theory.engine.instances import EPS, Structure, log_densities, structures
-from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
-from theory.engine.record import Claim, Counterexample, Measurement, Model
+from theory.engine.proof import Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model, compare
 from theory.identifiability.affine import largest
-from theory.prediction.product_formula import TRANSPORT, epistasis
+from theory.prediction.product_formula import epistasis
 from theory.symbols import d
-
-DISJOINT = Assumption(
-    "disjoint",
-    "p(z) is a product of positive mechanisms pⱼ(zⱼ | causes); A replaces some of them and B others, and either"
-    " leaves the rest",
-)
-COMBINED = Assumption("combined", "the double replaces what A and B replace, by the same mechanisms")
 
 y_0, y_a, y_b, y_ab = (MatrixSymbol(rf"(\log p_{{j}}^{{{name}}})_{{j}}", d, 1) for name in ("0", "A", "B", "AB"))
 a, b, ones = (MatrixSymbol(name, d, 1) for name in ("a", "b", r"\mathbf{1}"))
@@ -44,6 +38,29 @@ D_A, D_B = (MatrixSymbol(name, d, d) for name in ("D_A", "D_B"))
 log_0, log_a, log_b, log_ab = (MatrixSymbol(rf"\log p_{{{name}}}(z)", 1, 1) for name in ("0", "A", "B", "AB"))
 ratio_a, ratio_b, ratio_ab = (
     MatrixSymbol(rf"\log \frac{{p_{{{name}}}}}{{p_{{0}}}} (x)", 1, 1) for name in ("A", "B", "AB")
+)
+
+DISJOINT = Assumption(
+    "disjoint",
+    "p(z) is a product of positive mechanisms pⱼ(zⱼ | causes); A replaces some of them and B others, and either"
+    " leaves the rest",
+    states=(
+        (y_a, y_0 + D_A * (a - y_0)),
+        (D_B * D_A, ZeroMatrix(d, d)),
+        (log_0, ones.T * y_0),
+    ),
+)
+COMBINED = Assumption(
+    "combined",
+    "the double replaces what A and B replace, by the same mechanisms",
+    states=((y_ab, y_a + D_B * (b - y_a)),),
+)
+OBSERVED = Lemma(
+    "ratios",
+    "log dP/dP₀ at x = f(z) is log p(z) − log p₀(z), for A, B and the double",
+    "`transport` of 2.7: push-forward by an injective map",
+    (NOISELESS, INJECTIVE),
+    tuple((ratio, density - log_0) for ratio, density in ((ratio_ab, log_ab), (ratio_a, log_a), (ratio_b, log_b))),
 )
 
 
@@ -70,7 +87,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
         log_ab,
         log_a + log_b - log_0,
         (
-            *(Equation((DISJOINT, DEFINITION), density, ones.T * parts) for density, parts in factors),
+            *(Equation(DISJOINT, density, ones.T * parts) for density, parts in factors),
             both.equation(),
             *replaced.values(),
         ),
@@ -81,14 +98,11 @@ def _proof() -> tuple[Step | Lemma, ...]:
         ratio_ab,
         ratio_a + ratio_b,
         (
-            *(
-                Equation(TRANSPORT, ratio, density - log_0)
-                for ratio, density in ((ratio_ab, log_ab), (ratio_a, log_a), (ratio_b, log_b))
-            ),
+            *(OBSERVED.equation(place) for place in range(3)),
             latent.equation(),
         ),
     )
-    return TRANSPORT, both, latent, observed
+    return both, latent, OBSERVED, observed
 
 
 def measure(structure: Structure, targets: tuple[np.ndarray, np.ndarray]) -> Measurement:
@@ -115,9 +129,12 @@ def _law(structure: Structure, one: np.ndarray, other: np.ndarray) -> tuple[np.n
     return inverse @ shift, inverse * (variances * structure.D) @ inverse.T
 
 
-def halves(structure: Structure) -> tuple[np.ndarray, np.ndarray]:
-    """Every other latent in the causal order for A, the rest for B, so that replaced causes have replaced effects."""
-    return structure.order[::2], structure.order[1::2]
+def halves(structure: Structure, shared: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Every other latent in the causal order for A, the rest for B, so that replaced causes have replaced effects.
+
+    As many as `shared` of those of B are replaced by A too.
+    """
+    return np.append(structure.order[::2], structure.order[1::2][:shared]), structure.order[1::2]
 
 
 def _gaussians(*parameters: tuple[tuple, tuple]) -> Expr:
@@ -134,7 +151,10 @@ def _same_mechanism(size: Rational) -> Model:
     """A and B both add `size` to the variance of one latent, and the double adds it twice."""
     z1, z2 = symbols("z1 z2", real=True)
     excess = _gaussians(*(((0, 0), (1 + size * n, 1)) for n in (2, 1, 1, 0)))
-    return Model(premises=(diff(excess, z2),), gap=hessian(excess, (z1,)))
+    return compare(
+        ("curvature in z₁ of log p_AB − log p_A − log p_B + log p₀", hessian(excess, (z1,)), Matrix([[0]])),
+        ("its slope in z₂, beside z₂", diff(excess, z2) + z2, z2),
+    )
 
 
 def _swapped(size: Rational) -> Model:
@@ -143,7 +163,10 @@ def _swapped(size: Rational) -> Model:
     stays, swaps = 1 - size / 2, size / 2
     one, other = stays * exp(x1) + swaps * exp(x2), stays * exp(x2) + swaps * exp(x1)
     double = (stays + swaps) * exp(x1 + x2)
-    return Model(premises=(stays + swaps - 1,), gap=(one * other / double).subs({x1: 1, x2: 0}) - 1)
+    return compare(
+        ("p_A p_B / (p_AB p₀) at x = (1, 0)", (one * other / double).subs({x1: 1, x2: 0}), Integer(1)),
+        ("p_A p_B / (p_AB p₀) where x₁ = x₂", expand((one * other / double).subs(x2, x1)) * x1, x1),
+    )
 
 
 def _unordered(size: Rational) -> Model:
@@ -151,7 +174,10 @@ def _unordered(size: Rational) -> Model:
     (x1, x2), shift = symbols("x1 x2", real=True), Symbol("shift", real=True)
     single = (exp(shift * x1) + exp(shift * x2)) / 2
     excess = single**2 / exp(shift * (x1 + x2))
-    return Model(premises=(excess.subs({x1: x2}) - 1,), gap=excess.subs({x1: 1, x2: 0, shift: size}) - 1)
+    return compare(
+        ("p_A p_B / (p_AB p₀) at z = (1, 0)", excess.subs({x1: 1, x2: 0, shift: size}), Integer(1)),
+        ("p_A p_B / (p_AB p₀) where z₁ = z₂", excess.subs({x1: x2}) * x2, x2),
+    )
 
 
 CLAIM = Claim(
@@ -161,15 +187,17 @@ CLAIM = Claim(
     latex=r"p(z) = \prod_j p_j(z_j \mid z_{\mathrm{pa}(j)}),\ S_A \cap S_B = \emptyset"
     r"\ \Rightarrow\ \frac{dP_{AB}}{dP_0} = \frac{dP_A}{dP_0}\,\frac{dP_B}{dP_0}",
     assumptions=(DISJOINT, COMBINED, NOISELESS, INJECTIVE),
-    source=f"{OURS}; for independent factors Bradley et al. (2025), arXiv:2502.04549",
+    source="Bravo-Hermsdorff et al. (2023), arXiv:2306.04027, for factor models of interventions; for independent"
+    " factors Bradley et al. (2025), arXiv:2502.04549",
     proof=_proof(),
     conclusions=("observed",),
-    check=lambda: tuple(measure(structure, halves(structure)) for structure in structures()),
+    says=((ratio_ab, "=", ratio_a + ratio_b),),
+    check=lambda fault=0.0: tuple(measure(structure, halves(structure, int(fault))) for structure in structures()),
     counterexamples=(
-        Counterexample(DISJOINT, "two changes of one variance do not multiply", _same_mechanism),
-        Counterexample(COMBINED, "an effect of B that depends on A leaves a slope", epistasis),
-        Counterexample(NOISELESS, "behind a random swap the ratios are sums", _swapped),
-        Counterexample(INJECTIVE, "without the order of the latents the ratios are sums", _unordered),
+        Counterexample(DISJOINT, "two changes of one variance do not multiply", _same_mechanism, "observed"),
+        Counterexample(COMBINED, "an effect of B that depends on A leaves a slope", epistasis, "observed"),
+        Counterexample(NOISELESS, "behind a random swap the ratios are sums", _swapped, "observed"),
+        Counterexample(INJECTIVE, "without the order of the latents the ratios are sums", _unordered, "observed"),
     ),
     remark="This is the limit of what a test of 2.7 can say. The constant tells the two apart.",
 )

@@ -16,32 +16,43 @@ the median of three cells beats their mean, 23/72 against 24/72.
 from collections.abc import Sequence
 
 import numpy as np
-from sympy import Add, ImmutableMatrix, Integer, Matrix, Rational, Symbol, diag, diff, integrate, oo, symbols
-from sympy.functions import exp, sqrt
+from sympy import Add, ImmutableMatrix, Matrix, Rational, diag, diff, symbols
 from sympy.matrices.expressions import Identity, MatrixSymbol, ZeroMatrix
 
 from theory.assumptions import ADDITIVE, GAUSSIAN, IN_SPAN, ISOTROPIC, OURS
 from theory.engine.exact import Number, Row, exact, rational
+from theory.engine.expectation import E, Random
 from theory.engine.instances import EPS, World, worlds
-from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
-from theory.engine.record import Claim, Counterexample, Measurement, Model
+from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Square, Step
+from theory.engine.record import Claim, Counterexample, Measurement
 from theory.identifiability.span import least_gain, noise_gain, solve_span
+from theory.prediction import noise_models
 from theory.symbols import K, M, d
 
-SEEN = Assumption("seen", "the latents of nₑ independent cells of every training environment are seen")
-WEIGHTED = Assumption("weighted", "the weights are those of generalised least squares, w* = N X G x")
 ORIGIN = Assumption("origin", "the mean of z_base is not known, as it cannot be where f is not")
 
-alpha, ones, xi = (MatrixSymbol(name, M, 1) for name in ("alpha", r"\mathbf{1}", "xi"))
-xi_0, nu = MatrixSymbol("xi_0", 1, 1), MatrixSymbol(r"\frac{1}{n_{0}}", 1, 1)
+alpha, ones = (MatrixSymbol(name, M, 1) for name in ("alpha", r"\mathbf{1}"))
+xi, xi_0, nu = Random("xi", M, 1), Random("xi_0", 1, 1), MatrixSymbol(r"\frac{1}{n_{0}}", 1, 1)
 variances = MatrixSymbol(r"\operatorname{diag}(\frac{1}{n_{e}})", M, M)
 
 N, V = (MatrixSymbol(name, M + 1, M + 1) for name in ("N", "V"))
 X, G = MatrixSymbol("X", M + 1, K + 1), MatrixSymbol("G", K + 1, K + 1)
-x, score = MatrixSymbol("x", K + 1, 1), MatrixSymbol("s", K + 1, 1)
-w, w_best, error = (MatrixSymbol(name, M + 1, 1) for name in ("w", "w^{*}", "e"))
+x, score = MatrixSymbol("x", K + 1, 1), Random("s", K + 1, 1)
+w, w_best, error = MatrixSymbol("w", M + 1, 1), MatrixSymbol("w^{*}", M + 1, 1), Random("e", M + 1, 1)
+deviation, variance = Random(r"(T - \theta \cdot x)", 1, 1), MatrixSymbol(r"\operatorname{Var}(T)", 1, 1)
 means, noise = (MatrixSymbol(name, d, M + 1) for name in (r"\bar{z}", "Xi"))
 Theta = MatrixSymbol(r"{[W \mu]}", d, K + 1)
+of_mean = alpha.T * xi + (Identity(1) - ones.T * alpha) * xi_0
+of_shift = alpha.T * xi - ones.T * alpha * xi_0
+
+SEEN = Assumption(
+    "seen",
+    "the latents of nₑ independent cells of every training environment are seen",
+    states=((means, Theta * X.T + noise),),
+)
+WEIGHTED = Assumption(
+    "weighted", "the weights are those of generalised least squares, w* = N X G x", states=((w_best, N * X * G * x),)
+)
 
 
 def least_squares_weights(labels: Sequence[Row], counts: Sequence[Number], test: Row) -> tuple[Rational, ...]:
@@ -76,38 +87,49 @@ MOMENTS = Lemma(
     "the errors of the environments’ means are uncorrelated, with mean 0 and variance 1/nₑ per latent coordinate",
     "variance of a mean of nₑ independent cells with covariance I",
     (SEEN, ISOTROPIC),
+    ((E(xi * xi.T), variances), (E(xi * xi_0.T), ZeroMatrix(M, 1)), (E(xi_0 * xi_0.T), nu)),
 )
 NORMAL = Lemma(
     "normal",
     "Xᵀ N X has a symmetric generalised inverse G with Xᵀ N X G x = x",
     "x = (lₜ, 1) is in the row space of X, i.e. lₜ = ∑ wₑ lₑ with ∑ wₑ = 1, and N is positive definite",
     IN_SPAN,
+    ((X.T * N * X * G * x, x), (G.T, G)),
+)
+INVERSE = Lemma(
+    "inverse",
+    "N = diag(nₑ) and V = diag(1/nₑ) are inverse to each other, symmetric and positive",
+    "sample sizes are positive",
+    (),
+    ((V * N, Identity(M + 1)), (N.T, N)),
+    positive=(V, N),
+)
+INVERSE_BACK = Lemma("inverse_back", "N V = I", "N and V are diagonal", "inverse", ((N * V, Identity(M + 1)),))
+WEIGHTS = Lemma(
+    "weights",
+    "w is any vector of weights with Xᵀ w = x",
+    "there are some, as lₜ is in the span",
+    IN_SPAN,
+    ((X.T * w, x),),
 )
 
-_normal = Equation(NORMAL, X.T * N * X * G * x, x)
-_inverse = Equation(DEFINITION, V * N, Identity(M + 1))
+_normal, _inverse = NORMAL.equation(0), INVERSE.equation(0)
 
 
 def _gains() -> tuple[Step, ...]:
-    spread = (
-        Equation(MOMENTS, xi * xi.T, variances),
-        Equation(MOMENTS, xi * xi_0.T, ZeroMatrix(M, 1)),
-        Equation(MOMENTS, xi_0 * xi_0.T, nu),
-    )
-    of_mean = alpha.T * xi + (Identity(1) - ones.T * alpha) * xi_0
-    of_shift = alpha.T * xi - ones.T * alpha * xi_0
+    spread = tuple(MOMENTS.equation(place) for place in range(3))
     return (
         Step(
             "gain_of_mean",
             "∑ αₑ zₑ + (1 − ∑ αₑ) z₀ has variance ∑ αₑ²/nₑ + (1 − ∑ αₑ)²/n₀",
-            of_mean * of_mean.T,
+            E(of_mean * of_mean.T),
             alpha.T * variances * alpha + (Identity(1) - ones.T * alpha) * nu * (Identity(1) - alpha.T * ones),
             spread,
         ),
         Step(
             "gain_of_shift",
             "the shift ∑ αₑ (zₑ − z₀) has variance ∑ αₑ²/nₑ + (∑ αₑ)²/n₀",
-            of_shift * of_shift.T,
+            E(of_shift * of_shift.T),
             alpha.T * variances * alpha + ones.T * alpha * nu * alpha.T * ones,
             spread,
         ),
@@ -116,7 +138,7 @@ def _gains() -> tuple[Step, ...]:
 
 def _gauss_markov() -> tuple[Step | Lemma, ...]:
     best = Equation(WEIGHTED, w_best, N * X * G * x)
-    weights = Equation(DEFINITION, X.T * w, x)
+    weights = WEIGHTS.equation()
     unbiased = Step(
         "unbiased",
         "weights with Xᵀ w = x predict W lₜ + μ, up to noise",
@@ -134,14 +156,24 @@ def _gauss_markov() -> tuple[Step | Lemma, ...]:
         x.T * G * x,
         (stationary.equation(), feasible.equation()),
     )
+    back = Step(
+        "cross_back",
+        "w*ᵀ V w = xᵀ G x",
+        w_best.T * V * w,
+        x.T * G * x,
+        (best, INVERSE_BACK.equation(), INVERSE.equation(1), weights, NORMAL.equation(1)),
+    )
     excess = Step(
         "gauss_markov",
-        "wᵀ V w − xᵀ G x = (w − w*)ᵀ V (w − w*), which is positive unless w = w*",
-        w.T * V * w - x.T * G * x,
-        (w - w_best).T * V * (w - w_best),
-        (cross.equation(), Equation((cross, NORMAL), w_best.T * V * w, x.T * G * x), least.equation()),
+        "wᵀ V w ≥ xᵀ G x, the excess being (w − w*)ᵀ V (w − w*), which is positive unless w = w*",
+        w.T * V * w,
+        x.T * G * x,
+        (cross.equation(), back.equation(), least.equation()),
+        relation="≥",
+        slack=Square(w - w_best, V),
+        positive=INVERSE,
     )
-    return NORMAL, unbiased, feasible, stationary, cross, least, excess
+    return NORMAL, INVERSE, INVERSE_BACK, WEIGHTS, unbiased, feasible, stationary, cross, least, back, excess
 
 
 def _doses() -> Step:
@@ -163,7 +195,7 @@ def measure(world: World, tilt: float = 0.0) -> tuple[Measurement, ...]:
     """
     labels, counts, alpha = _halved(world)
     weights = np.concatenate([[1 - alpha.sum()], alpha])
-    cells = np.repeat(weights / counts, counts)
+    cells = np.repeat((1 + tilt) * weights / counts, counts)
     rooted, target = np.column_stack([labels, np.ones(len(labels))]).T * np.sqrt(counts), np.append(world.inside, 1.0)
     shortest = np.linalg.lstsq(rooted, target, rcond=None)[0]
     claimed = float(target @ np.linalg.pinv(rooted @ rooted.T) @ target) * (1 + tilt)
@@ -177,42 +209,16 @@ def measure(world: World, tilt: float = 0.0) -> tuple[Measurement, ...]:
     )
 
 
+def weighted_designs(world: World) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows (l_e, 1) of a design, cells of each, and the row (l_t, 1) of the test label inside the span."""
+    labels, counts, _ = _halved(world)
+    return np.column_stack([labels, np.ones(len(labels))]), counts, np.append(world.inside, 1.0)
+
+
 def _halved(world: World) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Labels with all half doses measured as well, so that α is not unique; counts; and one α, zero at half doses."""
     labels = np.vstack([world.labels, (world.labels[1:] + world.labels[0]) / 2])
     return labels, 2 + np.arange(len(labels)) % 5, np.concatenate([world.alpha, 0 * world.alpha])
-
-
-def missed_interaction(size: Rational) -> Model:
-    """Train on 0, e_1, e_2 and ask for (1, 1): an interaction of length `size` is missed on average."""
-    weights, W = Matrix([-1, 1, 1]), Matrix([[2, 3]])
-    means = W * Matrix([[0, 1, 0], [0, 0, 1]])
-    return Model(premises=(sum(weights) - 1,), gap=(W * Matrix([1, 1]))[0] + size - (means * weights)[0])
-
-
-def missed_part(size: Rational) -> Model:
-    """Ask for (1, 1, size) instead: the third column of W is missed by the weights that fit the other two doses."""
-    weights, W = Matrix([-1, 1, 1]), Matrix([[2, 3, 5]])
-    means = W * Matrix([[0, 1, 0], [0, 0, 1], [0, 0, 0]])
-    return Model(premises=(sum(weights) - 1,), gap=(W * Matrix([1, 1, size]) - means * weights)[0])
-
-
-def _spread(size: Rational) -> Model:
-    """Covariance 1/(1 + size): the gain 3 of A + B - control becomes a variance of 3/(1 + size)."""
-    return Model(premises=(), gap=3 / (1 + size) - noise_gain([1, 1]))
-
-
-def _batch(size: Rational) -> Model:
-    """Cells of A and of the control share a batch effect, correlation `size`: A + B - control has not variance 3."""
-    weights, shared = Matrix([-1, 1, 1]), Matrix([[1, size, 0], [size, 1, 0], [0, 0, 1]])
-    return Model(premises=(), gap=(weights.T * shared * weights)[0] - noise_gain([1, 1]))
-
-
-def _least_norm(size: Rational) -> Model:
-    """Doses 1 and 2 measured, 3 asked for: on the way from the quietest α to the one of least norm the gain grows."""
-    quietest, shortest = least_gain([[1], [2]], [3], [0]), solve_span([[1], [2]], [3], [0]).coefficients or ()
-    alpha = [q + size * (s - q) for q, s in zip(quietest, shortest, strict=True)]
-    return Model(premises=(alpha[0] + 2 * alpha[1] - 3,), gap=noise_gain(alpha) - noise_gain(quietest))
 
 
 GAIN = Claim(
@@ -224,14 +230,30 @@ GAIN = Claim(
     assumptions=(ADDITIVE, ISOTROPIC, IN_SPAN, SEEN, WEIGHTED),
     source=OURS + "; the minimum is the theorem of Gauss and Markov",
     proof=(MOMENTS, *_gains(), *_gauss_markov(), _doses()),
-    conclusions=("gain_of_mean", "gain_of_shift", "unbiased", "gauss_markov", "least_norm_is_louder"),
-    check=lambda: tuple(m for world in worlds() for m in measure(world)),
+    conclusions=("gain_of_mean", "gain_of_shift", "unbiased", "least", "gauss_markov"),
+    confirmations=("least_norm_is_louder",),
+    says=(
+        (
+            E(of_mean * of_mean.T),
+            "=",
+            alpha.T * variances * alpha + (Identity(1) - ones.T * alpha) * nu * (Identity(1) - alpha.T * ones),
+        ),
+        (E(of_shift * of_shift.T), "=", alpha.T * variances * alpha + ones.T * alpha * nu * alpha.T * ones),
+        (means * w, "=", Theta * x + noise * w),
+        (w_best.T * V * w_best, "=", x.T * G * x),
+        (w.T * V * w, "≥", x.T * G * x),
+    ),
+    check=lambda fault=0.0: tuple(m for world in worlds() for m in measure(world, 100 * fault)),
     counterexamples=(
-        Counterexample(ADDITIVE, "an interaction biases the prediction", missed_interaction),
-        Counterexample(ISOTROPIC, "a narrower base is quieter", _spread),
-        Counterexample(IN_SPAN, "a part outside the span is missed by all weights", missed_part),
-        Counterexample(SEEN, "a batch effect shared with the control cancels", _batch),
-        Counterexample(WEIGHTED, "the α of least norm is louder than need be", _least_norm),
+        Counterexample(ADDITIVE, "an interaction biases the prediction", noise_models.missed_interaction, "unbiased"),
+        Counterexample(ISOTROPIC, "a narrower base is quieter", noise_models.narrower_base, "gain_of_mean"),
+        Counterexample(
+            IN_SPAN, "a part outside the span is missed by all weights", noise_models.missed_part, "unbiased"
+        ),
+        Counterexample(
+            SEEN, "a batch effect shared with the control cancels", noise_models.shared_batch, "gain_of_mean"
+        ),
+        Counterexample(WEIGHTED, "the α of least norm is louder than need be", noise_models.least_norm, "least"),
     ),
     remark="The coefficients of least norm are not those of least variance: with doses 1 and 2 measured and dose 3"
     " asked for they have gain 61/25, generalised least squares 7/3.",
@@ -243,44 +265,41 @@ SCORE = Lemma(
     "differentiate the Gaussian log density, of which the means are sufficient; two environments with free symbols in"
     " the step `explicit_score`",
     (GAUSSIAN, ISOTROPIC, SEEN, ADDITIVE, ORIGIN, "explicit_score"),
+    ((score, X.T * N * error), (E(error * error.T), V)),
 )
 ESTIMATOR = Lemma(
     "estimator",
     "𝔼 (T − θᵀ x) s = x for every unbiased estimator T of θᵀ x",
     "differentiate 𝔼 T = θᵀ x under the integral, which an exponential family permits",
     SCORE,
+    ((E(score * deviation.T), x),),
 )
 
 
 def _cramer_rao() -> tuple[Step | Lemma, ...]:
-    information, deviation = MatrixSymbol("J", K + 1, K + 1), MatrixSymbol(r"(T - \theta \cdot x)", 1, 1)
-    variance = MatrixSymbol(r"\operatorname{Var}(T)", 1, 1)
     informed = Step(
         "information",
         "𝔼 s sᵀ = Xᵀ N X",
-        information,
+        E(score * score.T),
         X.T * N * X,
-        (
-            Equation(SCORE, information, X.T * N * error * error.T * N.T * X),
-            Equation(SCORE, error * error.T, V),
-            _inverse,
-            Equation(DEFINITION, N.T, N),
-        ),
+        (SCORE.equation(0), SCORE.equation(1), INVERSE.equation(1), _inverse),
     )
     bound = Step(
         "cramer_rao",
-        "𝔼 (T − θᵀ x − xᵀ G s)² = Var T − xᵀ G x, so Var T ≥ xᵀ G x, the least gain of 2.10",
-        (deviation - x.T * G * score) * (deviation - x.T * G * score).T,
-        variance - x.T * G * x,
+        "Var T ≥ xᵀ G x, the least gain of 2.10, the excess being 𝔼 (T − θᵀ x − xᵀ G s)²",
+        variance,
+        x.T * G * x,
         (
-            Equation(DEFINITION, deviation * deviation.T, variance),
-            Equation(ESTIMATOR, score * deviation.T, x),
-            Equation((informed, SCORE), score * score.T, X.T * N * X),
+            Equation(DEFINITION, variance, E(deviation * deviation.T)),
+            ESTIMATOR.equation(),
+            informed.equation(),
+            NORMAL.equation(1),
             _normal,
-            Equation(NORMAL, G.T, G),
         ),
+        relation="≥",
+        slack=Square(deviation - x.T * G * score, mean=True),
     )
-    return NORMAL, _explicit_score(), SCORE, ESTIMATOR, informed, bound
+    return NORMAL, INVERSE, _explicit_score(), SCORE, ESTIMATOR, informed, bound
 
 
 def _explicit_score() -> Step:
@@ -311,21 +330,6 @@ def measure_bound(world: World, claimed: float = 1.0) -> Measurement:
     return Measurement("cramer_rao", abs(claimed * least - bound), float(rounding))
 
 
-def known_origin(size: Rational) -> Model:
-    """z_A + z_B - (1 - size) z_0 is unbiased for A + B at every size if E z_base = 0 is known; variance below 3."""
-    return Model(premises=(), gap=2 + (1 - size) ** 2 - noise_gain([1, 1]))
-
-
-def _median(size: Integer) -> Model:
-    """Three cells of one environment, whose mean is wanted; at size 1 their median, for a Laplace base."""
-    t, rate = Symbol("t", positive=True), sqrt(2)
-    density, tail = rate * exp(-rate * t) / 2, exp(-rate * t) / 2
-    variance = integrate(2 * t**2 * density, (t, 0, oo))
-    median = integrate(2 * t**2 * 6 * (1 - tail) * tail * density, (t, 0, oo))
-    mean = Rational(1, 3)
-    return Model(premises=(variance - 1,), gap=(median if size else mean) - mean)
-
-
 EFFICIENT = Claim(
     name="efficient",
     number="2.10b",
@@ -335,15 +339,30 @@ EFFICIENT = Claim(
     assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, IN_SPAN, SEEN, ORIGIN),
     source=OURS + "; the bound is that of Cramér and Rao",
     proof=_cramer_rao(),
-    conclusions=("cramer_rao",),
-    check=lambda: tuple(measure_bound(world) for world in worlds()),
+    conclusions=("information", "cramer_rao"),
+    says=((E(score * score.T), "=", X.T * N * X), (variance, "≥", x.T * G * x)),
+    check=lambda fault=0.0: tuple(measure_bound(world, 1 + 1e-3 * fault) for world in worlds()),
     counterexamples=(
-        Counterexample(ADDITIVE, "with an interaction GLS is not unbiased", missed_interaction),
-        Counterexample(GAUSSIAN, "with a Laplace base the median of three cells beats their mean", _median),
-        Counterexample(ISOTROPIC, "a narrower base is quieter", _spread),
-        Counterexample(IN_SPAN, "outside the span nothing is unbiased", missed_part),
-        Counterexample(SEEN, "a batch effect shared with the control cancels, below the bound", _batch),
-        Counterexample(ORIGIN, "with a known origin the reference need not be measured", known_origin),
+        Counterexample(
+            ADDITIVE, "with an interaction GLS is not unbiased", noise_models.missed_interaction, "cramer_rao"
+        ),
+        Counterexample(
+            GAUSSIAN,
+            "with a Laplace base the median of three cells beats their mean",
+            noise_models.median,
+            "cramer_rao",
+        ),
+        Counterexample(ISOTROPIC, "a narrower base is quieter", noise_models.narrower_base, "cramer_rao"),
+        Counterexample(IN_SPAN, "outside the span nothing is unbiased", noise_models.missed_part, "cramer_rao"),
+        Counterexample(
+            SEEN,
+            "a batch effect shared with the control cancels, below the bound",
+            noise_models.shared_batch,
+            "cramer_rao",
+        ),
+        Counterexample(
+            ORIGIN, "with a known origin the reference need not be measured", noise_models.known_origin, "cramer_rao"
+        ),
     ),
     remark="It supposes the origin of the latents unknown, as it is where f is; were 𝔼 z_base = 0 known, A + B would "
     "have 2/n and not 3/n.",

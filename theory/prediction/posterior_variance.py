@@ -32,28 +32,41 @@ from sympy import (
 )
 
 from theory.assumptions import ADDITIVE, GAUSSIAN, IN_SPAN, ISOTROPIC, OURS
+from theory.engine.expectation import Base, E, Random
 from theory.engine.formulas import normal_density
 from theory.engine.instances import EPS, World, worlds
-from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
-from theory.engine.record import Claim, Counterexample, Measurement, Model
+from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Square, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model, compare
 from theory.identifiability.span import noise_gain
-from theory.prediction.noise_gain import NORMAL, ORIGIN, G, N, X, known_origin, missed_interaction, missed_part, x
+from theory.prediction.noise_gain import (
+    NORMAL,
+    ORIGIN,
+    G,
+    N,
+    X,
+    deviation,
+    variance,
+    x,
+)
+from theory.prediction.noise_models import known_origin, missed_interaction, missed_part, unit
 from theory.symbols import d
 
 CHANNEL = Assumption("channel", "x given z has a known law, one and the same under every label")
-ONE_INFORMATION = Assumption(
-    "one_information", "J is regular and the same in all environments, whose cells are independent"
-)
-
 observed = Symbol("d_X", integer=True, positive=True)
-s, zeta, u = (MatrixSymbol(name, d, 1) for name in ("s", "zeta", "u"))
+s, zeta, u = Random("s", d, 1), Base("zeta", d, 1), MatrixSymbol("u", d, 1)
 J, J_inverse = MatrixSymbol("J", d, d), MatrixSymbol("J^{-1}", d, d)
 F, P, Psi = (
     MatrixSymbol("F", observed, d),
     MatrixSymbol("P", observed, observed),
     MatrixSymbol("Psi", observed, observed),
 )
-noise = MatrixSymbol("epsilon", observed, 1)
+noise = Random("epsilon", observed, 1)
+
+ONE_INFORMATION = Assumption(
+    "one_information",
+    "J is regular and the same in all environments, whose cells are independent",
+    states=((J * J_inverse, Identity(d)), (J_inverse.T, J_inverse)),
+)
 
 
 def _explicit_score() -> Step:
@@ -78,17 +91,18 @@ PROJECTION = Lemma(
     "with ζ = z − m, 𝔼 ζ sᵀ = 𝔼 s sᵀ = J, the information of a cell, and 𝔼 (ζ − s)(ζ − s)ᵀ = 𝔼 Cov(z | x)",
     "s is a conditional expectation of ζ",
     SCORE,
+    ((E(zeta * s.T), J), (E(s * s.T), J), (J.T, J)),
 )
 INFORMATION_STEP = Step(
     "information",
     "𝔼 Cov(z | x) = I − J",
-    (zeta - s) * (zeta - s).T,
+    E((zeta - s) * (zeta - s).T),
     Identity(d) - J,
     (
-        Equation(ISOTROPIC, zeta * zeta.T, Identity(d)),
-        Equation(PROJECTION, zeta * s.T, J),
-        Equation(PROJECTION, s * s.T, J),
-        Equation(DEFINITION, J.T, J),
+        Equation(ISOTROPIC, E(zeta * zeta.T), Identity(d)),
+        PROJECTION.equation(0),
+        PROJECTION.equation(1),
+        PROJECTION.equation(2),
     ),
 )
 POSTERIOR = Lemma(
@@ -96,19 +110,22 @@ POSTERIOR = Lemma(
     "for x = F z + ε, ε ∼ N(0, Ψ), the score is s = Fᵀ P (F ζ + ε) with P = (F Fᵀ + Ψ)⁻¹",
     "the conditional mean of jointly Gaussian vectors",
     SCORE,
+    (
+        (E(zeta * noise.T), ZeroMatrix(d, observed)),
+        (E(noise * noise.T), Psi),
+        (P.T, P),
+        (Psi * P, Identity(observed) - F * F.T * P),
+    ),
 )
 _deviation = F * zeta + noise
 LINEAR = Step(
     "linear_gaussian",
     "then J = 𝔼 s sᵀ = Fᵀ (F Fᵀ + Ψ)⁻¹ F",
-    F.T * P * _deviation * _deviation.T * P.T * F,
+    E(F.T * P * _deviation * _deviation.T * P.T * F),
     F.T * P * F,
     (
-        Equation(ISOTROPIC, zeta * zeta.T, Identity(d)),
-        Equation(POSTERIOR, zeta * noise.T, ZeroMatrix(d, observed)),
-        Equation(POSTERIOR, noise * noise.T, Psi),
-        Equation(DEFINITION, P.T, P),
-        Equation(DEFINITION, Psi * P, Identity(observed) - F * F.T * P),
+        Equation(ISOTROPIC, E(zeta * zeta.T), Identity(d)),
+        *(POSTERIOR.equation(place) for place in range(4)),
     ),
 )
 
@@ -163,7 +180,7 @@ def measure(world: World, noisier: float = 1.0) -> tuple[Measurement, ...]:
     that of the Gaussian mean F m, by a root of the precision. Rounding: sums of 1601 terms; c·eps·cond², c = 64 d_X.
     """
     means = (world.labels @ world.W.T)[:, 0]
-    pairs = [(score_information(m), posterior_information(m)) for m in means / (1 + np.abs(means).max())]
+    pairs = [(score_information(m), posterior_information(m + noisier - 1)) for m in means / (1 + np.abs(means).max())]
     F, variances = loadings(world)
     values, vectors = np.linalg.eigh(F @ F.T + np.diag(variances))
     rooted = (vectors / np.sqrt(values)).T @ F
@@ -179,17 +196,30 @@ def _laplace(size: Integer) -> Model:
     t, rate = Symbol("t", positive=True), sqrt(2)
     density = rate * exp(-rate * t) / 2 if size else normal_density(t)
     information = integrate(2 * diff(density, t) ** 2 / density, (t, 0, oo))
-    return Model(premises=(integrate(2 * t**2 * density, (t, 0, oo)) - 1,), gap=information - 1)
+    x, centre = symbols("x m", real=True)
+    return compare(
+        ("information of a cell", information, Integer(1)),
+        ("variance of the base", integrate(2 * t**2 * density, (t, 0, oo)), Integer(1)),
+        ("posterior mean of a latent that is seen", x + centre - centre, x),
+    )
 
 
 def _wider(size: Rational) -> Model:
     """x = z is seen and has variance 1 + size: its information is 1/(1 + size), and I - Cov(z | x) = 1."""
-    return Model(premises=(), gap=1 / (1 + size) - 1)
+    x, centre = symbols("x m", real=True)
+    return compare(
+        ("information of a cell", 1 / (1 + size), Integer(1)),
+        ("posterior mean of a latent that is seen", x + centre - centre, x),
+    )
 
 
 def _labelled(size: Rational) -> Model:
     """x = z + ε, where the label moves ε by size times the latent mean: information (1 + size)²/2 and not 1 - 1/2."""
-    return Model(premises=(), gap=(1 + size) ** 2 / 2 - Rational(1, 2))
+    mean, x = symbols("m x", real=True)
+    return compare(
+        ("information of a cell", (1 + size) ** 2 / 2, Rational(1, 2)),
+        ("posterior mean of z − m at m = 0", (x - (1 + size) * mean).subs(mean, 0) / 2, x / 2),
+    )
 
 
 INFORMATION = Claim(
@@ -201,32 +231,38 @@ INFORMATION = Claim(
     assumptions=(GAUSSIAN, ISOTROPIC, CHANNEL),
     source=f"{OURS}; the identity of the score is that of Fisher (1925)",
     proof=(_explicit_score(), SCORE, PROJECTION, INFORMATION_STEP, POSTERIOR, LINEAR),
-    conclusions=("information", "linear_gaussian"),
-    check=lambda: tuple(m for world in worlds(6) for m in measure(world)),
+    conclusions=("projection", "information", "linear_gaussian"),
+    says=(
+        (E(s * s.T), "=", J),
+        (E((zeta - s) * (zeta - s).T), "=", Identity(d) - J),
+        (E(F.T * P * _deviation * _deviation.T * P.T * F), "=", F.T * P * F),
+    ),
+    check=lambda fault=0.0: tuple(m for world in worlds(6) for m in measure(world, 1 + 1e-3 * fault)),
     counterexamples=(
-        Counterexample(GAUSSIAN, "the centre of a Laplace base is better known than its variance says", _laplace),
-        Counterexample(ISOTROPIC, "a wider base tells less", _wider),
-        Counterexample(CHANNEL, "noise that moves with the label tells of it", _labelled),
+        Counterexample(
+            GAUSSIAN, "the centre of a Laplace base is better known than its variance says", _laplace, "information"
+        ),
+        Counterexample(ISOTROPIC, "a wider base tells less", _wider, "information"),
+        Counterexample(CHANNEL, "noise that moves with the label tells of it", _labelled, "information"),
     ),
     remark="Noise never adds information: J ≤ I, with equality where z is a function of x. J depends on m unless "
     "mixing and noise are linear and Gaussian.",
 )
 
 kappa = Symbol("kappa", positive=True)
-g = MatrixSymbol("g", x.shape[0], 1)
+g = Random("g", x.shape[0], 1)
 
 
 def _gain() -> tuple[Step | Lemma, ...]:
-    deviation, variance = MatrixSymbol(r"(T - \theta \cdot x)", 1, 1), MatrixSymbol(r"\operatorname{Var}(T)", 1, 1)
     along = Step(
         "along",
         "along a direction u the score uᵀ J⁻¹ s of a cell has variance κ = uᵀ J⁻¹ u",
-        u.T * J_inverse * s * (u.T * J_inverse * s).T,
+        E(u.T * J_inverse * s * (u.T * J_inverse * s).T),
         u.T * J_inverse * u,
         (
-            Equation((INFORMATION, ONE_INFORMATION), s * s.T, J),
+            Equation((INFORMATION, ONE_INFORMATION), E(s * s.T), J),
             Equation(ONE_INFORMATION, J * J_inverse, Identity(d)),
-            Equation(DEFINITION, J_inverse.T, J_inverse),
+            Equation(ONE_INFORMATION, J_inverse.T, J_inverse),
         ),
     )
     summed = Lemma(
@@ -235,19 +271,22 @@ def _gain() -> tuple[Step | Lemma, ...]:
         " (W lₜ + μ)) g = κ x for every unbiased T",
         "by `along` and independence; differentiate 𝔼 T under the integral",
         (ADDITIVE, ORIGIN, ONE_INFORMATION, along),
+        ((E(g * deviation.T), kappa * x), (E(g * g.T), kappa * X.T * N * X)),
     )
     bound = Step(
         "bound",
-        "𝔼 (T − uᵀ (W lₜ + μ) − xᵀ G g)² = Var T − κ xᵀ G x, so Var T ≥ κ xᵀ G x, κ times the least gain of 2.10",
-        (deviation - x.T * G * g) * (deviation - x.T * G * g).T,
-        variance - kappa * x.T * G * x,
+        "Var T ≥ κ xᵀ G x, κ times the least gain of 2.10, the excess being 𝔼 (T − uᵀ (W lₜ + μ) − xᵀ G g)²",
+        variance,
+        kappa * x.T * G * x,
         (
-            Equation(DEFINITION, deviation * deviation.T, variance),
-            Equation(summed, g * deviation.T, kappa * x),
-            Equation(summed, g * g.T, kappa * X.T * N * X),
-            Equation(NORMAL, X.T * N * X * G * x, x),
-            Equation(NORMAL, G.T, G),
+            Equation(DEFINITION, variance, E(deviation * deviation.T)),
+            summed.equation(0),
+            summed.equation(1),
+            NORMAL.equation(1),
+            NORMAL.equation(0),
         ),
+        relation="≥",
+        slack=Square(deviation - x.T * G * g, mean=True),
     )
     return along, NORMAL, summed, bound
 
@@ -276,24 +315,24 @@ def measure_gain(world: World, noisier: float = 1.0) -> Measurement:
 def _laplace_gain(size: Integer) -> Model:
     """Control, A and B seen without noise, one cell each: gain 3 for A + B; for a Laplace base the bound is 3/2."""
     model = _laplace(size)
-    return Model(model.premises, 3 / (1 + model.gap) - noise_gain([1, 1]))
+    return compare(("bound for A + B", 3 / (1 + model.gap), noise_gain([1, 1])), *model.agree)
 
 
 def _wider_gain(size: Rational) -> Model:
     """Covariance 1 + size: the gain 3 of A + B - control becomes a variance of 3 (1 + size)."""
-    return Model(premises=(), gap=3 * (1 + size) - noise_gain([1, 1]))
+    return compare(("bound for A + B", 3 * (1 + size), noise_gain([1, 1])), unit(Matrix([-1, 1, 1])))
 
 
 def _labelled_gain(size: Rational) -> Model:
     """x = z + ε, where the label moves ε by size times the latent mean: the bound for A + B is 3·2/(1 + size)²."""
-    return Model(premises=(), gap=3 * 2 / (1 + size) ** 2 - 2 * noise_gain([1, 1]))
+    return compare(("bound for A + B", 3 * 2 / (1 + size) ** 2, 2 * noise_gain([1, 1])), unit(Matrix([-1, 1, 1])))
 
 
 def _deeper_control(size: Rational) -> Model:
     """The control has J = 1 and A and B have J = 1/(1 + size), one cell each: the bound for A + B is 3 + 2 size."""
     weights, informations = Matrix([-1, 1, 1]), [Integer(1), 1 / (1 + size), 1 / (1 + size)]
     bound = sum(w**2 / J for w, J in zip(weights, informations, strict=True))
-    return Model(premises=(sum(weights) - 1,), gap=bound - noise_gain([1, 1]))
+    return compare(("bound for A + B", bound, noise_gain([1, 1])), unit(weights))
 
 
 GAIN = Claim(
@@ -305,20 +344,25 @@ GAIN = Claim(
     assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, CHANNEL, ONE_INFORMATION, IN_SPAN, ORIGIN),
     source=f"{OURS}; the bound is that of Cramér and Rao",
     proof=_gain(),
-    conclusions=("bound",),
-    check=lambda: tuple(measure_gain(world) for world in worlds()),
+    conclusions=("along", "bound"),
+    says=(
+        (E(u.T * J_inverse * s * (u.T * J_inverse * s).T), "=", u.T * J_inverse * u),
+        (variance, "≥", kappa * x.T * G * x),
+    ),
+    check=lambda fault=0.0: tuple(measure_gain(world, 1 + 1e-3 * fault) for world in worlds()),
     counterexamples=(
-        Counterexample(ADDITIVE, "with an interaction nothing additive is unbiased", missed_interaction),
-        Counterexample(GAUSSIAN, "a Laplace base has a lower bound", _laplace_gain),
-        Counterexample(ISOTROPIC, "a wider base is noisier", _wider_gain),
-        Counterexample(CHANNEL, "noise that moves with the label tells of it", _labelled_gain),
+        Counterexample(ADDITIVE, "with an interaction nothing additive is unbiased", missed_interaction, "bound"),
+        Counterexample(GAUSSIAN, "a Laplace base has a lower bound", _laplace_gain, "bound"),
+        Counterexample(ISOTROPIC, "a wider base is noisier", _wider_gain, "bound"),
+        Counterexample(CHANNEL, "noise that moves with the label tells of it", _labelled_gain, "bound"),
         Counterexample(
             ONE_INFORMATION,
             "where environments are measured unequally well their cells count unequally",
             _deeper_control,
+            "bound",
         ),
-        Counterexample(IN_SPAN, "outside the span nothing is unbiased", missed_part),
-        Counterexample(ORIGIN, "with a known origin the reference need not be measured", known_origin),
+        Counterexample(IN_SPAN, "outside the span nothing is unbiased", missed_part, "bound"),
+        Counterexample(ORIGIN, "with a known origin the reference need not be measured", known_origin, "bound"),
     ),
     uses=(INFORMATION,),
     remark="For |u| = 1 n noisy cells are worth n / (uᵀ J⁻¹ u) with z seen. With unequal Jₑ the information about "

@@ -17,30 +17,40 @@ is a lower bound too.
 import itertools
 
 import numpy as np
-from sympy import Expr, Integer, MatrixSymbol, Rational, Symbol, diff, erf, exp, integrate, oo, sqrt, symbols
+from sympy import Expr, Identity, Integer, MatrixSymbol, Rational, Symbol, diff, erf, exp, integrate, oo, sqrt, symbols
 
 from theory.assumptions import ADDITIVE, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS
 from theory.engine.formulas import normal_density
 from theory.engine.instances import EPS, World, log_densities, worlds
 from theory.engine.proof import DEFINITION, Equation, Lemma, Step
-from theory.engine.record import Claim, Counterexample, Measurement, Model
-from theory.symbols import W, d, l_e, l_t, z
+from theory.engine.record import Claim, Counterexample, Measurement, Model, compare
+from theory.symbols import P, W, d, l_e, l_t, z
 
 half = Rational(1, 2)
 log_t, log_e, kappa = (MatrixSymbol(name, 1, 1) for name in (r"\log p_{t}", r"\log p_{e}", "kappa"))
 m_t, m_e = (MatrixSymbol(name, d, 1) for name in ("m_t", "m_e"))
+
+worth, n, fraction, moment, squared = symbols(r"omega_e n_e F_e \mathbb{E}_{e}w^{2} \delta_{e}^{2}", positive=True)
+a, b, share, slack, pooled = symbols("a b lambda D r", positive=True)
+worth_a, worth_b, n_a, n_b, squared_a, squared_b, p = symbols(
+    r"omega_a omega_b n_a n_b \delta_{a}^{2} \delta_{b}^{2} p", positive=True
+)
+
+sum_of_two = n_a * exp(-squared_a) + n_b * exp(-squared_b)
 
 UNIT_MASS = Lemma(
     "unit_mass",
     "exp(−|z − m|²/2 − κ) has integral 1 for every m, so 𝔼ₑ w² = exp(|W (lₜ − lₑ)|²)",
     "translation of the Gaussian integral; for d_Z = 1 by the antiderivative in the step `explicit_d1`",
     ("second_moment", "explicit_d1"),
+    ((moment, exp(squared)),),
 )
 KISH = Lemma(
     "kish",
     "the worth of nₑ cells x is nₑ / 𝔼ₑ w², w the density ratio of the latents",
     "𝔼ₑ w = 1; x and z determine each other, so the density ratio of x at f(z) is that of z",
     (NOISELESS, INJECTIVE),
+    ((fraction, 1 / moment),),
 )
 INTEGRATED = Lemma(
     "integrated",
@@ -48,6 +58,8 @@ INTEGRATED = Lemma(
     " 1/ω_b that of pₜ²/b and r that of pₜ²/(a + b)",
     "`convexity` times pₜ², integrated: D is the integral of the square, which is not negative",
     "convexity",
+    ((pooled, share**2 / worth_a + (1 - share) ** 2 / worth_b - slack),),
+    (share,),
 )
 ALL = Lemma(
     "all_environments",
@@ -65,7 +77,6 @@ EQUALITY = Lemma(
 
 
 def _fraction() -> tuple[Step | Lemma, ...]:
-    density = (GAUSSIAN, ISOTROPIC)
     centre, apart = z - 2 * W * l_t + W * l_e, W * l_t - W * l_e
     second_moment = Step(
         "second_moment",
@@ -73,13 +84,13 @@ def _fraction() -> tuple[Step | Lemma, ...]:
         2 * log_t - log_e,
         -half * centre.T * centre - kappa + apart.T * apart,
         (
-            Equation(density, log_t, -half * (z - m_t).T * (z - m_t) - kappa),
-            Equation(density, log_e, -half * (z - m_e).T * (z - m_e) - kappa),
+            Equation(GAUSSIAN, log_t, -half * (z - m_t).T * P * (z - m_t) - kappa),
+            Equation(GAUSSIAN, log_e, -half * (z - m_e).T * P * (z - m_e) - kappa),
+            Equation(ISOTROPIC, P, Identity(d)),
             Equation(ADDITIVE, m_t, W * l_t),
             Equation(ADDITIVE, m_e, W * l_e),
         ),
     )
-    worth, n, fraction, moment, squared = symbols(r"omega_e n_e F_e \mathbb{E}_{e}w^{2} \delta_{e}^{2}", positive=True)
     alone = Step(
         "one_environment",
         "one environment is worth nₑ exp(−δₑ²)",
@@ -87,9 +98,10 @@ def _fraction() -> tuple[Step | Lemma, ...]:
         n * exp(-squared),
         (
             Equation(DEFINITION, worth, n * fraction),
-            Equation(KISH, fraction, 1 / moment),
-            Equation(UNIT_MASS, moment, exp(squared)),
+            KISH.equation(),
+            UNIT_MASS.equation(),
         ),
+        generic=(worth, n, squared),
     )
     return second_moment, _explicit(), UNIT_MASS, KISH, alone
 
@@ -105,11 +117,7 @@ def _explicit() -> Step:
     )
 
 
-def _pooled() -> tuple[Step | Lemma, ...]:
-    a, b, share, slack, pooled = symbols("a b lambda D r", positive=True)
-    worth_a, worth_b, n_a, n_b, squared_a, squared_b, p = symbols(
-        r"omega_a omega_b n_a n_b \delta_{a}^{2} \delta_{b}^{2} p", positive=True
-    )
+def _pooled(alone: Step) -> tuple[Step | Lemma, ...]:
     best = worth_a / (worth_a + worth_b)
     convexity = Step(
         "convexity",
@@ -122,32 +130,26 @@ def _pooled() -> tuple[Step | Lemma, ...]:
         "at λ = ωₐ/(ωₐ + ω_b): r = 1/(ωₐ + ω_b) − D, so 1/r ≥ ωₐ + ω_b",
         pooled,
         1 / (worth_a + worth_b) - slack,
-        (
-            Equation(INTEGRATED, pooled, share**2 / worth_a + (1 - share) ** 2 / worth_b - slack),
-            Equation(DEFINITION, share, best),
-        ),
+        (INTEGRATED.equation(0, {share: best}),),
     )
     two = Step(
         "pooled",
-        "two environments: r = 1/(nₐ exp(−δₐ²) + n_b exp(−δ_b²)) − D",
-        pooled,
-        1 / (n_a * exp(-squared_a) + n_b * exp(-squared_b)) - slack,
+        "two environments: pooled they are worth 1/r ≥ nₐ exp(−δₐ²) + n_b exp(−δ_b²)",
+        1 / pooled,
+        sum_of_two,
         (
             superadditive.equation(),
-            Equation(("one_environment", KISH), worth_a, n_a * exp(-squared_a)),
-            Equation(("one_environment", KISH), worth_b, n_b * exp(-squared_b)),
+            alone.equation({worth: worth_a, n: n_a, squared: squared_a}),
+            alone.equation({worth: worth_b, n: n_b, squared: squared_b}),
         ),
+        relation="≥",
+        slack=sum_of_two * slack / pooled,
     )
     one_law = Step(
         "one_law",
         "with one law p the best λ is nₐ/(nₐ + n_b), and the square in D vanishes",
-        share * b,
-        (1 - share) * a,
-        (
-            Equation(DEFINITION, share, n_a / (n_a + n_b)),
-            Equation(DEFINITION, a, n_a * p),
-            Equation(DEFINITION, b, n_b * p),
-        ),
+        n_a / (n_a + n_b) * n_b * p,
+        (1 - n_a / (n_a + n_b)) * n_a * p,
     )
     return convexity, INTEGRATED, superadditive, two, ALL, one_law, EQUALITY
 
@@ -193,18 +195,21 @@ def measure(world: World, excess: float = 0.0, reach: float = 2.0) -> tuple[Meas
     means, test = world.labels @ world.W.T, world.W @ world.inside
     scale = reach / np.linalg.norm(means - test, axis=1).max()
     means, test, counts = scale * means, scale * test, np.arange(1.0, len(means) + 1)
-    worths = counts * np.exp(-np.square(means - test).sum(axis=1))
+    worths = (1 + excess) * counts * np.exp(-np.square(means - test).sum(axis=1))
     alone = [pooled_worth(means[[e]], test, counts[[e]]) for e in range(len(means))]
     pooled = pooled_worth(means, test, counts)
     bound = 64 * EPS * (reach + 9) ** 2
     return (
         Measurement("one_environment", float(np.abs(np.array(alone) / worths - 1).max()), bound),
-        Measurement("pooled", float(max((1 + excess) * worths.sum() / pooled - 1, 0)), bound),
+        Measurement("pooled", float(max(worths.sum() / pooled - 1, 0)), bound),
     )
 
 
-def _fraction_gap(fraction: Expr, distance: Expr) -> Model:
-    return Model(premises=(), gap=fraction - exp(-(distance**2)))
+def _fraction_gap(fraction: Expr, distance: Expr, *same: tuple[str, Expr, Expr]) -> Model:
+    """The fraction of an environment's cells that count, against exp(-δ²)."""
+    t = Symbol("t", real=True)
+    mass = ("mass of pₑ under a change of scale t", t * integrate(normal_density(t), (t, -oo, oo)), t)
+    return compare(("fraction of the cells that count", fraction, exp(-(distance**2))), *(same or (mass,)))
 
 
 def _interaction(size: Rational) -> Model:
@@ -218,7 +223,12 @@ def _laplace(size: Integer) -> Model:
     if not size:
         return _fraction_gap(exp(-1), Integer(1))
     moments = [integrate(t**power * rate * exp(-rate * t), (t, 0, oo)) for power in (0, 2)]
-    return Model(tuple(moment - 1 for moment in moments), 1 / _laplace_moment(rate) - exp(-1))
+    scale = Symbol("s", positive=True)
+    same = (
+        (f"moment {power} of the base, times s", moment * scale, scale)
+        for power, moment in zip((0, 2), moments, strict=True)
+    )
+    return _fraction_gap(1 / _laplace_moment(rate), Integer(1), *same)
 
 
 def _laplace_moment(rate: Expr) -> Expr:
@@ -244,9 +254,10 @@ def _even(size: Rational) -> Model:
     """f(z) = z² and latent means size and -size: the laws of x are equal, and every cell counts."""
     x = Symbol("x", real=True)
     folded = [normal_density(x - m) + normal_density(-x - m) for m in (size, -size)]
-    return Model(premises=(folded[0] - folded[1],), gap=1 - exp(-4 * size**2))
+    return _fraction_gap(Integer(1), 2 * size, ("density of x", *folded))
 
 
+_FRACTION = _fraction()
 CLAIM = Claim(
     name="support",
     number="2.9",
@@ -256,17 +267,34 @@ CLAIM = Claim(
     r" \Big(\int \frac{p_t^2}{\sum_e n_e p_e}\Big)^{-1} \ge \sum_e n_e e^{-\delta_e^2},"
     r"\ \text{with equality iff all } W l_e \text{ are equal}",
     assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, NOISELESS, INJECTIVE),
-    source=OURS + "; the effective sample size is of Kish (1965) and Kong (1992)",
-    proof=(*_fraction(), *_pooled()),
-    conclusions=("all_environments", "equality"),
-    check=lambda: tuple(m for world in worlds(10) if len(world.W) <= 2 for m in measure(world)),
-    counterexamples=(
-        Counterexample(ADDITIVE, "an interaction moves the test law away", _interaction),
-        Counterexample(GAUSSIAN, "heavier tails make a far cell worth more", _laplace),
-        Counterexample(ISOTROPIC, "a wider base makes a far cell worth more", _wider),
-        Counterexample(NOISELESS, "noise makes the laws of x overlap more", _noisy),
-        Counterexample(INJECTIVE, "an even f does not see a mean that changes its sign", _even),
+    source=f"{OURS}; the effective sample size is of Kish (1965) and Kong (1992), sample sizes that suffice of"
+    " Chatterjee and Diaconis (2018), Annals of Applied Probability 28",
+    proof=(*_FRACTION, *_pooled(_FRACTION[-1])),
+    conclusions=("one_environment", "pooled", "all_environments", "equality"),
+    says=(
+        (worth, "=", n * exp(-squared)),
+        (1 / pooled, "≥", sum_of_two),
+        ALL.statement,
+        EQUALITY.statement,
     ),
-    remark="Pooled environments are worth no less than the sum of their worths, and between them far more, so that the "
+    check=lambda fault=0.0: tuple(m for world in worlds(6) if len(world.W) <= 2 for m in measure(world, 1e3 * fault)),
+    counterexamples=(
+        Counterexample(ADDITIVE, "an interaction moves the test law away", _interaction, "one_environment"),
+        Counterexample(GAUSSIAN, "heavier tails make a far cell worth more", _laplace, "one_environment"),
+        Counterexample(ISOTROPIC, "a wider base makes a far cell worth more", _wider, "one_environment"),
+        Counterexample(NOISELESS, "noise makes the laws of x overlap more", _noisy, "one_environment"),
+        Counterexample(INJECTIVE, "an even f does not see a mean that changes its sign", _even, "one_environment"),
+    ),
+    remark="exp(δ²) is the variance of weights, and what a verdict should use: in simulations on the line (δ from ½"
+    " to 2,"
+    " n from 100 to 100,000) weighted cells of one environment were worth 0.5 to 1.3 times n exp(−δ²) in energy"
+    " distance,"
+    " and 0.1 to 0.8 times n exp(−δ²/2), the size from which estimates begin to be accurate (Chatterjee and"
+    " Diaconis 2018;"
+    " Agapiou et al. 2017), the less the farther; where n exp(−δ²) is below ten neither counts. Pooled on both"
+    " sides, the"
+    " worth was 1.2 to 1.9 times the pooled formula, where the sum is too cautious by up to a thousand. Pooled"
+    " environments"
+    " are worth no less than the sum of their worths, and between them far more, so that the "
     "sum is cautious. With noise, or an f that is not injective, it is a lower bound still.",
 )

@@ -23,6 +23,7 @@ from theory.assumptions import (
     IN_SPAN,
     INJECTIVE,
     ISOTROPIC,
+    NOTATION,
     OURS,
     OUTSIDE_SPAN,
     RECOVERABLE,
@@ -31,13 +32,13 @@ from theory.assumptions import (
 from theory.engine.exact import Number, Row, exact, rational
 from theory.engine.instances import EPS, World, log_densities, worlds
 from theory.engine.proof import DEFINITION, Equation, Lemma, Step
-from theory.engine.record import Claim, Counterexample, Measurement, Model, Relaxation
-from theory.identifiability import density_ratio, rivals
+from theory.engine.record import Claim, Counterexample, Measurement, Model, Relaxation, compare
+from theory.identifiability import density_ratio, flows, rivals
 from theory.identifiability.converse import inside, resized_column, restricted, second_model
 from theory.identifiability.diversity import GRAM, GRAM_PROOF
 from theory.identifiability.orthogonal import rival_matrix
 from theory.identifiability.span import solve_span
-from theory.symbols import Delta_t, K, L, M, W, W_rival, alpha, d, l_0, l_e, l_t, z_base
+from theory.symbols import Delta_t, L, M, W, W_rival, W_second, alpha, d, j_e, l_0, l_e, l_t, offset, u, v, z_base
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,10 @@ def exact_verdict(
     return ExactVerdict(identified=True, supported=bool(worth >= rational(least)), worth=worth)
 
 
-selection = MatrixSymbol("j_e", M, 1)
+selection = j_e
 distance, distance_rival = (MatrixSymbol(name, 1, 1) for name in (r"\delta_{e}^{2}", r"\tilde{\delta}_{e}^{2}"))
-_at_e = Equation(DEFINITION, l_e, l_0 + L * selection)
-_at_t = Equation(DEFINITION, l_t, l_0 + Delta_t)
+_at_e = Equation(NOTATION, l_e, l_0 + L * selection)
+_at_t = Equation(NOTATION, l_t, l_0 + Delta_t)
 
 DIFFERENCE = Step(
     "difference",
@@ -102,16 +103,16 @@ DIFFERENCE = Step(
 
 
 def _inside_proof() -> tuple[Step | Lemma, ...]:
-    apart = alpha - selection
-    own, rival = (apart.T * L.T * matrix.T * matrix * L * apart for matrix in (W, W_rival))
+    own, rival = ((matrix * (l_t - l_e)).T * (matrix * (l_t - l_e)) for matrix in (W, W_rival))
     same_distance = Step(
         "same_distance",
         "|W̃ (lₜ − lₑ)|² = |W (lₜ − lₑ)|²: a function of the Gram matrix",
         distance,
         distance_rival,
         (
-            Equation((DEFINITION, DIFFERENCE), distance, own),
-            Equation((DEFINITION, DIFFERENCE), distance_rival, rival),
+            Equation(DEFINITION, distance, own),
+            Equation(DEFINITION, distance_rival, rival),
+            *DIFFERENCE.equations,
             GRAM.equation(),
         ),
     )
@@ -133,6 +134,16 @@ def measure(world: World, W_rival: np.ndarray, test: np.ndarray) -> Measurement:
     return Measurement("distance", float(np.abs(result - claimed[:, None]).max()), float(bound))
 
 
+def search(world: World, test: np.ndarray) -> Measurement:
+    """How |W (l_t - l_e)|² moves along all families of rivals: not at all."""
+    apart = (test - world.labels).T
+
+    def moved(flow: flows.Flow) -> np.ndarray:
+        return ((world.W @ apart) * (flow.dW @ apart)).sum(axis=0)
+
+    return flows.search("search_distance", world, moved, isotropic=True)
+
+
 def _log_pair(base: np.ndarray, target: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """log p_t and log p_e (2, n) at latents of the test label, and at latents of e."""
     pair, identity = np.vstack([target, mean]), np.eye(len(mean))
@@ -147,27 +158,43 @@ INSIDE = Claim(
     assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, RECOVERABLE, INJECTIVE, EQUIVALENT, IN_SPAN),
     source=OURS,
     proof=_inside_proof(),
-    conclusions=("same_distance",),
-    check=lambda: tuple(measure(world, rival_matrix(world), world.inside) for world in worlds()),
+    conclusions=("difference", "same_distance"),
+    says=((l_t - l_e, "=", L * alpha - L * j_e), (distance, "=", distance_rival)),
+    check=lambda fault=0.0: tuple(
+        m
+        for world in worlds()
+        for m in (
+            measure(world, (1 + 1e-3 * fault) * rival_matrix(world), world.inside),
+            search(world, world.outside if fault else world.inside),
+        )
+    ),
     counterexamples=(
-        *rivals.counterexamples(ADDITIVE),
-        Counterexample(GAUSSIAN, "h may wave with the period of the doses and change the scale", rivals.rescaled),
-        *rivals.counterexamples(ISOTROPIC, RECOVERABLE, INJECTIVE, EQUIVALENT),
-        Counterexample(IN_SPAN, "the second model of 2.6", resized_column),
+        *rivals.counterexamples("same_distance", ADDITIVE),
+        Counterexample(
+            GAUSSIAN, "h may wave with the period of the doses and change the scale", rivals.rescaled, "same_distance"
+        ),
+        *rivals.counterexamples("same_distance", ISOTROPIC, INJECTIVE, EQUIVALENT),
+        Counterexample(
+            RECOVERABLE,
+            "a rival whose decoder may use noise has larger effects",
+            rivals.identified(rivals.leaky),
+            "same_distance",
+        ),
+        Counterexample(IN_SPAN, "the second model of 2.6", resized_column, "same_distance"),
     ),
     uses=(density_ratio.CLAIM,),
-    remark="The distances need an isotropic base to be identified, and no diversity.",
+    remark="The distances need an isotropic base to be identified, and no diversity; the rivals are of the class, with"
+    " injective noiseless f: where a decoder may use noise distances are lower bounds (2.11c).",
 )
 
-u, m, offset = (MatrixSymbol(name, d, 1) for name in "uma")
-v = MatrixSymbol("v", K, 1)
-W_second, beta = MatrixSymbol("W'", d, K), Symbol("beta", nonzero=True)
+beta = Symbol("beta", nonzero=True)
 
 WITNESS = Lemma(
     "witness",
     "there is v with vᵀ L = 0 and β = vᵀ Δₜ not zero",
     "the Fredholm alternative; v is the part of Δₜ orthogonal to the span",
     OUTSIDE_SPAN,
+    ((v.T * L, ZeroMatrix(1, M)), (v.T * Delta_t, beta * Identity(1))),
 )
 
 
@@ -198,9 +225,10 @@ def _outside_proof() -> tuple[Step | Lemma, ...]:
     )
     anywhere = Step(
         "anywhere",
-        "with u = (m − W (lₜ − lₑ))/β the test mean lies at m from that of e, any vector: δₑ is any number",
+        "W′ (lₜ − lₑ) = W (lₜ − lₑ) + β u: with u = (m − W (lₜ − lₑ))/β the test mean lies at m from that of e, any"
+        " vector, and δₑ is any number",
         mean_t - mean_e,
-        m,
+        W * Delta_t - W * L * j_e + beta * u,
         (
             Equation(ADDITIVE, mean_t, W_second * l_t),
             Equation(ADDITIVE, mean_e, W_second * l_e),
@@ -209,13 +237,12 @@ def _outside_proof() -> tuple[Step | Lemma, ...]:
             _at_e,
             blind,
             sees,
-            Equation(DEFINITION, u, m / beta - W * Delta_t / beta + W * L * selection / beta),
         ),
     )
     return WITNESS, exclusive, agrees, anywhere
 
 
-def measure_anywhere(world: World, target: float, sign: int = 1) -> tuple[Measurement, ...]:
+def measure_anywhere(world: World, target: float, sign: int = 1, offset: float = 1.0) -> tuple[Measurement, ...]:
     """Put the outside label at the distance `wanted` from environment 1 by a second model that fits as well.
 
     Rounding: c·eps·size of the latents, c = 8 (d_Z + K), and 1/beta for what is divided by it.
@@ -224,7 +251,7 @@ def measure_anywhere(world: World, target: float, sign: int = 1) -> tuple[Measur
     beta, place = v @ (world.outside - world.labels[0]), target * world.Q[:, 0]
     u = (place - world.W @ (world.outside - world.labels[1])) / beta
     W_second = world.W + sign * np.outer(u, v)
-    moved = (W_second - world.W) @ world.labels.T - (sign * u * (v @ world.labels[0]))[:, None]
+    moved = (W_second - world.W) @ world.labels.T - (offset * sign * u * (v @ world.labels[0]))[:, None]
     result = np.linalg.norm(W_second @ (world.outside - world.labels[1]))
     doses = 1 + np.abs(world.labels).max() + np.abs(world.outside).max()
     bound = float(
@@ -241,8 +268,9 @@ def _interaction(size: Rational) -> Model:
     effects, labels, test = Matrix([[1, 2, 3]]), [[0, 0, 0], [1, 0, 0], [0, 1, 0]], Matrix([1, 0, 1])
     target = 7 - size - (effects * (test - Matrix(labels[1])))[0]
     second = second_model(effects.tolist(), labels, list(test), [target]).perturbation_matrix
-    return Model(
-        premises=((second - effects) * Matrix(labels).T,), gap=(second * (test - Matrix(labels[1])))[0] + size - 7
+    return compare(
+        ("distance of the test label from e₁", (second * (test - Matrix(labels[1])))[0] + size, Integer(7)),
+        ("latent means at the training labels", second * Matrix(labels).T, effects * Matrix(labels).T),
     )
 
 
@@ -255,12 +283,24 @@ OUTSIDE = Claim(
     source=OURS,
     proof=_outside_proof(),
     conclusions=("exclusive", "agrees", "anywhere"),
-    check=lambda: tuple(
-        m for world in worlds() for target in (0.0, 1.0, 10.0) for m in measure_anywhere(world, target)
+    says=(
+        (v.T * Delta_t - v.T * L * alpha, "=", beta * Identity(1)),
+        (MatrixSymbol("z'_e", d, 1) - offset, "=", MatrixSymbol("z_e", d, 1)),
+        (
+            MatrixSymbol("m'_t", d, 1) - MatrixSymbol("m'_e", d, 1),
+            "=",
+            W * Delta_t - W * L * j_e + beta * u,
+        ),
+    ),
+    check=lambda fault=0.0: tuple(
+        m
+        for world in worlds()
+        for target in (0.0, 1.0, 10.0)
+        for m in measure_anywhere(world, target, 1 - 2 * int(fault), 1 - 2 * fault)
     ),
     counterexamples=(
-        Counterexample(OUTSIDE_SPAN, "inside the span no second model moves the label", inside),
-        Counterexample(UNRESTRICTED, "a known relation between columns of W can exclude it", restricted),
+        Counterexample(OUTSIDE_SPAN, "inside the span no second model moves the label", inside, "exclusive"),
+        Counterexample(UNRESTRICTED, "a known relation between columns of W can exclude it", restricted, "agrees"),
     ),
     relaxations=(Relaxation(ADDITIVE, "an interaction common to both models is allowed for in u", _interaction),),
     remark="This is why there are three verdicts and not four: outside the span a label lies wherever one likes.",

@@ -13,7 +13,7 @@ from sympy import Expr, Identity, Integer, Matrix, MatrixSymbol, Rational, Symbo
 from theory.energy.distance import laws
 from theory.engine.instances import World, worlds
 from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
-from theory.engine.record import Claim, Counterexample, Measurement, Model
+from theory.engine.record import Claim, Counterexample, Measurement, Model, compare
 
 OPTIMAL = Assumption(
     "optimal", "the logits minimise the population cross-entropy over a class that holds the true ones"
@@ -24,6 +24,17 @@ BOOK = "Bishop (2006), Pattern Recognition and Machine Learning, section 4.3.4"
 
 E = Symbol("M+1", integer=True, positive=True)
 weighted, root = (MatrixSymbol(name, E, 1) for name in ("y", "t"))
+
+
+a_e, a_0, constant = symbols("a_e a_0 c", real=True)
+q_e, q_0, pi_e, pi_0, p_e, p_0, p = symbols("q_e q_0 pi_e pi_0 p_e p_0 p", positive=True)
+BAYES = Lemma(
+    "bayes",
+    "qₑ = πₑ pₑ / p, with p the density of cells of all environments together",
+    "Bayes’ rule",
+    COMMON_SUPPORT,
+    ((q_e, pi_e * p_e / p), (q_0, pi_0 * p_0 / p)),
+)
 
 
 def cross_entropy(logits: list[Expr], posterior: list[Expr]) -> Expr:
@@ -58,13 +69,14 @@ def _slopes(size: int) -> tuple[Step, Step]:
 
 def _convexity() -> tuple[Step | Lemma, ...]:
     centred = weighted - root * root.T * weighted
+    unit = Lemma("unit", "t has length 1", "tₑ² = sₑ, and a softmax sums to one", (), ((root.T * root, Identity(1)),))
     variance = Step(
         "variance",
         "vᵀ (diag(s) − s sᵀ) v = |y|² − (tᵀy)² = |y − t tᵀy|² with tₑ = √(sₑ), yₑ = tₑ vₑ: positive unless v"
         " is constant, for any number of environments",
         weighted.T * weighted - weighted.T * root * root.T * weighted,
         centred.T * centred,
-        (Equation(DEFINITION, root.T * root, Identity(1)),),
+        (unit.equation(),),
     )
     unique = Lemma(
         "posterior",
@@ -72,23 +84,22 @@ def _convexity() -> tuple[Step | Lemma, ...]:
         "the slope vanishes there, and convexity leaves no other minimum but for constants; a loss that is least at"
         " every x is least on average, and a class that holds these logits can do no better",
         (OPTIMAL, COMMON_SUPPORT, variance, "gradient_2", "gradient_3", "hessian_2", "hessian_3"),
+        ((a_e, log(q_e) + constant), (a_0, log(q_0) + constant)),
     )
-    return variance, unique
+    return unit, variance, unique
 
 
-def _bayes() -> Step:
-    a_e, a_0, constant = symbols("a_e a_0 c", real=True)
-    q_e, q_0, pi_e, pi_0, p_e, p_0, p = symbols("q_e q_0 pi_e pi_0 p_e p_0 p", positive=True)
+def _bayes(posterior: Lemma) -> Step:
     return Step(
         "log_ratio",
         "aₑ − a₀ = log pₑ(x) − log p₀(x) + log πₑ − log π₀, π the shares of the environments",
         a_e - a_0,
         log(p_e) - log(p_0) + log(pi_e) - log(pi_0),
         (
-            Equation("posterior", a_e, log(q_e) + constant),
-            Equation("posterior", a_0, log(q_0) + constant),
-            Equation(DEFINITION, q_e, pi_e * p_e / p),
-            Equation(DEFINITION, q_0, pi_0 * p_0 / p),
+            posterior.equation(0),
+            posterior.equation(1),
+            BAYES.equation(0),
+            BAYES.equation(1),
         ),
     )
 
@@ -125,7 +136,10 @@ def _constant_logits(size: Rational) -> Model:
     """p_e / p_0 = e^(±size) on two halves, and the class has logits that do not depend on x: by symmetry, 0."""
     a, up = Symbol("a", real=True), exp(size) / (1 + exp(size))
     loss = cross_entropy([Integer(0), a], [1 - up, up]) + cross_entropy([Integer(0), a], [up, 1 - up])
-    return Model(premises=(diff(loss, a).subs(a, 0),), gap=log(up / (1 - up)))
+    return compare(
+        ("best logit, and log pₑ/p₀", Integer(0), log(up / (1 - up))),
+        ("loss at logit a and at −a", loss, loss.subs(a, -a)),
+    )
 
 
 def _half_seen(size: Rational) -> Model:
@@ -133,9 +147,14 @@ def _half_seen(size: Rational) -> Model:
 
     There the loss -log softmax(a)_1 = log(1 + exp(a_0 - a_1)) falls for ever; the gap is that share.
     """
-    return Model(premises=(), gap=size / (1 + size))
+    a = Symbol("a", real=True)
+    return compare(
+        ("share of cells for which no finite logit is best", size / (1 + size), Integer(0)),
+        ("loss of a cell in (0, 1), from either side", log(1 + exp(a)) - a, log(1 + exp(-a))),
+    )
 
 
+_CONVEXITY = _convexity()
 CLAIM = Claim(
     name="classifier",
     number="3.7",
@@ -143,11 +162,14 @@ CLAIM = Claim(
     latex=r"a_e(x) - a_0(x) = \log\frac{p_e(x)}{p_0(x)} + \log\frac{\pi_e}{\pi_0}",
     assumptions=(OPTIMAL, COMMON_SUPPORT),
     source=BOOK,
-    proof=(*_slopes(2), *_slopes(3), *_convexity(), _bayes()),
+    proof=(*_slopes(2), *_slopes(3), *_CONVEXITY, BAYES, _bayes(_CONVEXITY[-1])),
     conclusions=("log_ratio",),
-    check=lambda: tuple(measure(world) for world in worlds(6)),
+    says=((a_e - a_0, "=", log(p_e) - log(p_0) + log(pi_e) - log(pi_0)),),
+    check=lambda fault=0.0: tuple(measure(world, np.array([0.4, 0.4, 0.2]) if fault else None) for world in worlds(6)),
     counterexamples=(
-        Counterexample(OPTIMAL, "a class whose logits do not depend on x", _constant_logits),
-        Counterexample(COMMON_SUPPORT, "where one density is zero the best logit is not finite", _half_seen),
+        Counterexample(OPTIMAL, "a class whose logits do not depend on x", _constant_logits, "log_ratio"),
+        Counterexample(
+            COMMON_SUPPORT, "where one density is zero the best logit is not finite", _half_seen, "log_ratio"
+        ),
     ),
 )

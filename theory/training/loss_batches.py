@@ -20,21 +20,38 @@ from theory.assumptions import OURS
 from theory.energy.distance import D, laws, n
 from theory.energy.gaussian import mean_absolute
 from theory.engine.instances import EPS, World, worlds
-from theory.engine.proof import DEFINITION, Assumption, Equation, Step
-from theory.engine.record import Claim, Counterexample, Measurement, Model
+from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
+from theory.engine.record import Claim, Counterexample, Measurement, Model, compare
 from theory.training.loss import DISTINCT, half, mean_gap
-
-BY_PAIR = Assumption(
-    "by_pair", "distances are averaged within each pair of environments first, then over pairs of environments"
-)
 
 E, b = (Symbol(name, integer=True, positive=True) for name in ("E", "b"))
 sources, law, pooled = MatrixSymbol("Phat", n, E), MatrixSymbol("p_h", n, 1), MatrixSymbol("phat_h", n, 1)
 weights, crosses, spreads = MatrixSymbol("omega", E, 1), MatrixSymbol("c", E, 1), MatrixSymbol("S", E, E)
 cross, spread = MatrixSymbol(r"\mathrm{cross}", 1, 1), MatrixSymbol(r"\mathrm{spread}", 1, 1)
+own, other = symbols(r"k_{\mathrm{own}} k_{\mathrm{other}}", positive=True)
+
+BY_PAIR = Assumption(
+    "by_pair",
+    "distances are averaged within each pair of environments first, then over pairs of environments",
+    states=((cross, crosses.T * weights), (spread, weights.T * spreads * weights)),
+)
+PAIRS = Lemma(
+    "pairs",
+    "over distinct cells the mean distance within a pair of environments is that of two independent cells",
+    "distinct cells are independent",
+    DISTINCT,
+    ((crosses.T, law.T * D * sources), (spreads, sources.T * D * sources)),
+)
+COUNTED = Lemma(
+    "counted",
+    "own sources weigh (b − 1)/(E b − 1), others b/(E b − 1)",
+    "`shares`, all distinct pairs alike",
+    ("shares", DISTINCT),
+    ((own, (b - 1) / (E * b - 1)), (other, b / (E * b - 1))),
+)
 
 
-def _proof() -> tuple[Step, ...]:
+def _proof() -> tuple[Step | Lemma, ...]:
     unbiased = Step(
         "unbiased",
         "the mean of the batch loss of target h is pₕᵀD p̂ₕ − p̂ₕᵀD p̂ₕ / 2, p̂ₕ the pooled simulated law",
@@ -43,17 +60,16 @@ def _proof() -> tuple[Step, ...]:
         (
             Equation(BY_PAIR, cross, crosses.T * weights),
             Equation(BY_PAIR, spread, weights.T * spreads * weights),
-            Equation(DISTINCT, crosses.T, law.T * D * sources),
-            Equation(DISTINCT, spreads, sources.T * D * sources),
+            PAIRS.equation(0),
+            PAIRS.equation(1),
             Equation(DEFINITION, sources * weights, pooled),
         ),
     )
-    return unbiased, *_alike()
+    return PAIRS, unbiased, *_alike()
 
 
-def _alike() -> tuple[Step, Step]:
+def _alike() -> tuple[Step, Lemma, Step]:
     """All distinct pairs alike: of E b - 1 partners of a cell b - 1 are of its own environment."""
-    own, other = symbols(r"k_{\mathrm{own}} k_{\mathrm{other}}", positive=True)
     shares = Step(
         "shares",
         "b (b − 1) + (E − 1) b² = b (E b − 1) distinct pairs: own sources weigh (b − 1)/(E b − 1), others b/(E b − 1)",
@@ -69,12 +85,9 @@ def _alike() -> tuple[Step, Step]:
         " (E − 1)(s − s_own) / (2 E (E b − 1)), s the spread of the cells simulated from other sources",
         alike - by_pair,
         (E - 1) * (s - s_own) / (2 * E * (E * b - 1)),
-        (
-            Equation((shares, DISTINCT), own, (b - 1) / (E * b - 1)),
-            Equation((shares, DISTINCT), other, b / (E * b - 1)),
-        ),
+        (COUNTED.equation(0), COUNTED.equation(1)),
     )
-    return shares, tilt
+    return shares, COUNTED, tilt
 
 
 def batch_loss(x: np.ndarray, simulated: np.ndarray, own: int, *, own_weight: float | None = None) -> float:
@@ -140,13 +153,22 @@ def _equal_pairs(size: Rational) -> Model:
             total += crosses - (own * inside + 2 * other * mean_gap([mean], [moved])) / 4
         return diff(total, t).subs(t, 0)
 
-    return Model(premises=(own + other - 1, slope(half, half)), gap=slope(own, other))
+    x = Symbol("x", real=True)
+    return compare(
+        ("slope of the loss along Ŵ at the truth", slope(own, other), Integer(0)),
+        ("slope with the weights by pair, beside x", slope(half, half) + x, x),
+        ("total weight", own + other, Integer(1)),
+    )
 
 
 def _own_reconstruction(size: Rational) -> Model:
     """A share size/2 of the pairs within the own environment is a cell and its exact reconstruction, at distance 0."""
     within = mean_absolute(Integer(0), Integer(2))
-    return Model(premises=(), gap=-size / 2 * within / 2)
+    x = Symbol("x", real=True)
+    return compare(
+        ("mean of the batch loss less the population loss", -size / 2 * within / 2, Integer(0)),
+        ("reconstruction of a cell", x + size * 0, x),
+    )
 
 
 CLAIM = Claim(
@@ -159,10 +181,16 @@ CLAIM = Claim(
     source=OURS,
     proof=_proof(),
     conclusions=("unbiased", "tilt"),
-    check=lambda: tuple(measure(world) for world in worlds(6)),
+    says=(
+        (cross - half * spread, "=", law.T * D * pooled - half * pooled.T * D * pooled),
+        (_alike()[-1].left, "=", _alike()[-1].right),
+    ),
+    check=lambda fault=0.0: tuple(measure(world, 0.5 - 0.1 * fault) for world in worlds(6)),
     counterexamples=(
-        Counterexample(BY_PAIR, "all distinct pairs alike: a slope at the truth", _equal_pairs),
-        Counterexample(DISTINCT, "pairs of a cell and its reconstruction lower the value", _own_reconstruction),
+        Counterexample(BY_PAIR, "all distinct pairs alike: a slope at the truth", _equal_pairs, "unbiased"),
+        Counterexample(
+            DISTINCT, "pairs of a cell and its reconstruction lower the value", _own_reconstruction, "unbiased"
+        ),
     ),
     remark="Averaged over all distinct pairs alike, a batch with as many cells of each environment gives own sources"
     " too little weight, and the loss a slope at the truth.",

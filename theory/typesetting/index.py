@@ -38,6 +38,7 @@ INDEX: dict[str, Places] = {
     "latent_causal": Places("simulation/latent simulation/oracles"),
     "graphs": Places("theory/graphs", declarations="graphs"),
     "graph_targets": Places("theory/graphs"),
+    "co_targets": Places("theory/new_claims"),
     "density_ratio": Places(
         "simulation/oracles theory/classifier", studies="sample_size", declarations="noise violations"
     ),
@@ -55,12 +56,14 @@ INDEX: dict[str, Places] = {
         declarations="doses norman_like real_table violations",
         benchmarks="accuracy rivals",
     ),
+    "error_propagation": Places("theory/new_claims"),
     "gram_matrix": Places(
         "analysis/alignment theory/gram_matrix",
         studies="diversity sample_size",
         declarations="dimension_scaling graphs noise presets wrong_dimension",
         benchmarks="accuracy engine",
     ),
+    "gram_law": Places("theory/new_claims", benchmarks="accuracy"),
     "converse": Places(
         "study/counterexample simulation/counterexample estimation/counterexample analysis/span theory/oracles",
         studies="extrapolation",
@@ -71,6 +74,7 @@ INDEX: dict[str, Places] = {
         declarations="design dimension_scaling noise norman_like presets real_table violations wrong_dimension",
     ),
     "disjoint_mechanisms": Places("theory/product_formula"),
+    "escaping": Places("theory/new_claims"),
     "diversity": Places("theory/diversity", studies="diversity", declarations="dimension_scaling"),
     "diversity_tight": Places("theory/diversity", studies="diversity"),
     "support": Places(
@@ -86,6 +90,7 @@ INDEX: dict[str, Places] = {
     "noise_gain": Places("analysis/span_strength analysis/design theory/noise_gain", declarations="design"),
     "efficient": Places("theory/noise_gain", declarations="design"),
     "efficiency": Places("theory/noise_gain", studies="sample_size"),
+    "minimax": Places("theory/new_claims"),
     "known_noise": Places("estimation/posterior theory/known_noise", declarations="noise", benchmarks="noise rivals"),
     "noise_level": Places("theory/known_noise", declarations="noise"),
     "free_noise": Places("theory/known_noise"),
@@ -96,6 +101,7 @@ INDEX: dict[str, Places] = {
     "depth": Places("theory/counts"),
     "posterior_variance": Places("theory/posterior_variance"),
     "noisy_gain": Places("theory/posterior_variance"),
+    "lifted_labels": Places("theory/new_claims"),
     "contexts": Places("analysis/shared_effects theory/contexts"),
     "energy": Places("energy theory/energy", benchmarks="energy power"),
     "energy_maps": Places("energy theory/energy"),

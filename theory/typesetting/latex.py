@@ -11,6 +11,7 @@ from sympy.printing.precedence import PRECEDENCE
 
 from theory.engine.proof import Equation, Formula, Step
 
+_SIGNS = {"=": "=", "≥": r"\ge", "≤": r"\le"}
 LONG = 260
 """Characters of LaTeX beyond which a sum is broken into lines."""
 
@@ -38,6 +39,9 @@ class _Printer(LatexPrinter):
         scalar = [self.parenthesize(size, PRECEDENCE["Mul"]) if size.is_Add else self._print(size)] * (size != 1)
         return sign + " ".join([*scalar, *(self.parenthesize(factor, PRECEDENCE["Mul"]) for factor in factors)])
 
+    def _print_Expectation(self, expr: MatrixExpr) -> str:  # noqa: N802
+        return rf"\mathbb{{E}}\left[{self._print(expr.arg)}\right]"
+
     def _print_erfinv(self, expr: Expr, exp: object = None) -> str:
         return rf"\operatorname{{erf}}^{{-1}}\left({self._print(expr.args[0])}\right)"
 
@@ -63,18 +67,18 @@ def formula(expression: Formula) -> str:
     return _Printer(_SETTINGS).doprint(expression)
 
 
-def equation(left: Formula, right: Formula) -> str:
-    """left = right as LaTeX; a long one in lines."""
-    head, tail = _lines(left), _lines(right)
+def equation(left: Formula, right: Formula, relation: str = "=") -> str:
+    """left = right as LaTeX, or an inequality; a long one in lines."""
+    head, tail, sign = _lines(left), _lines(right), _SIGNS[relation]
     if len(head) == len(tail) == 1 and len(head[0]) + len(tail[0]) <= LONG:
-        return f"{head[0]} = {tail[0]}"
-    rows = [*_continued(head), f"& = {tail[0]}", *_continued(tail)[1:]]
+        return f"{head[0]} {sign} {tail[0]}"
+    rows = [*_continued(head), f"& {sign} {tail[0]}", *_continued(tail)[1:]]
     return r"\begin{aligned} " + r" \\ ".join(rows) + r" \end{aligned}"
 
 
 def step_formula(step: Step) -> str:
     """What a step establishes."""
-    return equation(step.left, step.right)
+    return equation(step.left, step.right, step.relation)
 
 
 def equation_of(cited: Equation) -> str:

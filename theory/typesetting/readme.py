@@ -12,9 +12,20 @@ HEAD = """\
 
 Generated from the records by `python -m theory readme`; do not edit.
 
-Every claim is a record that runs: a proof whose steps are checked symbolically or stated as lemmas, a numerical check
-on random instances, and for each assumption a model in which its absence breaks the claim, or one that shows that only
-this proof needs it. `python -m theory check` runs them all; nothing of `pdae_sim` is imported.
+Every claim is a record that runs: a proof, a numerical check on random instances, and for each assumption a model in
+which its absence breaks the claim, or one that shows that only this proof needs it. `python -m theory check` runs them
+all; nothing of `pdae_sim` is imported.
+
+*What the program checks.* Each step follows by algebra, in any dimension, from equations that are stated by what it
+cites: an earlier step, a lemma, an assumption, another claim, or a definition, which introduces one new letter.
+Expectations are an operator with its rules. Inequalities leave something that is not negative as it is written. The
+formulas of the statement are those of its conclusions; every assumption is needed by the proof. Each numerical check is
+seen to fail once an ingredient is wrong, and those of 2.2 to 2.5 and 2.9b search all cubic flows of the latents for
+rivals. A counterexample says what agrees in the two models and what differs against which conclusion. Corruptions of
+all records, of thirteen kinds, are noticed (`tests/test_theory/test_campaign.py`).
+
+*What it takes as given.* Lemmas, with their reasons; the reading of assumptions as equations; that the words say what
+the formulas say.
 [The proofs as a page](../experiments/results/proofs.html) can be read without Python; `python -m experiments.proofs`
 makes it anew.
 """
