@@ -69,7 +69,7 @@ def stated(claim: Claim) -> tuple[Outcome, ...]:
     nowhere must be a conclusion, or be named as a mere confirmation.
     """
     if not claim.says:
-        return ()
+        return (Outcome("statement", claim.name, False, "the statement has no formulas"),)
     items, faults = {item.name: item for item in claim.proof}, []
     if len(claim.says) != len(claim.conclusions):
         faults.append(f"{len(claim.says)} formulas for {len(claim.conclusions)} conclusions")
