@@ -46,7 +46,7 @@ CONSTANT = Step(
 )
 BAYES = Lemma(
     "bayes",
-    "under W ~ N(0, I/λ), rows of [W μ] independent, no estimator has a smaller mean error than d_Z xᵀ G_λ x, with"
+    "under W ∼ N(0, I/λ), rows of [W μ] independent, no estimator has a smaller mean error than d_Z xᵀ G_λ x, with"
     " G_λ (Xᵀ N X + λ I) = I",
     "the posterior variance of a Gaussian law, for a Gaussian base and seen cells",
     (GAUSSIAN, ISOTROPIC, SEEN, FREE),
