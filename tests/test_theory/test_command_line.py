@@ -39,7 +39,7 @@ def test_an_unknown_name_is_one_line_and_status_two(capsys):
     assert command_line.main(["check", "convers"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.splitlines() == ["theory check: unknown claim 'convers'; did you mean converse?"]
+    assert err.splitlines() == ["theory check: unknown claim 'convers'; did you mean converse or contexts?"]
 
 
 def test_list_is_a_table(capsys):
