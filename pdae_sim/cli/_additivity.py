@@ -62,7 +62,7 @@ def _related(data: PerturbationData, condition: str, relations: Mapping) -> dict
 def _judged(related: Mapping[str, tuple[str, ...]], tests: Mapping[str, AdditivityTest]) -> dict:
     telling = {name: tests[name].p_value for name in related if name in tests and tests[name].enough_overlap}
     holm = hypothesis_tests.adjust_p_values(telling).holm if telling else {}
-    rows = [
+    rows: list[dict] = [
         {"condition": name, "shared": related[name], "p_value": telling[name], "holm": p} for name, p in holm.items()
     ]
     rejected = [row for row in rows if row["holm"] <= _LEVEL]

@@ -82,7 +82,8 @@ def parts_in_contexts(data: PerturbationData, targets: np.ndarray) -> list[str]:
 
     if not contexts.context_levels(data):
         return []
-    within, parts = contexts.by_context(data), {}
+    within = contexts.by_context(data)
+    parts: dict[str, None] = {}
     space = next(iter(within.values())).space
     aims = [data.space.condition(label) for label in targets]
     for aim in aims:

@@ -4,6 +4,8 @@ On the line E|Z| for Z ~ N(m, v) is √(2v/π) exp(-m²/2v) + m erf(m/√(2v)), 
 E‖Z‖^β is the mixture of 3.1 of the transforms E exp(-s ‖Z‖²), which factor over the principal axes of the covariance.
 """
 
+from typing import cast
+
 import numpy as np
 from scipy.integrate import quad
 from scipy.special import gamma, hyp1f1
@@ -296,7 +298,7 @@ CLAIM = Claim(
             "=",
             4 * sqrt(v / pi) * (exp(-(delta**2) / (4 * v)) - 1) + 2 * delta * erf(delta / (2 * sqrt(v))),
         ),
-        (_line()[-1].left, "=", 2 / sqrt(pi * v)),
+        (cast("Step", _line()[-1]).left, "=", 2 / sqrt(pi * v)),
         _dimensions()[-1].statement,
     ),
     check=lambda fault=0.0: (

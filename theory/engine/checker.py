@@ -141,7 +141,7 @@ def unused(claim: Claim) -> list[tuple[str, Pair]]:
 def ledger_of(claim: Claim) -> Ledger:
     """What a proof may use from the start."""
     known = available(claim)
-    facts = {a.name: a for a in (*IMPLIED, *claim.assumptions) if a.name in known}
+    facts: dict[str, Any] = {a.name: a for a in (*IMPLIED, *claim.assumptions) if a.name in known}
     facts |= {NOTATION.name: NOTATION} | {other.name: other for other in claim.uses if other.name in known}
     return Ledger(known, facts, strict=bool(claim.says))
 
@@ -203,7 +203,7 @@ def covered(claim: Claim) -> tuple[Outcome, ...]:
     """Whether every assumption is dropped once, by a counterexample or by a model that shows it is not needed."""
     if not claim.says:
         return ()
-    dropped = sorted(case.drops.name for case in (*claim.counterexamples, *claim.relaxations))
+    dropped = sorted([*(case.drops.name for case in claim.counterexamples), *(r.drops.name for r in claim.relaxations)])
     assumed = sorted(a.name for a in claim.assumptions)
     return (Outcome("cover", claim.name, dropped == assumed, f"dropped {', '.join(dropped)} of {', '.join(assumed)}"),)
 
@@ -230,7 +230,8 @@ def assess_counterexample(example: Counterexample, claim: Claim | None = None) -
 
 def _untold(example: Counterexample, broken: Model, claim: Claim) -> tuple[str, ...]:
     """What a counterexample leaves unsaid."""
-    faults = () if example.refutes in claim.conclusions else (f"{example.refutes!r} is no conclusion of the claim",)
+    faults: tuple[str, ...] = ()
+    faults += () if example.refutes in claim.conclusions else (f"{example.refutes!r} is no conclusion of the claim",)
     faults += () if example.drops in claim.assumptions else (f"the claim does not assume {example.drops.name}",)
     faults += () if inspect.getdoc(example.build) else ("the two models are not described",)
     functions = [pair for pair in broken.agree if pair.own.free_symbols and pair.rival.free_symbols]

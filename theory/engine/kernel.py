@@ -312,7 +312,7 @@ def slack_of(step: Step) -> Formula:
     """The slack of an inequality as an expression."""
     if not hasattr(step.slack, "root"):
         return step.slack if step.slack is not None else Integer(0)
-    square = step.slack
+    square: Any = step.slack
     if square.mean:
         return Expectation(square.root * square.root.T)
     weight = Identity(square.root.shape[0]) if square.weight is None else square.weight

@@ -124,7 +124,7 @@ class Claim:
     source: str
     proof: tuple[Step | Lemma, ...]
     conclusions: tuple[str, ...]
-    check: Callable[[], tuple[Measurement, ...]]
+    check: Callable[..., tuple[Measurement, ...]]
     counterexamples: tuple[Counterexample, ...]
     relaxations: tuple[Relaxation, ...] = ()
     uses: tuple["Claim", ...] = ()

@@ -14,8 +14,8 @@ from theory.engine.instances import EPS, World, log_densities, worlds
 from theory.engine.proof import DEFINITION, Assumption, Equation, Lemma, Step
 from theory.engine.record import Claim, Counterexample, Measurement, Model, compare
 from theory.identifiability import affine, density_ratio, rivals
-from theory.identifiability.affine import P, Sigma, equal_ratios, right_inverse, slopes, slopes_rival
-from theory.symbols import L, M, W, d
+from theory.identifiability.affine import equal_ratios, slopes, slopes_rival
+from theory.symbols import L, M, P, Sigma, W, d, right_inverse
 
 DIFFEOMORPHISM = Assumption(
     "diffeomorphism", "f and f̃ are diffeomorphisms onto one and the same image, so h = f̃⁻¹ ∘ f is one of ℝ^d"

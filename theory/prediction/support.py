@@ -15,6 +15,7 @@ is a lower bound too.
 """
 
 import itertools
+from typing import cast
 
 import numpy as np
 from sympy import Expr, Identity, Integer, MatrixSymbol, Rational, Symbol, diff, erf, exp, integrate, oo, sqrt, symbols
@@ -269,7 +270,7 @@ CLAIM = Claim(
     assumptions=(ADDITIVE, GAUSSIAN, ISOTROPIC, NOISELESS, INJECTIVE),
     source=f"{OURS}; the effective sample size is of Kish (1965) and Kong (1992), sample sizes that suffice of"
     " Chatterjee and Diaconis (2018), Annals of Applied Probability 28",
-    proof=(*_FRACTION, *_pooled(_FRACTION[-1])),
+    proof=(*_FRACTION, *_pooled(cast("Step", _FRACTION[-1]))),
     conclusions=("one_environment", "pooled", "all_environments", "equality"),
     says=(
         (worth, "=", n * exp(-squared)),

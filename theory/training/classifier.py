@@ -5,6 +5,8 @@ environments, and its slope is the difference of predicted and true posteriors. 
 they have densities against each other; neither W nor f enters. 3.8 says what this leaves open in W and g.
 """
 
+from typing import cast
+
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax
@@ -162,7 +164,7 @@ CLAIM = Claim(
     latex=r"a_e(x) - a_0(x) = \log\frac{p_e(x)}{p_0(x)} + \log\frac{\pi_e}{\pi_0}",
     assumptions=(OPTIMAL, COMMON_SUPPORT),
     source=BOOK,
-    proof=(*_slopes(2), *_slopes(3), *_CONVEXITY, BAYES, _bayes(_CONVEXITY[-1])),
+    proof=(*_slopes(2), *_slopes(3), *_CONVEXITY, BAYES, _bayes(cast("Lemma", _CONVEXITY[-1]))),
     conclusions=("log_ratio",),
     says=((a_e - a_0, "=", log(p_e) - log(p_0) + log(pi_e) - log(pi_0)),),
     check=lambda fault=0.0: tuple(measure(world, np.array([0.4, 0.4, 0.2]) if fault else None) for world in worlds(6)),

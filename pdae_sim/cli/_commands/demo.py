@@ -9,7 +9,7 @@ import typer
 
 from pdae_sim import _files as files
 from pdae_sim import report, study
-from pdae_sim.cli._commands.evaluate import evaluation_tables
+from pdae_sim.cli._evaluation_tables import evaluation_tables
 from pdae_sim.cli._options import Force, Seed, command
 from pdae_sim.cli._output import Output
 
