@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pdae_sim import PDAE, PerturbationData
     from pdae_sim.cli._options import DatasetOptions
 
+KEPT_FRESH = "kept_fresh"
+"""What a model remembers of the cells that `fit --hold-out` kept from it: their share and the seed."""
+
 
 def observation_in_words(model: PDAE) -> str:
     """The observation model of a fit, and whether it is sure."""
@@ -97,7 +100,7 @@ def read_matching(
         options: What the command line says.
         control: Whether the file must have a control of its own; the model's stands for it otherwise.
     """
-    remembered = dict(model.read_as_)
+    remembered = {name: value for name, value in model.read_as_.items() if name != KEPT_FRESH}
     if io.is_dataset(file):
         remembered = {name: remembered[name] for name in ("covariate", "batch", "shared") if name in remembered}
     if not control:

@@ -20,6 +20,9 @@ FigureFile = Annotated[Path | None, typer.Option("--figure", help="Where to writ
 DatasetFile = Annotated[Path, typer.Argument(help="A dataset, .h5ad.")]
 ModelFolder = Annotated[Path, typer.Argument(help="A fitted model, a directory.")]
 SupportModel = Annotated[Path | None, typer.Option("--model", help="A fitted model whose Ŵ tells the support.")]
+HoldOut = Annotated[
+    float | None, typer.Option("--hold-out", help="Share of training cells that no fit sees, for evaluate --goodness.")
+]
 OutFile = Annotated[Path, typer.Option("--out", help="Where to write.")]
 
 _AS_JSON = Annotated[bool, typer.Option("--json", help="The result alone on stdout, as JSON.")]

@@ -43,11 +43,12 @@ _MANY = 0.1
 """Share of doses that are not zero above which they are written as a dense matrix."""
 
 
-def to_anndata(data: PerturbationData) -> AnnData:
+def to_anndata(data: PerturbationData, *, split: np.ndarray | None = None) -> AnnData:
     """Convert a dataset to an AnnData object.
 
     Args:
         data: n cells of d_X features under E environments.
+        split: (n,) words in place of ``train`` and ``test``: ``predicted`` or ``fresh`` cells are neither to a reader.
 
     Returns:
         X (n, d_X) in float32, sparse if it is; condition and split in `obs`, doses (n, K) in ``obsm["dose"]``, sparse
@@ -69,7 +70,9 @@ def to_anndata(data: PerturbationData) -> AnnData:
     obs = pd.DataFrame(
         {
             "condition": conditions.reorder_categories(sorted(data.conditions)),
-            "split": pd.Categorical(np.where(data.held_out, "test", "train")[data.environment]),
+            "split": pd.Categorical(
+                np.where(data.held_out, "test", "train")[data.environment] if split is None else split
+            ),
         },
         index=[str(i) for i in range(len(data.environment))],
     )
@@ -113,15 +116,16 @@ def from_anndata(adata: AnnData, **options: Any) -> PerturbationData:
     return _dataset(_annotations(adata, at), _values(at.layer, adata.X, adata.layers), adata.var_names, flags)
 
 
-def write_data(path: Path, data: PerturbationData, *, force: bool = False) -> None:
+def write_data(path: Path, data: PerturbationData, *, split: np.ndarray | None = None, force: bool = False) -> None:
     """Write a dataset as `.h5ad`, whole or not at all.
 
     Args:
         path: The file.
         data: The dataset.
+        split: As in `to_anndata`.
         force: Overwrite what is there.
     """
-    _write_anndata(path, to_anndata(data), force=force)
+    _write_anndata(path, to_anndata(data, split=split), force=force)
 
 
 def read_data(path: Path, **options: Any) -> PerturbationData:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,7 +19,10 @@ from pdae_sim.io._grammar import is_list, space_of, written
 from pdae_sim.io._options import ReadOptions
 from pdae_sim.labels import LabelSpace, read_dose
 
+_log = logging.getLogger(__name__)
 SCHEMA_VERSION = 2
+ASIDE = ("predicted", "fresh")
+"""Words of the split for cells that are neither train nor test: predictions, and cells kept out of every fit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +94,17 @@ class Annotations:
             codes, labels, names, control = label_contexts(codes, labels, names, control, levels, n_own=n_own)
         elif at.shared and known is None:
             raise InputError("shared=True needs contexts; name their columns with covariate=")
+        held_out, kept = self.held_out(), self.kept
+        x = np.empty((len(codes), 0)) if x is None else x
+        if not kept.all():
+            x, codes, held_out = x[kept], codes[kept], None if held_out is None else held_out[kept]
         data = PerturbationData.from_codes(
-            np.empty((len(codes), 0)) if x is None else x,
+            x,
             codes,
             labels,
             names=names,
             features=features,
-            held_out=self.held_out(),
+            held_out=held_out,
             control=control,
             read_as=self.options.remembered() | space.separators,
         )
@@ -108,6 +116,21 @@ class Annotations:
     def held_out(self) -> np.ndarray | None:
         """(n,) whether each cell is of the test part; None without a split column."""
         return split_mask(self._column("split"), self.options)
+
+    @cached_property
+    def kept(self) -> np.ndarray:
+        """(n,) whether each cell is train or test; in a file of nothing else predictions are test cells."""
+        words, at = self._column("split"), self.options
+        if words is None:
+            return np.ones(len(self.labels()[0]), bool)
+        kept = np.isin(words.astype(str), (*at.train_words, *at.test_words))
+        if not kept.any():
+            return np.ones(len(kept), bool)
+        for word in ASIDE:
+            n = 0 if kept.all() else int((~kept & (words == word)).sum())
+            if n:
+                _log.info("%s cells of the split %r are set aside: neither train nor test", f"{n:,}", word)
+        return kept
 
     def _absent(self, name: str, option: str) -> InputError:
         hint = near_misses(name, self.known)
@@ -177,7 +200,8 @@ def split_mask(values: np.ndarray | None, options: ReadOptions) -> np.ndarray | 
     if values is None:
         return None
     train, test = options.train_words, options.test_words
-    wrong = [str(value) for value in values if value not in train and value not in test]
+    known = {*train, *test, *ASIDE}
+    wrong = [str(value) for value in values if value not in known]
     if wrong:
         words = " or ".join(repr(word) for word in (*train, *test))
         others = ", ".join(map(repr, list(dict.fromkeys(wrong))[1:5]))
@@ -186,7 +210,8 @@ def split_mask(values: np.ndarray | None, options: ReadOptions) -> np.ndarray | 
             + (f", others {others}" if others else "")
             + "; say which are which with train_words= and test_words="
         )
-    return np.isin(values.astype(str), test)
+    told = values.astype(str)
+    return np.isin(told, test) | (np.isin(told, ASIDE) & ~np.isin(told, train))
 
 
 def _named_space(names: object, grammar: Mapping[str, str]) -> LabelSpace:

@@ -137,7 +137,8 @@ class Table:
             conditions = pd.Series([space.condition(label) for label in labels])[codes]
             for name in self.options.context:
                 conditions = conditions.reset_index(drop=True) + AT + self.frame[name].to_numpy()
-            yield from _both(pd.Series(held_out).groupby(conditions.to_numpy()))
+            kept = self._annotations.kept
+            yield from _both(pd.Series(held_out[kept]).groupby(conditions.to_numpy()[kept]))
 
 
 def summary(problems: list[Problem]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from pdae_sim import _random
 from pdae_sim._random import SeedLike
 from pdae_sim.data import PerturbationData
+from pdae_sim.errors import InputError
 from pdae_sim.protocols import Estimator
 
 MIN_CELLS = 8  # fewer cells of a held-out condition cannot be split and judged by
@@ -50,3 +51,34 @@ def halves(data: PerturbationData, root: np.random.SeedSequence) -> tuple[Pertur
         first.append(shuffled[: len(shuffled) // 2])
         second.append(shuffled[len(shuffled) // 2 :])
     return data.rows(np.concatenate(first)), data.rows(np.concatenate(second))
+
+
+def keep_fresh(data: PerturbationData, share: float, rng: SeedLike) -> tuple[PerturbationData, PerturbationData]:
+    """Keep a share of the cells of every training condition out of fits, to judge them by.
+
+    Args:
+        data: Any.
+        share: In (0, 1), rounded to whole cells of each condition, of which one is always left.
+        rng: Whatever `numpy.random.default_rng` takes; the same seed and cells give the same parts.
+
+    Returns:
+        `data` without the fresh cells, and these.
+
+    Raises:
+        InputError: If the share is not in (0, 1), or keeps no cell.
+
+    Example:
+        >>> data = PerturbationData.from_arrays(np.eye(30), ["ctrl", "A", "B"] * 10, held_out=[False, False, True] * 10)
+        >>> [part.counts.tolist() for part in keep_fresh(data, 0.2, 0)]
+        [[8, 8, 10], [2, 2]]
+    """
+    if not 0 < share < 1:
+        raise InputError(f"the share of fresh cells must lie between 0 and 1; received {share}")
+    root, chosen = _random.seed_sequence(rng), np.zeros(len(data.environment), bool)
+    for e in np.flatnonzero(~data.held_out):
+        rows = data.rows_by_environment[e]
+        n = min(round(share * len(rows)), len(rows) - 1)
+        chosen[_random.stream(root, "fresh", data.conditions[e]).permutation(rows)[:n]] = True
+    if not chosen.any():
+        raise InputError(f"a share of {share} keeps no cell of any condition; give a larger one")
+    return data.rows(np.flatnonzero(~chosen)), data.rows(np.flatnonzero(chosen))

@@ -11,6 +11,7 @@ import pytest
 
 from pdae_sim.cli._app import run
 from pdae_sim.data import PerturbationData
+from pdae_sim.estimation import PDAE
 from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.study import PREDICTION_METRICS
 from tests.test_cli.calls import answer, ran, refusal
@@ -99,6 +100,16 @@ def test_goodness_without_fresh_cells_leaves_the_evaluation(screen, capsys):
     assert "--cells FILE" in result["goodness_missing"]
     _, out, _ = ran(capsys, "evaluate", screen / "m", screen / "d.h5ad", *chosen)
     assert "Goodness of fit: not judged" in out
+
+
+def test_cells_kept_from_the_fit_judge_it(screen, tmp_path, capsys):
+    fit = ["fit", screen / "d.h5ad", "--out", tmp_path / "m", "--latents", 2, "--steps", 2, "--hold-out"]
+    answer(capsys, *fit, 0.5, "--observation", "noiseless", "--plan", "staged", "--no-select")
+    assert PDAE.load(tmp_path / "m").train_counts_.tolist() == [30] * 4
+    result = answer(capsys, "evaluate", tmp_path / "m", screen / "d.h5ad", "--metrics", "energy_distance", "--goodness")
+    assert result["goodness"]["rows"]
+    assert result["goodness_missing"] is None
+    assert "between 0 and 1" in refusal(capsys, *fit[:3], tmp_path / "n", *fit[4:], 1.5, "--quiet")
 
 
 def test_export_of_what_cell_eval_cannot_read_is_refused(folder, screen, tmp_path, capsys):

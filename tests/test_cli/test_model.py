@@ -59,11 +59,13 @@ def test_predict_writes_cells_of_the_condition(folder, capsys, tmp_path, suffix)
     if suffix == ".h5ad":
         data = PerturbationData.read(out)
         assert data.conditions == ("A:0.5+B",)
+        assert data.held_out.all()
         x = data.x
     else:
         frame = pd.read_csv(out) if suffix == ".csv" else pd.read_parquet(out)
         assert set(frame.condition) == {"A:0.5+B"}
-        x = frame.drop(columns="condition").to_numpy()
+        assert set(frame.split) == {"predicted"}
+        x = frame.drop(columns=["condition", "split"]).to_numpy()
     assert x.shape == (7, 10)
 
 

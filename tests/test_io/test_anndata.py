@@ -4,13 +4,14 @@ from fractions import Fraction
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from pdae_sim import strategies
 from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.errors import InputError
-from pdae_sim.io import has_truth
+from pdae_sim.io import from_anndata, has_truth, read_data, read_table, to_anndata
 from pdae_sim.simulation.simulator import Simulator
 from pdae_sim.simulation.worlds import world
 from tests.test_io.files import stored
@@ -255,3 +256,22 @@ class TestWholeOrNothing:
         data = PerturbationData.from_arrays(np.full((2, 1), 1e300), ["ctrl", "A"])
         with pytest.raises(InputError):
             data.write(tmp_path / "big.h5ad")
+
+
+def test_predicted_cells_beside_measured_ones_are_neither_train_nor_test(tmp_path, caplog):
+    measured = PerturbationData.from_arrays(np.eye(4), ["ctrl", "A", "B", "B"], held_out=[False, False, True, True])
+    predicted = PerturbationData.from_arrays(np.ones((2, 4)), ["A", "B"], no_control=True)
+    adata = anndata.concat(
+        [to_anndata(measured), to_anndata(predicted, split=np.full(2, "predicted"))], uns_merge="first", merge="first"
+    )
+    adata.obs_names_make_unique()
+    adata.write_h5ad(tmp_path / "both.h5ad")
+    frame = pd.DataFrame(adata.X, columns=list("wxyz"))
+    frame.insert(0, "split", adata.obs["split"].to_numpy())
+    frame.insert(0, "condition", adata.obs["condition"].to_numpy())
+    frame.to_csv(tmp_path / "both.csv", index=False)
+    with caplog.at_level("INFO"):
+        for data in (read_data(tmp_path / "both.h5ad"), from_anndata(adata), read_table(tmp_path / "both.csv")):
+            assert np.array_equal(data.x, np.eye(4))
+            assert data.test.conditions == ("B",)
+    assert "2 cells of the split 'predicted' are set aside" in caplog.text

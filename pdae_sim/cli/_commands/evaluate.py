@@ -18,7 +18,7 @@ from pdae_sim._random import child, seed_sequence
 from pdae_sim.analysis import hypothesis_tests
 from pdae_sim.cli._evaluation_tables import SHOWN_METRICS, evaluation_tables, goodness_tables, observation_tables
 from pdae_sim.cli._figures import check_figure, write_figure
-from pdae_sim.cli._matching import check_unseen, observation_in_words, read_matching
+from pdae_sim.cli._matching import KEPT_FRESH, check_unseen, observation_in_words, read_matching
 from pdae_sim.cli._options import DatasetFile, DatasetOptions, FigureFile, Force, ModelFolder, Seed, command
 from pdae_sim.cli._output import NOTHING_JUDGED, Output
 from pdae_sim.cli._tables import Table
@@ -66,13 +66,14 @@ def evaluate(
     if cells is not None and not goodness:
         raise InputError("--cells are for --goodness; give both")
     chosen = _chosen(metrics)
-    computed = {*(chosen or study.PREDICTION_METRICS), *([] if figure is None else ["energy_distance"])}
+    computed = {*(chosen or study.PREDICTION_METRICS), *(["energy_distance"] if figure else [])}
     folder = None if export is None else _export_folder(*export, force=force)
     fitted = pdae_sim.PDAE.load(model)
     data = read_matching(fitted, model, file, options, control=baselines or export is not None)
     if not data.held_out.any() and (export is not None or not goodness):
         raise InputError(f"{file}: no condition is held out; mark some as test, or judge the fit with --goodness")
     check_unseen(fitted, data, model, file)
+    data, kept = _without_fresh(fitted, data, file)
     if data.held_out.all() and not baselines:
         output.say(f"{file}: holds no training cells, so metrics of changes against control are left out")
     output.say(f"{model}: {observation_in_words(fitted)}")
@@ -80,18 +81,15 @@ def evaluate(
     judged: _Fit | None = None
     if goodness:
         output.say("judging the fit on fresh cells")
-        fresh = _fresh_cells(file, seed) if cells is None else read_matching(fitted, model, cells, options)
+        fresh = _fresh_cells(file, kept, seed) if cells is None else read_matching(fitted, model, cells, options)
         judged = _goodness(fitted, fresh, data, model, cells or file, seed)
     if data.held_out.any():
         with naming(file):
             estimators = study.fitted_estimators(fitted, data, baselines=baselines)
             rows = study.evaluate(estimators, data, metrics=computed, rng=seed)
             exported = {} if folder is None else study.effect_cells(estimators, data, rng=seed)
-        if folder is not None:
-            _export(output, folder, exported, force=force)
-    _draw(figure, rows, judged, force=force)
-    if csv is not None:
-        files.write_table(csv, rows, force=force)
+        _export(output, folder, exported, force=force)
+    _write(figure, csv, rows, judged, force=force)
     tables = evaluation_tables(rows, shown=chosen or SHOWN_METRICS, top=top)
     return _tell(output, rows, tables, judged, fitted.observation_.name)
 
@@ -113,8 +111,10 @@ def _check_csv(csv: Path | None, *, force: bool) -> None:
         files.check_target(csv, force=force)
 
 
-def _draw(figure: Path | None, rows: Sequence[dict], judged: _Fit | None, *, force: bool) -> None:
-    """Write the figure of what was judged, if anything was."""
+def _write(figure: Path | None, csv: Path | None, rows: Sequence[dict], judged: _Fit | None, *, force: bool) -> None:
+    """Write the rows, and the figure of what was judged, if anything was."""
+    if csv is not None:
+        files.write_table(csv, rows, force=force)
     fit, observation = (None, None) if judged is None else (judged.goodness, judged.observation)
     if fit is not None:
         write_figure(figure, lambda: report.goodness_figure(fit, observation), force=force)
@@ -147,7 +147,8 @@ _NOT_JUDGED = _Fit(
     None,
     None,
     {},
-    "not judged, for that needs cells of training conditions that the fit has not seen; give --cells FILE",
+    "not judged, for that needs cells of training conditions that the fit has not seen; give --cells FILE"
+    " or fit with --hold-out 0.2",
 )
 
 
@@ -166,8 +167,10 @@ def _export_folder(scorer: str, folder: Path, *, force: bool) -> Path:
     return folder
 
 
-def _export(output: Output, folder: Path, cells: Mapping[str, PerturbationData], *, force: bool) -> None:
+def _export(output: Output, folder: Path | None, cells: Mapping[str, PerturbationData], *, force: bool) -> None:
     """Write cells for cell-eval and say how they are read, and what had to be changed."""
+    if folder is None:
+        return
     for name, share in io.write_cell_eval(folder, cells, force=force).items():
         if share > 0:
             output.say(f"{folder / name}.h5ad: {share:.1%} of its values were below zero, where cell-eval refuses them")
@@ -206,10 +209,19 @@ def _goodness(
         return _Fit(fit, study.check_observation(model, fresh, fitted_on=data, rng=seed), skipped)
 
 
-def _fresh_cells(file: Path, seed: int) -> PerturbationData | None:
-    """Fresh cells of the training conditions of a simulated dataset, from its own world; None for any other file."""
-    if not io.has_truth(file):
-        return None
+def _without_fresh(model: PDAE, data: PerturbationData, file: Path) -> tuple[PerturbationData, PerturbationData | None]:
+    """A dataset without the cells that `fit --hold-out` kept from the model, and these."""
+    remembered = model.read_as_.get(KEPT_FRESH)
+    if remembered is None or data.held_out.all():
+        return data, None
+    with naming(file):
+        return study.keep_fresh(data, *remembered)
+
+
+def _fresh_cells(file: Path, kept: PerturbationData | None, seed: int) -> PerturbationData | None:
+    """Cells kept out of the fit, else those of a simulated dataset from its own world; None for any other file."""
+    if kept is not None or not io.has_truth(file):
+        return kept
     simulation = pdae_sim.Simulation.read(file)
     root = child(seed_sequence(seed), "goodness")
     labels = simulation.data.train.labels

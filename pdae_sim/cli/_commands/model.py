@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,16 +13,16 @@ import typer
 
 import pdae_sim
 from pdae_sim import _files as files
-from pdae_sim import estimation
+from pdae_sim import estimation, io, study
 from pdae_sim._checks import choice, naming
 from pdae_sim.cli._contexts import shared_effects
-from pdae_sim.cli._matching import observation_in_words
-from pdae_sim.cli._options import DatasetFile, DatasetOptions, Force, ModelFolder, OutFile, Seed, command
+from pdae_sim.cli._matching import KEPT_FRESH, observation_in_words
+from pdae_sim.cli._options import DatasetFile, DatasetOptions, Force, HoldOut, ModelFolder, OutFile, Seed, command
 from pdae_sim.cli._output import Output
 from pdae_sim.errors import InputError
 
 if TYPE_CHECKING:
-    from pdae_sim import PDAE
+    from pdae_sim import PDAE, PerturbationData
 
 _PLANS = ("auto", "staged", "marginal", "marginal_screen", "screen", "joint", "published", "published_small")
 """Plans that train a decoder; ``auto`` is staged for cells without noise and marginal for those with it."""
@@ -54,6 +55,7 @@ def fit(
     select: Annotated[
         bool, typer.Option(help="Choose how to predict by leaving out training combinations, where there are three.")
     ] = True,
+    hold_out: HoldOut = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
     precision: Annotated[str, typer.Option(help="float32; bfloat16 halves activations on CUDA.")] = "float32",
     seed: Seed = 0,
@@ -64,7 +66,7 @@ def fit(
     choice("--plan", plan, _PLANS)
     choice("--observation", observation, _OBSERVATIONS)
     choice("--precision", precision, _PRECISIONS)
-    data = pdae_sim.PerturbationData.read(file, **options)
+    data = _read(file, options, hold_out, seed)
     preset = None if plan == "auto" else estimation.PRESETS[plan]
     if preset is not None and preset.architecture.output == "softplus" and data.train.stored.min() < 0:
         raise InputError(f"{file}: x has negative values and --plan {plan} decodes none; give --plan auto or marginal")
@@ -100,6 +102,16 @@ def fit(
     told = f"{n_latents} latents, {observation_in_words(model)}, {len(data.train.labels)} training conditions"
     tests, about_contexts = shared_effects(file, data, options, seed)
     output.result(payload | tests, [f"{out}: {told}; {ended}{_selected(model)}", *about_contexts])
+
+
+def _read(file: Path, options: DatasetOptions, hold_out: float | None, seed: int) -> PerturbationData:
+    """The dataset without the cells to be held out, whose share and seed it remembers for the model."""
+    data = pdae_sim.PerturbationData.read(file, **options)
+    if hold_out is None:
+        return data
+    with naming(f"{file}: --hold-out"):
+        data, _ = study.keep_fresh(data, hold_out, seed)
+    return replace(data, x=data.stored, read_as=dict(data.read_as) | {KEPT_FRESH: [hold_out, seed]})
 
 
 def _selected(model: PDAE) -> str:
@@ -176,14 +188,15 @@ def _write_cells(out: Path, x: np.ndarray, condition: str, model: PDAE, *, force
             no_control=True,
             read_as=space.separators,
         )
-        data.write(out, force=force)
+        io.write_data(out, data, split=np.full(len(x), "predicted"), force=force)
         return
     import pandas as pd
 
-    if "condition" in model.features_:
-        raise InputError(f"{out}: a feature is called 'condition', as the column of conditions is; choose .h5ad")
-    frame = pd.DataFrame(x, columns=list(model.features_))
-    frame.insert(0, "condition", condition)
+    own = {"condition": condition, "split": "predicted"}
+    for name in own:
+        if name in model.features_:
+            raise InputError(f"{out}: a feature is called {name!r}, as a column of the table is; choose .h5ad")
+    frame = pd.DataFrame(x, columns=list(model.features_)).assign(**own)[[*own, *model.features_]]
     with files.whole_file(out, force=force) as temporary:
         frame.to_csv(temporary, index=False) if suffix == ".csv" else frame.to_parquet(temporary, index=False)
 
