@@ -24,6 +24,9 @@ from pdae_sim._checks import listed, near_misses
 from pdae_sim._contexts import AT, ContextNames, context_names
 from pdae_sim.errors import LabelError
 
+_DECIMALS, _DECIMAL_BELOW = 10, 10**15
+"""Fractions are written as decimals of fewer places, below this size: 25 digits, within those that Decimal keeps."""
+
 
 def nearest_to_control(labels: np.ndarray) -> np.ndarray:
     """The label nearest to no perturbation: control itself, where there is one.
@@ -275,6 +278,8 @@ class LabelSpace:
 
     def _part(self, name: str, dose: SupportsFloat) -> str:
         text = _write_dose(dose)
+        if isinstance(dose, Fraction) and (self.separator in text or self.dose_separator in text):
+            text = str(dose)
         if self.separator in text or self.dose_separator in text:
             raise LabelError(f"dose {text} of {name!r} holds a separator of the label space; choose other separators")
         bare = (
@@ -324,8 +329,11 @@ def _representable(dose: object) -> bool:
 
 
 def _write_dose(dose: SupportsFloat) -> str:
-    """The shortest text that reads back as exactly this dose."""
-    if isinstance(dose, (Fraction, numbers.Integral)):
+    """A short text that reads back as exactly this dose: decimal where that is finite, else a ratio."""
+    if isinstance(dose, Fraction):
+        tens = next((10**k for k in range(_DECIMALS) if 10**k % dose.denominator == 0), 0)
+        return f"{Decimal(int(dose * tens)) / tens:f}" if tens and abs(dose) < _DECIMAL_BELOW else str(dose)
+    if isinstance(dose, numbers.Integral):
         return str(dose)
     text = str(dose) if isinstance(dose, Decimal) else repr(float(dose))
     return text.removesuffix(".0").replace("E", "e").replace("e+", "e")

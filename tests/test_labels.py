@@ -66,6 +66,20 @@ class TestRoundTrip:
     def test_a_dose_is_written_so_that_it_reads_back(self, dose):
         assert float(read_dose(_write_dose(dose), where="here")) == dose
 
+    @pytest.mark.parametrize(
+        ("dose", "text"),
+        [
+            (Fraction(9967, 10000), "A:0.9967"),
+            (Fraction(-3, 4), "A:-0.75"),
+            (Fraction(1, 3), "A:1/3"),
+            (Fraction(10**14 * 10**9 + 1, 10**9), "A:100000000000000.000000001"),
+            (Fraction(1, 2**40), f"A:1/{2**40}"),
+        ],
+    )
+    def test_a_ratio_is_written_as_a_decimal_where_that_is_short(self, dose, text):
+        assert SPACE.condition([dose, 0]) == text
+        assert SPACE.exact(text)[0] == dose
+
     @pytest.mark.parametrize("dose", [np.float32(0.1), np.float64(0.1), np.int64(3), True])
     def test_numpy_scalars_keep_their_value(self, dose):
         assert SPACE.vector(SPACE.condition([dose, 0]))[0] == float(dose)

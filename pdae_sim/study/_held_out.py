@@ -81,4 +81,5 @@ def keep_fresh(data: PerturbationData, share: float, rng: SeedLike) -> tuple[Per
         chosen[_random.stream(root, "fresh", data.conditions[e]).permutation(rows)[:n]] = True
     if not chosen.any():
         raise InputError(f"a share of {share} keeps no cell of any condition; give a larger one")
-    return data.rows(np.flatnonzero(~chosen)), data.rows(np.flatnonzero(chosen))
+    some = np.isin(np.arange(len(data.labels)), data.environment[chosen])
+    return data.rows(np.flatnonzero(~chosen)), data.select(some).rows(np.flatnonzero(chosen[some[data.environment]]))

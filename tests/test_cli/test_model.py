@@ -11,7 +11,7 @@ import time
 import pandas as pd
 import pytest
 
-from pdae_sim.cli._commands.model import _OBSERVATIONS, _PLANS, _PRECISIONS
+from pdae_sim.cli._commands.model import _OBSERVATIONS, _PLANS, _PRECISIONS, _diverged
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation import OBSERVATION_MODELS, PRESETS
 from pdae_sim.estimation._networks import PRECISIONS
@@ -50,6 +50,13 @@ def test_fit_refuses_an_observation_model_that_cannot_be(folder, capsys, tmp_pat
         capsys, "fit", folder / "d.h5ad", "--out", tmp_path / "m", "--latents", 2, "--quiet", *arguments
     )
     assert not list(tmp_path.iterdir())
+
+
+def test_a_loss_that_explodes_is_told():
+    rows = lambda *values: [{"phase": "marginal", "step": k, "held_out": v} for k, v in enumerate(values)]  # noqa: E731
+    (told,) = _diverged([{"phase": "chart", "step": 0}, *rows(6.0, 5.5, 140.0)])
+    assert "marginal: the loss on cells kept out rose from 6 to 140" in told
+    assert _diverged(rows(6.0, 2.0, 2.5)) == _diverged(rows(0.69, 0.68, 0.9)) == _diverged(rows()) == []
 
 
 @pytest.mark.parametrize("suffix", [".h5ad", ".csv", ".parquet"])

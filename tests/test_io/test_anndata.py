@@ -262,7 +262,9 @@ def test_predicted_cells_beside_measured_ones_are_neither_train_nor_test(tmp_pat
     measured = PerturbationData.from_arrays(np.eye(4), ["ctrl", "A", "B", "B"], held_out=[False, False, True, True])
     predicted = PerturbationData.from_arrays(np.ones((2, 4)), ["A", "B"], no_control=True)
     adata = anndata.concat(
-        [to_anndata(measured), to_anndata(predicted, split=np.full(2, "predicted"))], uns_merge="first", merge="first"
+        [to_anndata(measured), to_anndata(predicted, split=np.full(2, "predicted"))],
+        uns_merge="first",
+        index_unique="-",
     )
     adata.obs_names_make_unique()
     adata.write_h5ad(tmp_path / "both.h5ad")

@@ -44,6 +44,9 @@ def additivity(
 
     Status 3 if no combination has cells enough to tell. Rejected are those of at most 5 % after Holm that overlap
     enough to tell. The figure shows where a single target fails, or all p-values where there are several.
+
+    Rows are taken as independent. Where the same units were measured under every condition (paired rows, such as cell
+    lines in a table of means) they are not, and p-values do not hold.
     """
     if listed:
         return _list(output, file, options)

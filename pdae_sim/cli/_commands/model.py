@@ -41,6 +41,9 @@ _OBSERVATIONS = (
 
 _PRECISIONS = ("float32", "bfloat16")
 
+_EXPLODED = 1.0
+"""Rise of a loss on cells kept out, in nats, that is no overfitting any more."""
+
 
 @command
 def fit(
@@ -101,7 +104,8 @@ def fit(
     )
     told = f"{n_latents} latents, {observation_in_words(model)}, {len(data.train.labels)} training conditions"
     tests, about_contexts = shared_effects(file, data, options, seed)
-    output.result(payload | tests, [f"{out}: {told}; {ended}{_selected(model)}", *about_contexts])
+    line = f"{out}: {told}; {ended}{_selected(model)}"
+    output.result(payload | tests, [line, *_diverged(model.history_), *about_contexts])
 
 
 def _read(file: Path, options: DatasetOptions, hold_out: float | None, seed: int) -> PerturbationData:
@@ -125,6 +129,20 @@ def _selected(model: PDAE) -> str:
         f"combinations left out (next {others[0][1]} {others[0][0]:.3g}), at one more below "
         f"{chosen.upper_limit():.3g} with 95 % confidence"
     )
+
+
+def _diverged(history: Sequence[dict]) -> list[str]:
+    """Phases whose loss on cells kept out ended far above its start, each in a sentence."""
+    looks: dict[str, list[float]] = {}
+    for row in history:
+        if "held_out" in row:
+            looks.setdefault(row["phase"], []).append(row["held_out"])
+    return [
+        f"{phase}: the loss on cells kept out rose from {values[0]:.3g} to {values[-1]:.3g}: training diverged, and"
+        f" its best step, {min(values):.3g}, is kept; look at the scale of x (logarithms?), --observation and --latents"
+        for phase, values in looks.items()
+        if values[-1] - min(values) > max(values[0] - min(values), _EXPLODED)
+    ]
 
 
 def _final_losses(history: Sequence[dict]) -> dict[str, dict[str, float]]:
