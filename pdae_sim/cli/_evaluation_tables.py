@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from pdae_sim import study
-from pdae_sim.analysis.hypothesis_tests import ObservationFit
 from pdae_sim.cli._tables import Table, number, with_interval
 from pdae_sim.intervals import Estimate, Interval
+
+if TYPE_CHECKING:
+    from pdae_sim.analysis.hypothesis_tests import ObservationFit
 
 _HEADINGS = {
     "energy_distance": "energy distance",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import numpy as np
 import typer
@@ -215,7 +215,8 @@ def _without_fresh(model: PDAE, data: PerturbationData, file: Path) -> tuple[Per
     if remembered is None or data.held_out.all():
         return data, None
     with naming(file):
-        return study.keep_fresh(data, *remembered)
+        share, seed = cast("tuple[float, int]", remembered)
+        return study.keep_fresh(data, share, seed)
 
 
 def _fresh_cells(file: Path, kept: PerturbationData | None, seed: int) -> PerturbationData | None:
