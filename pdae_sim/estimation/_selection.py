@@ -56,7 +56,7 @@ class Selection:
     Example:
         >>> near = Selection("near", ("A+B", "A+C", "B+C"), {"model": (0.3, 0.2, 0.4), "near": (0.1, 0.1, 0.2)})
         >>> round(near.expected, 2), round(near.upper_limit(), 2)
-        (0.13, 0.44)
+        (0.13, 0.49)
     """
 
     chosen: str

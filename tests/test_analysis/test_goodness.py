@@ -244,7 +244,6 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            (["measured.h5ad", "--goodness"], "give --cells FILE"),
             (["d.h5ad", "--goodness", "--cells", "d.h5ad"], "cells of the fit"),
             (["d.h5ad", "--cells", "fresh.h5ad"], "give both"),
             (["d.h5ad", "--figure", "f.txt"], "must end in .png"),

@@ -130,7 +130,7 @@ class TestRows:
         return pd.read_parquet(store.results)
 
     def test_have_the_columns_of_worlds(self, rows):
-        assert tuple(rows.columns) == (*COLUMNS, "day", "diversity", "distance")
+        assert {*COLUMNS, "day", "diversity", "distance"} <= set(rows.columns)
         assert set(rows.estimator) == {"additive", "density_ratio", "ceiling"}
         assert set(rows.metric) == {"mean_difference", "energy_distance"}
         assert rows.distance.isna().all()

@@ -172,7 +172,7 @@ def rows(tmp_path_factory):
 
 class TestRows:
     def test_have_the_columns_of_the_contract_and_the_varied_keys(self, rows):
-        assert tuple(rows.columns) == (*COLUMNS, "design.cells", "diversity", "distance")
+        assert {*COLUMNS, "design.cells", "diversity", "distance"} <= set(rows.columns)
         assert set(rows["design.cells"]) == {40, 80}
         assert set(rows.diversity) == {2}
 

@@ -30,7 +30,7 @@ class Expectation(MatrixExpr):
 
     @property
     def shape(self) -> tuple:
-        """That of what is averaged."""
+        """The shape of what is averaged."""
         return self.arg.shape
 
     def _eval_transpose(self) -> MatrixExpr:
