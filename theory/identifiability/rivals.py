@@ -59,7 +59,7 @@ def wavy(size: Rational) -> Rival:
     return Rival(
         premises=(
             ("h(z) a whole dose further", h.subs(t, t + 1), h + 1),
-            ("second moment of h(z_base)", _second_moment(a), variance),
+            ("second moment of h at the base latents", _second_moment(a), variance),
         ),
         identified=("h″ at 1/4", diff(h, t, 2).subs(t, Rational(1, 4)), Integer(0)),
         extrapolated=(
