@@ -200,8 +200,8 @@ def _coin(size: Integer) -> Model:
     t = Symbol("t", real=True)
     return compare(
         ("total variation of the two laws of x, and the most that the rival can have", Max(own, rival), rival),
-        ("mean of z_base, times t", (t - t * (2 * half)), Integer(0) * t),
-        ("variance of z_base, times t", (half + half) * t, t),
+        ("mean of the base latent, times t", (t - t * (2 * half)), Integer(0) * t),
+        ("variance of the base latent, times t", (half + half) * t, t),
     )
 
 

@@ -152,7 +152,7 @@ def _same_mechanism(size: Rational) -> Model:
     z1, z2 = symbols("z1 z2", real=True)
     excess = _gaussians(*(((0, 0), (1 + size * n, 1)) for n in (2, 1, 1, 0)))
     return compare(
-        ("curvature in z₁ of log p_AB − log p_A − log p_B + log p₀", hessian(excess, (z1,)), Matrix([[0]])),
+        ("curvature in z₁ of the log ratio of the four laws", hessian(excess, (z1,)), Matrix([[0]])),
         ("its slope in z₂, beside z₂", diff(excess, z2) + z2, z2),
     )
 
@@ -164,8 +164,8 @@ def _swapped(size: Rational) -> Model:
     one, other = stays * exp(x1) + swaps * exp(x2), stays * exp(x2) + swaps * exp(x1)
     double = (stays + swaps) * exp(x1 + x2)
     return compare(
-        ("p_A p_B / (p_AB p₀) at x = (1, 0)", (one * other / double).subs({x1: 1, x2: 0}), Integer(1)),
-        ("p_A p_B / (p_AB p₀) where x₁ = x₂", expand((one * other / double).subs(x2, x1)) * x1, x1),
+        ("the ratio of the four laws at x = (1, 0)", (one * other / double).subs({x1: 1, x2: 0}), Integer(1)),
+        ("the ratio of the four laws where x₁ = x₂", expand((one * other / double).subs(x2, x1)) * x1, x1),
     )
 
 
@@ -175,8 +175,8 @@ def _unordered(size: Rational) -> Model:
     single = (exp(shift * x1) + exp(shift * x2)) / 2
     excess = single**2 / exp(shift * (x1 + x2))
     return compare(
-        ("p_A p_B / (p_AB p₀) at z = (1, 0)", excess.subs({x1: 1, x2: 0, shift: size}), Integer(1)),
-        ("p_A p_B / (p_AB p₀) where z₁ = z₂", excess.subs({x1: x2}) * x2, x2),
+        ("the ratio of the four laws at z = (1, 0)", excess.subs({x1: 1, x2: 0, shift: size}), Integer(1)),
+        ("the ratio of the four laws where z₁ = z₂", excess.subs({x1: x2}) * x2, x2),
     )
 
 

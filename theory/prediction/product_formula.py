@@ -267,7 +267,7 @@ def epistasis(size: Rational) -> Model:
     means = ((1, 1 + size), (1, 0), (0, 1), (0, 0))
     excess = _excess(*(_normal(point, mean, Matrix.eye(2)) for mean in means))
     return compare(
-        ("slope in z₂ of log p_AB − log p_A − log p_B + log p₀", diff(excess, z2), Integer(0)),
+        ("slope in z₂ of the log ratio of the four laws", diff(excess, z2), Integer(0)),
         ("slope in z₁, beside z₁", diff(excess, z1) + z1, z1),
     )
 
@@ -337,7 +337,7 @@ def _gaussian_noise(size: Rational) -> Model:
     point, covariance = symbols("x1 x2", real=True), Matrix.eye(2) + size**2 * Matrix([[2, 1], [1, 3]])
     excess = _excess(*(_normal(point, mean, covariance) for mean in ((1, 1), (1, 0), (0, 1), (0, 0))))
     return compare(
-        ("slopes of log p_AB − log p_A − log p_B + log p₀", Matrix([excess]).jacobian(point), Matrix.zeros(1, 2)),
+        ("slopes of the log ratio of the four laws", Matrix([excess]).jacobian(point), Matrix.zeros(1, 2)),
     )
 
 
