@@ -11,8 +11,9 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,8 +24,6 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.energy import energy_distance
 from pdae_sim.estimation._cell_numbers import by_cells, weighty
 from pdae_sim.estimation.compositions import COMPOSITIONS, AdditiveParts, LinearNear, TransportParts
-from pdae_sim.labels import Condition
-from pdae_sim.protocols import Estimator
 
 if TYPE_CHECKING:
     from pdae_sim.estimation.pdae import PDAE
@@ -167,12 +166,12 @@ def _shorter(model: PDAE) -> PDAE:
 def _judged(model: PDAE, rest: PerturbationData, data: PerturbationData, fold: Sequence[int]) -> dict[str, list[float]]:
     """Distances at the conditions of a fold by way of predicting them."""
     found: dict[str, list[float]] = {}
-    for name, predictor in ways(model, rest):
+    for name, sample in ways(model, rest):
         for e in fold:
             x = data.samples(e)
             n = min(len(x), _CELLS)
             x = x[_random.stream(_random.seed_sequence(0), "judged", e).permutation(len(x))[:n]].astype(np.float64)
-            drawn = predictor.sample(data.labels[e], max(n, 500), rng=e)
+            drawn = sample(data.labels[e], max(n, 500), rng=e)
             found.setdefault(name, []).append(float(energy_distance(drawn, x, unbiased=True)))
     return found
 
@@ -184,26 +183,12 @@ def composition(source: str, data: PerturbationData) -> Composition | None:
     return COMPOSITIONS[source]().fit(replace(data, x=data.stored.astype(np.float32)))
 
 
-def ways(model: PDAE, data: PerturbationData) -> Iterator[tuple[str, Estimator]]:
+def ways(model: PDAE, data: PerturbationData) -> Iterator[tuple[str, Callable[..., np.ndarray]]]:
     """Ways to predict by name: from the sources of a model fitted to `data`, and compositions of cells of `data`."""
     for source in ("model", "near", "parts") if model.observation_.noisy else ("pool", "near", "parts"):
-        yield source, _Source(model, source)
+        yield source, partial(model.sample, source=source)
     for name in COMPOSITIONS:
-        yield name, COMPOSITIONS[name]().fit(data)
-
-
-@dataclass(frozen=True, eq=False)
-class _Source:
-    """A fitted model that draws from one source."""
-
-    model: PDAE
-    source: str
-
-    def fit(self, data: PerturbationData) -> _Source:
-        return self
-
-    def sample(self, label: Condition, n: int, *, rng: _random.SeedLike = None) -> np.ndarray:
-        return self.model.sample(label, n, rng=rng, source=self.source)
+        yield name, COMPOSITIONS[name]().fit(data).sample
 
 
 def _tell(selection: Selection, default: str) -> None:
