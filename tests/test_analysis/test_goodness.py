@@ -74,6 +74,16 @@ class TestCore:
         assert not found.is_worth_it()
         assert "not shown to be worth more than 25" in found.in_words()
 
+    @pytest.mark.parametrize(("means", "beyond"), [(0.0, "no other difference"), (1.0, "base latents differ")])
+    def test_a_spread_that_changes_is_named(self, means, beyond):
+        fit = samples(n=200)
+        base = dict(fit.base) | {"A": 2.0 * fit.base["A"] + means}
+        found = goodness_of_fit(replace(fit, base=base), rng=0)
+        assert found.faults() == (SHIFTS,)
+        assert "variance changes at A (to " in found.in_words()
+        assert f"beyond that {beyond}" in found.in_words()
+        assert found.spread["A"].p_value <= 0.05 < found.spread["B"].p_value
+
     def test_the_record_is_plain_json(self):
         found = goodness_of_fit(samples(n=20), n_resamples=19, rng=0).to_json()
         assert json.loads(json.dumps(found, allow_nan=False)) == found

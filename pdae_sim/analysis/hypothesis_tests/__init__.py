@@ -8,6 +8,8 @@
 | `adjust_p_values`, `CorrectedTests` | Holm's and Benjamini and Hochberg's corrections |
 | `disjoint_halves`, `refuse_shared_rows` | samples without a common cell |
 | `common_law_test`, `normal_law_test`, `LawTest` | one law in every environment; that law is N(0, I) |
+| `spread_tests`, `SpreadTest` | at which environments does the covariance of latents change? |
+| `equal_spread` | samples with one covariance, so that other differences show |
 | `energy_to_normal` | energy distance from a sample to N(0, I) in closed form |
 | `additivity_test`, `additivity_tests`, `AdditivityTest` | do effects of measured combinations add? |
 | `additive_relations` | what additivity can be tested at, from labels alone |

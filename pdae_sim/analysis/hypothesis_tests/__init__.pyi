@@ -10,9 +10,12 @@ from .goodness import ModelPart as ModelPart
 from .goodness import PartGoodness as PartGoodness
 from .goodness import goodness_of_fit as goodness_of_fit
 from .latent_law import LawTest as LawTest
+from .latent_law import SpreadTest as SpreadTest
 from .latent_law import common_law_test as common_law_test
 from .latent_law import energy_to_normal as energy_to_normal
+from .latent_law import equal_spread as equal_spread
 from .latent_law import normal_law_test as normal_law_test
+from .latent_law import spread_tests as spread_tests
 from .multiple_testing import CorrectedTests as CorrectedTests
 from .multiple_testing import adjust_p_values as adjust_p_values
 from .multiple_testing import two_sample_tests as two_sample_tests

@@ -8,7 +8,8 @@
     decoder     f̂(g(x)) of half of the cells of h against the other half: the decoder, by h.
 
 Where shifts and decoder hold so does transport, in law: f̂(g(x_e) + Ŵ(l_h − l_e)) has the law of f̂(g(x_h)). The parts
-say which link is broken; `transport` says what it costs.
+say which link is broken; `transport` says what it costs. Where shifts are at fault, conditions at which the spread of
+latents changes are named, and whether there is a fault beyond that, once all have the spread of all.
 
 All cells must be new to the model. Then every p-value is exact for the model as it is. No fitted model is exactly
 right: with cells enough each of them is told apart from the truth, so that beside each test stand its worth, the number
@@ -17,7 +18,7 @@ of measured cells that would do as well, and a test for being worth more than a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -25,7 +26,14 @@ import numpy as np
 
 from pdae_sim._checks import at_least, between, choice, naming
 from pdae_sim._random import SeedLike, child, seed_sequence, stream
-from pdae_sim.analysis.hypothesis_tests.latent_law import common_law_test, normal_law_test
+from pdae_sim.analysis.hypothesis_tests.latent_law import (
+    LawTest,
+    SpreadTest,
+    common_law_test,
+    equal_spread,
+    normal_law_test,
+    spread_tests,
+)
 from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, adjust_p_values
 from pdae_sim.analysis.hypothesis_tests.two_sample import (
     _EQUIVALENCE_ROWS,
@@ -64,6 +72,8 @@ _FAULTS = {
     ModelPart.DECODER: "cells encoded and decoded differ from cells: the decoder is trained too little, or latents are "
     "too few",
 }
+
+_NAMED = 3  # conditions at most that a sentence names
 
 MIN_CELLS_PER_CONDITION = 8
 """Fewest cells of every condition: halves of four are the smallest samples that can be judged."""
@@ -152,6 +162,8 @@ class GoodnessOfFit:
         cells: What equivalence asks: worth more than so many cells.
         base_mean: (d_Z,) mean of the base latents of the reference.
         base_variances: (d_Z,) eigenvalues of their covariance, ascending; all one under the model.
+        spread: By condition, whether the covariance of its base latents is that of the others.
+        beyond_spread: Whether base latents have one law once each condition has the covariance of all.
 
     Example:
         >>> x = np.random.default_rng(0).normal(size=(2, 5, 10, 1))
@@ -166,6 +178,8 @@ class GoodnessOfFit:
     cells: float
     base_mean: np.ndarray
     base_variances: np.ndarray
+    spread: dict[str, SpreadTest]
+    beyond_spread: LawTest
 
     def faults(self, level: float = 0.05) -> tuple[ModelPart, ...]:
         """The parts told apart from the truth; a right model has any with at most the probability `level`."""
@@ -199,6 +213,8 @@ class GoodnessOfFit:
             "cells": self.cells,
             "base_mean": self.base_mean.tolist(),
             "base_variances": self.base_variances.tolist(),
+            "spread": {name: test.to_json() for name, test in self.spread.items()},
+            "beyond_spread": self.beyond_spread.to_json(),
             "rows": [row for part in self.parts.values() for row in self._rows(part)],
         }
 
@@ -212,11 +228,12 @@ class GoodnessOfFit:
         if not faults:
             return f"not told apart from the truth (p = {min(self.holm.values()):.2g} over all parts)"
         if faults == (ModelPart.TRANSPORT,):
-            return f"told apart from the truth: {self._fault(ModelPart.TRANSPORT)}, though no part on its own does it"
+            fault = self._fault(ModelPart.TRANSPORT, level)
+            return f"told apart from the truth: {fault}, though no part on its own does it"
         inner = [name for name in faults if name != ModelPart.TRANSPORT]
-        return "told apart from the truth: " + "; ".join(self._fault(name) for name in inner)
+        return "told apart from the truth: " + "; ".join(self._fault(name, level) for name in inner)
 
-    def _fault(self, name: ModelPart) -> str:
+    def _fault(self, name: ModelPart, level: float) -> str:
         part = self.parts[name]
         evidence = f"p = {self.holm[name]:.2g}"
         if name == ModelPart.BASE:
@@ -224,7 +241,20 @@ class GoodnessOfFit:
             evidence += f"; variances {low:.2g} to {high:.2g}, mean {np.linalg.norm(self.base_mean):.2g} from zero"
         elif part.least != ALL_CONDITIONS:
             evidence += f"; most at {part.least}"
+        if name == ModelPart.SHIFTS and (
+            changed := [name for name, test in self.spread.items() if test.p_value <= level]
+        ):
+            return f"{self._spread_in_words(changed, level)} ({evidence})"
         return f"{_FAULTS[name]} ({evidence})"
+
+    def _spread_in_words(self, changed: Sequence[str], level: float) -> str:
+        """The conditions at which spread changes, most changed first, and what is wrong beyond that."""
+        order = sorted(changed, key=lambda name: -abs(np.log(self.spread[name].ratio)))
+        told = ", ".join(self.spread[name].in_words(name) for name in order[:_NAMED])
+        more = f" and at {len(order) - _NAMED} more" if len(order) > _NAMED else ""
+        beyond = self.beyond_spread.p_value
+        rest = _FAULTS[ModelPart.SHIFTS] if beyond <= level else "no other difference of base latents was found"
+        return f"{told}{more}; beyond that {rest} (p = {beyond:.2g})"
 
     def _worth_in_words(self, level: float) -> str:
         part = self.parts[ModelPart.TRANSPORT]
@@ -273,7 +303,15 @@ def goodness_of_fit(
     variances = np.linalg.eigvalsh(np.atleast_2d(np.cov(reference.T)))
     holm = adjust_p_values({part.name: part.p_value for part in parts}).holm
     by_part = {part.name: holm[part.name] for part in parts}
-    return GoodnessOfFit({part.name: part for part in parts}, by_part, cells, reference.mean(0), variances)
+    return GoodnessOfFit(
+        {part.name: part for part in parts},
+        by_part,
+        cells,
+        reference.mean(0),
+        variances,
+        spread_tests(samples.base, rng=child(root, "spread")),
+        common_law_test(equal_spread(samples.base), n_permutations=n_resamples, rng=child(root, "beyond spread")),
+    )
 
 
 @dataclass(frozen=True)
