@@ -12,9 +12,10 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.estimation import _bank as bank
 from pdae_sim.estimation import _framing as framing
 from pdae_sim.estimation._dimension import Dimension
+from pdae_sim.estimation._kept_cells import KeptCells
 from pdae_sim.estimation._observation import ObservationChoice
 from pdae_sim.estimation._scaling import LabelScaling
-from pdae_sim.estimation._selection import Selection, composition
+from pdae_sim.estimation._selection import Selection
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.phases import Phase
 from pdae_sim.labels import LabelSpace
@@ -72,8 +73,8 @@ def tensors_of(model: PDAE) -> dict[str, torch.Tensor]:
         "base": model.base_latents_.astype(np.float32),
         "base_environment": model._base_environment.astype(np.int64),
     }
-    if model._composition is not None:
-        arrays |= {"cells": model._composition.cells.x, "environment": model._composition.cells.environment}
+    if model._kept is not None:
+        arrays |= {"cells": model._kept.cells.x, "environment": model._kept.cells.environment}
     networks = {f"network.{k}": v.detach().cpu() for k, v in model._network.state_dict().items()}
     return networks | {k: torch.from_numpy(np.array(v, order="C")) for k, v in arrays.items()}
 
@@ -96,10 +97,10 @@ def restore(model: PDAE, config: Mapping, tensors: Mapping[str, torch.Tensor], h
     model._exposure = arrays.get("exposure", np.empty((len(model.base_latents_), 0), np.float32))
     model.information_ = arrays.get("information", np.eye(model._d_Z))
     model.selection_, cells = Selection.from_json(config.get("selection")), arrays.get("cells")
-    model._composition = None
+    model._kept = None
     if cells is not None:
         space = model.space_
-        kept = PerturbationData(
+        data = PerturbationData(
             cells,
             model.train_labels_,
             arrays["environment"],
@@ -107,7 +108,7 @@ def restore(model: PDAE, config: Mapping, tensors: Mapping[str, torch.Tensor], h
             control=space.control,
             read_as=space.separators,
         )
-        model._composition = composition(model.source_, kept)
+        model._kept = KeptCells(model, data)
     model._network = bank.untrained([model])
     model._network.load_state_dict(
         {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}

@@ -12,7 +12,7 @@ import copy
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,15 +23,12 @@ from pdae_sim import _random
 from pdae_sim.data import PerturbationData
 from pdae_sim.energy import energy_distance
 from pdae_sim.estimation._cell_numbers import by_cells, weighty
-from pdae_sim.estimation.compositions import COMPOSITIONS, AdditiveParts, LinearNear, TransportParts
+from pdae_sim.estimation.compositions import COMPOSITIONS
 
 if TYPE_CHECKING:
     from pdae_sim.estimation.pdae import PDAE
 
 _log = logging.getLogger(__name__)
-
-Composition = AdditiveParts | LinearNear | TransportParts
-"""A composition of measured cells, kept with the model that predicts by it."""
 
 _FOLDS, _FEWEST, _MOST = 3, 3, 24
 """Shorter fits, combinations that have to be there, and those that are judged at most."""
@@ -108,7 +105,7 @@ def select(model: PDAE, data: PerturbationData) -> Selection | None:
     found: dict[str, list[float]] = {}
     for fold in folds:
         rest = data.select(np.setdiff1d(np.arange(len(data.labels)), fold))
-        for name, values in _judged(_shorter(model).fit(rest), rest, data, fold).items():
+        for name, values in _judged(_shorter(model).fit(rest), rest, data, fold, model.source_).items():
             found.setdefault(name, []).extend(values)
     conditions = tuple(data.conditions[e] for fold in folds for e in fold)
     distances = {name: tuple(values) for name, values in found.items()}
@@ -163,10 +160,12 @@ def _shorter(model: PDAE) -> PDAE:
     return shorter
 
 
-def _judged(model: PDAE, rest: PerturbationData, data: PerturbationData, fold: Sequence[int]) -> dict[str, list[float]]:
+def _judged(
+    model: PDAE, rest: PerturbationData, data: PerturbationData, fold: Sequence[int], default: str
+) -> dict[str, list[float]]:
     """Distances at the conditions of a fold by way of predicting them."""
     found: dict[str, list[float]] = {}
-    for name, sample in ways(model, rest):
+    for name, sample in ways(model, rest, default):
         for e in fold:
             x = data.samples(e)
             n = min(len(x), _CELLS)
@@ -176,16 +175,9 @@ def _judged(model: PDAE, rest: PerturbationData, data: PerturbationData, fold: S
     return found
 
 
-def composition(source: str, data: PerturbationData) -> Composition | None:
-    """The composition of a name, fitted to training environments in the precision of files; None for other sources."""
-    if source not in COMPOSITIONS:
-        return None
-    return COMPOSITIONS[source]().fit(replace(data, x=data.stored.astype(np.float32)))
-
-
-def ways(model: PDAE, data: PerturbationData) -> Iterator[tuple[str, Callable[..., np.ndarray]]]:
+def ways(model: PDAE, data: PerturbationData, default: str) -> Iterator[tuple[str, Callable[..., np.ndarray]]]:
     """Ways to predict by name: from the sources of a model fitted to `data`, and compositions of cells of `data`."""
-    for source in ("model", "near", "parts") if model.observation_.noisy else ("pool", "near", "parts"):
+    for source in dict.fromkeys((default, "model" if model.observation_.noisy else "pool", "near", "parts")):
         yield source, partial(model.sample, source=source)
     for name in COMPOSITIONS:
         yield name, COMPOSITIONS[name]().fit(data).sample

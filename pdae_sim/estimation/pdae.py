@@ -19,6 +19,7 @@ from pdae_sim.errors import InputError
 from pdae_sim.estimation import _bank as bank
 from pdae_sim.estimation import _decoding as decoding
 from pdae_sim.estimation import _framing as framing
+from pdae_sim.estimation import _kept_cells as keeping
 from pdae_sim.estimation import _pdae_files as files
 from pdae_sim.estimation import _persistence as persistence
 from pdae_sim.estimation import _posterior_prediction as prediction
@@ -32,7 +33,7 @@ from pdae_sim.estimation._observation import OBSERVATION_MODELS, ObservationChoi
 from pdae_sim.estimation._posterior import PosteriorNetwork
 from pdae_sim.estimation._scaling import LabelScaling, blocks
 from pdae_sim.estimation._selection import Selection
-from pdae_sim.estimation._sources import SOURCES, better_source, environment_weights
+from pdae_sim.estimation._sources import better_source, environment_weights
 from pdae_sim.estimation._validation import canonical, check_phases, fittable
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.compositions import COMPOSITIONS
@@ -96,7 +97,7 @@ class PDAE(BaseEstimator):
     plan_: Preset
     source_: str
     selection_: Selection | None
-    _composition: selecting.Composition | None
+    _kept: keeping.KeptCells | None
     _units: Units
     _d_Z: int  # noqa: N815
     _network: Network | PosteriorNetwork
@@ -240,18 +241,21 @@ class PDAE(BaseEstimator):
             rng: Seed or generator.
             source: Where base latents come from: ``model`` is N(0, I); ``pool`` all training conditions, each with the
                 same weight if it has some cells; ``near`` the training condition nearest in Ŵ; ``parts`` those that
-                share a perturbation with the label; ``reference`` the control. None takes `source_`: ``pool`` without
-                noise, and with it ``model`` or ``near``, whichever stands for training conditions better; or the way
-                that `selection_` has chosen, which may be a composition of measured cells.
+                share a perturbation with the label; ``reference`` the control. Under noise and where x is small,
+                ``+tilting`` after any of them replaces half of the cells, or fewer where few bear the label, by
+                training cells tilted to it. None takes `source_`: ``pool`` without noise, and with it ``model`` or
+                ``near``, whichever stands for training conditions better, tilted where that can be; or the way that
+                `selection_` has chosen, which may be a composition of measured cells.
         """
         self._check_fitted()
         label, root = self.space_.label(condition), _random.seed_sequence(rng)
-        source = choice("source", self.source_ if source is None else source, (*SOURCES, self.source_))
-        if source in COMPOSITIONS:
-            assert self._composition is not None, "a composition that was chosen is kept"
-            return self._composition.sample(label, whole("n", n), rng=root)
-        share = environment_weights(source, label, self.train_labels_, self.perturbation_matrix_, self.train_counts_)
-        return self._drawn(label, whole("n", n), root, share, prior=source == "model")
+        source = choice("source", self.source_ if source is None else source, keeping.sources(self))
+        if self._kept and source in COMPOSITIONS:
+            return self._kept.composition.sample(label, whole("n", n), rng=root)
+        base = source.removesuffix(keeping.TILTED)
+        share = environment_weights(base, label, self.train_labels_, self.perturbation_matrix_, self.train_counts_)
+        drawn = self._drawn(label, whole("n", n), root, share, prior=base == "model")
+        return self._kept.tilted(drawn, label, root) if self._kept and base != source else drawn
 
     def _drawn(
         self, label: np.ndarray, n: int, root: np.random.SeedSequence, share: np.ndarray, *, prior: bool
@@ -340,7 +344,7 @@ class PDAE(BaseEstimator):
         self.train_labels_ = data.labels.copy()
         self.train_counts_ = data.counts.copy()
         self._label_scaling = LabelScaling.of(data.labels, data.counts)
-        self.source_, self.selection_, self._composition = "pool", None, None
+        self.source_, self.selection_, self._kept = "pool", None, None
         framing.frame(self, data, known)
         return data
 
@@ -362,9 +366,10 @@ class PDAE(BaseEstimator):
             latents, self.information_ = self._encoded(data.stored, order), np.eye(self._d_Z)
         self.base_latents_ = latents - (self.train_labels_ @ self.perturbation_matrix_.T)[environment]
         self.source_ = better_source(self, data) if self.observation_.noisy else "pool"
+        self.source_ += keeping.TILTED if keeping.tilts(self, data) else ""
         self.selection_ = selecting.select(self, data) if self.select else None
         self.source_ = self.selection_.chosen if self.selection_ else self.source_
-        self._composition = selecting.composition(self.source_, data)
+        self._kept = keeping.keep(self, data)
 
     @property
     def _posterior(self) -> PosteriorNetwork:

@@ -13,6 +13,7 @@ from pdae_sim.analysis.span import check_span
 from pdae_sim.errors import InputError
 from pdae_sim.estimation import _checkpoint as checkpoints
 from pdae_sim.estimation import tilting
+from pdae_sim.estimation._kept_cells import TILTED
 from pdae_sim.estimation._sources import SOURCES
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.counterexample import second_pdae
@@ -74,7 +75,7 @@ class TestEveryLaw:
         again = PDAE.load(tmp_path / "m")
         assert again.observation_ == model.observation_
         assert np.array_equal(again.encode(data.x), model.encode(data.x))
-        for source in SOURCES:
+        for source in (*SOURCES, "near" + TILTED):
             np.testing.assert_allclose(drawn(again, source=source), drawn(model, source=source), rtol=1e-4, atol=1e-5)
         assert np.array_equal(again.information_, model.information_)
         assert np.array_equal(
@@ -101,7 +102,7 @@ class TestEveryLaw:
         assert (away @ shift > 0).all()  # a prior beside the other moves latents its way, and not all of it
         assert (away @ shift < shift @ shift).all()
 
-    @pytest.mark.parametrize("source", SOURCES)
+    @pytest.mark.parametrize("source", [*SOURCES, "near" + TILTED])
     def test_cells_of_every_source_are_what_the_assay_can_show(self, fitted, source):
         model, data = fitted
         x = drawn(model, source=source)

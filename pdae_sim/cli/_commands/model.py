@@ -163,7 +163,10 @@ def predict(
     out: OutFile,
     samples: Annotated[int, typer.Option(min=1, help="Cells to draw.")] = 1000,
     source: Annotated[
-        str | None, typer.Option(help="model, near, parts, reference or pool, in place of what the fit has chosen.")
+        str | None,
+        typer.Option(
+            help="model, near, parts, reference or pool, tilted (near+tilting) or not; default: what the fit chose."
+        ),
     ] = None,
     allow_unidentified: Annotated[
         bool, typer.Option(help="Sample even where nothing in the data fixes the answer.")
