@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
 import numbers
+import os
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -206,3 +209,14 @@ def validated(model: type[Record], table: Mapping) -> Record:
 def _keys(table: type[BaseModel], place: list[str]) -> list[str]:
     inner = table.model_fields[place[0]].annotation if place else table
     return list(getattr(inner, "model_fields", ()))
+
+
+def imported(path: str) -> Any:
+    """What ``module:name`` names; modules of the working folder are found however the program started."""
+    module, _, name = path.partition(":")
+    if not {"", os.getcwd()} & set(sys.path):
+        sys.path.append(os.getcwd())
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
+        raise InputError(f"{path!r} cannot be imported ({error}); write module:name") from None

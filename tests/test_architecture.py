@@ -44,10 +44,10 @@ MAY_IMPORT = {
     "estimation": RECORDS,
     "analysis": RECORDS,
     "strategies": GROUND | {"labels", "data", "simulation"},
-    "testing": {"strategies"},
+    "testing": RECORDS | {"strategies", "simulation"},
     "study": RECORDS | MIDDLE,
     "report": RECORDS | MIDDLE | {"study"},
-    "cli": RECORDS | MIDDLE | {"study", "report", "__init__"},
+    "cli": RECORDS | MIDDLE | {"study", "report", "testing", "__init__"},
     "__main__": {"cli"},
     "__init__": RECORDS | MIDDLE,
 }

@@ -16,6 +16,7 @@ import typer
 
 from pdae_sim.cli._commands import (
     additivity,
+    check,
     dataset,
     demo,
     design,
@@ -53,6 +54,7 @@ for function in (
     additivity.additivity,
     design.design,
     twins.twins,
+    check.check,
     doctor.doctor,
 ):
     app.command()(function)

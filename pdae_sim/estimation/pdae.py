@@ -364,7 +364,10 @@ class PDAE(BaseEstimator):
             self._exposure = prediction.exposure(self._exposure, drawn.library)
         else:
             latents, self.information_ = self._encoded(data.stored, order), np.eye(self._d_Z)
-        self.base_latents_ = latents - (self.train_labels_ @ self.perturbation_matrix_.T)[environment]
+        base = latents - (self.train_labels_ @ self.perturbation_matrix_.T)[environment]
+        self.base_latents_ = base.astype(np.float32).astype(
+            np.float64
+        )  # what files keep: a loaded model draws the same
         self.source_ = better_source(self, data) if self.observation_.noisy else "pool"
         self.source_ += keeping.TILTED if keeping.tilts(self, data) else ""
         self.selection_ = selecting.select(self, data) if self.select else None

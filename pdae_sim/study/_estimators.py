@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pdae_sim._checks import choice, naming, near_misses, whole
+from pdae_sim._checks import choice, imported, naming, near_misses, whole
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation.additive_vae import AdditiveVAE
@@ -275,12 +274,3 @@ def _own(path: str, job: FitJob) -> Estimator:
     cls = imported(path)
     seeded = "random_state" in inspect.signature(cls).parameters
     return cls(**({"random_state": job.seed} if seeded else {}), **job.settings)
-
-
-def imported(path: str) -> Any:
-    """What ``module:name`` names."""
-    module, _, name = path.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"{path!r} cannot be imported ({error}); write module:name") from None

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from pdae_sim._checks import whole
+from pdae_sim._checks import imported, whole
 from pdae_sim.errors import InputError
 from pdae_sim.study._driving import Batch, Call, first_line
 from pdae_sim.study._execute import THREAD_VARIABLES, ExecutionResult
@@ -192,8 +192,6 @@ class Dask:
         return distributed.LocalCluster(**settings)
 
     def _started(self) -> LocalCluster:
-        from pdae_sim.study._estimators import imported
-
         _needed(self.cluster.partition(":")[0].partition(".")[0], "dask")
         cls = imported(self.cluster)
         try:
