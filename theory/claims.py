@@ -9,6 +9,7 @@ from theory.energy import gaussian, maps, worth
 from theory.engine.record import Claim
 from theory.identifiability import (
     affine,
+    changing_spread,
     contexts,
     converse,
     counts,
@@ -74,6 +75,7 @@ CLAIMS: tuple[Claim, ...] = (
     *posterior_variance.CLAIMS,
     lifted.CLAIM,
     contexts.CLAIM,
+    changing_spread.CLAIM,
     energy.CLAIM,
     maps.CLAIM,
     worth.CLAIM,

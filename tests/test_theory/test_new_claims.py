@@ -1,4 +1,4 @@
-"""Claims 1.3, 2.4b, 2.5b, 2.7d, 2.10d and 2.15: what their checks refuse, and the numbers that the library should
+"""Claims 1.3, 2.4b, 2.5b, 2.7d, 2.10d, 2.15 and 2.18: what their checks refuse, and the numbers that the library should
 have."""
 
 import numpy as np
@@ -8,7 +8,7 @@ from pdae_sim import check_span
 from theory.causal import co_targets
 from theory.engine.checker import assess
 from theory.engine.instances import structures, worlds
-from theory.identifiability import error_propagation, gram_law
+from theory.identifiability import changing_spread, error_propagation, gram_law
 from theory.prediction import escaping, lifted, minimax
 
 
@@ -16,7 +16,7 @@ def passed(measurements):
     return [assess(m).passed for m in measurements]
 
 
-@pytest.mark.parametrize("module", [error_propagation, gram_law, escaping])
+@pytest.mark.parametrize("module", [changing_spread, error_propagation, gram_law, escaping])
 def test_a_relative_error_of_1e5_is_seen(module):
     for world in worlds(3):
         assert all(passed(module.measure(world)))

@@ -103,6 +103,7 @@ INDEX: dict[str, Places] = {
     "noisy_gain": Places("theory/posterior_variance"),
     "lifted_labels": Places("theory/new_claims"),
     "contexts": Places("analysis/shared_effects theory/contexts"),
+    "changing_spread": Places("analysis/latent_law theory/new_claims", declarations="violations"),
     "energy": Places("energy theory/energy", benchmarks="energy power"),
     "energy_maps": Places("energy theory/energy"),
     "energy_worth": Places("analysis/prediction_error energy theory/energy", benchmarks="worth"),
