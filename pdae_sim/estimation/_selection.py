@@ -23,6 +23,7 @@ from pdae_sim import _random
 from pdae_sim.data import PerturbationData
 from pdae_sim.energy import energy_distance
 from pdae_sim.estimation._cell_numbers import by_cells, weighty
+from pdae_sim.estimation._sources import scaled_source
 from pdae_sim.estimation.compositions import COMPOSITIONS
 
 if TYPE_CHECKING:
@@ -178,7 +179,8 @@ def _judged(
 def ways(model: PDAE, data: PerturbationData, default: str) -> Iterator[tuple[str, Callable[..., np.ndarray]]]:
     """Ways to predict by name: from the sources of a model fitted to `data`, and compositions of cells of `data`."""
     for source in dict.fromkeys((default, "model" if model.observation_.noisy else "pool", "near", "parts")):
-        yield source, partial(model.sample, source=source)
+        for name in (source, scaled_source(source)):
+            yield name, partial(model.sample, source=name)
     for name in COMPOSITIONS:
         yield name, COMPOSITIONS[name]().fit(data).sample
 

@@ -9,14 +9,28 @@ import numpy as np
 from pdae_sim import _random
 from pdae_sim.energy import energy_distance
 from pdae_sim.estimation._cell_numbers import ENOUGH, by_cells, sits_out, weights
+from pdae_sim.estimation._spread import scaled
 
 if TYPE_CHECKING:
     from pdae_sim.data import PerturbationData
     from pdae_sim.estimation.pdae import PDAE
 
-SOURCES = ("model", "near", "parts", "reference", "pool")
+_PLAIN = ("model", "near", "parts", "reference", "pool")
+_SCALED = "-scaled"
+SOURCES = (*_PLAIN, *(name + _SCALED for name in _PLAIN))
 """N(0, I), or those of cells: of the nearest training condition, of those that share a part with the label and have no
-other, of the control, of all."""
+other, of the control, of all. Each also with the spread that the label is expected to have (`log_scales`)."""
+
+
+def scaled_source(source: str) -> str:
+    """The source of a name with its base latents scaled, tilted cells beside them or not.
+
+    Example:
+        >>> scaled_source("near"), scaled_source("near+tilting")
+        ('near-scaled', 'near-scaled+tilting')
+    """
+    base, mark, tilted = source.partition("+")
+    return base + _SCALED + mark + tilted
 
 
 _JUDGED, _CELLS = 40, 400
@@ -54,6 +68,30 @@ def better_source(model: PDAE, data: PerturbationData) -> str:
         return "model"
     error = np.std(gains, ddof=1) / np.sqrt(len(gains))
     return "near" if np.mean(gains) > error else "model"
+
+
+def draw_base(
+    model: PDAE, source: str, label: np.ndarray, n: int, root: np.random.SeedSequence
+) -> tuple[np.ndarray, np.ndarray]:
+    """Base latents (n, d_Z) for a label, and exposures (n, …) of the training cells that they are of.
+
+    Args:
+        model: Fitted.
+        source: One of `SOURCES`.
+        label: (K,).
+        n: How many.
+        root: Seeds.
+    """
+    plain, of_prior = source.removesuffix(_SCALED), source.startswith("model")
+    share = environment_weights(plain, label, model.train_labels_, model.perturbation_matrix_, model.train_counts_)
+    weights = (share / np.bincount(model._base_environment))[model._base_environment]
+    picked = _random.stream(root, "base").choice(len(model.base_latents_), n, p=weights / weights.sum())
+    base = model.base_latents_[picked]
+    if of_prior:
+        base = _random.stream(root, "prior").normal(size=base.shape)
+    if plain != source:
+        base = scaled(model, base, label, None if of_prior else model._base_environment[picked])
+    return base, model._exposure[picked]
 
 
 def environment_weights(

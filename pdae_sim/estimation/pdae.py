@@ -33,7 +33,7 @@ from pdae_sim.estimation._observation import OBSERVATION_MODELS, ObservationChoi
 from pdae_sim.estimation._posterior import PosteriorNetwork
 from pdae_sim.estimation._scaling import LabelScaling, blocks
 from pdae_sim.estimation._selection import Selection
-from pdae_sim.estimation._sources import better_source, environment_weights
+from pdae_sim.estimation._sources import better_source, draw_base
 from pdae_sim.estimation._validation import canonical, check_phases, fittable
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.compositions import COMPOSITIONS
@@ -241,11 +241,12 @@ class PDAE(BaseEstimator):
             rng: Seed or generator.
             source: Where base latents come from: ``model`` is N(0, I); ``pool`` all training conditions, each with the
                 same weight if it has some cells; ``near`` the training condition nearest in Ŵ; ``parts`` those that
-                share a perturbation with the label; ``reference`` the control. Under noise and where x is small,
-                ``+tilting`` after any of them replaces half of the cells, or fewer where few bear the label, by
-                training cells tilted to it. None takes `source_`: ``pool`` without noise, and with it ``model`` or
-                ``near``, whichever stands for training conditions better, tilted where that can be; or the way that
-                `selection_` has chosen, which may be a composition of measured cells.
+                share a perturbation with the label; ``reference`` the control; each with ``-scaled`` behind it for
+                the spread that labels predict. Under noise and where x is small, ``+tilting`` after any of them
+                replaces half of the cells, or fewer where few bear the label, by training cells tilted to it. None
+                takes `source_`: ``pool`` without noise, and with it ``model`` or ``near``, whichever stands for
+                training conditions better, tilted where that can be; or the way that `selection_` has chosen, which
+                may be a composition of measured cells.
         """
         self._check_fitted()
         label, root = self.space_.label(condition), _random.seed_sequence(rng)
@@ -253,21 +254,10 @@ class PDAE(BaseEstimator):
         if self._kept and source in COMPOSITIONS:
             return self._kept.composition.sample(label, whole("n", n), rng=root)
         base = source.removesuffix(keeping.TILTED)
-        share = environment_weights(base, label, self.train_labels_, self.perturbation_matrix_, self.train_counts_)
-        drawn = self._drawn(label, whole("n", n), root, share, prior=base == "model")
+        latents, exposure = draw_base(self, base, label, whole("n", n), root)
+        latents += self.perturbation_matrix_ @ label
+        drawn = self._decoded(latents, exposure, _random.child(root, "noise"))
         return self._kept.tilted(drawn, label, root) if self._kept and base != source else drawn
-
-    def _drawn(
-        self, label: np.ndarray, n: int, root: np.random.SeedSequence, share: np.ndarray, *, prior: bool
-    ) -> np.ndarray:
-        """n cells at a label, with base latents from training environments by their share (E,), or from N(0, I)."""
-        weights = (share / np.bincount(self._base_environment))[self._base_environment]
-        picked = _random.stream(root, "base").choice(len(self.base_latents_), n, p=weights / weights.sum())
-        base = self.base_latents_[picked]
-        if prior:
-            base = _random.stream(root, "prior").normal(size=base.shape)
-        shift = self.perturbation_matrix_ @ label
-        return self._decoded(base + shift, self._exposure[picked], _random.child(root, "noise"))
 
     @staticmethod
     def check_save(directory: str | PathLike, *, force: bool = False) -> None:

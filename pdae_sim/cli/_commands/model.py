@@ -165,7 +165,7 @@ def predict(
     source: Annotated[
         str | None,
         typer.Option(
-            help="model, near, parts, reference or pool, tilted (near+tilting) or not; default: what the fit chose."
+            help="model, near, parts, reference or pool; near-scaled, near+tilting, …; default: what the fit chose."
         ),
     ] = None,
     allow_unidentified: Annotated[
