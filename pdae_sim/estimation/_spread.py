@@ -42,20 +42,18 @@ def log_scales(
         True
     """
     counts, d = np.bincount(environment, minlength=len(labels)), base.shape[1]
-    gain = np.linalg.inv(information)
-    scales = np.zeros((len(labels), d, d))
-    for e in np.flatnonzero(counts > d):
-        deviation = np.cov(base[environment == e].T).reshape(d, d) - np.eye(d)
-        scales[e] = _function(np.eye(d) + gain @ deviation @ gain, _half_log)
-    weights = np.where(counts > d, counts, 0)
-    level = np.tensordot(weights / weights.sum(), scales, 1)
-    chance = (np.trace(gain @ gain) ** 2 + np.sum((gain @ gain) ** 2)) / 4 / np.maximum(counts, 1)
-    size = np.square(scales - level).sum((1, 2))
-    kept = np.maximum(1 - chance / np.maximum(size, np.finfo(float).tiny), 0.0)
-    shrunk = level + kept[:, None, None] * (scales - level)
+    weights, gain = np.where(counts > d, counts, 0), np.linalg.inv(information)
+    covariances = np.array([_covariance(base[environment == e]) for e in range(len(labels))])
+    pooled = np.tensordot(weights / weights.sum(), covariances, 1)
+    level = _half_log(_behind_draws(pooled, gain))
+    scales = np.array([_half_log(_behind_draws(C, gain)) for C in covariances])
+    scales -= np.tensordot(weights / weights.sum(), scales, 1)
+    chance = (np.trace(gain @ gain) ** 2 + np.square(gain @ gain).sum()) / 4 / np.maximum(counts, 1)
+    size = np.maximum(np.square(scales).sum((1, 2)), np.finfo(float).tiny)
+    shrunk = np.maximum(1 - chance / size, 0.0)[:, None, None] * scales
     root, design = np.sqrt(weights)[:, None], np.column_stack([np.ones(len(labels)), labels])
     fitted = np.linalg.lstsq(root * design, root * shrunk.reshape(len(labels), -1), rcond=None)[0]
-    return fitted[0].reshape(d, d), fitted[1:].reshape(-1, d, d)
+    return level + fitted[0].reshape(d, d), fitted[1:].reshape(-1, d, d)
 
 
 def scaled(model: PDAE, base: np.ndarray, label: np.ndarray, environment: np.ndarray | None) -> np.ndarray:
@@ -77,11 +75,24 @@ def scaled(model: PDAE, base: np.ndarray, label: np.ndarray, environment: np.nda
     return found
 
 
+def _covariance(base: np.ndarray) -> np.ndarray:
+    """Covariance (d_Z, d_Z) of base latents (n, d_Z); I where they are too few for one."""
+    n, d = base.shape
+    return np.cov(base.T).reshape(d, d) if n > d else np.eye(d)
+
+
+def _behind_draws(covariance: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    """The covariance of z where draws have this one, by the inverse of the information of a cell."""
+    eye = np.eye(len(gain))
+    return eye + gain @ (covariance - eye) @ gain
+
+
+def _half_log(covariance: np.ndarray) -> np.ndarray:
+    """Log standard deviations, of variances within a factor of ten of one."""
+    return _function(covariance, lambda values: np.log(np.clip(values, _LEAST, 1 / _LEAST)) / 2)
+
+
 def _function(matrix: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """A function of a symmetric matrix."""
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
     return (vectors * function(values)) @ vectors.T
-
-
-def _half_log(values: np.ndarray) -> np.ndarray:
-    return np.log(np.clip(values, _LEAST, 1 / _LEAST)) / 2
