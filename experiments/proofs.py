@@ -19,13 +19,14 @@ import jinja2
 from latex2mathml.converter import convert
 from markupsafe import Markup, escape
 from sympy import Integer
+from sympy.matrices import MatrixBase
 
 from pdae_sim._files import write_text
 from theory.assumptions import NOTATION
 from theory.claims import CLAIMS
 from theory.engine.checker import measurements
 from theory.engine.proof import DEFINITION, Equation, Lemma, Step
-from theory.engine.record import Claim, Counterexample, Relaxation
+from theory.engine.record import Claim, Counterexample, Model, Relaxation
 from theory.typesetting import latex
 from theory.typesetting.readme import module_of
 
@@ -81,8 +82,8 @@ class Without:
     assumption: Markup
     statement: Markup
     model: tuple[Markup, ...]
-    what: str
-    agree: str
+    what: Markup
+    agree: Markup
     gap: Markup
     survives: bool
 
@@ -231,11 +232,20 @@ def _without(case: Counterexample | Relaxation, say: _Speaker) -> Without:
         assumption=say.link(case.drops.name),
         statement=say.words(_sentence(case.statement)),
         model=tuple(say.words(paragraph) for paragraph in _model(case.build)),
-        what=model.differ.what if model.differ else "the conclusion",
-        agree="; ".join(pair.what for pair in model.agree),
-        gap=inline(latex.gap(model.gap)),
+        what=say.words(_sentence(model.differ.what).rstrip(".") if model.differ else "The conclusion"),
+        agree=say.words("; ".join(pair.what for pair in model.agree)),
+        gap=_values(model),
         survives=isinstance(case, Relaxation),
     )
+
+
+def _values(model: Model) -> Markup:
+    """What the model has and what its rival has, if these are numbers; else by how much they differ."""
+    boxed = Markup('<span class="scroll">{}</span>')
+    pair = model.differ
+    if pair is None or any(side.free_symbols or isinstance(side, MatrixBase) for side in (pair.own, pair.rival)):
+        return Markup("differs by ") + boxed.format(inline(latex.gap(model.gap)))
+    return Markup(" against ").join(boxed.format(inline(latex.gap(side))) for side in (pair.own, pair.rival))
 
 
 def _model(build: Callable) -> list[str]:

@@ -9,6 +9,7 @@ from theory.energy import gaussian, maps, worth
 from theory.engine.record import Claim
 from theory.identifiability import (
     affine,
+    affinity,
     changing_spread,
     contexts,
     converse,
@@ -24,6 +25,7 @@ from theory.identifiability import (
     gram_matrix,
     jacobian,
     known_noise,
+    limits,
     lossy_noise,
     noise_level,
     orthogonal,
@@ -73,6 +75,8 @@ CLAIMS: tuple[Claim, ...] = (
     *counts.CLAIMS,
     depth.CLAIM,
     *posterior_variance.CLAIMS,
+    affinity.CLAIM,
+    *limits.CLAIMS,
     lifted.CLAIM,
     contexts.CLAIM,
     changing_spread.CLAIM,

@@ -157,15 +157,25 @@ def assess_step(item: Step | Lemma, ledger: Ledger) -> Outcome:
     """Whether a step's residual vanishes, or a lemma rests on what is available."""
     if isinstance(item, Lemma):
         missing = sorted(set(item.rests_on) - ledger.known)
-        return Outcome("lemma", item.name, not missing, f"rests on {', '.join(missing)}" if missing else item.reason)
+        unsaid = sorted(_referred(item) & set(ledger.facts) - set(item.rests_on)) if ledger.strict else []
+        faults = [f"rests on {', '.join(missing)}"] * bool(missing)
+        faults += [f"its reason refers to {', '.join(unsaid)}"] * bool(unsaid)
+        return Outcome("lemma", item.name, not faults, "; ".join(faults) or item.reason)
     faults = {equation: fault(equation, item, ledger) for equation in item.equations}
     left_over = residual(item, tuple(equation for equation, wrong in faults.items() if not wrong))
     wrong = [text for text in faults.values() if text] + (
         [] if is_manifest(item, ledger) else ["slack may be negative"]
     )
-    wrong += [f"both sides have the factor {common_factor(item)}"] if ledger.strict and common_factor(item) > 1 else []
+    wrong += (
+        [f"the left side has the factor {common_factor(item)}"] if ledger.strict and common_factor(item) > 1 else []
+    )
     passed = left_over == "0" and not wrong
     return Outcome("step", item.name, passed, "; ".join([f"residual {left_over}", *wrong]))
+
+
+def _referred(lemma: Lemma) -> set[str]:
+    """The names in the reason of a lemma."""
+    return set(re.findall(r"`([^`]+)`", lemma.reason))
 
 
 @lru_cache(maxsize=4096)

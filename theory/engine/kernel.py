@@ -30,12 +30,14 @@ class Ledger:
         facts: what was established, by name: the record itself or a claim.
         letters: what earlier items speak of.
         defined: the letters that definitions introduced, with what they stand for.
+        meant: what assumptions say that a letter is, by the letter: one thing in all of a proof.
     """
 
     known: frozenset[str]
     facts: dict[str, Any]
     letters: set[Any] = field(default_factory=set)
     defined: dict[Any, Formula] = field(default_factory=dict)
+    meant: dict[Any, Formula] = field(default_factory=dict)
     strict: bool = True
 
 
@@ -51,7 +53,11 @@ def fault(equation: Equation, step: Step, ledger: Ledger) -> str:
     sources = [source for source in map(ledger.facts.get, equation.rests_on) if source is not None]
     if equation.old in ledger.defined and all(isinstance(source, Assumption) for source in sources):
         return f"{equation.old} is a defined letter"
-    if any(states(source, equation) for source in (*sources, *_joined(sources))):
+    stating = [source for source in (*sources, *_joined(sources)) if states(source, equation)]
+    if any(isinstance(source, Assumption) for source in stating):
+        meant = ledger.meant.setdefault(equation.old, equation.new)
+        return "" if meant == equation.new else f"{equation.old} was {meant} before"
+    if stating:
         return ""
     return f"{', '.join(equation.rests_on)} does not state {equation.old} = {equation.new}"
 
@@ -163,7 +169,12 @@ def _bind(word: Word, target: Word, bound: Binding, *, every: bool) -> Binding |
             return None
         if result.setdefault(own[0], other[0]) != other[0]:
             return None
-    return result
+    return None if _exchanges(result) else result
+
+
+def _exchanges(bound: Binding) -> bool:
+    """Whether a letter stands for another one of the same equation, as when lₑ and l₀ are exchanged."""
+    return any(image != letter and image in bound for letter, image in bound.items())
 
 
 def _of_one_kind(letter: MatrixExpr, image: MatrixExpr) -> bool:
@@ -192,12 +203,8 @@ def is_instance(pair: Pair, equation: Equation) -> bool:
 
 
 def common_factor(step: Step) -> int:
-    """The whole number by which both sides of an identity can be divided, 1 if there is none."""
-    if step.relation != "=":
-        return 1
-    first, second = (_content(side) for side in (step.left, step.right))
-    factor = igcd(first.p, second.p) if first.q == second.q == 1 else 1
-    return abs(int(factor)) or 1
+    """The whole number that the left side of an identity has as a factor, 1 if there is none: both can do without."""
+    return 1 if step.relation != "=" else abs(int(_content(step.left).p)) or 1
 
 
 def _content(side: Formula) -> Rational:

@@ -69,7 +69,8 @@ slopes, slopes_rival = L.T * W.T * P, L.T * W_rival.T * P_rival
 
 TRANSPORT = Lemma(
     "transport",
-    "for almost every z, the log density ratios r of y = f(z) = f̃(h(z)), h = f̃⁻¹ ∘ f, are those of z and of h(z), which"
+    "for almost every z, the log density ratios r of y = f(z) = f̃(h(z)), h = f̃⁻¹ ∘ f, are those of z and of h(z),"
+    " which"
     " are affine in z and in h(z) with the slopes (P W L)ᵀ and (P̃ W̃ L)ᵀ",
     "claim 2.1 in either model, stacked over the training labels; both models have one law of y; push-forward of"
     " measures by an injective map (Radon-Nikodym); latents of both"

@@ -43,7 +43,8 @@ phi, sign = Random("phi", 1, 1), MatrixSymbol("s", 1, 1)
 
 RATIOS = Lemma(
     "ratios",
-    "for almost every z the log density ratios of y = f(z) = f̃(h(z)) are affine in z with the slope (W L)ᵀ, and in h(z)"
+    "for almost every z the log density ratios of y = f(z) = f̃(h(z)) are affine in z with the slope (W L)ᵀ, and in"
+    " h(z)"
     " with the slope (W̃ L)ᵀ",
     "`transport` of 2.2 with P = P̃ = I",
     (RECOVERABLE, INJECTIVE, EQUIVALENT, density_ratio.CLAIM, ISOTROPIC),

@@ -80,7 +80,8 @@ def _fits() -> tuple[Step | Lemma, ...]:
     )
     above = Step(
         "above",
-        "(W̃ L)ᵀ (W̃ L) ≥ (W L)ᵀ (W L), the excess being (C_R W̃ L)ᵀ (C_R W̃ L): the Gram matrix of such a rival is above"
+        "(W̃ L)ᵀ (W̃ L) ≥ (W L)ᵀ (W L), the excess being (C_R W̃ L)ᵀ (C_R W̃ L): the Gram matrix of such a rival is"
+        " above"
         " that of the model, and by `contraction` every Gram matrix above it is that of a rival",
         L.T * W_rival.T * W_rival * L,
         L.T * W.T * W * L,

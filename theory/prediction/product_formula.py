@@ -102,7 +102,7 @@ CENTRED = Step(
     Delta_e.T * W.T * P * y - half * Delta_e.T * W.T * P * W * Delta_e,
     (
         RATIO.equation(),
-        Equation(ADDITIVE, y, z - W * l_0),
+        Equation(DEFINITION, y, z - W * l_0),
         Equation(NOTATION, Delta_e, l_e - l_0),
         Equation(SHARED_COVARIANCE, P.T, P),
     ),
