@@ -19,7 +19,18 @@ LIBRARY = ROOT / "pdae_sim"
 FILES = sorted(LIBRARY.rglob("*.py"))
 THEORY = sorted((ROOT / "theory").rglob("*.py"))
 
-GROUND = {"errors", "_checks", "_coding", "_contexts", "_matrices", "_json", "_linalg", "_random", "intervals"}
+GROUND = {
+    "errors",
+    "_checks",
+    "_coding",
+    "_contexts",
+    "_matrices",
+    "_json",
+    "_linalg",
+    "_random",
+    "_seals",
+    "intervals",
+}
 RECORDS = GROUND | {"labels", "data", "contexts", "energy", "protocols", "_files", "io", "verdicts"}
 MIDDLE = {"simulation", "estimation", "analysis"}
 MAY_IMPORT = {
@@ -31,6 +42,7 @@ MAY_IMPORT = {
     "_json": set(),
     "intervals": set(),
     "_linalg": {"errors", "_checks"},
+    "_seals": {"errors"},
     "_random": {"errors", "_checks"},
     "labels": GROUND,
     "data": GROUND | {"labels"},

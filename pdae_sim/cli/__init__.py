@@ -20,7 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Raises:
         SystemExit: Always. Status 0: fine; 1: a check failed; 2: bad input or usage, told in one line on standard
-            error; 3: some tasks of a study failed, or nothing had cells enough to be judged; 130: interrupted.
+            error; 3: some tasks of a study failed, or nothing had cells enough to be judged; 4: a bug, its traceback
+            in a file to send; 130: interrupted.
     """
     from pdae_sim.cli._app import run
 

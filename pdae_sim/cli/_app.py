@@ -6,14 +6,13 @@ through their doors, which load on first use.
 
 from __future__ import annotations
 
-import logging
-import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
+from pdae_sim.cli._boundary import BAD_INPUT, BUG, FINE, INTERRUPTED, complain, told, told_of_bug
 from pdae_sim.cli._commands import (
     additivity,
     check,
@@ -29,15 +28,10 @@ from pdae_sim.cli._commands import (
     twins,
 )
 from pdae_sim.cli._encoding import spell_on_standard_streams
-from pdae_sim.cli._options import on_command_line
-from pdae_sim.errors import InputError, TrainingError
 
 if TYPE_CHECKING:
     from pdae_sim.study.registry import StudyRegistry
 
-FINE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-_NO_MEMORY = re.compile(r"out of memory|allocate memory|enough memory|bad_alloc|ALLOC_FAILED", re.IGNORECASE)
-_LESS = "ask for less at a time (cells, features, draws, repetitions), or use a machine with more"
 _INTERRUPTED = "interrupted; the same command goes on from what was saved, or starts again"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -73,38 +67,18 @@ def run(
     name: str = "pdae-sim",
     studies: StudyRegistry | None = None,
 ) -> int:
-    """Run a command and return its exit status; bad input is one line on stderr and status 2."""
+    """Run a command and return its exit status; bad input is one line on stderr and status 2, a bug status 4."""
     words = None if arguments is None else list(arguments)
     spell_on_standard_streams()
     try:
         status = command(args=words, standalone_mode=False, prog_name=name, obj=studies)
         if status == INTERRUPTED:
-            return _complain(_INTERRUPTED, INTERRUPTED)
+            return complain(_INTERRUPTED, INTERRUPTED)
         return status if isinstance(status, int) else FINE
     except (KeyboardInterrupt, typer.Abort):
-        return _complain(_INTERRUPTED, INTERRUPTED)
-    except (InputError, TrainingError) as error:
-        return _complain(on_command_line(str(error)), BAD_INPUT)
-    except OSError as error:
-        return _complain(f"{error.filename or 'file'}: {error.strerror or error}", BAD_INPUT)
+        return complain(_INTERRUPTED, INTERRUPTED)
     except Exception as error:
-        if _is_out_of_memory(error):
-            return _complain(f"out of memory: {_first_line(error)}; {_LESS}", BAD_INPUT)
-        if not hasattr(error, "format_message"):  # not one of typer's usage errors
-            raise
-        return _complain(f"{error.format_message()} Try '{name} --help'.".removeprefix(" "), BAD_INPUT)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether Python, numpy or torch found no memory; torch says so of the CPU by a bare RuntimeError."""
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_NO_MEMORY.search(str(error))))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or ["no more is free"])[0].rstrip(".")
-
-
-def _complain(message: str, status: int) -> int:
-    logging.getLogger(__name__).debug("failed", exc_info=True)
-    sys.stderr.write("error: " + " ".join(message.split()) + "\n")
-    return status
+        if hasattr(error, "format_message"):  # one of typer's usage errors
+            return complain(f"{error.format_message()} Try '{name} --help'.".removeprefix(" "), BAD_INPUT)
+        line, status = told(error) or (told_of_bug(error, sys.argv[1:] if words is None else words), BUG)
+        return complain(line, status)

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from pdae_sim._files import whole_file
+from pdae_sim._seals import DamagedError, rebuilt, undamaged
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._batches import Cells
 from pdae_sim.estimation.phases import Progress
@@ -55,7 +56,7 @@ class Checkpoint:
 
     def __init__(self, path: str | PathLike, cells: Cells, settings: Mapping) -> None:
         self._path, self._mark = Path(path), _fingerprint(cells, settings)
-        self._written = time.monotonic()
+        self._written, self._warned = time.monotonic(), False
 
     def restore(self, network: torch.nn.Module) -> Position:
         """The position saved, its parameters loaded; a fresh start without a file, or with that of another fit.
@@ -65,21 +66,22 @@ class Checkpoint:
         """
         if not self._path.is_file():
             return Position()
-        try:
+        fix = "delete it to start afresh"
+        with undamaged(self._path, fix):
             with safe_open(self._path, "pt") as file:
                 metadata = file.metadata() or {}
             tensors = load_file(self._path)
-        except (OSError, SafetensorError) as error:
-            raise InputError(f"{self._path}: not a readable checkpoint ({error}); delete it to start afresh") from None
-        if metadata.get("fingerprint") != self._mark:
-            _log.warning("%s belongs to a fit with other data or settings; starting afresh", self._path)
-            return Position()
-        network.load_state_dict(_under("network", tensors))
-        progress = Progress(**json.loads(metadata["progress"]))
+            if metadata.get("fingerprint") != self._mark or "content" not in metadata:
+                _log.warning("%s belongs to a fit with other data or settings; starting afresh", self._path)
+                return Position()
+            if metadata["content"] != _content(tensors, metadata["progress"]):
+                raise DamagedError(f"{self._path}: is not as it was written, its checksum says; {fix}")
+            progress = rebuilt(Progress, json.loads(metadata["progress"]))
+            slots, best = _slots(tensors), _under("best", tensors)
+            network.load_state_dict(_under("network", tensors))
         _log.info("resuming from %s at phase %d, step %d", self._path, progress.phase + 1, progress.step)
         device = next(network.parameters()).device
-        best = _under("best", tensors)
-        return Position(progress, _slots(tensors), [best[str(i)].to(device) for i in range(len(best))])
+        return Position(progress, slots, [best[str(i)].to(device) for i in range(len(best))])
 
     def save(
         self,
@@ -99,9 +101,20 @@ class Checkpoint:
             for parameter, slots in optimiser.state_dict()["state"].items():
                 tensors |= {f"optimiser.{i}.{parameter}.{k}": torch.as_tensor(v) for k, v in slots.items()}
         held = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-        with whole_file(self._path, force=True) as temporary:
-            save_file(held, temporary, metadata={"progress": json.dumps(vars(progress)), "fingerprint": self._mark})
+        position = json.dumps(vars(progress))
+        metadata = {"progress": position, "fingerprint": self._mark, "content": _content(held, position)}
+        try:
+            with whole_file(self._path, force=True) as temporary:
+                save_file(held, temporary, metadata=metadata)
+        except (OSError, SafetensorError, InputError) as error:
+            self._cannot_be_written(error)
         self._written = time.monotonic()
+
+    def _cannot_be_written(self, error: Exception) -> None:
+        """Say so once; a fit needs no checkpoint to go on."""
+        if not self._warned:
+            _log.warning("%s cannot be written (%s); the fit goes on without a checkpoint", self._path, error)
+        self._warned = True
 
 
 def _fingerprint(cells: Cells, settings: Mapping) -> str:
@@ -110,6 +123,15 @@ def _fingerprint(cells: Cells, settings: Mapping) -> str:
     for array in (cells.x.cpu().numpy(), cells.labels.cpu().numpy(), *cells.rows[0]):
         digest.update(str(array.shape).encode())
         digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _content(tensors: Mapping[str, torch.Tensor], progress: str) -> str:
+    """A checksum of what a checkpoint holds."""
+    digest = hashlib.sha256(progress.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.view(torch.uint8).numpy().data if tensor.ndim else str(tensor.item()).encode())
     return digest.hexdigest()
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from pdae_sim._seals import rebuilt
 from pdae_sim.estimation._whitening import directions
 
 _log = logging.getLogger(__name__)
@@ -79,9 +80,7 @@ class Dimension:
         """The choice written as `state`; None where none was made."""
         if state is None:
             return None
-        by_dimension = {k: {int(d): v for d, v in state[k].items()} for k in _BY_DIMENSION}
-        told = {k: math.nan if state[k] is None else state[k] for k in _ESTIMATED}
-        return cls(**state | by_dimension | told)
+        return rebuilt(cls, {**state, **{k: math.nan for k in _ESTIMATED if state[k] is None}})
 
 
 def choose(x: np.ndarray, rank: int, error: Callable[[int], float], rng: np.random.Generator) -> Dimension:

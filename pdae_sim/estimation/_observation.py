@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from pdae_sim._checks import near_misses
+from pdae_sim._checks import at_least, choice, near_misses
 from pdae_sim._matrices import Matrix
+from pdae_sim._seals import rebuilt
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._measurement import (
+    TRANSFORMS,
     CountUnits,
     StandardUnits,
     Units,
@@ -73,7 +75,13 @@ class ObservationChoice:
     @classmethod
     def from_json(cls, state: Mapping | None) -> ObservationChoice:
         """The choice written as `state`; that of a noiseless fit where none was written."""
-        return cls(**state) if state else cls("noiseless", True, "written before there was a choice")
+        if not state:
+            return cls("noiseless", True, "written before there was a choice")
+        read = rebuilt(cls, state)
+        choice("observation", read.name, OBSERVATION_MODELS)
+        choice("transform", read.transform, TRANSFORMS)
+        at_least("target", read.target, 0.0)
+        return read
 
     def units(self, data: PerturbationData) -> Units:
         """The units of the measurement, learnt from training data."""

@@ -8,20 +8,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from pdae_sim._checks import choice
+from pdae_sim._seals import rebuilt
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation import _bank as bank
 from pdae_sim.estimation import _framing as framing
 from pdae_sim.estimation._dimension import Dimension
-from pdae_sim.estimation._kept_cells import KeptCells
+from pdae_sim.estimation._kept_cells import KeptCells, sources
 from pdae_sim.estimation._observation import ObservationChoice
 from pdae_sim.estimation._scaling import LabelScaling
 from pdae_sim.estimation._selection import Selection
 from pdae_sim.estimation.architecture import Architecture
+from pdae_sim.estimation.compositions import COMPOSITIONS
 from pdae_sim.estimation.phases import Phase
 from pdae_sim.labels import LabelSpace
 
 if TYPE_CHECKING:
     from pdae_sim.estimation.pdae import PDAE
+
+
+_LARGEST = 1e9
+"""Bound of the parameters of networks, whose inputs are standardised."""
 
 
 def config_of(model: PDAE) -> dict:
@@ -51,9 +58,9 @@ def settings_of(config: Mapping) -> dict[str, Any]:
     return {
         "n_latents": config["n_latents"],
         "observation": ObservationChoice.from_json(config.get("observation")).name,
-        "architecture": Architecture(**config["architecture"]),
-        "phases": [Phase(**phase) for phase in config["phases"]],
-        "select": config.get("select", False),
+        "architecture": rebuilt(Architecture, config["architecture"]),
+        "phases": [rebuilt(Phase, phase) for phase in config["phases"]],
+        "select": rebuilt(bool, config.get("select", False)),
         "beta": config["beta"],
         "random_state": config["random_state"],
         "precision": config.get("precision", "float32"),
@@ -82,13 +89,19 @@ def tensors_of(model: PDAE) -> dict[str, torch.Tensor]:
 def restore(model: PDAE, config: Mapping, tensors: Mapping[str, torch.Tensor], history: list[dict]) -> None:
     """Give a model of the same settings what was fitted."""
     arrays = {k: v.numpy() for k, v in tensors.items() if not k.startswith("network.")}
-    separators = {name: config[name] for name in ("separator", "dose_separator") if name in config}
-    model.space_ = LabelSpace(tuple(config["names"]), config["control"], **separators)
-    model.features_, model.history_ = tuple(config["features"]), history
-    model.read_as_ = config.get("read_as", {})
+    network = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
+    texts = {name: rebuilt(str, config[name]) for name in ("separator", "dose_separator") if name in config}
+    model.space_ = LabelSpace(rebuilt(tuple[str, ...], config["names"]), rebuilt(str, config["control"]), **texts)
+    model.features_, model.history_ = rebuilt(tuple[str, ...], config["features"]), history
+    model.read_as_ = rebuilt(dict[str, Any], config.get("read_as", {}))
     model.dimension_ = Dimension.from_json(config.get("dimension"))
     model.observation_ = ObservationChoice.from_json(config.get("observation"))
-    model.source_, model.plan_ = config.get("source", "pool"), framing.plan_of(model, noisy=model.observation_.noisy)
+    model.selection_ = Selection.from_json(config.get("selection"))
+    model.plan_ = framing.plan_of(model, noisy=model.observation_.noisy)
+    model.source_ = rebuilt(str, config.get("source", "pool"))
+    d_Z = model.dimension_.n_latents if model.dimension_ else model.n_latents
+    _check_arrays(arrays, len(model.features_), d_Z, len(model.space_))
+    _check_network(network, model.plan_.architecture)
     model._units = model.observation_.restored_units(arrays.get("scaling.centre"), arrays.get("scaling.scale"))
     model.train_labels_, model.train_counts_ = arrays["train_labels"], arrays["train_counts"]
     model._label_scaling = LabelScaling.of(model.train_labels_, model.train_counts_)
@@ -96,20 +109,65 @@ def restore(model: PDAE, config: Mapping, tensors: Mapping[str, torch.Tensor], h
     model.base_latents_, model._base_environment = arrays["base"].astype(np.float64), arrays["base_environment"]
     model._exposure = arrays.get("exposure", np.empty((len(model.base_latents_), 0), np.float32))
     model.information_ = arrays.get("information", np.eye(model._d_Z))
-    model.selection_, cells = Selection.from_json(config.get("selection")), arrays.get("cells")
-    model._kept = None
-    if cells is not None:
-        space = model.space_
-        data = PerturbationData(
-            cells,
-            model.train_labels_,
-            arrays["environment"],
-            space.names,
-            control=space.control,
-            read_as=space.separators,
-        )
-        model._kept = KeptCells(model, data)
+    model._kept = _kept(model, arrays)
+    choice("source", model.source_, sources(model))
     model._network = bank.untrained([model])
-    model._network.load_state_dict(
-        {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
+    model._network.load_state_dict(network)
+
+
+def _kept(model: PDAE, arrays: Mapping[str, np.ndarray]) -> KeptCells | None:
+    """The training cells that a model predicts by, if it does."""
+    if "cells" not in arrays:
+        if model.source_ in COMPOSITIONS:
+            raise ValueError(f"the cells are gone that source {model.source_!r} is of")
+        return None
+    space = model.space_
+    cells = PerturbationData(
+        arrays["cells"],
+        model.train_labels_,
+        arrays["environment"],
+        space.names,
+        control=space.control,
+        read_as=space.separators,
     )
+    return KeptCells(model, cells)
+
+
+def _check_arrays(arrays: Mapping[str, np.ndarray], d_X: int, d_Z: int | None, K: int) -> None:
+    """Raise a ValueError unless the arrays of a model are finite, and of kinds, shapes and ranges that go together."""
+    E, n, kept = (len(arrays.get(name, ())) for name in ("train_labels", "base", "cells"))
+    units = arrays["exposure"].shape[-1] if "exposure" in arrays else 0
+    expected = {
+        "scaling.centre": ("f", (d_X,)),
+        "scaling.scale": ("f", (d_X,)),
+        "train_labels": ("f", (E, K)),
+        "train_counts": ("i", (E,)),
+        "perturbation_matrix": ("f", (d_Z, K)),
+        "information": ("f", (d_Z, d_Z)),
+        "exposure": ("f", (n, units)),
+        "base": ("f", (n, d_Z)),
+        "base_environment": ("i", (n,)),
+        "cells": ("f", (kept, d_X)),
+        "environment": ("i", (kept,)),
+    }
+    for name, array in arrays.items():
+        kind, shape = expected[name]
+        if array.dtype.kind != kind or array.shape != shape or not np.isfinite(array).all():
+            raise ValueError(
+                f"{name} must be finite, of kind {kind!r} and shape {shape}; is {array.dtype} {array.shape}"
+            )
+    for name in ("base_environment", "environment"):
+        if name in arrays and not (np.bincount(arrays[name], minlength=E)[:E].all() and arrays[name].max() < E):
+            raise ValueError(f"{name} must hold every training condition, 0 to {E - 1}")
+    if arrays["train_counts"].min() < 1 or arrays.get("scaling.scale", np.ones(1)).min() <= 0:
+        raise ValueError("train_counts and scaling.scale must be above 0")
+
+
+def _check_network(network: Mapping[str, torch.Tensor], shape: Architecture) -> None:
+    """Raise a ValueError unless parameters are finite and layers no wider than they: none is made that is not there."""
+    sizes = {size for tensor in network.values() for size in tensor.shape}
+    if len(shape.hidden) > len(network) or not {*shape.hidden} <= sizes or shape.n_noise > max(sizes):
+        raise ValueError(f"there are no layers of {shape.hidden} units among the weights")
+    broken = [name for name, tensor in network.items() if not (tensor.abs() < _LARGEST).all()]
+    if broken:
+        raise ValueError(f"network.{broken[0]} is not finite, or beyond {_LARGEST:g}")

@@ -9,13 +9,17 @@ import tempfile
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from pdae_sim._files import refuse_existing
+from pdae_sim._seals import read_json, sealed, undamaged, unsealed
 from pdae_sim.errors import InputError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+_UNSEALED = 3
+"""The version before there was a checksum."""
+_WEIGHTS, _HISTORY, _CONFIG = "weights.safetensors", "history.json", "config.json"
+AGAIN = "fit it again, or copy it again from where it is whole"
 
 
 def save(directory: Path, config: dict, tensors: dict[str, torch.Tensor], history: list[dict], *, force: bool) -> None:
@@ -26,9 +30,9 @@ def save(directory: Path, config: dict, tensors: dict[str, torch.Tensor], histor
     except OSError as error:
         raise InputError(f"{directory}: cannot write beside it ({error.strerror}); make the folder first") from None
     try:
-        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary / "weights.safetensors")
-        (temporary / "config.json").write_text(json.dumps({"schema_version": SCHEMA_VERSION, **config}, indent=1))
-        (temporary / "history.json").write_text(json.dumps(history))
+        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary / _WEIGHTS)
+        (temporary / _HISTORY).write_text(json.dumps(history))
+        seal(temporary, {"schema_version": SCHEMA_VERSION, **config})
         temporary.chmod(0o755)
         _replace_directory(temporary, directory)
     finally:
@@ -45,19 +49,38 @@ def check_place(directory: Path, *, force: bool) -> None:
         raise InputError(f"{directory}: exists and is not a model; choose another name")
 
 
+def seal(directory: Path, config: dict) -> None:
+    """Write config.json with a checksum of all that a model directory holds."""
+    whole = sealed(config, directory / _HISTORY, directory / _WEIGHTS)
+    (directory / _CONFIG).write_text(json.dumps(whole, indent=1))
+
+
 def load(directory: Path) -> tuple[dict, dict[str, torch.Tensor], list[dict]]:
-    """Config, tensors and history of a model directory."""
+    """Config, tensors and history of a model directory.
+
+    Raises:
+        InputError: If it is not whole, not as it was written, or of another version.
+    """
     try:
-        config = json.loads((directory / "config.json").read_text())
-        history = json.loads((directory / "history.json").read_text())
-        tensors = load_file(directory / "weights.safetensors")
-    except (OSError, json.JSONDecodeError, SafetensorError) as error:
-        raise InputError(f"{directory}: not a complete model directory ({error}); fit it again") from None
-    written = config.pop("schema_version", 0)
-    if written != SCHEMA_VERSION:
-        fix = "update pdae_sim" if written > SCHEMA_VERSION else "fit the model again, the networks have changed"
-        raise InputError(f"{directory}: config.json has schema_version {written}, this is {SCHEMA_VERSION}; {fix}")
-    return config, tensors, history
+        with undamaged(directory, AGAIN):
+            config = read_json(directory / _CONFIG, fix=AGAIN)
+            written = config.get("schema_version", 0) if isinstance(config, dict) else 0
+            _check_version(directory, written)
+            parts = directory / _HISTORY, directory / _WEIGHTS
+            config = unsealed(config, *parts, where=directory, fix=AGAIN, required=written != _UNSEALED)
+            history = read_json(directory / _HISTORY, fix=AGAIN, finite=False)
+            if not (isinstance(history, list) and all(isinstance(row, dict) for row in history)):
+                raise TypeError("history.json holds no list of rows")
+            return config, load_file(directory / _WEIGHTS), history
+    except FileNotFoundError as error:
+        raise InputError(f"{directory}: not a complete model directory ({error}); {AGAIN}") from None
+
+
+def _check_version(directory: Path, written: object) -> None:
+    if written not in (SCHEMA_VERSION, _UNSEALED):
+        newer = isinstance(written, int) and written > SCHEMA_VERSION
+        fix = "update pdae_sim" if newer else "fit the model again, the networks have changed"
+        raise InputError(f"{directory}: config.json has schema_version {written!r}, this is {SCHEMA_VERSION}; {fix}")
 
 
 def _replace_directory(new: Path, final: Path) -> None:

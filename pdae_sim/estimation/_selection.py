@@ -20,6 +20,8 @@ import numpy as np
 from scipy import stats
 
 from pdae_sim import _random
+from pdae_sim._checks import choice
+from pdae_sim._seals import rebuilt
 from pdae_sim.data import PerturbationData
 from pdae_sim.energy import energy_distance
 from pdae_sim.estimation._cell_numbers import by_cells, weighty
@@ -85,8 +87,11 @@ class Selection:
         """The selection written as `state`, if one was."""
         if state is None:
             return None
-        distances = {name: tuple(values) for name, values in state["distances"].items()}
-        return cls(state["chosen"], tuple(state["conditions"]), distances)
+        read = rebuilt(cls, state)
+        if {len(values) for values in read.distances.values()} != {len(read.conditions)} or len(read.conditions) < 2:
+            raise ValueError("selection.distances must have a value at each of its conditions")
+        choice("selection.chosen", read.chosen, read.distances)
+        return read
 
 
 def select(model: PDAE, data: PerturbationData) -> Selection | None:

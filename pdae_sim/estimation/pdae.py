@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from pdae_sim import _random
-from pdae_sim._checks import between, choice, matrix, whole
+from pdae_sim._checks import between, choice, matrix, naming, whole
 from pdae_sim._matrices import Matrix, checked_matrix
 from pdae_sim._random import SeedLike
+from pdae_sim._seals import undamaged
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation import _bank as bank
@@ -273,14 +274,9 @@ class PDAE(BaseEstimator):
     def load(cls, directory: str | PathLike, *, device: str | torch.device = "cpu") -> PDAE:
         """A fitted model from its directory; needs neither the data nor the device it was fitted on."""
         config, tensors, history = persistence.load(Path(directory))
-        try:
+        with undamaged(directory, persistence.AGAIN), naming(directory):
             model = cls(**files.settings_of(config), device=device)
             files.restore(model, config, tensors, history)
-        except (KeyError, TypeError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(
-                f"{directory}: config.json and weights.safetensors do not fit together ({reason})"
-            ) from None
         return model
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -10,7 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pdae_sim._checks import naming
 from pdae_sim._files import replacing, sweep, whole_file, write_text
+from pdae_sim._seals import DamagedError, read_json, sealed, undamaged, unsealed
 from pdae_sim.errors import InputError
 from pdae_sim.study._execute import ExecutionResult, has_failed
 from pdae_sim.study._lock import FolderInUseError, in_use, locked
@@ -19,6 +22,8 @@ from pdae_sim.study.spec import Study
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_log = logging.getLogger(__name__)
 
 _COLUMNS = (
     "study",
@@ -114,34 +119,60 @@ class Store:
         return locked(self.directory)
 
     def prepare(self, study: Study, files: Mapping[str, str]) -> None:
-        """Write down what the study is, with files that declare it; a folder that holds another is refused."""
+        """Write down what the study is, with files that declare it; a folder that holds another is refused.
+
+        What is damaged is set aside: what the study is will be written again, and broken tasks are done again.
+        """
         self.tasks.mkdir(parents=True, exist_ok=True)
         about = {key: getattr(study, key) for key in _SAID}
-        if self.about.is_file() and (held := self.read_about()["name"]) != study.name:
+        if (held := self._held()) not in (None, study.name):
             raise InputError(f"{self.directory}: holds the study {held!r}; choose another folder for {study.name!r}")
         for path in map(self.directory.joinpath, _DECLARED):
-            if path.is_file() and path.read_text(encoding="utf-8") != files.get(path.name):
+            said = files[path.name].encode() if path.name in files else None
+            if path.is_file() and path.read_bytes() != said:
                 raise InputError(f"{path}: belongs to a run with other settings; choose another folder")
         sweep(self.tasks, ".*")
         for name, text in files.items():
             write_text(self.directory / name, text, force=True)
         about["tasks"] = [{**task, "task_id": key} for key, task in zip(study.ids, study.tasks, strict=True)]
-        write_text(self.about, json.dumps(about, indent=1), force=True)
+        write_text(self.about, json.dumps(sealed(about), indent=1), force=True)
+        for key in study.ids:
+            if self._is_there(key) and self.record(key) is None:
+                _set_aside(self._path(key))
+
+    def _held(self) -> str | None:
+        """The name of the study that is here, if one is; a damaged study.json is set aside."""
+        try:
+            return self.read_about()["name"] if self.about.exists() else None
+        except DamagedError as error:
+            _log.warning("%s", error)
+            _set_aside(self.about)
+            return None
 
     def read_about(self) -> dict:
-        """What the study is: name, question, claim, prediction, and tasks with their ids."""
+        """What the study is: name, question, claim, prediction, and tasks with their ids.
+
+        Raises:
+            InputError: If there is none, or study.json is damaged.
+        """
+        fix = "run the study again into this folder, which keeps finished tasks"
         try:
-            return json.loads(self.about.read_text(encoding="utf-8"))
+            with undamaged(self.about, fix):
+                about = unsealed(read_json(self.about, fix=fix), where=self.about, fix=fix)
+                wrong = [key for key in _SAID if not isinstance(about[key], str)]
+                ids = [task["task_id"] for task in about["tasks"]]
+                if wrong or not all(isinstance(key, str) and key.isalnum() for key in ids):
+                    raise TypeError(f"{', '.join(wrong) or 'task_id'} must be text")
+                return about
         except FileNotFoundError:
             raise InputError(f"{self.directory}: holds no study (there is no study.json); run one into it") from None
-        except ValueError as error:
-            raise InputError(f"{self.about}: is damaged ({error}); run the study again") from None
 
     def study(self) -> Study:
         """The study that is here, as it was declared: to be followed and shown, not to be run."""
         about = self.read_about()
         tasks = [{key: value for key, value in task.items() if key != "task_id"} for task in about["tasks"]]
-        return Study(**{key: about[key] for key in _SAID}, tasks=tasks, perform=_not_to_be_run)
+        with naming(self.about):
+            return Study(**{key: about[key] for key in _SAID}, tasks=tasks, perform=_not_to_be_run)
 
     def finished_ids(self) -> set[str]:
         """Ids of all tasks with a result. A file that a crash of the machine left empty is none."""
@@ -151,25 +182,36 @@ class Store:
             return {e.name[:-5] for e in entries if e.name[0] != "." and e.name.endswith(".json") and _full(e)}
 
     def record(self, key: str) -> dict | None:
-        """What is written of a finished task: its rows and provenance."""
+        """What is written of a finished task: its rows and provenance; None, with a warning, if it is damaged."""
+        fix = "run the study again, which does this task again"
         try:
-            text = (self.tasks / f"{key}.json").read_text(encoding="utf-8")
+            with undamaged(self._path(key), fix):
+                record = unsealed(read_json(self._path(key), fix=fix), where=self._path(key), fix=fix)
+                return _checked_record(record, key)
         except FileNotFoundError:
             return None
-        return json.loads(text) if text else None
+        except DamagedError as error:
+            if self._is_there(key):
+                _log.warning("%s", error)
+            return None
 
     def put(self, key: str, result: ExecutionResult, *, attempts: int = 1) -> None:
         """Keep the result of a task, whole or not at all."""
-        provenance = json.dumps({**result.provenance, "attempts": attempts})
-        self._write(key, f'{{"task_id": "{key}", "provenance": {provenance}, "rows": {result.rows}}}')
+        provenance = {**result.provenance, "attempts": attempts}
+        self.put_record(key, {"task_id": key, "provenance": provenance, "rows": json.loads(result.rows)})
 
     def put_record(self, key: str, record: Mapping) -> None:
-        """Keep a record as `record` reads it."""
-        self._write(key, json.dumps(record, allow_nan=False))
+        """Keep a record as `record` reads it, with a checksum."""
+        with replacing(self._path(key)) as temporary:
+            temporary.write_text(json.dumps(sealed(record), allow_nan=False), encoding="utf-8")
 
-    def _write(self, key: str, text: str) -> None:
-        with replacing(self.tasks / f"{key}.json") as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    def _path(self, key: str) -> Path:
+        return self.tasks / f"{key}.json"
+
+    def _is_there(self, key: str) -> bool:
+        """Whether a task has a file that is not as empty as a crash of the machine leaves it."""
+        path = self._path(key)
+        return path.is_dir() or (path.exists() and path.stat().st_size > 0)
 
     def rows(self, study: str, ids: Iterable[str]) -> list[dict]:
         """The long table of finished tasks, in the order of their ids; every row has all of `_COLUMNS`."""
@@ -205,6 +247,29 @@ class Store:
 
 def _not_to_be_run(task: dict) -> list[dict]:
     raise InputError("a study read from its folder cannot be run; run its declaration")
+
+
+def _checked_record(record: dict, key: str) -> dict:
+    """A task's record, if its entries are of their kinds."""
+    rows, provenance = record["rows"], record["provenance"]
+    if record["task_id"] != key:
+        raise ValueError(f"it is of task {record['task_id']!r}")
+    numbers = [provenance[name] for name in ("attempts", "seconds", "peak_mib")]
+    numbers += [row.get(name) for row in rows for name in NUMBERS]
+    if not all(value is None or isinstance(value, (int, float)) for value in numbers):
+        raise TypeError("a text stands where a number should")
+    if not all(isinstance(row["status"], str) for row in rows):
+        raise TypeError("a row has no status")
+    return record
+
+
+def _set_aside(path: Path) -> None:
+    """Put what is damaged under another name, where nothing reads it."""
+    aside = path.with_name(f"{path.name}.damaged")
+    while aside.exists():
+        aside = aside.with_name(f"{aside.name}+")
+    path.rename(aside)
+    _log.warning("%s: set aside as %s", path, aside.name)
 
 
 def _rows(study: str, records: Iterable[Mapping]) -> list[dict]:
