@@ -144,8 +144,10 @@ class LabelSpace:
 
     def exact(self, condition: str) -> np.ndarray:
         """The label (K,) of a condition as an object array of Fractions: ``A:0.1`` is 1/10 exactly."""
-        doses = self._doses(condition)
-        return np.array([doses.get(name, Fraction(0)) for name in self.names] or [], dtype=object)
+        label, doses = np.full(len(self.names), Fraction(0), dtype=object), self._doses(condition)
+        for name, dose in doses.items():
+            label[self._position[name]] = dose
+        return label
 
     def _doses(self, condition: str) -> dict[str, Fraction]:
         """The doses of the parts of a condition; a known name needs no quotes where its pieces are unknown."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
 
-from pdae_sim._linalg import bits, narrow
-from pdae_sim.analysis._exact import LeastNorm, RowSpace
+from pdae_sim._linalg import narrow
+from pdae_sim.analysis._exact import RowSpace
+from pdae_sim.analysis._nearest import NearestNorm, ratio
 from pdae_sim.analysis._rationals import Shifts
 from pdae_sim.analysis._sparse_combination import sparse_combination
 
@@ -62,15 +63,15 @@ class MinNorm:
 
     def __call__(self, chosen: np.ndarray) -> list[Combination]:
         """One combination per chosen test row."""
-        S = self._map(self.shifts.test[np.ix_(chosen, self.space.pivots)])
-        scales = [ratio * self._map.denominator for ratio in self.shifts.ratios[chosen]]
-        gains = map(ratio, *_gain(S, scales))
-        return [Combination(a, gain, MIN_NORM) for a, gain in zip(quotients(S, scales), gains, strict=True)]
+        targets = self.shifts.test[np.ix_(chosen, self.space.pivots)]
+        weights = self._map(targets, self.shifts.ratios[chosen])
+        gains = [_float(a + (1 - b) ** 2) for a, b in zip(weights.squares, weights.sums, strict=True)]
+        return [Combination(a, gain, MIN_NORM) for a, gain in zip(weights.values, gains, strict=True)]
 
     @cached_property
-    def _map(self) -> LeastNorm:
+    def _map(self) -> NearestNorm:
         D = self.shifts.train[:, self.space.pivots]
-        return LeastNorm.of(D, np.ones(len(D), dtype=np.int64))
+        return NearestNorm(D, np.ones(len(D), dtype=np.int64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +85,8 @@ class MinVariance:
 
     def __call__(self, chosen: np.ndarray, method: str = LEAST_GAIN) -> list[Combination]:
         """One combination per chosen test row."""
-        S = self._map(self.targets(chosen))
-        scales = [ratio * self._map.denominator for ratio in self.shifts.ratios[chosen]]
-        return [self.combination(w, method) for w in quotients(S, scales)]
+        weights = self._map(self.targets(chosen), self.shifts.ratios[chosen])
+        return [self.combination(w, method) for w in weights.values]
 
     @cached_property
     def rows(self) -> np.ndarray:
@@ -106,8 +106,8 @@ class MinVariance:
         return Combination(w, gain, method)
 
     @cached_property
-    def _map(self) -> LeastNorm:
-        return LeastNorm.of(self.rows, self.sizes)
+    def _map(self) -> NearestNorm:
+        return NearestNorm(self.rows, self.sizes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,24 +130,5 @@ class Sparse:
         return self.least.combination(np.array(w), method)
 
 
-def _gain(S: np.ndarray, scales: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Σ S² + (d − Σ S)² and d² for each row of S, d: the noise gain of α = S / d as a fraction."""
-    wide = S if 2 * bits(S) + S.shape[1].bit_length() <= 62 else S.astype(object)
-    squares, sums = (wide * wide).sum(axis=1).tolist(), wide.sum(axis=1).tolist()
-    return [a + (d - b) ** 2 for a, b, d in zip(squares, sums, scales, strict=True)], [d * d for d in scales]
-
-
-def quotients(numerators: np.ndarray, scales: Sequence[int]) -> np.ndarray:
-    """The nearest floats (n, M) to integers divided row by row by positive integers."""
-    if numerators.dtype != object and bits(numerators) <= 53 and max(scales).bit_length() <= 53:
-        return numerators / np.array(scales, dtype=np.float64)[:, None]
-    rows = zip(numerators.tolist(), scales, strict=True)
-    return np.array([[ratio(value, scale) if value else 0.0 for value in row] for row, scale in rows])
-
-
-def ratio(numerator: int, denominator: int) -> float:
-    """The nearest float to a fraction of Python integers; infinite beyond their range."""
-    try:
-        return numerator / denominator
-    except OverflowError:
-        return math.inf if (numerator > 0) == (denominator > 0) else -math.inf
+def _float(value: Fraction) -> float:
+    return ratio(value.numerator, value.denominator)

@@ -66,9 +66,11 @@ def _objects(name: str, labels: Sequence | np.ndarray, n: int) -> np.ndarray:
     if rows.shape[1:] == (1,) and any(isinstance(value, (list, tuple, np.ndarray)) for value in rows.ravel()):
         raise InputError(f"{name} must have rows of one length")
     kinds = {kind: issubclass(kind, (numbers.Real, Decimal, np.bool_)) for kind in set(map(type, rows.flat))}
-    for index, value in enumerate(rows.flat):
-        if not kinds[type(value)] or (type(value) is not int and not math.isfinite(value)):
-            raise _not_finite(name, rows, divmod(index, rows.shape[1]))
+    values = {id(value): value for value in rows.flat}  # zeros of a label are one object, as a rule
+    bad = {at for at, v in values.items() if not kinds[type(v)] or (type(v) is not int and not math.isfinite(v))}
+    if bad:
+        index = next(index for index, value in enumerate(rows.flat) if id(value) in bad)
+        raise _not_finite(name, rows, divmod(index, rows.shape[1]))
     return rows
 
 
@@ -162,6 +164,8 @@ def _distinct(labels: np.ndarray) -> tuple[list, np.ndarray]:
             return list(range(low, int(labels.max()) + 1)), (labels.astype(np.int64) - low)
         values, where = np.unique(labels, return_inverse=True)
         return list(values), where.reshape(labels.shape)
+    objects = {id(value): value for value in labels.flat}
     index: dict[tuple, int] = {}
-    numbered = [index.setdefault((type(value), value), len(index)) for value in labels.flat]
-    return [value for _, value in index], np.array(numbered, dtype=int).reshape(labels.shape)
+    number = {at: index.setdefault((type(value), value), len(index)) for at, value in objects.items()}
+    numbered = np.fromiter((number[id(value)] for value in labels.flat), dtype=int, count=labels.size)
+    return [value for _, value in index], numbered.reshape(labels.shape)

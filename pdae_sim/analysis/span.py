@@ -15,8 +15,9 @@ import numpy as np
 
 from pdae_sim._checks import between
 from pdae_sim.analysis import _rationals as rationals
-from pdae_sim.analysis._combinations import LEAST_GAIN, MIN_NORM, ratio, rule
+from pdae_sim.analysis._combinations import LEAST_GAIN, MIN_NORM, rule
 from pdae_sim.analysis._exact import RowSpace, blocks
+from pdae_sim.analysis._nearest import ratio
 from pdae_sim.analysis._rationals import Shifts
 from pdae_sim.analysis._span_tolerance import span_within_tolerance
 from pdae_sim.errors import InputError
@@ -89,8 +90,8 @@ class SpanCertificate:
         if self.coefficients is not None:
             weights = self.coefficients.copy()
             weights[self.reference] = 1 - weights.sum()
-            return f"{test} = {_combination(weights.tolist(), train)}{near}"
-        blind = _combination([] if self.witness is None else self.witness.tolist(), names)
+            return f"{test} = {_combination(weights, train)}{near}"
+        blind = _combination(np.zeros(0) if self.witness is None else self.witness, names)
         return f"no training environment moves {blind} away from {train[self.reference]}; {test} does{near}"
 
     def evidence(
@@ -185,6 +186,11 @@ def _reference_row(train: np.ndarray, reference: Sequence | np.ndarray | None) -
     if reference is None:
         zero = np.flatnonzero(~(train != 0).any(axis=1))
         return int(zero[0]) if zero.size else 0
+    asked = np.asarray(reference).ravel()
+    if asked.dtype.kind in "iufb" and train.dtype.kind in "iufb" and asked.shape == train.shape[1:]:
+        same = np.flatnonzero((train == asked).all(axis=1))
+        if same.size:
+            return int(same[0])
     origin = [_comparable(value) for value in np.asarray(reference, dtype=object).ravel()]
     position = next((i for i, row in enumerate(train) if [_comparable(value) for value in row] == origin), None)
     if position is None:
@@ -201,11 +207,13 @@ def _checked_counts(counts: Sequence[int] | np.ndarray, train: np.ndarray) -> np
     sizes = np.asarray(counts)
     if sizes.shape != (len(train),) or sizes.dtype.kind not in "iu" or (sizes < 1).any():
         raise InputError(f"counts must be {len(train)} whole numbers ≥ 1, one per training row; received {counts!r}")
-    first: dict[tuple, int] = {}
-    for i, row in enumerate(train.tolist()):
-        same = first.setdefault(tuple(_comparable(value) for value in row), i)
+    first: dict[object, int] = {}
+    for i, row in enumerate(train):
+        key = tuple(map(_comparable, row)) if train.dtype.kind == "O" else (row + 0).tobytes()  # −0.0 + 0 is 0.0
+        same = first.setdefault(key, i)
         if same != i:
-            raise InputError(f"train_labels rows {same} and {i} are one condition, {row}; merge their cells and counts")
+            rows = f"train_labels rows {same} and {i} are one condition, {row.tolist()}"
+            raise InputError(f"{rows}; merge their cells and counts")
     return sizes.astype(np.int64)
 
 
@@ -266,13 +274,14 @@ def _tolerated_certificates(
 
 
 def _by_name(values: np.ndarray, names: Sequence[str] | None) -> dict[str, float]:
-    named = map(str, range(len(values))) if names is None else names
-    return {name: value for name, value in zip(named, values.tolist(), strict=True) if value}
+    used = np.flatnonzero(values).tolist()
+    return {str(k) if names is None else names[k]: float(values[k]) for k in used}
 
 
-def _combination(weights: Sequence[float], names: Sequence[str]) -> str:
+def _combination(weights: np.ndarray, names: Sequence[str]) -> str:
     """``A + 2 B − ctrl`` from weights and names; zeros are left out, and of many all but the largest."""
-    terms = [(w, name) for w, name in zip(weights, names, strict=True) if abs(w) > 1e-12]
+    used = np.flatnonzero(np.abs(weights) > 1e-12).tolist()
+    terms = [(float(weights[k]), names[k]) for k in used]
     n_terms, least = len(terms), sorted((abs(w) for w, _ in terms), reverse=True)[:_TERMS]
     if n_terms > _TERMS:
         terms = [term for term in terms if abs(term[0]) >= least[-1]][:_TERMS]

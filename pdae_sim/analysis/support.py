@@ -24,6 +24,7 @@ from scipy.stats import chi2
 
 from pdae_sim import _random
 from pdae_sim._checks import between, matrix, positive, whole
+from pdae_sim._linalg import whitening_root
 from pdae_sim._random import SeedLike
 from pdae_sim.analysis._information import inflation, inverse_information
 from pdae_sim.analysis._noncentral import noncentrality_interval
@@ -31,8 +32,26 @@ from pdae_sim.errors import InputError
 from pdae_sim.intervals import Interval
 
 _RANK = 1e-10  # share of the largest singular value below which the training labels do not move a direction
+_WELL_CONDITIONED = 1e5  # of a Gram matrix that Cholesky inverts to ten digits
 _FARTHEST = 1e50  # doses whose squared distances overflow nowhere
 _WORK = 2**22  # numbers that a block of labels may hold at once
+
+
+def _inverse_root(rows: np.ndarray) -> np.ndarray:
+    """R (K, r) with R Rᵀ = (rowsᵀ rows)⁺: by Cholesky's factor where that is nearly as good as singular values."""
+    moved = np.flatnonzero(rows.any(axis=0))
+    gram = rows[:, moved].T @ rows[:, moved]
+    root = np.zeros((rows.shape[1], len(moved)))
+    try:
+        root[moved] = whitening_root(gram).T
+    except np.linalg.LinAlgError:
+        pass
+    else:
+        if np.linalg.norm(gram, 1) * np.linalg.norm(root[moved] @ root[moved].T, 1) < _WELL_CONDITIONED:
+            return root
+    _, s, Vt = np.linalg.svd(rows, full_matrices=False)
+    kept = s > _RANK * s.max(initial=0.0)
+    return Vt[kept].T / s[kept]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +100,7 @@ class ShiftError:
         centred = np.sqrt(n)[:, None] * (labels - n @ labels / n.sum())
         unit = np.abs(centred).max(axis=0, initial=0.0)
         unit = np.where(unit > 0, unit, 1.0)
-        _, s, Vt = np.linalg.svd(centred / unit, full_matrices=False)
-        kept = s > _RANK * s.max(initial=0.0)
-        root = Vt[kept].T / s[kept] / unit[:, None]
+        root = _inverse_root(centred / unit) / unit[:, None]
         return cls(root, n.sum() - len(n) if degrees is None else float(degrees), information)
 
     @cached_property

@@ -40,7 +40,8 @@ def related_additivity(
         it in words, for the end of a verdict.
     """
     relations = hypothesis_tests.additive_relations(data.train)
-    related = [_related(data, condition, relations) for condition in conditions]
+    measured = np.array([data.space.vector(name) != 0 for name in relations]).reshape(-1, len(data.names))
+    related = [_related(data, condition, list(relations), measured) for condition in conditions]
     wanted = [name for name in relations if any(name in own for own in related)]
     tests: Mapping[str, AdditivityTest] = {}
     if wanted:
@@ -50,13 +51,15 @@ def related_additivity(
     return [_judged(own, tests) for own in related]
 
 
-def _related(data: PerturbationData, condition: str, relations: Mapping) -> dict[str, tuple[str, ...]]:
-    """Parts in common by training combination that can be tested, those with the most first."""
-    parts = data.space.exact(condition) != 0
-    labels = {name: data.space.vector(name) != 0 for name in relations}
-    order = sorted(labels, key=lambda name: (-(labels[name] & parts).sum(), (labels[name] & ~parts).sum()))
-    common = {name: tuple(np.array(data.names)[labels[name] & parts].tolist()) for name in order[:_NEIGHBOURS]}
-    return {name: shared for name, shared in common.items() if shared}
+def _related(
+    data: PerturbationData, condition: str, names: Sequence[str], measured: np.ndarray
+) -> dict[str, tuple[str, ...]]:
+    """Parts in common by training combination (R names, parts (R, K)) that can be tested, those with the most first."""
+    parts = data.space.vector(condition) != 0
+    common, own = measured[:, parts].sum(axis=1), measured.sum(axis=1)
+    order = np.lexsort((own - common, -common))[:_NEIGHBOURS]
+    perturbations = np.array(data.names)
+    return {names[r]: tuple(perturbations[measured[r] & parts].tolist()) for r in order if common[r]}
 
 
 def _judged(related: Mapping[str, tuple[str, ...]], tests: Mapping[str, AdditivityTest]) -> dict:
