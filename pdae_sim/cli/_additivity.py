@@ -66,7 +66,14 @@ def _judged(related: Mapping[str, tuple[str, ...]], tests: Mapping[str, Additivi
     telling = {name: tests[name].p_value for name in related if name in tests and tests[name].enough_overlap}
     holm = hypothesis_tests.adjust_p_values(telling).holm if telling else {}
     rows: list[dict] = [
-        {"condition": name, "shared": related[name], "p_value": telling[name], "holm": p} for name, p in holm.items()
+        {
+            "condition": name,
+            "shared": related[name],
+            "of_doses": tests[name].of_doses,
+            "p_value": telling[name],
+            "holm": p,
+        }
+        for name, p in holm.items()
     ]
     rejected = [row for row in rows if row["holm"] <= _LEVEL]
     return {
@@ -80,7 +87,8 @@ def _in_words(rows: Sequence[dict], rejected: Sequence[dict], n_related: int) ->
     if rejected:
         worst = min(rejected, key=lambda row: row["holm"])
         where = f"p = {worst['holm']:.2g} at {worst['condition']}"
-        return f"but effects of {' and '.join(worst['shared'])} do not add ({where})"
+        fault = "are not straight in dose" if worst["of_doses"] else "do not add"
+        return f"but effects of {' and '.join(worst['shared'])} {fault} ({where})"
     if rows:
         at = ", ".join(row["condition"] for row in rows)
         return f"and at {at} no departure from adding effects was found (p ≥ {min(row['holm'] for row in rows):.2g})"

@@ -182,14 +182,37 @@ class TestRelations:
         return PerturbationData(x, labels, np.repeat(np.arange(len(labels)), n), ("A", "B"))
 
     def test_every_dependence_is_found_once_with_the_fewest_parts(self):
-        assert additive_relations(self.data()) == {"A:2": {"A": 2.0}, "A+B": {"A": 1.0, "B": 1.0}}
+        assert additive_relations(self.data()) == {"A": {"A:2": 0.5}, "A+B": {"A": 1.0, "B": 1.0}}
         assert additive_relations(self.data(self.LABELS[:3])) == {}
+
+    def test_doses_are_tested_between_their_neighbours_and_combinations_against_parts_at_their_doses(self):
+        doses = np.array([[0, 0], [2, 0], [10, 0], [50, 0], [350, 0], [0, 1], [50, 1]], dtype=float)
+        assert additive_relations(self.data(doses)) == {
+            "A:2": {"A:10": pytest.approx(0.2)},
+            "A:10": {"A:2": pytest.approx(5 / 6), "A:50": pytest.approx(1 / 6)},
+            "A:50": {"A:10": pytest.approx(300 / 340), "A:350": pytest.approx(40 / 340)},
+            "A:50+B": {"A:50": 1.0, "B": 1.0},
+        }
+        last = additivity_test(self.data(doses), "A:350", n_multipliers=19, rng=0)
+        assert set(last.conditions) == {"A:10", "A:50", "A:350"}
+        assert last.of_doses
+        assert not additivity_test(self.data(doses), "A:50+B", n_multipliers=19, rng=0).of_doses
+
+    def test_combinations_at_several_doses_are_tested_against_their_parts(self):
+        labels = np.array([[0, 0], [1, 0], [0, 1], [1, 1], [2, 0], [0, 2], [2, 2]], dtype=float)
+        found = additive_relations(self.data(labels))
+        assert found == {
+            "A": {"A:2": 0.5},
+            "B": {"B:2": 0.5},
+            "A+B": {"A": 1.0, "B": 1.0},
+            "A:2+B:2": {"A:2": 1.0, "B:2": 1.0},
+        }
 
     def test_all_are_tested_and_corrected(self):
         found = additivity_tests(self.data(n=40), n_multipliers=99, rng=0)
-        assert set(found.tests) == set(found.p_values) == {"A:2", "A+B"}
-        alone = additivity_test(self.data(n=40), "A:2", n_multipliers=99, rng=0)
-        assert alone.conditions == found.tests["A:2"].conditions
+        assert set(found.tests) == set(found.p_values) == {"A", "A+B"}
+        alone = additivity_test(self.data(n=40), "A", n_multipliers=99, rng=0)
+        assert alone.conditions == found.tests["A"].conditions
 
     def test_a_single_is_tested_against_what_contains_it(self):
         found = additivity_test(self.data(self.LABELS[:4], n=40), "A", n_multipliers=19, rng=0)

@@ -50,7 +50,7 @@ from pdae_sim.analysis._constrained_logistic import (
 )
 from pdae_sim.analysis._kernels import median_distance
 from pdae_sim.analysis._permutation import aggregated, merge_ties, null_quantiles, rounding_of_forms, upper_p_value
-from pdae_sim.analysis.hypothesis_tests._relations import by_parts, walked
+from pdae_sim.analysis.hypothesis_tests._neighbours import combination
 from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, adjust_p_values
 from pdae_sim.analysis.hypothesis_tests.relations import additive_relations
 from pdae_sim.data import PerturbationData
@@ -88,6 +88,7 @@ class AdditivityTest:
         edges: Inner edges of the bins of that column, its quantiles in the pooled cells.
         observed_counts: (n_bins, E) cells in each bin.
         expected_counts: (n_bins, E) cells expected under the formula: Σ π_e over all cells in the bin.
+        of_doses: Whether all conditions are doses of one, so that the formula says that effects are straight in dose.
 
     Example:
         >>> means = {"ctrl": 0.0, "A": 1.0, "B": -1.0, "A+B": 0.0}
@@ -115,6 +116,7 @@ class AdditivityTest:
     edges: np.ndarray
     observed_counts: np.ndarray
     expected_counts: np.ndarray
+    of_doses: bool = False
 
     @property
     def enough_overlap(self) -> bool:
@@ -134,10 +136,11 @@ class AdditivityTest:
             return f"{said}; too little overlap to tell"
         if self.p_value <= level:
             slope, error = self.slopes[self.steepest], self.slope_errors[self.steepest]
+            fault = "effects are not straight in dose" if self.of_doses else "effects do not add"
             return (
                 f"{said}; the product formula fails, most along {self.feature} (log ratio {slope:+.2f} ± {error:.2f} "
-                "per standard deviation): effects do not add, or change more than means, or noise or a batch effect "
-                "hides the latents"
+                f"per standard deviation): {fault}, or change more than means, or noise or a batch effect hides the"
+                " latents"
             )
         return f"{said}; no departure from the product formula was found"
 
@@ -145,6 +148,7 @@ class AdditivityTest:
         """The test and the column where the formula fails most, as plain values."""
         return {
             "condition": self.target,
+            "of_doses": self.of_doses,
             "weights": dict(zip(self.conditions, self.weights.tolist(), strict=True)),
             "p_value": self.p_value,
             "enough_overlap": self.enough_overlap,
@@ -259,11 +263,10 @@ def _relation(data: PerturbationData, target: str, coefficients: Mapping | None)
 
 
 def _spanned(data: PerturbationData, t: int) -> dict[str, float]:
-    target = data.conditions[t]
-    relations = walked(data, [*(e for e in by_parts(data) if e != t), t])
-    if target not in relations:
-        raise InputError(f"target {target!r} must be a combination of other measured conditions; it is not")
-    return relations[target]
+    alpha = combination(data, t)
+    if alpha is None:
+        raise InputError(f"target {data.conditions[t]!r} must be a combination of other measured conditions; it is not")
+    return alpha
 
 
 def _checked(data: PerturbationData, t: int, coefficients: Mapping[str, float]) -> dict[int, float]:
@@ -355,6 +358,7 @@ def _record(
         edges=edges,
         observed_counts=observed,
         expected_counts=expected,
+        of_doses=np.linalg.matrix_rank(part.labels - part.labels[part.reference]) == 1,
     )
 
 

@@ -45,6 +45,9 @@ def additivity(
     Status 3 if no combination has cells enough to tell. Rejected are those of at most 5 % after Holm that overlap
     enough to tell. The figure shows where a single target fails, or all p-values where there are several.
 
+    Doses of one perturbation are tested between their neighbours: is its effect straight in dose? A combination is
+    tested against its parts at their own doses where these were measured.
+
     Rows are taken as independent. Where the same units were measured under every condition (paired rows, such as cell
     lines in a table of means) they are not, and p-values do not hold.
     """
@@ -91,6 +94,7 @@ def _row(results: CorrectedTests, name: str) -> dict:
     steepest = int(abs(test.slopes / test.slope_errors).argmax())
     return {
         "condition": name,
+        "of_doses": test.of_doses,
         "weights": dict(zip(test.conditions, test.weights.tolist(), strict=True)),
         "p_value": test.p_value,
         "holm": holm,
