@@ -3,6 +3,11 @@ from .design import ExperimentPlan as ExperimentPlan
 from .design import PlannedExperiment as PlannedExperiment
 from .design import allocate_cells as allocate_cells
 from .design import plan_experiments as plan_experiments
+from .dose_scale import DoseScale as DoseScale
+from .dose_scale import hill_scale as hill_scale
+from .dose_scale import learn_dose_scale as learn_dose_scale
+from .dose_scale import log_scale as log_scale
+from .dose_scale import scale_doses as scale_doses
 from .effect_metrics import ControlCells as ControlCells
 from .effect_metrics import DifferentialExpression as DifferentialExpression
 from .effect_metrics import direction_match as direction_match

@@ -19,6 +19,7 @@ from pdae_sim.analysis._kernels import median_distance, nystrom_features
 _PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 _LANDMARKS = 100
 _NEWTON_STEPS = 30
+_ALTERNATIONS, _SETTLED, _STEREOTYPE_PENALTY = 20, 1e-3, 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,3 +176,37 @@ def score_slopes(z: np.ndarray, R: np.ndarray, v: np.ndarray) -> tuple[np.ndarra
     phi = z - v @ z / v.sum()
     information = np.maximum(v @ phi**2, np.finfo(float).tiny)
     return R @ phi / information, np.maximum(np.sqrt(R**2 @ phi**2) / information, np.finfo(float).tiny)
+
+
+def stereotype(
+    z: np.ndarray, environment: np.ndarray, start: np.ndarray, *, n_folds: int, root: np.random.SeedSequence
+) -> np.ndarray:
+    """φ (E,) with logits η_e(x) = φ_e b(x) + c_e: how far each environment lies along one tilt, the last at 1.
+
+    b is fitted given φ on other cells than φ is fitted on given b, in turn until φ stays.
+
+    Args:
+        z: (n, d) standardised rows.
+        environment: (n,) numbers 0 … E − 1, the first of them at φ = 0.
+        start: (E,) where φ starts, ascending from 0 to 1.
+        n_folds: Parts of the rows.
+        root: Seeds of the folds and the landmarks.
+
+    References:
+        Anderson (1984), Regression and ordered categorical variables, JRSS B 46.
+    """
+    fold, constants = _folds(environment, n_folds, stream(root, "folds")), np.eye(len(start))[1:]
+    bases = [_basis(z, z[fold != k], stream(root, "landmarks", k)) for k in range(n_folds)]
+    tilts: list[np.ndarray | None] = [None] * n_folds
+    phi = start
+    for _ in range(_ALTERNATIONS):
+        u, U = np.empty(len(z)), np.vstack([phi, constants])
+        for k, B in enumerate(bases):
+            seen = fold != k
+            tilts[k] = t = _fit(B[seen], environment[seen], U, _STEREOTYPE_PENALTY, tilts[k])
+            u[~seen] = B[~seen] @ t[: B.shape[1]]
+        slopes = _fit(u[:, None], environment, np.vstack([constants, constants]), 0.0, None)[: len(constants)]
+        before, phi = phi, np.append(0.0, slopes / slopes[-1])
+        if np.abs(phi - before).max() < _SETTLED:
+            break
+    return phi

@@ -64,3 +64,19 @@ def test_doctor_names_versions_and_devices(capsys):
     found = answer(capsys, "doctor")
     assert "cpu" in found["devices"]
     assert found["packages"]["torch"]
+
+
+def test_doses_on_a_scale(capsys, tmp_path):
+    table = tmp_path / "doses.csv"
+    table.write_text("condition,g1\n" + "".join(f"{c},{i}\n" for i, c in enumerate(["ctrl", "A", "A:3"])))
+    payload = answer(capsys, "convert", table, "--out", tmp_path / "d.h5ad", "--dose-scale", "A=log:1")
+    assert [row["condition"] for row in payload["conditions"]] == ["ctrl", "A", "A:2"]
+
+
+@pytest.mark.parametrize("text", ["A", "A=log", "A=learn:3", "A=square:2", "A=log:x", "A=log:-1", "B=log:1"])
+def test_a_scale_that_cannot_be_is_refused_in_a_line(capsys, tmp_path, text):
+    table = tmp_path / "doses.csv"
+    table.write_text("condition,g1\nctrl,0.5\nA,1.5\nA:3,2.5\n")
+    assert "--dose-scale" in refusal(
+        capsys, "convert", table, "--out", tmp_path / "d.h5ad", "--dose-scale", text, "--quiet"
+    )

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from pdae_sim.cli._commands.model import _OBSERVATIONS, _PLANS, _PRECISIONS, _diverged
+from pdae_sim.cli._commands.model import _OBSERVATIONS, _PLANS, _PRECISIONS, _diverged, _raw_values
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation import OBSERVATION_MODELS, PRESETS
 from pdae_sim.estimation._networks import PRECISIONS
@@ -57,6 +59,24 @@ def test_a_loss_that_explodes_is_told():
     (told,) = _diverged([{"phase": "chart", "step": 0}, *rows(6.0, 5.5, 140.0)])
     assert "marginal: the loss on cells kept out rose from 6 to 140" in told
     assert _diverged(rows(6.0, 2.0, 2.5)) == _diverged(rows(0.69, 0.68, 0.9)) == _diverged(rows()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "told"),
+    [
+        ("gaussian", [0.0, 900.0], True),
+        ("gaussian", [0.0, 9.0], False),
+        ("gaussian", [-1.0, 900.0], False),
+        ("log_normal", [1.0, 900.0], False),
+        ("noiseless", [0.0, 1234.5], True),
+    ],
+)
+def test_values_that_look_raw_are_told_of(name, values, told):
+    data = PerturbationData.from_arrays(np.array(values)[:, None], ["ctrl", "A"])
+    model = SimpleNamespace(observation_=SimpleNamespace(name=name))
+    said = _raw_values(model, data)
+    assert bool(said) == told
+    assert all("give their logarithms" in line for line in said)
 
 
 @pytest.mark.parametrize("suffix", [".h5ad", ".csv", ".parquet"])

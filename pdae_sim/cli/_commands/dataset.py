@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 import pdae_sim
 from pdae_sim import _files as files
-from pdae_sim import io, simulation
+from pdae_sim import analysis, io, simulation
 from pdae_sim._checks import naming, near_misses
 from pdae_sim.cli._options import DatasetOptions, Force, OutFile, Seed, command, on_command_line
 from pdae_sim.cli._output import Output
 from pdae_sim.cli._tables import Table
 from pdae_sim.errors import InputError
+from pdae_sim.labels import read_dose
 
 if TYPE_CHECKING:
     from pdae_sim import PerturbationData, Simulation
@@ -59,14 +62,42 @@ def convert(
     options: DatasetOptions,
     test: Annotated[list[str] | None, typer.Option(help="A condition to hold out; repeat for more.")] = None,
     transform: Annotated[str, typer.Option(help="none, log1p or log, applied to every numeric column.")] = "none",
+    dose_scale: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=log:UNIT, NAME=hill:HALF or NAME=learn: labels are doses on that scale; repeat."),
+    ] = None,
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
     """Convert a table or a file of another tool. Its problems are listed all at once."""
     files.check_target(out, force=force, suffix=".h5ad")
     result = io.convert_file(source, test=test or (), transform=transform, **options)
-    result.data.write(out, force=force)
-    _describe(output, out, result.data, conversion=result)
+    with naming("--dose-scale"):
+        scales = dict(_dose_scale(text, result.data, seed) for text in dose_scale or ())
+        data = analysis.scale_doses(result.data, scales) if scales else result.data
+    data.write(out, force=force)
+    for name, scale in scales.items():
+        output.say(f"{out}: labels of {_scaled(name, scale, result.data)}")
+    _describe(output, out, data, conversion=result)
+
+
+def _dose_scale(text: str, data: PerturbationData, seed: int) -> tuple[str, Callable[[np.ndarray], np.ndarray]]:
+    """The perturbation and the scale that an option names."""
+    name, _, rule = text.rpartition("=")
+    kind, _, number = rule.partition(":")
+    if not name or kind not in ("log", "hill", "learn") or (kind == "learn") == bool(number):
+        raise InputError(f"write NAME=log:UNIT, NAME=hill:HALF or NAME=learn; received {text!r}")
+    if kind == "learn":
+        return name, analysis.learn_dose_scale(data, name, rng=seed)
+    unit = float(read_dose(number, where=repr(text)))
+    return name, analysis.log_scale(unit) if kind == "log" else analysis.hill_scale(unit)
+
+
+def _scaled(name: str, scale: Callable[[np.ndarray], np.ndarray], data: PerturbationData) -> str:
+    """What the doses of a perturbation became."""
+    doses = np.unique(data.labels[:, data.names.index(name)])
+    pairs = zip(doses[doses != 0], scale(doses[doses != 0]), strict=True)
+    return f"{name}: " + ", ".join(f"{dose:g} is now {value:.4g}" for dose, value in pairs)
 
 
 def _configured(config: str, overrides: tuple[str, ...]) -> simulation.WorldConfig:

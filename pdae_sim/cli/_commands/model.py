@@ -41,6 +41,9 @@ _OBSERVATIONS = (
 
 _PRECISIONS = ("float32", "bfloat16")
 
+_LARGEST_LOG = 50.0
+"""Larger than a logarithm or an arcsinh of anything that is measured."""
+
 _EXPLODED = 1.0
 """Rise of a loss on cells kept out, in nats, that is no overfitting any more."""
 
@@ -105,7 +108,8 @@ def fit(
     told = f"{n_latents} latents, {observation_in_words(model)}, {len(data.train.labels)} training conditions"
     tests, about_contexts = shared_effects(file, data, options, seed)
     line = f"{out}: {told}; {ended}{_selected(model)}"
-    output.result(payload | tests, [line, *_diverged(model.history_), *about_contexts])
+    told_apart = [*_raw_values(model, data), *_diverged(model.history_), *about_contexts]
+    output.result(payload | tests, [line, *told_apart])
 
 
 def _read(file: Path, options: DatasetOptions, hold_out: float | None, seed: int) -> PerturbationData:
@@ -142,6 +146,17 @@ def _diverged(history: Sequence[dict]) -> list[str]:
         f" its best step, {min(values):.3g}, is kept; look at the scale of x (logarithms?), --observation and --latents"
         for phase, values in looks.items()
         if values[-1] - min(values) > max(values[0] - min(values), _EXPLODED)
+    ]
+
+
+def _raw_values(model: PDAE, data: PerturbationData) -> list[str]:
+    """A sentence, if values that look raw were fitted on the scale that they are on."""
+    name, x = model.observation_.name, data.train.stored
+    if name in ("negative_binomial", "poisson", "log_normal") or x.min() < 0 or x.max() <= _LARGEST_LOG:
+        return []
+    return [
+        f"x reaches {x.max():,.4g} and was fitted as it is, with observation {name}; if it holds counts or intensities,"
+        " give their logarithms, or --observation negative_binomial or log_normal"
     ]
 
 
