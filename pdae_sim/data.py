@@ -377,8 +377,8 @@ class Simulation:
 
     data: PerturbationData
     truth: Truth
-    simulator: dict = field(default_factory=dict)
-    config: dict = field(default_factory=dict)
+    simulator: dict = field(default_factory=dict, repr=False)
+    config: dict = field(default_factory=dict, repr=False)
     seed: str | None = None
 
     @classmethod

@@ -55,7 +55,7 @@ MAY_IMPORT = {
     "simulation": RECORDS,
     "estimation": RECORDS,
     "analysis": RECORDS,
-    "strategies": GROUND | {"labels", "data", "simulation"},
+    "strategies": GROUND | {"labels", "data", "contexts", "simulation"},
     "testing": RECORDS | {"strategies", "simulation"},
     "study": RECORDS | MIDDLE,
     "report": RECORDS | MIDDLE | {"study"},

@@ -9,6 +9,8 @@ GUIDES: dict[str, dict] = {
     "own_table": {"cells": 60, "steps": 3},
     "verify_claim": {"cells": 60, "steps": 3},
     "property_tests": {"examples": 5},
+    "claim_tests": {"examples": 20},
+    "reader_tests": {"examples": 10},
     "cluster_study": {"seeds": 1, "steps": 3, "workers": 1, "dask": False},
     "add_world": {"cells": 60},
 }

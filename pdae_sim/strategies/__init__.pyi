@@ -1,3 +1,5 @@
+from ._data import contextual_data as contextual_data
+from ._data import reorderings as reorderings
 from ._designs import designs as designs
 from ._designs import designs_of_doubles as designs_of_doubles
 from ._designs import planted_designs as planted_designs
@@ -13,9 +15,12 @@ from ._models import latent_models as latent_models
 from ._models import noise_laws as noise_laws
 from ._models import orthogonal_matrices as orthogonal_matrices
 from ._numbers import NUMBER_KINDS as NUMBER_KINDS
+from ._observations import OBSERVATION_KINDS as OBSERVATION_KINDS
+from ._observations import observations as observations
 from ._span import SpanProblem as SpanProblem
 from ._span import span_problems as span_problems
 from ._worlds import family_mixings as family_mixings
 from ._worlds import mixings as mixings
 from ._worlds import perturbation_data as perturbation_data
+from ._worlds import simulations as simulations
 from ._worlds import simulators as simulators

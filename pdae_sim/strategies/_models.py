@@ -21,6 +21,9 @@ from pdae_sim.simulation.departures import (
 from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.laws import Bimodal, Gaussian, Laplace, Law, Skewed, StudentT
 
+_VARIANCES = st.sampled_from([1.0, 0.25, 0.5, 2.0, 4.0])
+_MOST_LATENTS = 4
+
 
 @st.composite
 def orthogonal_matrices(draw: st.DrawFn, size: int) -> np.ndarray:
@@ -150,12 +153,25 @@ def latent_models(
         >>> find(latent_models(n_latents=2), lambda model: True).perturbation_matrix.tolist()
         [[0.0], [0.0]]
     """
-    d = n_latents or draw(st.integers(1, 4))
     K = n_perturbations or draw(st.integers(1, 4))
-    D = draw(st.lists(st.sampled_from([1.0, 0.25, 0.5, 2.0, 4.0]), min_size=d, max_size=d))
-    A, S = draw(adjacency_matrices(d)), draw(_quarters((d, K)))
     law = Gaussian() if noise is None else draw(noise)
-    return LinearLatentModel(A, np.array(D), S, law, (draw(departures(d, K)),) if departing else ())
+    if n_latents:
+        D = draw(st.lists(_VARIANCES, min_size=n_latents, max_size=n_latents))
+        A, S = draw(adjacency_matrices(n_latents)), draw(_quarters((n_latents, K)))
+    else:
+        D, A, S = draw(_latents(K))
+    return LinearLatentModel(A, np.array(D), S, law, (draw(departures(len(D), K)),) if departing else ())
+
+
+@st.composite
+def _latents(draw: st.DrawFn, n_perturbations: int) -> tuple[list[float], np.ndarray, np.ndarray]:
+    """Variances, adjacency and targets of 1 to 4 latents; shrinking takes single latents away."""
+    quarters = st.integers(-8, 8)
+    effects, parents = (st.lists(quarters, min_size=n, max_size=n) for n in (n_perturbations, _MOST_LATENTS - 1))
+    rows = draw(st.lists(st.tuples(_VARIANCES, effects, parents), min_size=1, max_size=_MOST_LATENTS))
+    order = draw(st.permutations(range(len(rows))))
+    A = np.tril(np.array([[*row[2], 0] for row in rows])[:, : len(rows)] / 4, -1)
+    return [row[0] for row in rows], A[np.ix_(order, order)], np.array([row[1] for row in rows]) / 4
 
 
 def moderate(largest: float, width: Literal[32, 64] = 64) -> st.SearchStrategy[float]:

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pdae_sim._checks import choice
-from pdae_sim.data import PerturbationData
+from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.simulation.mixings import FAMILIES, LinearTanh, Mixing, Orthonormal, SmoothLeaky, random_mixing
-from pdae_sim.simulation.observation import GaussianNoise, Noiseless
+from pdae_sim.simulation.observation import Noiseless, Observation
 from pdae_sim.simulation.simulator import Simulator
 from pdae_sim.strategies._labels import label_spaces, labels
 from pdae_sim.strategies._models import latent_models, moderate, orthogonal_matrices
@@ -57,14 +57,18 @@ def family_mixings(draw: st.DrawFn, kind: str, *, max_latents: int = 4) -> Mixin
 
 @st.composite
 def simulators(
-    draw: st.DrawFn, *, n_latents: int | None = None, n_perturbations: int | None = None, noise: bool = False
+    draw: st.DrawFn,
+    *,
+    n_latents: int | None = None,
+    n_perturbations: int | None = None,
+    observation: st.SearchStrategy[Observation] | None = None,
 ) -> Simulator:
     """Simulators; shrinks to an embedding of independent latents.
 
     Args:
         n_latents: d_Z; 1 to 4 when None.
         n_perturbations: K; 1 to 4 when None.
-        noise: Whether Gaussian observation noise is allowed.
+        observation: Laws of x given f(z), such as `observations()`; none when None.
 
     Example:
         >>> from hypothesis import find
@@ -72,9 +76,39 @@ def simulators(
         Noiseless()
     """
     latent = draw(latent_models(n_latents=n_latents, n_perturbations=n_perturbations))
-    scales = st.sampled_from([0.0, 0.1, 1.0] if noise else [0.0])
-    observation = draw(scales.map(lambda scale: GaussianNoise(scale) if scale else Noiseless()))
-    return Simulator(latent, draw(mixings(latent.n_latents)), observation)
+    law = Noiseless() if observation is None else draw(observation)
+    return Simulator(latent, draw(mixings(latent.n_latents)), law)
+
+
+@st.composite
+def simulations(
+    draw: st.DrawFn,
+    *,
+    n_latents: int | None = None,
+    n_perturbations: int | None = None,
+    observation: st.SearchStrategy[Observation] | None = None,
+    cells: int = 20,
+) -> Simulation:
+    """Cells with their truth, under the control and all singles, some doubles held out; shrinks to no effect.
+
+    Args:
+        n_latents: d_Z; 1 to 4 when None.
+        n_perturbations: K; 1 to 4 when None.
+        observation: Laws of x given f(z), such as `observations("negative_binomial")`; none when None.
+        cells: Cells of each condition.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(simulations(n_perturbations=2), lambda simulation: simulation.data.held_out.any()).data.conditions
+        ('ctrl', 'A', 'B', 'A+B')
+    """
+    simulator = draw(simulators(n_latents=n_latents, n_perturbations=n_perturbations, observation=observation))
+    K = simulator.latent.n_perturbations
+    doubles = [np.eye(K)[i] + np.eye(K)[j] for i in range(K) for j in range(i)]
+    chosen = draw(st.lists(st.sampled_from(range(len(doubles))), unique=True)) if doubles else []
+    labels = np.array([np.zeros(K), *np.eye(K), *(doubles[i] for i in chosen)])
+    held_out = np.arange(len(labels)) > K
+    return simulator.sample(labels, cells, rng=draw(st.integers(0, 2**32 - 1)), held_out=held_out)
 
 
 @st.composite

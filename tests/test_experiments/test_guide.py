@@ -34,6 +34,13 @@ def test_a_guide_runs_and_is_short(name):
     assert len([line for line in inspect.getsource(module).splitlines() if line.strip()]) <= 60
 
 
+def test_the_worked_suites_find_what_they_should():
+    assert "Careless breaks 1 law\nheld_out on curved" in page("property_tests")
+    assert "no counterexample to the Gram matrix" in page("claim_tests")
+    assert "\n2 latents; W[:, 0] = [0.   0.25], and Q W[:, 0] = " in page("claim_tests")
+    assert "\n'0:1/2' of ('0',) is ['1/2']" in page("reader_tests")
+
+
 @pytest.mark.usefixtures("_rendering")
 def test_a_page_has_prose_code_and_what_it_prints(tmp_path):
     markdown = page("add_world")

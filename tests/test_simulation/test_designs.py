@@ -84,28 +84,25 @@ class TestEveryDesign:
 
 class TestPlanted:
     @given(strategies.planted_designs())
-    def test_the_rank_is_exact(self, pair):
-        design, r = pair
-        assert rank(design.train) == r
+    def test_the_rank_is_exact(self, design):
+        assert rank(design.train) == design.rank
 
     @given(strategies.planted_designs())
-    def test_the_span_is_as_planted_and_check_span_agrees(self, pair):
-        design, _ = pair
+    def test_the_span_is_as_planted_and_check_span_agrees(self, design):
         assert design.planted.tolist() == in_span(design)
         if len(design.test):
             assert [c.identified for c in check_span(design.train, design.test)] == in_span(design)
 
     @given(strategies.planted_designs())
-    def test_a_flipped_plant_is_noticed(self, pair):
-        design, _ = pair
+    def test_a_flipped_plant_is_noticed(self, design):
         if len(design.test):
             assert (~design.planted).tolist() != in_span(design)
 
     @settings(max_examples=25)
     @given(strategies.planted_designs(max_in_span=1))
-    def test_labels_in_the_span_are_integer_combinations(self, pair):
+    def test_labels_in_the_span_are_integer_combinations(self, design):
         """Adding them does not refine the lattice of the training labels: the determinantal divisors stay."""
-        design, r = pair
+        r = design.rank
         for label in design.test[design.planted]:
             assert _divisor(design.train, r) == _divisor(np.vstack([design.train, label]), r)
 

@@ -73,7 +73,7 @@ class TestSimulator:
         assert LabelSpace.lettered(27).names[26] == "P26"
 
     @few
-    @given(strategies.simulators(noise=True))
+    @given(strategies.simulators(observation=strategies.observations("none", "gaussian")))
     def test_its_state_goes_through_a_file_and_draws_the_same_cells(self, simulator):
         tree, arrays = packed(simulator.state())
         stored = {str(i): array for i, array in enumerate(arrays)}

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from fractions import Fraction
+from random import Random
 
 import networkx as nx
 import numpy as np
@@ -10,10 +11,11 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from pdae_sim import strategies
+from pdae_sim.contexts import by_context, context_levels, sharing_contexts
 from pdae_sim.simulation.departures import DEPARTURES
 from pdae_sim.simulation.laws import LAWS, Gaussian
 from pdae_sim.simulation.mixings import Orthonormal
-from pdae_sim.simulation.observation import Noiseless
+from pdae_sim.simulation.observation import OBSERVATIONS, GaussianNoise, Noiseless
 
 
 def simplest(strategy, condition=lambda _: True):
@@ -124,6 +126,17 @@ class TestWorlds:
         assert not model.targets.any()
         assert np.array_equal(model.covariance, [[1.0]])
 
+    @pytest.mark.parametrize("seed", range(4))
+    def test_models_shrink_to_two_latents_where_two_are_needed(self, seed):
+        """Single latents are taken away, with what belongs to them."""
+        found = find(
+            strategies.latent_models(),
+            lambda model: np.count_nonzero(model.perturbation_matrix[:, 0]) > 1,
+            settings=settings(database=None, max_examples=2000, phases=[Phase.generate, Phase.shrink]),
+            random=Random(seed),
+        )
+        assert found.n_latents == 2
+
     @given(strategies.latent_models(n_latents=3, n_perturbations=2))
     def test_sizes_can_be_asked_for(self, model):
         assert model.perturbation_matrix.shape == (3, 2)
@@ -151,8 +164,12 @@ class TestWorlds:
         assert np.linalg.eigvalsh(covariance)[0] > 0.1
 
     def test_planted_designs_find_both_answers(self):
-        design, rank = some(strategies.planted_designs(), lambda pair: set(pair[0].planted) == {True, False})
-        assert np.linalg.matrix_rank(design.train) == rank
+        design = some(strategies.planted_designs(), lambda found: set(found.planted) == {True, False})
+        assert np.linalg.matrix_rank(design.train) == design.rank
+
+    def test_larger_designs_can_be_asked_for(self):
+        wide = strategies.planted_designs(max_perturbations=12, max_environments=3)
+        assert some(wide, lambda design: design.train.shape[1] > 9).train.shape[0] <= 4
 
     def test_families_shrink_to_few_latents(self):
         mixing = simplest(strategies.family_mixings("coupling"))
@@ -169,9 +186,74 @@ class TestWorlds:
         assert len(found.layers) == 5
 
     def test_noise_is_drawn_only_where_it_is_allowed(self):
-        noisy = some(strategies.simulators(noise=True), lambda s: s.observation != Noiseless())
+        kinds = strategies.observations("none", "gaussian")
+        noisy = some(strategies.simulators(observation=kinds), lambda s: s.observation != Noiseless())
         assert noisy.observation.scale > 0
         assert simplest(strategies.simulators(n_latents=1, n_perturbations=1)).observation == Noiseless()
+
+    def test_observations_find_every_kind_and_shrink_to_the_first(self):
+        for kind in strategies.OBSERVATION_KINDS:
+            assert isinstance(simplest(strategies.observations(kind)), OBSERVATIONS[kind])
+            assert isinstance(
+                some(strategies.observations(), lambda law, kind=kind: isinstance(law, OBSERVATIONS[kind])), object
+            )
+        assert simplest(strategies.observations("gaussian", "none")) == GaussianNoise(1.0)
+
+    def test_an_unknown_kind_of_observation_is_refused(self):
+        with pytest.raises(ValueError, match="kind must be one of none, gaussian"):
+            strategies.observations("gausian")
+
+    @given(strategies.simulations(observation=strategies.observations("negative_binomial")))
+    def test_counted_worlds_have_whole_numbers(self, simulation):
+        x = simulation.data.x
+        assert np.array_equal(x, np.round(x))
+        assert x.min() >= 0
+        assert len(simulation.truth.z) == len(x)
+
+    def test_simulations_shrink_to_one_single_and_no_effect(self):
+        simulation = simplest(strategies.simulations())
+        assert simulation.data.conditions == ("ctrl", "A")
+        assert not simulation.truth.perturbation_matrix.any()
+
+    def test_a_simulation_with_a_double_held_out_is_found(self):
+        data = some(strategies.simulations(), lambda s: s.data.held_out.any()).data
+        assert all("+" in condition for condition in data.test.conditions)
+        assert set(data.train.conditions) >= {"ctrl", *data.names}
+
+    @given(strategies.contextual_data())
+    def test_contexts_have_controls_and_are_told(self, data):
+        levels = context_levels(data)
+        assert len(levels) >= 2
+        assert set(by_context(data)) == set(levels)
+        assert all("ctrl" in part.conditions for part in by_context(data).values())
+
+    def test_contexts_are_shared_or_own(self):
+        assert some(strategies.contextual_data(), lambda d: bool(sharing_contexts(d)))
+        assert some(strategies.contextual_data(), lambda d: not sharing_contexts(d) and len(d.labels) > 3)
+
+    @given(strategies.perturbation_data().flatmap(lambda d: st.tuples(st.just(d), strategies.reorderings(d))))
+    def test_an_order_changes_no_cell_of_a_condition(self, pair):
+        data, other = pair
+        assert set(other.names) == set(data.names)
+        assert other.counts.sum() == data.counts.sum()
+        for e, condition in enumerate(other.conditions):
+            label = data.space.label(condition)
+            (here,) = np.flatnonzero((data.labels == label).all(1))
+            assert sorted(map(tuple, other.samples(e))) == sorted(map(tuple, data.samples(here)))
+            assert other.held_out[e] == data.held_out[here]
+        reference = data.space.label(other.conditions[other.reference])
+        assert np.array_equal(reference, data.labels[data.reference])
+
+    def test_orders_shrink_to_the_data_and_find_all_three(self):
+        data = some(strategies.perturbation_data(n_perturbations=2), lambda d: len(d.labels) == 3 and len(d.x) > 4)
+        same = simplest(strategies.reorderings(data))
+        assert np.array_equal(same.x, data.x)
+        assert same.conditions == data.conditions
+
+        def all_three(other):
+            return other.names != data.names and not np.array_equal(other.environment, np.sort(other.environment))
+
+        assert some(strategies.reorderings(data), all_three).names == data.names[::-1]
 
     @given(strategies.perturbation_data())
     def test_data_is_a_valid_record(self, data):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
 from pdae_sim import PDAE, InputError, PerturbationData, strategies
 from pdae_sim.estimation import BASELINES, AdditiveVAE, AdversarialAutoencoder, ConditionalGenerator, Tilting
-from pdae_sim.estimation.phases import Phase
+from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.testing import CONTRACT_WORLDS, LAWS, ContractError, check_estimator, contract_data
 from tests.test_testing.broken import BREAKS, ReturnsNothing, Sound, WrongSign
 
@@ -127,18 +129,44 @@ def test_few_cells_leave_laws_of_samples_aside():
     assert results["held_out"].evidence == "no condition is held out"
 
 
-BRIEF = Phase("brief", 150, cells=32)
-TRAINED = {
-    "PDAE": PDAE(2, steps=150),
-    "published": PDAE.published(2, steps=150),
-    "Tilting": Tilting(PDAE(2, steps=150)),
-    "AdditiveVAE": AdditiveVAE(2, phase=BRIEF),
-    "AdversarialAutoencoder": AdversarialAutoencoder(2, phase=BRIEF),
-    "ConditionalGenerator": ConditionalGenerator(2, phase=BRIEF),
+START = "predictions beyond the training labels hang on the start of its networks"
+FOUND_BY_FEATURES = "networks see features one by one, and in few steps have no rotation in them"
+UNSETTLED = {
+    "perturbation_order": START,
+    "reference": START,
+    "empty_perturbation": START,
+    "feature_order": FOUND_BY_FEATURES,
+    "rotation": FOUND_BY_FEATURES,
 }
+BRIEF = {"steps": 150, "cells": 32}
+TRAINED = {
+    "PDAE": (PDAE(2, steps=200), {}),
+    "Tilting": (Tilting(PDAE(2, steps=100)), {}),
+    "AdditiveVAE": (AdditiveVAE(2, phase=replace(AdditiveVAE().phase, **BRIEF)), UNSETTLED),
+    "AdversarialAutoencoder": (
+        AdversarialAutoencoder(2, phase=replace(AdversarialAutoencoder().phase, **BRIEF)),
+        UNSETTLED,
+    ),
+    "ConditionalGenerator": (ConditionalGenerator(2, phase=replace(ConditionalGenerator().phase, **BRIEF)), UNSETTLED),
+}
+"""Estimators that train, with the laws they break; `PDAE.published` is tried on those that need no accuracy."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINED)
 def test_trained_estimators_keep_the_contract(name):
-    check_estimator(TRAINED[name])
+    estimator, exceptions = TRAINED[name]
+    check_estimator(estimator, exceptions=exceptions)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", ["noisy", "counts"])
+def test_a_pdae_keeps_the_contract_through_noise(world):
+    check_estimator(PDAE(2, steps=60), world, tolerance=0.05)
+
+
+@pytest.mark.slow
+def test_the_published_estimator_keeps_the_laws_that_need_no_accuracy():
+    small = Architecture(width=16, n_noise=2)
+    exact = [name for name, law in LAWS.items() if law.exact]
+    check_estimator(PDAE.published(2, steps=20, architecture=small), laws=exact)

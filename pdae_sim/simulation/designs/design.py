@@ -20,6 +20,7 @@ class Design:
         test: (T, K) labels held out; none when absent.
         planted: (T,) whether each test label lies in the span of the training labels, known by construction; None where
             the construction does not tell.
+        rank: Rank of the training labels, counted from the first, where the construction tells it.
 
     Raises:
         InputError: If shapes disagree, train is empty, or a label occurs twice.
@@ -33,6 +34,7 @@ class Design:
     train: np.ndarray
     test: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     planted: np.ndarray | None = None
+    rank: int | None = None
 
     def __post_init__(self) -> None:
         train, test = _table("train", self.train), _table("test", self.test)

@@ -58,7 +58,7 @@ def planted(
     R = _sparse_signs(r, K - r, rng)
     rows = np.vstack([C @ np.hstack([np.eye(r), R]), _outside(R, n_out, bound, rng)])[:, rng.permutation(K)]
     rows /= 2.0 ** (bound - 1).bit_length()
-    return Design(with_control(rows[:M]), rows[M:], np.arange(n_in + n_out) < n_in)
+    return Design(with_control(rows[:M]), rows[M:], np.arange(n_in + n_out) < n_in, rank)
 
 
 def _bound(r: int, K: int, n_rows: int, n_out: int) -> int:
