@@ -18,7 +18,6 @@ from pdae_sim.cli._options import DatasetOptions, Force, OutFile, Seed, command,
 from pdae_sim.cli._output import Output
 from pdae_sim.cli._tables import Table
 from pdae_sim.errors import InputError
-from pdae_sim.labels import read_dose
 
 if TYPE_CHECKING:
     from pdae_sim import PerturbationData, Simulation
@@ -83,6 +82,8 @@ def convert(
 
 def _dose_scale(text: str, data: PerturbationData, seed: int) -> tuple[str, Callable[[np.ndarray], np.ndarray]]:
     """The perturbation and the scale that an option names."""
+    from pdae_sim.labels import read_dose
+
     name, _, rule = text.rpartition("=")
     kind, _, number = rule.partition(":")
     if not name or kind not in ("log", "hill", "learn") or (kind == "learn") == bool(number):
