@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= demo-out
 
-.PHONY: demo test test-slow coverage lint docs clean
+.PHONY: demo test test-slow coverage lint docs results clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -34,6 +34,10 @@ lint: .venv/installed
 
 docs: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m experiments.guide --out site
+
+# Tables and sentences of the READMEs from stored results.
+results: .venv/installed
+	$(BIN)/python -m experiments.quoted
 
 clean:
 	rm -rf .venv demo-out site build dist *.egg-info

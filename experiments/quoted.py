@@ -1,0 +1,172 @@
+"""Tables and sentences of the READMEs that quote stored results, written anew from them.
+
+Run: `make results`, or `python -m experiments.quoted`. A quotation stands between two comments; the first names it, the
+stored results and the command that makes those. What is between is never written by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from experiments.studies.intervals import in_words, median
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "experiments" / "results"
+DOCUMENTS = (ROOT / "README.md", RESULTS / "README.md")
+_QUOTED = re.compile(r"<!-- quoted: ([\w-]+), from [^>]*-->\n(.*?)\n<!-- end of quotation -->", re.S)
+
+
+@dataclass(frozen=True)
+class Quotation:
+    """Text made from stored results.
+
+    Args:
+        source: File in `experiments/results`.
+        command: What makes the file.
+        render: From its content to Markdown.
+    """
+
+    source: str
+    command: str
+    render: Callable[[dict], str]
+
+
+def rewritten(text: str) -> str:
+    """A document with every quotation as the stored results have it."""
+    return _QUOTED.sub(lambda match: block(match[1]), text)
+
+
+def block(name: str) -> str:
+    """A quotation with its comments."""
+    quotation = QUOTATIONS[name]
+    results = json.loads((RESULTS / quotation.source).read_text(encoding="utf-8"))
+    opening = f"<!-- quoted: {name}, from {quotation.source}, {quotation.command} -->"
+    return f"{opening}\n{quotation.render(results)}\n<!-- end of quotation -->"
+
+
+def quoted_names(text: str) -> list[str]:
+    """Names of the quotations in a document, in order."""
+    return [match[1] for match in _QUOTED.finditer(text)]
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+_OWN = ("pdae", "tilting", "oracle")
+
+
+def _energies(found: dict) -> dict[str, np.ndarray]:
+    return {key.removeprefix("energy "): np.array(found[key]) for key in found if key.startswith("energy ")}
+
+
+def _best_baseline(found: dict) -> tuple[str, float]:
+    medians = {name: float(np.median(values)) for name, values in _energies(found).items() if name not in _OWN}
+    best = min(medians, key=lambda name: medians[name])
+    return best, medians[best]
+
+
+def _noise_row(name: str, found: dict) -> list[str]:
+    energies = _energies(found)
+    ours, oracle, tilting = (energies[key] for key in ("pdae", "oracle", "tilting"))
+    best, distance = _best_baseline(found)
+    gram, efficient = np.array(found["gram_error"]), np.array(found.get("gram_oracle", np.nan), dtype=float)
+    kinds, counts = np.unique(found["observation"], return_counts=True)
+    return [
+        name,
+        in_words(median(ours.tolist())),
+        f"{np.median(ours) / np.median(oracle):.1f}",
+        f"{np.median(tilting):.4f}",
+        f"{best} {distance:.3f}",
+        f"{int((ours <= tilting).sum())} of {len(ours)}",
+        in_words(median(gram.tolist())),
+        f"{np.median(gram / efficient):.2g}" if np.isfinite(efficient).all() else "–",
+        ", ".join(f"{kind} {count}" for kind, count in zip(kinds, counts, strict=True)),
+        f"{np.median(found['seconds']):.0f}",
+    ]
+
+
+def _noise(results: dict) -> str:
+    heads = ("world", "energy distance", "over the oracle's", "tilting", "best baseline", "at or below tilting in")
+    heads += ("Gram error", "over an efficient one", "chosen", "processor s")
+    return table(heads, (_noise_row(name, found) for name, found in results.items()))
+
+
+_RIVALS = {
+    "pdae": "pdae, told d_Z",
+    "additive_vae": "additive VAE, same likelihoods",
+    "adversarial, likelihood chosen": "adversarial, same likelihoods",
+    "adversarial, own Gaussian": "adversarial, own Gaussian",
+    "additive": "additive",
+    "linear": "linear",
+    "ceiling": "ceiling",
+}
+
+
+def _rivals_cell(of: dict, name: str) -> str:
+    values, ours = (np.array(list(of[key].values())) for key in (name, "pdae"))
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    digits = (lambda v: f"{v:.1f}") if middle >= 1 else (lambda v: f"{v:.2f}") if middle >= 0.1 else _small
+    if name == "ceiling":
+        return f"{middle:.4f}"
+    shown = f"{digits(middle)} ({digits(low)} to {digits(high)})"
+    return shown if name == "pdae" else f"{shown} [{int((ours <= values).sum())}]"
+
+
+def _small(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.01 else f"{value:.4f}"
+
+
+def _noise_in_words(results: dict) -> str:
+    kinds = {
+        "noisy": "Gaussian noise, signal-to-noise ratio 10",
+        "heteroscedastic": "noise that grows",
+        "proteins": "log-ratios of proteins",
+        "dropout": "lost entries",
+        "counts": "counts of 50 genes, 98 molecules a cell",
+    }
+    ours = [f"{np.median(results[kind]['energy pdae']):.4f} ({words})" for kind, words in kinds.items()]
+    best = [_best_baseline(results[kind]) for kind in kinds]
+    if {name for name, _ in best} != {"transport_parts"}:
+        raise ValueError(f"the best baseline is no longer composed transport everywhere: {best}; say so in README.md")
+    rivals = [_small(distance) if distance < 0.1 else f"{distance:.2f}" for _, distance in best]
+    sentence = (
+        "Through the noise of an assay the supported double is predicted at a median energy distance of "
+        f"{', '.join(ours[:-1])} and {ours[-1]}, where the best baseline, optimal transport composed, has "
+        f"{', '.join(rivals[:-1])} and {rivals[-1]}."
+    )
+    return textwrap.fill(sentence, 120)
+
+
+def _rivals(results: dict) -> str:
+    rows = ([words, *(_rivals_cell(of, name) for of in results.values())] for name, words in _RIVALS.items())
+    return table(("", *results), rows)
+
+
+QUOTATIONS: dict[str, Quotation] = {
+    "noise-in-words": Quotation("noise.json", "python -m experiments.benchmarks.noise", _noise_in_words),
+    "noise": Quotation("noise.json", "python -m experiments.benchmarks.noise", _noise),
+    "rivals-noise": Quotation("rivals_noise.json", "python -m experiments.benchmarks.rivals 5 --only noise", _rivals),
+}
+"""Quotations by the name that documents use."""
+
+
+def main() -> None:
+    """Write every document anew."""
+    for path in DOCUMENTS:
+        text = path.read_text(encoding="utf-8")
+        path.write_text(rewritten(text), encoding="utf-8")
+        print(f"{path.relative_to(ROOT)}: {len(quoted_names(text))} quotations")
+
+
+if __name__ == "__main__":
+    main()
