@@ -171,6 +171,18 @@ def test_a_verdict_says_what_neighbours_know_of_additivity(tmp_path, capsys):
     assert "additivity" not in verdicts(capsys, tmp_path / "not.h5ad", "--no-additivity")[0]
 
 
+def test_what_is_not_tested_because_it_would_be_too_much_says_so(tmp_path, capsys, monkeypatch):
+    conditions = ("ctrl", "A", "B", "A+B", "C", "D", "C+D", "E")
+    x = np.random.default_rng(0).normal(size=(80 * len(conditions), 2))
+    PerturbationData.from_arrays(x, np.repeat(conditions, 80)).write(tmp_path / "d.h5ad")
+    asked = ("--test", "A+E", "--test", "B+E", "--test", "C+E")
+    assert all(row["additivity"]["tests"] for row in verdicts(capsys, tmp_path / "d.h5ad", *asked))
+    monkeypatch.setattr("pdae_sim.cli._additivity._MOST", 1)
+    rows = verdicts(capsys, tmp_path / "d.h5ad", *asked)
+    assert [bool(row["additivity"]["tests"]) for row in rows] == [True, True, False]
+    assert "pdae-sim additivity" in rows[2]["additivity"]["in_words"]
+
+
 def test_where_no_training_combination_has_a_part_nothing_is_tested(folder, capsys):
     assert [row["additivity"] for row in verdicts(capsys, folder / "d.h5ad")] == [
         {"rejected": None, "tests": [], "in_words": ""}
