@@ -10,6 +10,7 @@ import numpy as np
 
 import pdae_sim
 from pdae_sim import analysis, io
+from pdae_sim.analysis import hypothesis_tests
 from pdae_sim.cli._matching import read_matching
 from pdae_sim.errors import InputError
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from pdae_sim import PDAE, PerturbationData
     from pdae_sim.analysis import ShiftError
     from pdae_sim.cli._options import DatasetOptions
+
+
+_CELLS, _FEWEST, _CONDITIONS = 300, 20, 60
+"""Cells of a condition whose spread is compared, at most and at least, and conditions at most."""
+_LEVEL, _NAMED = 0.01, 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +34,14 @@ class KnownPerturbationMatrix:
         source: ``truth`` or ``model``.
         error: Sampling error of an estimate.
         guaranteed: Whether its model class identifies labels in the span: not if the decoder's noise may have any law.
+        spread: At which training conditions the spread of base latents changes, and what that costs; empty if at none.
     """
 
     matrix: np.ndarray
     source: str
     error: ShiftError | None = None
     guaranteed: bool = True
+    spread: str = ""
 
     @property
     def information(self) -> np.ndarray | None:
@@ -70,7 +78,27 @@ def _perturbation_matrix(
         raise InputError(f"{file}: its training conditions are not those that {folder} was fitted on; fit it again")
     error = analysis.ShiftError.of(fitted.train_labels_, fitted.train_counts_, information=fitted.information_)
     free = fitted.plan_.architecture.stochastic and not fitted.observation_.noisy
-    return KnownPerturbationMatrix(fitted.perturbation_matrix_, "model", error, guaranteed=not free)
+    spread = changing_spread(fitted)
+    return KnownPerturbationMatrix(fitted.perturbation_matrix_, "model", error, guaranteed=not free, spread=spread)
+
+
+def changing_spread(model: PDAE) -> str:
+    """Training conditions at which the spread of base latents changes, by cells of the fit; empty if there are none."""
+    parts = np.split(model.base_latents_, np.cumsum(model.train_counts_)[:-1])
+    names = [model.space_.condition(label) for label in model.train_labels_]
+    samples = {name: z[:_CELLS] for name, z in zip(names, parts, strict=True) if len(z) >= _FEWEST}
+    if not 2 <= len(samples) <= _CONDITIONS:
+        return ""
+    tests = hypothesis_tests.spread_tests(samples, rng=0)
+    changed = [test.in_words(name) for name, test in tests.items() if test.p_value <= _LEVEL]
+    if not changed:
+        return ""
+    more = f"; and at {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
+    return (
+        f"Spread: {'; '.join(changed[:_NAMED])}{more}."
+        " Labels in the span are then identified only if others that shift alone span the latents (theory, claim 2.18),"
+        " what cells are worth is rough, and sources such as near-scaled predict with it."
+    )
 
 
 def _as_set(labels: np.ndarray) -> set[tuple]:

@@ -183,7 +183,9 @@ def _judged(
 
 def ways(model: PDAE, data: PerturbationData, default: str) -> Iterator[tuple[str, Callable[..., np.ndarray]]]:
     """Ways to predict by name: from the sources of a model fitted to `data`, and compositions of cells of `data`."""
-    for source in dict.fromkeys((default, "model" if model.observation_.noisy else "pool", "near", "parts")):
+    mark = "+" + default.partition("+")[2] if "+" in default else ""
+    plain = ("model" if model.observation_.noisy else "pool", "near", "parts")
+    for source in dict.fromkeys((default, *plain, *(f"{name}{mark}" for name in plain))):
         for name in (source, scaled_source(source)):
             yield name, partial(model.sample, source=name)
     for name in COMPOSITIONS:

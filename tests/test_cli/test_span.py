@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from pdae_sim.cli._perturbation_matrix import changing_spread
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation import PDAE, PRESETS, Architecture
+from pdae_sim.labels import LabelSpace
 from pdae_sim.verdicts import NO_GUARANTEE, NOT_IDENTIFIED, OFF_SUPPORT
 from tests.test_cli.calls import PNG, answer, ran, refusal
 
@@ -187,3 +190,21 @@ def test_where_no_training_combination_has_a_part_nothing_is_tested(folder, caps
     assert [row["additivity"] for row in verdicts(capsys, folder / "d.h5ad")] == [
         {"rejected": None, "tests": [], "in_words": ""}
     ] * 3
+
+
+def test_a_spread_that_changes_is_told_of():
+    z = np.random.default_rng(0).normal(size=(600, 2))
+    z[400:, 0] *= 2.0
+
+    def said(base):
+        return changing_spread(
+            SimpleNamespace(
+                base_latents_=base,
+                train_counts_=np.full(3, 200),
+                train_labels_=np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]),
+                space_=LabelSpace(("A", "VAN")),
+            )
+        )
+
+    assert said(z).startswith("Spread: variance changes at VAN (to ")
+    assert said(np.random.default_rng(1).normal(size=(600, 2))) == ""

@@ -92,7 +92,10 @@ def span(
     sentences = [_sentence(row, v, train) for row, v in zip(rows, verdicts, strict=True)]
     caveats = [_CAVEAT] * bool(W and W.error) + [_FREE_NOISE] * bool(W and not W.guaranteed)
     tests, about_contexts = shared_effects(file, data, options, seed)
-    output.result({"verdicts": rows, **tests}, [*sentences, *about_contexts, *caveats, *_noise(W)])
+    output.result(
+        {"verdicts": rows, **tests, "spread": W.spread if W else None},
+        [*sentences, *about_contexts, *caveats, *_noise(W), *([W.spread] if W and W.spread else [])],
+    )
 
 
 def _noise(W: KnownPerturbationMatrix | None) -> list[str]:
