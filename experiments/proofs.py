@@ -21,13 +21,17 @@ from markupsafe import Markup, escape
 from sympy import Integer
 from sympy.matrices import MatrixBase
 
+from experiments.proof_figures import FIGURES
 from pdae_sim._files import write_text
 from theory.assumptions import NOTATION
 from theory.claims import CLAIMS
 from theory.engine.checker import measurements
 from theory.engine.proof import DEFINITION, Equation, Lemma, Step
 from theory.engine.record import Claim, Counterexample, Model, Relaxation
+from theory.symbols import NOTATION as LETTERS
 from theory.typesetting import latex
+from theory.typesetting.ideas import IDEAS
+from theory.typesetting.index import INDEX
 from theory.typesetting.readme import module_of
 
 PAGE = Path(__file__).parent / "results" / "proofs.html"
@@ -95,6 +99,8 @@ class Chapter:
     claim: Claim
     anchor: str
     statement: Markup
+    idea: Markup
+    picture: Markup
     formula: Markup
     source: str
     assumptions: tuple[tuple[str, str, Markup], ...]
@@ -103,7 +109,7 @@ class Chapter:
     check: str
     without: tuple[Without, ...]
     remark: Markup
-    module: str
+    places: tuple[tuple[str, tuple[Markup, ...]], ...]
 
 
 def page(claims: Sequence[Claim] = CLAIMS) -> str:
@@ -111,7 +117,10 @@ def page(claims: Sequence[Claim] = CLAIMS) -> str:
     chapters = [chapter(claim) for claim in claims]
     kinds = Counter(type(item) for claim in claims for item in claim.proof)
     models = sum(len(chapter.without) for chapter in chapters)
-    return _template().render(chapters=chapters, n_steps=kinds[Step], n_lemmas=kinds[Lemma], n_models=models)
+    notation = [tuple(map(_Speaker(claims[0]).words, row)) for row in LETTERS]
+    return _template().render(
+        chapters=chapters, notation=notation, n_steps=kinds[Step], n_lemmas=kinds[Lemma], n_models=models
+    )
 
 
 def chapter(claim: Claim) -> Chapter:
@@ -121,6 +130,8 @@ def chapter(claim: Claim) -> Chapter:
         claim=claim,
         anchor=_anchor(claim),
         statement=say.words(_sentence(claim.statement)),
+        idea=say.words(IDEAS[claim.name]),
+        picture=Markup(FIGURES[claim.name]()) if claim.name in FIGURES else Markup(""),
         formula=display(claim.latex),
         source=claim.source,
         assumptions=tuple(
@@ -131,8 +142,19 @@ def chapter(claim: Claim) -> Chapter:
         check=_checked(claim),
         without=tuple(_without(case, say) for case in (*claim.counterexamples, *claim.relaxations)),
         remark=say.words(claim.remark),
-        module=module_of(claim),
+        places=_places(claim),
     )
+
+
+def _places(claim: Claim) -> tuple[tuple[str, tuple[Markup, ...]], ...]:
+    """Where a claim is proved, tested and shown, as links from the page."""
+    entry = INDEX[claim.name]
+    found = (("Proved in", (module_of(claim),)), ("Tested in", entry.tests), ("Shown in", entry.shown))
+    return tuple((kind, tuple(map(_file, paths))) for kind, paths in found)
+
+
+def _file(path: str) -> Markup:
+    return Markup('<a href="{}">{}</a>').format(f"../../{path}", path.rpartition("/")[2].replace("_", " "))
 
 
 def display(formula: str) -> Markup:

@@ -12,8 +12,8 @@ numpy and scipy alone, so that agreement with the library is news.
 | `theory.claims` | all claims in the order of their numbers, and `select` by name or number |
 | `theory.assumptions`, `theory.symbols` | the assumptions and the letters that claims share |
 | `theory.causal` | claims 1 to 1.2: linear latent causal models |
-| `theory.identifiability` | claims 2.1 to 2.6, 2.8, 2.11, 2.12, 2.17: what the training laws determine |
-| `theory.prediction` | claims 2.7, 2.9, 2.10 and 2.13: unseen laws, their support and precision |
+| `theory.identifiability` | claims 2.1 to 2.6, 2.8, 2.11, 2.12, 2.14, 2.16 to 2.18: what the laws determine |
+| `theory.prediction` | claims 2.7, 2.9, 2.10, 2.13 and 2.15: unseen laws, their support and precision |
 | `theory.energy` | claims 3.1 to 3.4: the energy distance |
 | `theory.training` | claims 3.5 to 3.9: the losses |
 | `theory.engine` | the engine: records, the checker, matrix rewriting, random instances |

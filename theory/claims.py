@@ -10,6 +10,7 @@ from theory.engine.record import Claim
 from theory.identifiability import (
     affine,
     affinity,
+    bounds,
     changing_spread,
     contexts,
     converse,
@@ -37,9 +38,11 @@ from theory.prediction import (
     lifted,
     minimax,
     noise_gain,
+    only_gaussian,
     posterior_variance,
     product_formula,
     support,
+    unknown_mixing,
     verdicts,
 )
 from theory.training import classifier, classifier_form, loss, loss_batches, loss_within
@@ -61,6 +64,7 @@ CLAIMS: tuple[Claim, ...] = (
     product_formula.CLAIM,
     disjoint_mechanisms.CLAIM,
     escaping.CLAIM,
+    only_gaussian.CLAIM,
     diversity.CLAIM,
     diversity_tight.CLAIM,
     support.CLAIM,
@@ -68,6 +72,7 @@ CLAIMS: tuple[Claim, ...] = (
     *noise_gain.CLAIMS,
     efficiency.CLAIM,
     minimax.CLAIM,
+    unknown_mixing.CLAIM,
     known_noise.CLAIM,
     noise_level.CLAIM,
     free_noise.CLAIM,
@@ -78,6 +83,7 @@ CLAIMS: tuple[Claim, ...] = (
     affinity.CLAIM,
     *limits.CLAIMS,
     lifted.CLAIM,
+    bounds.CLAIM,
     contexts.CLAIM,
     changing_spread.CLAIM,
     energy.CLAIM,

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from experiments import proofs
+from experiments.proof_figures import FIGURES
 from theory.claims import CLAIMS
 from theory.engine.checker import available
 from theory.engine.proof import Lemma
+from theory.typesetting.ideas import IDEAS
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,7 +68,10 @@ def test_every_claim_step_lemma_and_assumption_has_a_place(read):
 
 
 def test_every_link_leads_to_a_place(read):
-    inner = [link for link in read.links if link != "data:,"]
+    files = [link for link in read.links if link.startswith("../../")]
+    assert all((proofs.PAGE.parent / link).is_file() for link in files)
+    assert len(files) >= 2 * len(CLAIMS)
+    inner = [link for link in read.links if link != "data:," and link not in files]
     assert len(inner) > sum(len(available(claim)) for claim in CLAIMS)
     assert {link.removeprefix("#") for link in inner} <= set(read.ids)
 
@@ -116,3 +121,14 @@ def test_a_formula_the_converter_does_not_know_is_respelt():
     assert "argmin" in proofs.display(r"\arg\min f")
     assert "\\" not in proofs.display(r"\arg\min f")
     assert "<mtable" in proofs.display(r"\begin{aligned} & a \\ & = b \end{aligned}")
+
+
+def test_every_proof_begins_with_its_idea(page):
+    assert list(IDEAS) == [claim.name for claim in CLAIMS]
+    assert page.count("<b>Idea.</b>") == len(CLAIMS)
+    assert all(len(re.findall(r"\.( |$)", idea)) >= 2 for idea in IDEAS.values())
+
+
+def test_pictures_are_where_they_belong(page):
+    assert FIGURES.keys() <= {claim.name for claim in CLAIMS}
+    assert page.count("<figure>") == page.count("</svg>") == len(FIGURES)

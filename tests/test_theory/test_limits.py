@@ -1,4 +1,4 @@
-"""Claims 2.14 to 2.14c: what their checks refuse, and simulated cells of a mixing cut into pieces."""
+"""Claims 2.7e, 2.10e, 2.14 to 2.14c and 2.16: what their checks refuse, and simulated cells."""
 
 import numpy as np
 import pytest
@@ -6,14 +6,15 @@ from scipy import stats
 
 from theory.engine.checker import assess
 from theory.engine.instances import worlds
-from theory.identifiability import affinity, limits
+from theory.identifiability import affinity, bounds, limits
+from theory.prediction import only_gaussian, unknown_mixing
 
 
 def passed(measurements):
     return [assess(m).passed for m in measurements]
 
 
-@pytest.mark.parametrize("measure", [affinity.measure, limits.measure_scores])
+@pytest.mark.parametrize("measure", [affinity.measure, limits.measure_scores, only_gaussian.measure, bounds.measure])
 def test_a_relative_error_of_a_thousandth_is_seen(measure):
     for world in worlds(3):
         assert all(passed(measure(world)))
@@ -51,3 +52,19 @@ def test_a_fit_with_errors_underestimates_the_distance():
         ratio = [d * z - d**2 / 2 + error(z) for z in (e, f)]  # log p_f/p_e
         square = -4 * np.log(np.exp(ratio[0] / 2).mean() * np.exp(-ratio[1] / 2).mean())
         assert square < d**2 + 0.03
+
+
+@pytest.mark.parametrize(("effect", "share"), [(0.25, 0.992), (0.5, 0.970), (1.0, 0.888), (2.0, 0.639), (3.0, 0.377)])
+def test_the_information_left_is_that_of_the_plan(effect, share):
+    assert unknown_mixing.share_left(effect) == pytest.approx(share, abs=6e-4)
+    assert unknown_mixing.share_left(effect) <= 8 / (8 + effect**2)
+    assert all(passed(unknown_mixing.measure(effect)))
+    assert not any(passed(unknown_mixing.measure(effect, 1e-3)))
+
+
+def test_an_effect_in_units_of_the_spread_has_the_information_of_affine_mixings():
+    """Cohen's d, for f known up to a unit and an origin: variance 2/n (1 + δ²/8)."""
+    draw, n, effect = np.random.default_rng(0), 400, 2.0
+    cells = draw.normal(size=(2, 4000, n)) + np.array([0.0, effect])[:, None, None]
+    estimates = (cells[1].mean(1) - cells[0].mean(1)) / np.sqrt(cells.var(axis=2, ddof=1).mean(0))
+    assert 2 / n / estimates.var() == pytest.approx(8 / (8 + effect**2), rel=0.08)

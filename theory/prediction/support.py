@@ -286,16 +286,13 @@ CLAIM = Claim(
         Counterexample(NOISELESS, "noise makes the laws of x overlap more", _noisy, "one_environment"),
         Counterexample(INJECTIVE, "an even f does not see a mean that changes its sign", _even, "one_environment"),
     ),
-    remark="exp(δ²) is the variance of weights, and what a verdict should use: in simulations on the line (δ from ½"
-    " to 2,"
-    " n from 100 to 100,000) weighted cells of one environment were worth 0.5 to 1.3 times n exp(−δ²) in energy"
-    " distance,"
-    " and 0.1 to 0.8 times n exp(−δ²/2), the size from which estimates begin to be accurate (Chatterjee and"
-    " Diaconis 2018;"
-    " Agapiou et al. 2017), the less the farther; where n exp(−δ²) is below ten neither counts. Pooled on both"
-    " sides, the"
-    " worth was 1.2 to 1.9 times the pooled formula, where the sum is too cautious by up to a thousand. Pooled"
-    " environments"
-    " are worth no less than the sum of their worths, and between them far more, so that the "
-    "sum is cautious. With noise, or an f that is not injective, it is a lower bound still.",
+    remark="exp(δ²) is the second moment of the weights, on which errors rest (Agapiou et al. 2017), and what a verdict"
+    " should use: in simulations on the line (δ from ½ to 2, n from 100 to 100,000) weighted cells of one environment"
+    " were worth 0.5 to 1.3 times n exp(−δ²) in energy distance, and 0.1 to 0.8 times n exp(−δ²/2), the size from which"
+    " estimates begin to be accurate (Chatterjee and Diaconis 2018), the less the farther; where n exp(−δ²) is below"
+    " ten"
+    " neither counts. Pooled on both sides, the worth was 1.2 to 1.9 times the pooled formula, where the sum is too"
+    " cautious by up to a thousand. Pooled environments are worth no less than the sum of their worths, and between"
+    " them"
+    " far more, so that the sum is cautious. With noise, or an f that is not injective, it is a lower bound still.",
 )

@@ -2,9 +2,8 @@
 
 | module | what it offers |
 |---|---|
-| `notation` | names of symbols as LaTeX |
 | `latex` | formulas of a proof as LaTeX |
-| `prose` | sentences of a record as styled text |
+| `ideas` | the idea of each proof in two sentences or three |
 | `index` | for each claim: where it is tested, where it is shown, what it corrects |
 | `readme` | theory/README.md |
 """

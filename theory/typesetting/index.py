@@ -75,6 +75,7 @@ INDEX: dict[str, Places] = {
     ),
     "disjoint_mechanisms": Places("theory/product_formula"),
     "escaping": Places("theory/new_claims"),
+    "only_gaussian": Places("theory/limits"),
     "diversity": Places("theory/diversity", studies="diversity", declarations="dimension_scaling"),
     "diversity_tight": Places("theory/diversity", studies="diversity"),
     "support": Places(
@@ -91,6 +92,7 @@ INDEX: dict[str, Places] = {
     "efficient": Places("theory/noise_gain", declarations="design"),
     "efficiency": Places("theory/noise_gain", studies="sample_size"),
     "minimax": Places("theory/new_claims"),
+    "unknown_mixing": Places("theory/limits"),
     "known_noise": Places("estimation/posterior theory/known_noise", declarations="noise", benchmarks="noise rivals"),
     "noise_level": Places("theory/known_noise", declarations="noise"),
     "free_noise": Places("theory/known_noise"),
@@ -105,6 +107,7 @@ INDEX: dict[str, Places] = {
     "lower_limits": Places("theory/limits"),
     "no_upper_limit": Places("theory/limits"),
     "lifted_labels": Places("theory/new_claims"),
+    "bounds": Places("theory/limits"),
     "contexts": Places("analysis/shared_effects theory/contexts"),
     "changing_spread": Places("analysis/latent_law theory/new_claims", declarations="violations"),
     "energy": Places("energy theory/energy", benchmarks="energy power"),
