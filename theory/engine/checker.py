@@ -158,9 +158,9 @@ def assess_step(item: Step | Lemma, ledger: Ledger) -> Outcome:
     if isinstance(item, Lemma):
         missing = sorted(set(item.rests_on) - ledger.known)
         unsaid = sorted(_referred(item) & set(ledger.facts) - set(item.rests_on)) if ledger.strict else []
-        faults = [f"rests on {', '.join(missing)}"] * bool(missing)
-        faults += [f"its reason refers to {', '.join(unsaid)}"] * bool(unsaid)
-        return Outcome("lemma", item.name, not faults, "; ".join(faults) or item.reason)
+        wrong_citations = [f"rests on {', '.join(missing)}"] * bool(missing)
+        wrong_citations += [f"its reason refers to {', '.join(unsaid)}"] * bool(unsaid)
+        return Outcome("lemma", item.name, not wrong_citations, "; ".join(wrong_citations) or item.reason)
     faults = {equation: fault(equation, item, ledger) for equation in item.equations}
     left_over = residual(item, tuple(equation for equation, wrong in faults.items() if not wrong))
     wrong = [text for text in faults.values() if text] + (

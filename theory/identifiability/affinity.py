@@ -20,7 +20,7 @@ References:
 """
 
 import numpy as np
-from sympy import Integer, MatrixSymbol, Rational, Symbol, exp, log, sqrt, symbols
+from sympy import Expr, Integer, MatrixSymbol, Rational, Symbol, exp, log, sqrt, symbols
 
 from theory.assumptions import ADDITIVE, GAUSSIAN, INJECTIVE, NOISELESS, OURS, SHARED_COVARIANCE
 from theory.engine.formulas import normal_density
@@ -158,7 +158,7 @@ def _lost(error: np.ndarray, sign: int) -> float:
     return float(4 * np.log(np.exp(error / 2).mean() * np.exp(sign * error / 2).mean()))
 
 
-def _eight_logs(affinity: object) -> object:
+def _eight_logs(affinity: Expr) -> Expr:
     return -8 * log(affinity)
 
 

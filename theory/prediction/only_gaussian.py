@@ -14,8 +14,11 @@ References:
     Banach (1920) and Sierpiński (1920), Fund. Math. 1, on measurable additive functions.
 """
 
+from collections.abc import Callable
+
 import numpy as np
-from sympy import Integer, MatrixSymbol, Rational, Symbol, cos, pi, symbols
+from sympy import Expr, Integer, MatrixSymbol, Rational, Symbol, cos, pi, symbols
+from sympy.matrices.expressions import MatrixExpr
 
 from theory.assumptions import OURS
 from theory.engine.formulas import normal_cdf, quartic_log_density
@@ -60,7 +63,7 @@ BILINEAR = Lemma(
 )
 
 
-def _bowl(at: object) -> object:
+def _bowl(at: MatrixExpr) -> MatrixExpr:
     return half * at.T * C * at
 
 
@@ -119,13 +122,13 @@ _OTHERS = (
 )
 
 
-def _variation(phi: object) -> float:
+def _variation(phi: Callable[[np.ndarray], np.ndarray]) -> float:
     """By how much φ(t − 3/2) − φ(t − 1) − φ(t − ½) + φ(t) varies on [−2, 2]."""
     t = np.linspace(-2, 2, 41)
-    return float(np.ptp(phi(t - 1.5) - phi(t - 1.0) - phi(t - 0.5) + phi(t)))  # type: ignore[operator]
+    return float(np.ptp(phi(t - 1.5) - phi(t - 1.0) - phi(t - 0.5) + phi(t)))
 
 
-def _rise(size: Rational) -> tuple[str, object, object]:
+def _rise(size: Rational) -> tuple[str, Expr, Expr]:
     """log p(1) − log p(0) of exp(−t²/2 − size t⁴/4), and what the variance at the centre says of a Gaussian."""
     t = Symbol("t", real=True)
     phi = quartic_log_density(t, size)
@@ -140,8 +143,8 @@ def _waves(size: Rational) -> Model:
     """φ = −z²/2 + size (cos(2πz) − 1): second differences at whole shifts are those of −z²/2."""
     t = Symbol("z", real=True)
 
-    def phi(at: object) -> object:
-        return -(at**2) / 2 + size * (cos((2 * pi * at).expand()) - 1)  # type: ignore[operator]
+    def phi(at: Expr) -> Expr:
+        return -(at**2) / 2 + size * (cos((2 * pi * at).expand()) - 1)
 
     return compare(
         ("log p(½) − log p(0), and what p(1)/p(0) says", phi(half) - phi(Integer(0)), (phi(Integer(1))) / 4),
