@@ -16,6 +16,7 @@ from typing import Any
 
 from pdae_sim.errors import InputError
 
+_LARGEST_TOML = 2**22
 _LEFT_SECONDS = 3600.0
 """Age at which what a killed process left half-written is removed."""
 
@@ -139,11 +140,25 @@ def read_toml(path: Path) -> dict[str, Any]:
     """The nested table of a TOML file.
 
     Raises:
-        InputError: If it cannot be read or is no TOML; the caller names the file.
+        InputError: If it cannot be read, is too large or no TOML; the caller names the file.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > _LARGEST_TOML:
+            raise InputError(f"has more than {_LARGEST_TOML >> 20} MiB; a declaration that long is not read")
+        return parse_toml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    except tomllib.TOMLDecodeError as error:
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The nested table of a TOML text.
+
+    Raises:
+        InputError: If it is no TOML, or nested too deeply.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise InputError("not valid TOML: nested too deeply") from None
+    except ValueError as error:
         raise InputError(f"not valid TOML: {error}") from None

@@ -27,6 +27,10 @@ from pdae_sim.errors import LabelError
 _DECIMALS, _DECIMAL_BELOW = 10, 10**15
 """Fractions are written as decimals of fewer places, below this size: 25 digits, within those that Decimal keeps."""
 
+_EXPONENT = re.compile(r"[eE][+-]?[0_]*([0-9_]*)\s*$")
+_LONGEST_DOSE, _EXPONENT_DIGITS = 1000, 3
+"""Letters of a dose, and digits of its exponent: more are no number of a float, and take long to be multiplied out."""
+
 
 def nearest_to_control(labels: np.ndarray) -> np.ndarray:
     """The label nearest to no perturbation: control itself, where there is one.
@@ -306,6 +310,9 @@ def read_dose(text: str, *, where: str) -> Fraction:
         True
     """
     text = text.strip()
+    exponent = _EXPONENT.search(text)
+    if len(text) > _LONGEST_DOSE or (exponent and len(exponent[1]) > _EXPONENT_DIGITS):  # before its digits are written
+        raise LabelError(f"dose {text[:40]!r} in {where} is beyond the range of floats; change its unit")
     try:
         dose = Fraction(text)
     except (ValueError, ZeroDivisionError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +34,7 @@ from pdae_sim.io._hdf5 import (
     without,
 )
 from pdae_sim.io._options import ReadOptions
+from pdae_sim.io._remembered import remembered
 from pdae_sim.io._state import observed_by, packed, unpacked
 
 if TYPE_CHECKING:
@@ -180,6 +182,7 @@ def write_simulation(path: Path, simulation: Simulation, *, force: bool = False)
         "seed": str(simulation.seed),
         "observation": np.array(steps, dtype=object),
     }
+    adata.uns["pdae_sim"]["sha256"] = _seal(adata.uns["pdae_sim"])
     if any(step in ("log1p", "log_normalise") for step in steps):
         adata.uns["log1p"] = {}  # by which scanpy knows that it need not take logarithms again
     _write_anndata(path, adata, force=force)
@@ -202,9 +205,23 @@ def read_simulation(path: Path, **options: Any) -> Simulation:
     truth = truth_of(path, adata.obsm, uns)
     with undamaged(path):
         simulator = unpacked(json.loads(uns["simulator"]), uns.get("arrays", {}))
-        if not isinstance(simulator, dict):
-            raise TypeError("simulator is no mapping")
-        return Simulation(data, truth, simulator, json.loads(uns["config"]), str(uns["seed"]))
+        config, seed = json.loads(uns["config"]), str(uns["seed"])
+        if not isinstance(simulator, dict) or not isinstance(config, dict) or len(truth.z) != len(adata):
+            raise TypeError("simulator and config must be mappings, and z_true have a row for each cell")
+        if uns.get("sha256") not in (None, _seal(uns)):
+            raise ValueError("it is not as it was written, its checksum says")
+        return Simulation(data, truth, simulator, config, seed)
+
+
+def _seal(uns: Mapping[str, Any]) -> str:
+    """A checksum of the truth and of what rebuilds its simulator."""
+    digest = hashlib.sha256()
+    arrays = {"W": uns["W"], "Sigma": uns["Sigma"], **uns.get("arrays", {})}
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
+    digest.update("".join(f"{key} {uns[key]} " for key in ("simulator", "config", "seed")).encode())
+    return digest.hexdigest()
 
 
 def as_float32(x: Matrix, features: Sequence[str]) -> Matrix:
@@ -240,7 +257,7 @@ def _annotations(adata: AnnData, options: ReadOptions) -> Annotations:
     }
     doses = adata.obsm.get(options.dose)
     doses = doses if doses is None or hasattr(doses, "tocsr") else np.asarray(doses)
-    uns, key = adata.uns.get("pdae_sim", {}), options.condition
+    uns, key = remembered(adata.uns.get("pdae_sim")), options.condition
     design = _design(adata, key, uns) if key not in adata.obs and key in adata.obsm else None
     return Annotations(options, list(adata.obs.columns), obs, doses, uns, design=design)
 

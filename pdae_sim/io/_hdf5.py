@@ -12,10 +12,12 @@ import numpy as np
 from scipy import sparse
 
 from pdae_sim._checks import naming
+from pdae_sim._seals import undamaged as _undamaged
 from pdae_sim.data import PerturbationData, Truth
 from pdae_sim.errors import InputError
 from pdae_sim.io._annotations import SCHEMA_VERSION, Annotations
 from pdae_sim.io._options import ReadOptions
+from pdae_sim.io._remembered import check_truth, remembered
 
 _REMEMBERED = ("perturbations", "control", "no_control", "separator", "dose_separator", "schema_version")
 _TRUTH = {"obsm": ("z_true", "z_base"), "uns": ("W", "Sigma")}
@@ -88,22 +90,21 @@ def truth_of(path: Path, obsm: Mapping, uns: Mapping) -> Truth:
     missing = [key for key in _TRUTH["obsm"] if key not in obsm]
     if missing or "W" not in uns:
         raise InputError(f"{path}: obsm has no {' or '.join(missing or ['W'])}; truth is there in simulated files only")
-    if int(np.asarray(uns.get("schema_version", 0))) < SCHEMA_VERSION:
+    with undamaged(path):
+        written = int(np.asarray(uns.get("schema_version", 0)))
+    if written < SCHEMA_VERSION:
         raise InputError(f"{path}: its truth was written by an older version of pdae_sim; simulate it again")
     with undamaged(path):
         parts = [*(obsm[key] for key in _TRUTH["obsm"]), *(uns[key] for key in _TRUTH["uns"])]
-        return Truth(*(np.asarray(part, dtype=float) for part in parts))
+        truth = Truth(*(np.asarray(part, dtype=float) for part in parts))
+        return check_truth(truth, len(truth.z), len(uns["perturbations"]))
 
 
 @contextmanager
 def undamaged(path: Path) -> Iterator[None]:
     """Turn what a damaged truth raises into an InputError."""
-    try:
+    with _undamaged(f"{path}: the truth in uns['pdae_sim']", "simulate it again"):
         yield
-    except InputError:
-        raise
-    except (KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: the truth in uns['pdae_sim'] is damaged ({error}); simulate it again") from None
 
 
 @contextmanager
@@ -136,7 +137,9 @@ def annotations_of(file: h5py.File, options: ReadOptions) -> Annotations:
         raise OtherEncodingError  # a design matrix, which anndata knows in all its forms
     wanted = {options.condition, options.dose, options.split, *options.context} & set(known)
     about = file.get("uns/pdae_sim", {})
-    uns = {key: _plain(about[key]) for key in _REMEMBERED if key in about}
+    if not isinstance(about, Mapping):
+        remembered(about)
+    uns = remembered({key: _plain(about[key]) for key in _REMEMBERED if key in about})
     doses = table_of(file["obsm"][options.dose]) if options.dose in file.get("obsm", {}) else None
     return Annotations(options, known, {name: _texts(obs[name]) for name in wanted}, doses, uns)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from pdae_sim._checks import naming, near_misses
+from pdae_sim._files import parse_toml
 from pdae_sim.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -68,8 +68,8 @@ def with_override(table: dict[str, Any], override: str) -> dict[str, Any]:
     if not equals or not key.strip() or "\n" in override:
         raise InputError(f"--set {override!r}: expected key=value, for example design.cells=100")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"value = {text}")["value"]
+    except InputError:
         value = text
     return _placed(table, key.strip().split("."), value, override)
 

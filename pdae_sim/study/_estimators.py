@@ -124,11 +124,17 @@ def _fit_or_error(kind: str, job: FitJob) -> Estimator | Exception:
 def kind_of(kind: str) -> EstimatorKind:
     """A kind by name: one of `KINDS`, or ``module:name`` of a class with `fit(data)` and `sample(label, n, rng=…)`."""
     if ":" in kind:
-        imported(kind)
+        _check_own(kind, imported(kind))
         return EstimatorKind(lambda job: _own(kind, job).fit(job.data), ("*",))
     if kind not in KINDS:
         raise InputError(f"unknown estimator {kind!r}; {near_misses(kind, [*KINDS, *ALWAYS])}")
     return KINDS[kind]
+
+
+def _check_own(path: str, found: object) -> None:
+    """Refuse what is no class of estimators."""
+    if not (inspect.isclass(found) and all(callable(getattr(found, name, None)) for name in ("fit", "sample"))):
+        raise InputError(f"{path!r} is no class with fit(data) and sample(label, n, rng=…); name one")
 
 
 def representation_of(estimator: object) -> LatentModel | None:

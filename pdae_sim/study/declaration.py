@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,8 @@ from pdae_sim.study._task import EVALUATION_DEFAULTS, METRICS, perform_task
 from pdae_sim.study.datasets import MeasuredTable, Scenario
 from pdae_sim.study.identification_metrics import IDENTIFICATION_METRICS
 from pdae_sim.study.spec import Study
+
+_MOST_SEEDS = 100_000
 
 
 class EstimatorDeclaration(BaseModel):
@@ -125,6 +128,8 @@ class Declaration(BaseModel):
                 raise InputError(f"evaluation: unknown key {key!r}; {near_misses(key, EVALUATION_DEFAULTS)}")
         _once("estimators", [e["name"] for e in self.to_fit])
         _once("metrics", self.metrics)
+        if isinstance(self.seeds, int) and self.seeds > _MOST_SEEDS:
+            raise InputError(f"seeds: {self.seeds} are more than {_MOST_SEEDS:,}; declare fewer, or several studies")
         _once("seeds", self.all_seeds)
         if min(self.all_seeds, default=-1) < 0:
             raise InputError("seeds must be a whole number ≥ 1, or a list of whole numbers ≥ 0")
@@ -197,6 +202,6 @@ def _scenario(position: int, world: object) -> Scenario:
 
 
 def _once(field: str, values: list) -> None:
-    twice = [value for i, value in enumerate(values) if value in values[:i]]
+    twice = [value for value, count in Counter(values).items() if count > 1]
     if twice:
         raise InputError(f"{field}: {twice[0]!r} is declared twice; give each a name of its own")

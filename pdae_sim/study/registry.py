@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pdae_sim._checks import naming, near_misses
+from pdae_sim._files import parse_toml, read_toml
 from pdae_sim.errors import InputError
 from pdae_sim.study.spec import Study
 from pdae_sim.study.store import Store
@@ -148,8 +148,8 @@ class StudyRegistry:
 
 def _table_or_reason(path: Path) -> dict | str:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return read_toml(path)
+    except InputError as error:
         return str(error)
 
 
@@ -168,6 +168,6 @@ def _made(name: str, module: StudyModule, settings: dict) -> Study:
 def _setting(text: str) -> tuple[str, object]:
     key, _, value = text.partition("=")
     try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        return key.strip(), parse_toml(f"value = {value}")["value"]
+    except InputError:
         raise InputError(f"--set {text!r}: expected key=value, for example seeds=20") from None

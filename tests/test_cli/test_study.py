@@ -79,7 +79,7 @@ class TestInstalled:
         assert run(["study", "list", str(file.parent)]) == 0
         listed = capsys.readouterr().out
         assert "small: " in listed
-        assert "broken.toml cannot be read: Invalid value" in listed
+        assert "broken.toml cannot be read: not valid TOML: Invalid value" in listed
 
     def test_a_run_that_stopped_half_way_is_told_how_to_go_on(self, tmp_path, capsys):
         two = tmp_path / "two.toml"

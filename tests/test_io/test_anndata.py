@@ -219,7 +219,7 @@ class TestBadFiles:
         adata = anndata.read_h5ad(tmp_path / "a.h5ad")
         del adata.uns["pdae_sim"][key]
         adata.write_h5ad(tmp_path / "b.h5ad")
-        assert "b.h5ad: the truth in uns['pdae_sim'] is damaged" in said(Simulation.read, tmp_path / "b.h5ad")
+        assert "b.h5ad: the truth in uns['pdae_sim']: is damaged" in said(Simulation.read, tmp_path / "b.h5ad")
 
 
 class TestWholeOrNothing:

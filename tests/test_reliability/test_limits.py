@@ -1,0 +1,50 @@
+"""What is read from a file has a limit, told in a line and at once."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from pdae_sim._files import read_toml
+from pdae_sim.errors import InputError
+from pdae_sim.labels import LabelSpace
+from pdae_sim.study.declaration import Declaration
+
+STUDY = {"name": "n", "question": "?", "claim": "none", "prediction": ".", "worlds": [{"base": "three-singles"}]}
+
+
+def refused_at_once(call, match):
+    start = time.process_time()
+    with pytest.raises(InputError, match=match) as caught:
+        call()
+    assert time.process_time() - start < 1.0
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dose", ["1e10000000", "1e-10000000", "1E0099999", "1" * 1001, "1e400", "1e-400"])
+def test_a_dose_beyond_floats(dose):
+    refused_at_once(lambda: LabelSpace(("A",)).vector(f"A:{dose}"), "range of floats")
+
+
+@pytest.mark.parametrize("dose", ["1e300", "1e-0300", "0.1", "1/3", "1_0e1"])
+def test_a_dose_within_floats(dose):
+    assert LabelSpace(("A",)).vector(f"A:{dose}").item() != 0
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [("a = " + "[" * 100_000, "nested too deeply"), ("a = " + "9" * 10_000, "not valid TOML"), ("#" * 2**23, "MiB")],
+)
+def test_toml(tmp_path, text, match):
+    (tmp_path / "t.toml").write_text(text)
+    refused_at_once(lambda: read_toml(tmp_path / "t.toml"), match)
+
+
+def test_seeds():
+    refused_at_once(lambda: Declaration.parse({**STUDY, "estimators": ["pool"], "seeds": 10**9}), "seeds: 1000000000")
+
+
+@pytest.mark.parametrize("kind", ["os:system", "builtins:print", "fractions:Fraction"])
+def test_an_estimator_of_ones_own_is_a_class_with_fit_and_sample(kind):
+    refused_at_once(lambda: Declaration.parse({**STUDY, "estimators": [kind]}), "no class with fit")
