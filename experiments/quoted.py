@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class Quotation:
 
     source: str
     command: str
-    render: Callable[[dict], str]
+    render: Callable[[Any], str]
 
 
 def rewritten(text: str) -> str:
@@ -152,7 +153,20 @@ def _rivals(results: dict) -> str:
     return table(("", *results), rows)
 
 
+def _strays(results: list[dict]) -> str:
+    found: dict[tuple, list[float]] = {}
+    for row in results:
+        found.setdefault((row["observation"], row["strays"], row["singletons"]), []).append(row["energy_distance"])
+    rows = []
+    for (observation, strays, singletons), values in found.items():
+        what = f"{singletons:,} singletons alone" if singletons else f"{strays} strays" if strays != 1 else "1 stray"
+        without = np.median(found[observation, 0, 0])
+        rows.append([observation, what, f"{np.median(values):.4f}", f"{np.median(values) / without:.2f}"])
+    return table(("cells", "conditions", "energy distance at A+B", "over that without strays"), rows)
+
+
 QUOTATIONS: dict[str, Quotation] = {
+    "strays": Quotation("strays.json", "python -m experiments.benchmarks.strays", _strays),
     "noise-in-words": Quotation("noise.json", "python -m experiments.benchmarks.noise", _noise_in_words),
     "noise": Quotation("noise.json", "python -m experiments.benchmarks.noise", _noise),
     "rivals-noise": Quotation("rivals_noise.json", "python -m experiments.benchmarks.rivals 5 --only noise", _rivals),
