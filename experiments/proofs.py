@@ -147,7 +147,7 @@ def chapter(claim: Claim) -> Chapter:
 
 
 def _places(claim: Claim) -> tuple[tuple[str, tuple[Markup, ...]], ...]:
-    """Where a claim is proved, tested and shown, as links from the page."""
+    """Modules and tests where a claim is proved, tested and shown, as links from the page."""
     entry = INDEX[claim.name]
     found = (("Proved in", (module_of(claim),)), ("Tested in", entry.tests), ("Shown in", entry.shown))
     return tuple((kind, tuple(map(_file, paths))) for kind, paths in found)

@@ -8,6 +8,7 @@
 | `pooling_gain` | what importance sampling gains from all training conditions together |
 | `plan_experiments`, `ExperimentPlan`, `PlannedExperiment` | which conditions to add to identify targets |
 | `allocate_cells`, `CellAllocation` | how many cells of each condition a wanted precision takes |
+| `environment_geometry`, `EnvironmentGeometry` | squared latent distances from cells alone, rank, tests of the model |
 | `scale_doses`, `log_scale`, `hill_scale`, `learn_dose_scale`, `DoseScale` | doses on the scale in which effects add |
 | `energy_estimate`, `EnergyEstimate` | the energy distance of a prediction, unbiased, with an interval |
 | `worth`, `Worth` | n_eff: the number of measured cells that a prediction is as good as |

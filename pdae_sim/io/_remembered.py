@@ -57,7 +57,8 @@ def check_truth(truth: Truth, n: int, n_perturbations: int) -> Truth:
         array = getattr(truth, name)
         if array.shape != shape or not np.isfinite(array).all():
             raise ValueError(f"{name} must be finite and of shape {shape}, is {array.shape}")
-    if not np.array_equal(truth.covariance, truth.covariance.T) or np.linalg.eigvalsh(truth.covariance).min() <= 0:
+    spread = np.linalg.eigvalsh(truth.covariance)
+    if not np.allclose(truth.covariance, truth.covariance.T) or spread.min() < -1e-9 * spread.max():
         raise ValueError("Sigma is no covariance")
     return truth
 

@@ -66,6 +66,13 @@ def log_ratios(points: np.ndarray, means: np.ndarray, covariance: np.ndarray) ->
     return logs[1:] - logs[0]
 
 
+def symmetric_columns(world: World) -> np.ndarray:
+    """A random symmetric matrix (d_Z, d_Z) for each of the K perturbations of a world."""
+    draw = np.random.default_rng(world.W.shape)
+    columns = draw.normal(size=(world.W.shape[1], len(world.W), len(world.W)))
+    return columns + columns.transpose(0, 2, 1)
+
+
 def _world(seed: int, n_samples: int = 64) -> World:
     draw = np.random.default_rng(seed)
     d_Z = 1 + seed % 4

@@ -19,7 +19,7 @@ from scipy.linalg import expm, logm
 from sympy import Expr, Identity, Integer, MatrixSymbol, Rational, Symbol, diff, exp, expand, symbols
 
 from theory.assumptions import EQUIVALENT, GAUSSIAN, IN_SPAN, INJECTIVE, ISOTROPIC, NOTATION, OURS, RECOVERABLE
-from theory.engine.instances import EPS, World, log_densities, worlds
+from theory.engine.instances import EPS, World, log_densities, symmetric_columns, worlds
 from theory.engine.proof import Assumption, Equation, Lemma, Step
 from theory.engine.record import Claim, Counterexample, Measurement, Model, compare
 from theory.identifiability import orthogonal, rivals
@@ -39,8 +39,8 @@ point = Symbol("z", real=True)
 
 SCALED = Assumption(
     "scaled",
-    "z = e^{S(l − l₀)} z_base + W l with S(Δ) symmetric and linear in Δ, vec S(Δ) = V Δ; where it is 0 the label shifts"
-    " alone",
+    "z = exp(S(l − l₀)) z_base + W l with S(Δ) symmetric and linear in Δ, vec S(Δ) = V Δ; where it is 0 the label"
+    " shifts alone",
     implies=("additive",),
 )
 ANCHORED = Assumption(
@@ -60,8 +60,8 @@ CARRIED = Lemma(
     "carried",
     "h(z) = Q z + k, and at every training label h carries the law of z to that of z̃: W̃ L = Q W L, W̃ l₀ = Q W l₀ + k"
     " and, with T vec S = vec(Q S Qᵀ), Ṽ L = T V L",
-    "2.3 over the labels that shift alone gives h; means and covariances of an affine image; e^{2S̃} = Q e^{2S} Qᵀ and"
-    " a positive matrix has one symmetric logarithm",
+    "2.3 over the labels that shift alone gives h; means and covariances of an affine image; exp(2S̃) = Q exp(2S) Qᵀ"
+    " and a positive matrix has one symmetric logarithm",
     (orthogonal.CLAIM, SCALED, ANCHORED, EQUIVALENT, ISOTROPIC),
     (
         (W_rival * L, Q * W * L),
@@ -94,7 +94,7 @@ MEANS = Step(
 )
 PRECISIONS = Lemma(
     "precisions",
-    "the precisions P = e^{−2S(Δₜ)} and P̃ of z and z̃ at lₜ have P̃ = Q P Qᵀ; their means are W lₜ and W̃ lₜ",
+    "the precisions P = exp(−2S(Δₜ)) and P̃ of z and z̃ at lₜ have P̃ = Q P Qᵀ; their means are W lₜ and W̃ lₜ",
     "the exponential of a matrix turns with it; z_base has mean 0 and covariance I",
     ("spreads", SCALED, ISOTROPIC),
     ((P_rival, Q * P * Q.T), (m, W * l_t), (m_rival, W_rival * l_t)),
@@ -123,7 +123,7 @@ def _log_density(scale: Expr) -> Expr:
 EXCESS = Step(
     "excess",
     "where A scales a latent by eᵃ and B by eᵇ, log p_AB − log p_A − log p_B + log p₀ has the curvature"
-    " −(1 − e^{−2a})(1 − e^{−2b}), zero only if one of them leaves it: the product formula fails by that",
+    " −(1 − exp(−2a))(1 − exp(−2b)), zero only if one of them leaves it: the product formula fails by that",
     diff(_log_density(a + b) - _log_density(a) - _log_density(b) + _log_density(Integer(0)), point, 2),
     -(1 - exp(-2 * a)) * (1 - exp(-2 * b)),
 )
@@ -139,9 +139,7 @@ def measure(world: World, tilt: float = 0.0) -> tuple[Measurement, ...]:
         world: Labels, W and a rotation.
         tilt: Relative error of the combination.
     """
-    draw = np.random.default_rng(world.W.shape)
-    columns = draw.normal(size=(world.W.shape[1], len(world.W), len(world.W)))
-    columns = 0.1 * (columns + columns.transpose(0, 2, 1)) / np.abs(world.labels).max()
+    columns = 0.1 * symmetric_columns(world) / np.abs(world.labels).max()
     shift, means = world.inside - world.labels[0], world.W @ world.inside
     own = np.tensordot(shift, columns, 1)
     training = np.tensordot(world.shifts.T, columns, 1)

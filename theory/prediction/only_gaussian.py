@@ -189,7 +189,7 @@ CLAIM = Claim(
     name="only_gaussian",
     number="2.7e",
     statement="a base law with a positive density for which the product formula holds at all shifts is Gaussian",
-    latex=r"p(z-a-b)\,p(z) = c(a,b)\,p(z-a)\,p(z-b)\ \ \forall a, b\quad\Rightarrow\quad"
+    latex=r"p(z-a-b)\,p(z) = c(a,b)\,p(z-a)\,p(z-b)\ \ \forall a, b\quad\Rightarrow\quad "
     r"p(z) \propto e^{-\frac12 (z-m)^\top P (z-m)}",
     assumptions=(PRODUCT, EVERY_SHIFT, ONE_BASE, POSITIVE),
     source=f"{OURS}; that location families which are exponential ones are normal or those of log gamma variables is"

@@ -122,7 +122,7 @@ def share_left(effect: float, *, points: int = 40_001) -> float:
 
 
 def galerkin(effect: float, degree: int) -> float:
-    """The same by polynomials h of a degree, an upper limit that falls with it; Gauss-Hermite quadrature."""
+    """By polynomials h of a degree, an upper limit that falls with it; Gauss-Hermite quadrature."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(180)
     weights = weights / weights.sum()
     normal, right = np.zeros((degree + 1, degree + 1)), np.zeros(degree + 1)
@@ -204,7 +204,7 @@ def _wider(size: Rational) -> Model:
 
 
 def _more_control(size: Rational) -> Model:
-    """Of the control 1 + size cells are seen for each of the perturbation."""
+    """For each cell of the perturbation 1 + size of the control are seen."""
     return compare((_WHAT, _affine(1 + size, Integer(1), Integer(0)), _CLAIMED), _seen())
 
 

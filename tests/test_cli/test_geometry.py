@@ -1,0 +1,45 @@
+"""`geometry`: what it prints of distances, and what it leaves out."""
+
+import numpy as np
+import pytest
+
+from pdae_sim import PerturbationData
+from tests.test_cli.calls import answer, ran, refusal
+
+
+def write(path, shifts, n=400):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(n * len(shifts), 2)) + np.repeat(list(shifts.values()), n, axis=0)
+    PerturbationData.from_arrays(np.sinh(0.5 * z), np.repeat(list(shifts), n)).write(path)
+    return path
+
+
+@pytest.fixture
+def near(tmp_path):
+    return write(tmp_path / "d.h5ad", {"ctrl": (0, 0), "A": (1.5, 0), "B": (0, 1.5)})
+
+
+@pytest.mark.statistical
+def test_pairs_with_intervals_and_what_the_shifts_span(near, capsys):
+    found = answer(capsys, "geometry", near, "--multipliers", 99)
+    assert [(row["condition"], row["other"]) for row in found["pairs"]] == [("ctrl", "A"), ("ctrl", "B"), ("A", "B")]
+    for row, true in zip(found["pairs"], (2.25, 2.25, 4.5), strict=True):
+        assert row["interval"][0] < true < row["interval"][1]
+        assert row["lower_limit"] < true
+        assert row["overlap"]
+    assert found["rank"] == 2
+    _, out, _ = ran(capsys, "geometry", near, "--multipliers", 99)
+    assert "Rank of the shifts: 2." in out
+
+
+def test_where_no_two_overlap_nothing_is_judged(tmp_path, capsys):
+    far = write(tmp_path / "far.h5ad", {"ctrl": (0, 0), "A": (12, 0)}, n=40)
+    found = answer(capsys, "geometry", far, status=3)
+    assert not found["pairs"][0]["overlap"]
+    assert found["rank"] is None
+    assert found["pairs"][0]["lower_limit"] > 4
+
+
+def test_too_few_cells_are_refused_with_the_condition(tmp_path, capsys):
+    few = write(tmp_path / "few.h5ad", {"ctrl": (0, 0), "A": (1, 0)}, n=20)
+    assert "'ctrl' has 20 cells" in refusal(capsys, "geometry", few)
