@@ -176,13 +176,14 @@ def environment_geometry(
             contrasts += [each.square - half.square for each in orders[1:]]
             fits = stream(root, "fits differ", e, f).standard_normal((len(_ORDERS) - 1, n_multipliers))
             noise += [
-                moved - shaken[0] + (each.lost - half.lost) * fit
+                moved - shaken[0] + np.hypot(each.lost - half.lost, half.lost / 2) * fit
                 for moved, each, fit in zip(shaken[1:], orders[1:], fits, strict=True)
             ]
+    constant = greatest_p_value(np.array(contrasts), np.array(noise).T) if contrasts else None
+    rank, p_values, euclidean = _whole_tests(squares, draws, bool(overlap.all()))
     return EnvironmentGeometry(
-        train.space, train.labels, train.reference, squares, errors, lower, overlap,
-        *_whole_tests(squares, draws, bool(overlap.all())),
-        greatest_p_value(np.array(contrasts), np.array(noise).T) if contrasts else None, draws,
+        train.space, train.labels, train.reference, squares, errors, lower, overlap, rank, p_values, euclidean,
+        constant, draws,
     )  # fmt: skip
 
 
@@ -198,7 +199,7 @@ def _check(train: PerturbationData) -> None:
 
 def _whole_tests(
     squares: np.ndarray, draws: np.ndarray, overlap: bool
-) -> tuple[int, np.ndarray, float] | tuple[None, None, None]:
+) -> tuple[int | None, np.ndarray | None, float | None]:
     """Rank, its p-values and the Euclidean test, where all distances are known."""
     if not overlap:
         return None, None, None
@@ -216,7 +217,7 @@ def _gram(squares: np.ndarray, reference: int) -> np.ndarray:
 class _AtOrder:
     """d² of two environments at one t, how each cell moved it, and the variance of the fits that was added back.
 
-    By as much as that changes with t the fits are taken to err in the difference.
+    By half of that, and by as much as it changes with t, the fits are taken to err in the difference.
     """
 
     square: float
