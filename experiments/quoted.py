@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.benchmarks import geometry
 from experiments.studies.intervals import in_words, median
 
 ROOT = Path(__file__).parent.parent
@@ -165,7 +166,13 @@ def _strays(results: list[dict]) -> str:
     return table(("cells", "conditions", "energy distance at A+B", "over that without strays"), rows)
 
 
+def _geometry(results: dict) -> str:
+    rows = (geometry.row(*key.split(", "), found) for key, found in results.items())
+    return table(geometry.HEADS, rows)
+
+
 QUOTATIONS: dict[str, Quotation] = {
+    "geometry": Quotation("geometry.json", "python -m experiments.benchmarks.geometry", _geometry),
     "strays": Quotation("strays.json", "python -m experiments.benchmarks.strays", _strays),
     "noise-in-words": Quotation("noise.json", "python -m experiments.benchmarks.noise", _noise_in_words),
     "noise": Quotation("noise.json", "python -m experiments.benchmarks.noise", _noise),

@@ -1,6 +1,6 @@
 """Latent distances from cells alone: whether their intervals hold, how long they are, and how often tests reject.
 
-Run: `python -m experiments.benchmarks.geometry [WORLDS] [--cells 500,1000,4000] [--only two-latents]
+Run: `python -m experiments.benchmarks.geometry [WORLDS] [--cells 500,1000] [--only two-latents]
 [--out FILE]`. Named worlds without noise, seed = number of the world; every pair of training environments whose cells
 overlap enough. Length is over that of an oracle that sees the latents, whose standard error is d √(8 / n).
 """
@@ -57,7 +57,7 @@ def _measured(name: str, cells: int) -> Iterator[dict]:
             print(f"{name}, seed {seed}: {error}", file=sys.stderr)
 
 
-def row(name: str, cells: int, found: list[dict]) -> tuple:
+def row(name: str, cells: int | str, found: list[dict]) -> tuple[str, ...]:
     """A line of the table over the worlds of a kind."""
     true, value, error, oracle, lower = (
         np.concatenate([each[key] for each in found]) for key in ("true", "found", "error", "oracle", "lower")
@@ -70,7 +70,7 @@ def row(name: str, cells: int, found: list[dict]) -> tuple:
 
     ranks = [each["rank"] == each["true_rank"] for each in found if each["rank"] is not None]
     return (
-        name, cells, len(true), f"{100 * len(true) / sum(each['pairs'] for each in found):.0f}",
+        name, str(cells), str(len(true)), f"{100 * len(true) / sum(each['pairs'] for each in found):.0f}",
         f"{100 * np.mean(abs(away) <= 1.959964):.1f}", f"{away.mean():.2f}", f"{np.median(error / oracle):.2f}",
         f"{100 * np.mean(lower <= true):.1f}", rejected("constant_order"), rejected("euclidean"),
         f"{100 * np.mean(ranks):.0f}" if ranks else "–",
@@ -79,7 +79,7 @@ def row(name: str, cells: int, found: list[dict]) -> tuple:
 
 def main() -> None:
     """Print the table, and keep every number with `--out`."""
-    arguments = options(__doc__, worlds=40, cells="500,1000,4000", only="", out=None)
+    arguments = options(__doc__, worlds=40, cells="500,1000", only="", out=None)
     kept: dict[str, dict] = {}
 
     def rows() -> Iterator[tuple]:
@@ -92,7 +92,7 @@ def main() -> None:
     print(f"{machine()}; {arguments.worlds} worlds, seeds from 0\n")
     print_table(dict.fromkeys(HEADS, ""), rows())
     if arguments.out:
-        arguments.out.write_text(json.dumps(kept, indent=1, default=lambda value: np.asarray(value).tolist()))
+        arguments.out.write_text(json.dumps(kept, default=lambda value: np.asarray(value).round(6).tolist()))
 
 
 if __name__ == "__main__":
