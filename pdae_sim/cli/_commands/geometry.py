@@ -28,9 +28,9 @@ def geometry(
     multipliers: Annotated[int, typer.Option(min=99, help="Draws of the error behind tests and rank.")] = 999,
     seed: Seed = 0,
 ) -> int:
-    """Squared latent distances of the training conditions without a model of cells, and tests of additive shifts.
+    """Squared latent distances of the training conditions from cells alone.
 
-    Distances are in standard deviations of the base latent and hold for any injective mixing without noise; under noise
+    With them come the rank of the shifts and two tests that every model of additive shifts must pass. Distances are in standard deviations of the base latent and hold for any injective mixing without noise; under noise
     they are those of noisy laws, which are smaller, and only the lower limits say something of latents. Where two
     conditions hardly overlap the distance is no guide and the lower limit is. Status 3 if no two overlap.
     """
