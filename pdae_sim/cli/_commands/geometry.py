@@ -30,9 +30,10 @@ def geometry(
 ) -> int:
     """Squared latent distances of the training conditions from cells alone.
 
-    With them come the rank of the shifts and two tests that every model of additive shifts must pass. Distances are in standard deviations of the base latent and hold for any injective mixing without noise; under noise
-    they are those of noisy laws, which are smaller, and only the lower limits say something of latents. Where two
-    conditions hardly overlap the distance is no guide and the lower limit is. Status 3 if no two overlap.
+    With them come the rank of the shifts and two tests that every model of additive shifts must pass. Distances are in
+    standard deviations of the base latent and hold for any injective mixing without noise; under noise they are those
+    of noisy laws, which are smaller, and only the lower limits say something of latents. Where two conditions hardly
+    overlap the distance is no guide and the lower limit is. Status 3 if no two overlap.
     """
     data = pdae_sim.PerturbationData.read(file, **options)
     with naming(file):
