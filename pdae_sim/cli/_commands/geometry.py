@@ -28,7 +28,7 @@ def geometry(
     multipliers: Annotated[int, typer.Option(min=99, help="Draws of the error behind tests and rank.")] = 999,
     seed: Seed = 0,
 ) -> int:
-    """Squared latent distances of the training conditions from cells alone.
+    """Squared latent distances of conditions from cells alone.
 
     With them come the rank of the shifts and two tests that every model of additive shifts must pass. Distances are in
     standard deviations of the base latent and hold for any injective mixing without noise; under noise they are those
