@@ -10,6 +10,7 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,18 +53,39 @@ def affinity(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) ->
         True
     """
     x, truth = np.vstack([first, second]), np.repeat([0.0, 1.0], [len(first), len(second)])
-    z, fold = _components(x), np.empty(len(x), int)
-    for rows in (np.flatnonzero(truth == 0), np.flatnonzero(truth == 1)):
-        fold[rng.permutation(rows)] = np.arange(len(rows)) % _FOLDS
+    z, fold = components(x), thirds(truth, rng)
     basis = _basis(z, rng)(z)
-    eta, gap = np.empty(len(x)), np.empty(len(x))
+    eta, gap = judged_twice(basis, fold, lambda seen, judge: _fitted(basis, truth, seen, judge))
+    return _read(eta, gap, truth == 1)
+
+
+def thirds(environment: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(n,) fold numbers, each environment shared out evenly over three."""
+    fold = np.empty(len(environment), int)
+    for e in np.unique(environment):
+        rows = np.flatnonzero(environment == e)
+        fold[rng.permutation(rows)] = np.arange(len(rows)) % _FOLDS
+    return fold
+
+
+def judged_twice(
+    basis: np.ndarray, fold: np.ndarray, fit: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and difference (n, …) of the logits of two fits that share no cell, at cells that neither has seen.
+
+    Args:
+        basis: (n, p) features.
+        fold: (n,) thirds.
+        fit: Intercepts and slopes (1 + p, …) from masks of the cells to fit to and of those to choose a penalty by.
+    """
+    pairs = []
     for out in range(_FOLDS):
         one, two = ((fold == (out + k) % _FOLDS) for k in (1, 2))
-        fits = _fitted(basis, truth, one, two), _fitted(basis, truth, two, one)
-        unseen = fold == out
-        logits = [basis[unseen] @ t[1:] + t[0] for t in fits]
-        eta[unseen], gap[unseen] = (logits[0] + logits[1]) / 2, logits[0] - logits[1]
-    return _read(eta, gap, truth == 1)
+        pairs.append([basis[fold == out] @ t[1:] + t[0] for t in (fit(one, two), fit(two, one))])
+    eta, gap = (np.empty((len(basis), *pairs[0][0].shape[1:])) for _ in range(2))
+    for out, (first, second) in enumerate(pairs):
+        eta[fold == out], gap[fold == out] = (first + second) / 2, first - second
+    return eta, gap
 
 
 def _read(eta: np.ndarray, gap: np.ndarray, second: np.ndarray) -> Affinity:
@@ -78,7 +100,7 @@ def _read(eta: np.ndarray, gap: np.ndarray, second: np.ndarray) -> Affinity:
     return Affinity(-4 * sum(logs) + lost, first, last)
 
 
-def _components(x: np.ndarray) -> np.ndarray:
+def components(x: np.ndarray) -> np.ndarray:
     """Standardised columns, or their leading principal components where there are many, in one scale."""
     spread = x.std(0)
     z = (x - x.mean(0)) / np.where(spread > 0, spread, 1.0)

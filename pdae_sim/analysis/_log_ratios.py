@@ -12,12 +12,12 @@ import numpy as np
 from scipy import linalg, optimize
 from scipy.special import logsumexp
 
-from pdae_sim.analysis._affinity import _components
+from pdae_sim.analysis._affinity import components, judged_twice, thirds
 from pdae_sim.analysis._kernels import median_distance, nystrom_features
 
 _PENALTIES = 10.0 ** np.arange(-0.5, -6.5, -0.5)
 _WEAKER = 2  # penalties below the best: variance is removed afterwards, what a penalty hides is not
-_LANDMARKS, _FOLDS, _STEPS = 150, 3, 100
+_LANDMARKS, _STEPS = 150, 100
 _CUT = 1e-5  # share of the greatest eigenvalue of the kernel below which a feature costs more than it tells
 
 
@@ -36,26 +36,9 @@ class LogRatios:
 
 def cross_fitted_log_ratios(x: np.ndarray, environment: np.ndarray, rng: np.random.Generator) -> LogRatios:
     """Estimate the log ratios of environments 0 … E − 1 from cells x (n, d)."""
-    z, fold = _components(x), _folds(environment, rng)
+    z, fold = components(x), thirds(environment, rng)
     basis = _basis(z, rng)
-    shape = len(z), int(environment.max()) + 1
-    eta, gap = np.empty(shape), np.empty(shape)
-    for out in range(_FOLDS):
-        one, two = (fold == (out + k) % _FOLDS for k in (1, 2))
-        first, second = _fit(basis, environment, one, two), _fit(basis, environment, two, one)
-        unseen = fold == out
-        logits = [basis[unseen] @ t[1:] + t[0] for t in (first, second)]
-        eta[unseen], gap[unseen] = (logits[0] + logits[1]) / 2, logits[0] - logits[1]
-    return LogRatios(eta, gap)
-
-
-def _folds(environment: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(n,) fold numbers, each environment shared out evenly."""
-    fold = np.empty(len(environment), int)
-    for e in np.unique(environment):
-        rows = np.flatnonzero(environment == e)
-        fold[rng.permutation(rows)] = np.arange(len(rows)) % _FOLDS
-    return fold
+    return LogRatios(*judged_twice(basis, fold, lambda seen, judge: _fit(basis, environment, seen, judge)))
 
 
 def _basis(z: np.ndarray, rng: np.random.Generator) -> np.ndarray:
