@@ -75,8 +75,15 @@ class EstimatorKind:
     build: Callable[[Mapping], object] = lambda _: None
 
 
-def check_estimator(name: str, kind: str, settings: Mapping) -> None:
-    """Refuse an unknown kind, an unknown setting or one out of range, in one line."""
+def check_estimator(name: str, kind: str, settings: Mapping, *, trust: bool) -> None:
+    """Refuse an unknown kind, an unknown setting or one out of range, in one line.
+
+    Args:
+        name: The estimator's name in the rows.
+        kind: One of `KINDS`, or ``module:Class``.
+        settings: All other keys.
+        trust: Import a class of one's own and see whether it is one; else only its name is looked at.
+    """
     with naming(f"estimator {name!r}"):
         known = kind_of(kind)
         for key in settings:
@@ -84,6 +91,8 @@ def check_estimator(name: str, kind: str, settings: Mapping) -> None:
                 raise InputError(f"unknown setting {key!r} of {kind!r}; {near_misses(key, known.settings)}")
         if "n_latents" in settings:
             whole("n_latents", settings["n_latents"])
+        if is_own(kind) and not trust:
+            return
         try:
             known.build(settings)
         except TypeError as error:
@@ -123,18 +132,33 @@ def _fit_or_error(kind: str, job: FitJob) -> Estimator | Exception:
 
 def kind_of(kind: str) -> EstimatorKind:
     """A kind by name: one of `KINDS`, or ``module:name`` of a class with `fit(data)` and `sample(label, n, rng=…)`."""
-    if ":" in kind:
-        _check_own(kind, imported(kind))
-        return EstimatorKind(lambda job: _own(kind, job).fit(job.data), ("*",))
+    if is_own(kind):
+        return EstimatorKind(
+            lambda job: _own(kind, job.settings, job.seed).fit(job.data), ("*",), build=lambda given: _own(kind, given)
+        )
     if kind not in KINDS:
         raise InputError(f"unknown estimator {kind!r}; {near_misses(kind, [*KINDS, *ALWAYS])}")
     return KINDS[kind]
 
 
-def _check_own(path: str, found: object) -> None:
-    """Refuse what is no class of estimators."""
+def is_own(kind: str) -> bool:
+    """Whether a kind is ``module:Class``, code of a user's own; what is written otherwise with a colon is refused."""
+    module, colon, name = kind.partition(":")
+    if colon and not (name.isidentifier() and all(map(str.isidentifier, module.split(".")))):
+        raise InputError(f"{kind!r} names no class that can be imported; write module:Class")
+    return bool(colon)
+
+
+def own_class(path: str) -> type:
+    """The class that ``module:Class`` names, imported.
+
+    Raises:
+        InputError: If it cannot be, or is no class with `fit` and `sample`.
+    """
+    found = imported(path)
     if not (inspect.isclass(found) and all(callable(getattr(found, name, None)) for name in ("fit", "sample"))):
         raise InputError(f"{path!r} is no class with fit(data) and sample(label, n, rng=…); name one")
+    return found
 
 
 def representation_of(estimator: object) -> LatentModel | None:
@@ -275,8 +299,8 @@ def latents(job: FitJob) -> int | None:
     return None if n is None else n + extra
 
 
-def _own(path: str, job: FitJob) -> Estimator:
+def _own(path: str, settings: Mapping, seed: int = 0) -> Any:
     """An estimator of a user's own class, with the seed if it takes one."""
-    cls = imported(path)
+    cls = own_class(path)
     seeded = "random_state" in inspect.signature(cls).parameters
-    return cls(**({"random_state": job.seed} if seeded else {}), **job.settings)
+    return cls(**({"random_state": seed} if seeded else {}) | dict(settings))

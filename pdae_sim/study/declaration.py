@@ -49,6 +49,8 @@ class EstimatorDeclaration(BaseModel):
 class Declaration(BaseModel):
     """A study as a declaration.
 
+    Reading one imports nothing that it names; `study` does, unless it is told not to.
+
     One task is one world or table with `replicates` seeds and all estimators, which share its data. Seeds are of
     worlds, fits and splits of held-out cells; of a table there is one, so that its seeds are of the other two.
 
@@ -116,13 +118,17 @@ class Declaration(BaseModel):
         declared.check()
         return declared
 
-    def check(self) -> None:
-        """Refuse unknown names of estimators, settings, metrics, worlds and conditions, and what is declared twice."""
+    def check(self, *, trust: bool = False) -> None:
+        """Refuse unknown names of estimators, settings, metrics, worlds and conditions, and what is declared twice.
+
+        Args:
+            trust: Import classes of one's own (``module:Class``) and check them too.
+        """
         for metric in self.metrics:
             if metric not in METRICS:
                 raise InputError(f"metrics: unknown metric {metric!r}; {near_misses(metric, METRICS)}")
         for estimator in self.to_fit:
-            check_estimator(estimator["name"], estimator["kind"], settings_of(estimator))
+            check_estimator(estimator["name"], estimator["kind"], settings_of(estimator), trust=trust)
         for key in self.evaluation:
             if key not in EVALUATION_DEFAULTS:
                 raise InputError(f"evaluation: unknown key {key!r}; {near_misses(key, EVALUATION_DEFAULTS)}")
@@ -149,9 +155,13 @@ class Declaration(BaseModel):
         """The estimators to fit; ceiling and oracle are always there and need no fit."""
         return [e.described() for e in self.estimators if e.kind not in ALWAYS]
 
-    def study(self) -> Study:
-        """The study with all of its tasks."""
-        self.check()
+    def study(self, *, trust: bool = True) -> Study:
+        """The study with all of its tasks.
+
+        Args:
+            trust: Import classes of one's own and check them, before any task does.
+        """
+        self.check(trust=trust)
         folder = os.path.abspath(self.folder)
         return Study(
             self.name,

@@ -103,13 +103,16 @@ class StudyRegistry:
         """The TOML files of the folder: the table of each, or why it cannot be read."""
         return {path: _table_or_reason(path) for path in sorted(self.folder.glob("*.toml"))}
 
-    def choose(self, name: str, *, overrides: Sequence[str] = (), smoke: bool = False) -> tuple[Study, dict[str, str]]:
+    def choose(
+        self, name: str, *, overrides: Sequence[str] = (), smoke: bool = False, trust: bool = True
+    ) -> tuple[Study, dict[str, str]]:
         """A study by its name or its file, and the texts a folder of results keeps to know it again.
 
         Args:
             name: Of a study, or the path of a declaration, ``….toml``.
             overrides: Settings of a study in Python, each ``key=value`` with the value in TOML.
             smoke: Take the small size of a study in Python.
+            trust: Import classes of one's own that a declaration names, and check them.
 
         Raises:
             InputError: If there is no such study, or a setting is unknown or out of range.
@@ -122,7 +125,7 @@ class StudyRegistry:
                 raise InputError(f"{name}: --set and --smoke are for studies in Python; change {path}")
             declaration = Declaration.read(path)
             with naming(path):
-                study = declaration.study()
+                study = declaration.study(trust=trust)
             return study, {"declaration.toml": path.read_text(encoding="utf-8")}
         module = self.module(name)
         settings = {**(module.SMOKE if smoke else {}), **dict(map(_setting, overrides))}

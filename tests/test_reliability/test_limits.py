@@ -7,6 +7,7 @@ import time
 import pytest
 
 from pdae_sim._files import read_toml
+from pdae_sim.cli._app import run
 from pdae_sim.errors import InputError
 from pdae_sim.labels import LabelSpace
 from pdae_sim.study.declaration import Declaration
@@ -47,4 +48,36 @@ def test_seeds():
 
 @pytest.mark.parametrize("kind", ["os:system", "builtins:print", "fractions:Fraction"])
 def test_an_estimator_of_ones_own_is_a_class_with_fit_and_sample(kind):
-    refused_at_once(lambda: Declaration.parse({**STUDY, "estimators": [kind]}), "no class with fit")
+    refused_at_once(Declaration.parse({**STUDY, "estimators": [kind]}).study, "no class with fit")
+
+
+@pytest.mark.parametrize("kind", ["a:b:c", ":Class", "module:", "a b:C", "../a:C", "a..b:C"])
+def test_a_class_that_has_no_name_to_import_is_refused_before_anything_is_imported(kind):
+    refused_at_once(lambda: Declaration.parse({**STUDY, "estimators": [kind]}), "write module:Class")
+
+
+CODE = """
+open('imported', 'w').close()
+class Own:
+    def fit(self, data): ...
+    def sample(self, label, n, *, rng): ...
+"""
+
+
+def test_plan_imports_nothing_that_a_declaration_names_unless_it_is_trusted(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "code_of_a_stranger.py").write_text(CODE)
+    (tmp_path / "s.toml").write_text(
+        'name = "s"\nquestion = "?"\nclaim = "none"\nprediction = "."\nseeds = 2\nworlds = [{base = "three-singles"}]\n'
+        'estimators = ["code_of_a_stranger:Own"]\n'
+    )
+    assert run(["study", "plan", "s.toml"]) == 0
+    said = capsys.readouterr().out
+    assert "2 tasks" in said
+    assert "code_of_a_stranger:Own is code" in said
+    assert "--trust" in said
+    assert run(["study", "list", "."]) == 0
+    assert not (tmp_path / "imported").exists()
+    assert run(["study", "plan", "s.toml", "--trust"]) == 0
+    assert (tmp_path / "imported").exists()
+    assert "--trust" not in capsys.readouterr().out

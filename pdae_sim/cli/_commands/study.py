@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pdae_sim._checks import listed
 from pdae_sim.cli._options import command
 from pdae_sim.cli._output import ALWAYS_LOGGED, Output
 from pdae_sim.errors import InputError
 
 if TYPE_CHECKING:
     from pdae_sim.study.registry import StudyRegistry
+    from pdae_sim.study.spec import Study
     from pdae_sim.study.store import Store, Tally
 
 FINE, SOME_FAILED = 0, 3
@@ -63,14 +65,20 @@ def plan(
     smoke: Smoke = False,
     overrides: Set = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where results go, with what is finished.")] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Import classes module:Class of the study, and check them.")
+    ] = False,
 ) -> None:
     """Tasks, estimated time and peak memory, before anything runs."""
     from pdae_sim.study.planning import plan_study
     from pdae_sim.study.store import Store
 
-    study, _ = _registry(context).choose(name, overrides=overrides or (), smoke=smoke)
+    study, files = _registry(context).choose(name, overrides=overrides or (), smoke=smoke, trust=trust)
     result = plan_study(study, None if out is None else Store(out), workers=workers)
-    output.result({"study": study.name, **result.to_json()}, result.in_words())
+    code = _own_code(study) if "declaration.toml" in files else []
+    told = f"{listed(code)} is code that `run` imports; it was not looked at, --trust imports it and checks it"
+    payload = {"study": study.name, **result.to_json(), "code": code}
+    output.result(payload, [result.in_words(), *([told] if code and not trust else [])])
 
 
 @study_app.command()
@@ -178,6 +186,12 @@ def _registry(context: typer.Context, folder: Path | None = None) -> StudyRegist
     if folder is not None:
         return StudyRegistry(folder=folder)
     return context.obj or StudyRegistry()
+
+
+def _own_code(study: Study) -> list[str]:
+    """Classes ``module:Class`` that a declared study imports when it runs."""
+    kinds = {estimator["kind"] for task in study.tasks for estimator in task["estimators"]}
+    return sorted(kind for kind in kinds if ":" in kind)
 
 
 def _log_progress(output: Output) -> None:
