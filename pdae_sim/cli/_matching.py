@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -100,9 +101,29 @@ def read_matching(
         options: What the command line says.
         control: Whether the file must have a control of its own; the model's stands for it otherwise.
     """
+    told = _remembered(model, file, control=control) | options
+    if "reference" not in options and "reference" in told and not _holds(file, told):
+        del told["reference"]
+    return match(model, io.read_data(file, **told), where, file)
+
+
+def read_fresh(model: PDAE, where: Path, file: Path, options: DatasetOptions) -> PerturbationData | None:
+    """The cells that a dataset keeps out of every fit, read as `read_matching` reads; None where it has none."""
+    told = _remembered(model, file, control=False) | options
+    told.pop("reference", None)
+    fresh = io.read_fresh(file, **told)
+    return None if fresh is None else match(model, fresh, where, file)
+
+
+def _remembered(model: PDAE, file: Path, *, control: bool) -> dict[str, Any]:
+    """How a model's data were read, as far as that bears on a file."""
     remembered = {name: value for name, value in model.read_as_.items() if name != KEPT_FRESH}
     if io.is_dataset(file):
         remembered = {name: remembered[name] for name in ("covariate", "batch", "shared") if name in remembered}
-    if not control:
-        remembered["no_control"] = True
-    return match(model, io.read_data(file, **(remembered | options)), where, file)
+    return remembered if control else remembered | {"no_control": True}
+
+
+def _holds(file: Path, told: Mapping[str, Any]) -> bool:
+    """Whether a file has cells of the condition that others are counted from."""
+    data = io.read_labels(file, **{**told, "reference": None, "no_control": True})
+    return told["reference"] in data.train.conditions

@@ -34,6 +34,7 @@ _KEY_HELP = {
     "split": "Column that tells train from test.",
     "control": "Name of the control.",
     "no_control": "The design has no control.",
+    "reference": "Condition that others are counted from, where there is no control.",
     "separator": "Joins the parts of a condition.",
     "dose_separator": "Joins a part and its dose.",
     "train_words": "Words of the split column for train, with commas.",

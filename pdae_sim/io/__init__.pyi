@@ -1,5 +1,6 @@
 from ._anndata import from_anndata as from_anndata
 from ._anndata import read_data as read_data
+from ._anndata import read_fresh as read_fresh
 from ._anndata import read_simulation as read_simulation
 from ._anndata import to_anndata as to_anndata
 from ._anndata import write_data as write_data

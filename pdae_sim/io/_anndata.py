@@ -89,6 +89,7 @@ def to_anndata(data: PerturbationData, *, split: np.ndarray | None = None) -> An
         "control": data.control,
         "no_control": not has_control(data.labels, data.held_out),
         **data.space.separators,
+        **{name: value for name, value in data.read_as.items() if name == "reference"},
     }
     return adata
 
@@ -150,6 +151,26 @@ def read_data(path: Path, **options: Any) -> PerturbationData:
         adata = _open(path)
     with naming(path):
         return from_anndata(adata, **options)
+
+
+def read_fresh(path: Path, **options: Any) -> PerturbationData | None:
+    """Read the cells that the split of a dataset keeps out of every fit, to judge fits by.
+
+    Args:
+        path: An `.h5ad` file.
+        options: Those of `ReadOptions`.
+
+    Returns:
+        Data of the cells whose split is ``fresh``; None where there are none.
+
+    Raises:
+        InputError: With the file, the field and the fix.
+    """
+    with naming(path):
+        at = ReadOptions.of(options)
+        adata = _open(path)
+        part = _annotations(adata, at).fresh()
+        return None if part is None else _dataset(part, _values(at.layer, adata.X, adata.layers), adata.var_names, {})
 
 
 def read_annotations(path: Path, options: ReadOptions) -> Annotations:

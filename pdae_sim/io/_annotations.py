@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -21,7 +21,8 @@ from pdae_sim.labels import LabelSpace, read_dose
 
 _log = logging.getLogger(__name__)
 SCHEMA_VERSION = 2
-ASIDE = ("predicted", "fresh")
+_FRESH, _FITTED = "fresh", "fitted (set aside unsaid)"
+ASIDE = ("predicted", _FRESH)
 """Words of the split for cells that are neither train nor test: predictions, and cells kept out of every fit."""
 
 
@@ -109,9 +110,21 @@ class Annotations:
             read_as=self.options.remembered() | space.separators,
         )
         data = share_effects(data) if at.shared and known is not None else data
+        if self.options.reference is not None:
+            return _counted_from(data, self.options.reference)
         if not self.options.no_control and not np.asarray(self.uns.get("no_control", False)):
             check_control(data.labels, data.held_out, data.names, data.control)
-        return data
+        told = self.uns.get("reference")  # a part of the file need not have it
+        return _counted_from(data, str(told)) if told in data.conditions else data
+
+    def fresh(self) -> Annotations | None:
+        """Annotations of the cells that the split keeps out of every fit, as training cells; None without any."""
+        words = self._column("split")
+        chosen = np.zeros(0, bool) if words is None else words == _FRESH
+        if not chosen.any():
+            return None
+        split = np.where(chosen, self.options.train_words[0], _FITTED)
+        return replace(self, obs={**self.obs, self.options.split: split.astype(object)})
 
     def held_out(self) -> np.ndarray | None:
         """(n,) whether each cell is of the test part; None without a split column."""
@@ -200,7 +213,7 @@ def split_mask(values: np.ndarray | None, options: ReadOptions) -> np.ndarray | 
     if values is None:
         return None
     train, test = options.train_words, options.test_words
-    known = {*train, *test, *ASIDE}
+    known = {*train, *test, *ASIDE, _FITTED}
     wrong = [str(value) for value in values if value not in known]
     if wrong:
         words = " or ".join(repr(word) for word in (*train, *test))
@@ -217,6 +230,22 @@ def split_mask(values: np.ndarray | None, options: ReadOptions) -> np.ndarray | 
 def _named_space(names: object, grammar: Mapping[str, str]) -> LabelSpace:
     """The space of names; one that is now said to be the control is none of them."""
     return LabelSpace(tuple(name for name in map(str, np.asarray(names)) if name != grammar["control"]), **grammar)
+
+
+def _counted_from(data: PerturbationData, condition: str) -> PerturbationData:
+    """The dataset with a condition first, which makes it the reference of a design without a control."""
+    if (data.labels == 0).all(axis=1).any():
+        raise InputError(f"reference= {condition!r} is for designs without a control, and here {data.control!r} is one")
+    try:
+        rows = (data.labels == data.space.vector(condition)).all(axis=1)
+    except LabelError as error:
+        raise InputError(f"reference= {condition!r}: {error}") from None
+    if not rows.any():
+        raise InputError(f"reference= {condition!r} has no row; {near_misses(condition, data.conditions)}")
+    if (rows & data.held_out).any() and not data.held_out.all():
+        raise InputError(f"reference= {condition!r} is held out; name a condition of training")
+    first = data.select(np.argsort(~rows, kind="stable"))
+    return replace(first, x=first.stored, read_as=dict(data.read_as) | {"reference": condition})
 
 
 def _check_parts(texts: np.ndarray, labels: np.ndarray, codes: np.ndarray, space: LabelSpace) -> None:

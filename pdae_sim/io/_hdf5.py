@@ -19,7 +19,7 @@ from pdae_sim.io._annotations import SCHEMA_VERSION, Annotations
 from pdae_sim.io._options import ReadOptions
 from pdae_sim.io._remembered import check_truth, remembered
 
-_REMEMBERED = ("perturbations", "control", "no_control", "separator", "dose_separator", "schema_version")
+_REMEMBERED = ("perturbations", "control", "no_control", "reference", "separator", "dose_separator", "schema_version")
 _TRUTH = {"obsm": ("z_true", "z_base"), "uns": ("W", "Sigma")}
 
 

@@ -27,6 +27,7 @@ class ReadOptions:
         split: Column that tells train from test (``--split-key``); all train where there is none.
         control: Name of the control; None is what the file remembers, else ``ctrl``.
         no_control: The design has no control: its first condition is the reference.
+        reference: The condition that others are counted from in a design without a control, in place of its first.
         separator: Joins the parts of a condition; None is what the file remembers, else ``+``.
         dose_separator: Joins a part and its dose; None is what the file remembers, else ``:``.
         train_words: Words in the split column for cells to learn from.
@@ -52,6 +53,7 @@ class ReadOptions:
     split: str = "split"
     control: str | None = None
     no_control: bool = False
+    reference: str | None = None
     separator: str | None = None
     dose_separator: str | None = None
     train_words: tuple[str, ...] = ("train",)

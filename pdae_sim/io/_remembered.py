@@ -12,6 +12,7 @@ from pdae_sim.errors import InputError
 
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "control": str,
+    "reference": str,
     "separator": str,
     "dose_separator": str,
     "no_control": (bool, np.bool_),

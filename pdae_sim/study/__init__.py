@@ -10,7 +10,7 @@
 | `identification_rows`, `oracle_rows`, `IDENTIFICATION_METRICS` | the same in rows, and those of an oracle that sees the latents |
 | `training_shifts` | shifts of the training labels from the reference |
 | `check_fit`, `check_observation` | goodness of fit on fresh cells: part by part, and of the observation model by feature |
-| `keep_fresh` | a seeded share of training cells kept out of fits, for goodness |
+| `keep_fresh`, `choose_fresh` | a seeded share of training cells kept out of fits, for goodness; which they are |
 | `fit_samples`, `refuse_cells_of_fit` | what that compares, and that no cell of the fit is among it |
 | `find_counterexample`, `Counterexample`, `most_visible_move` | a second model that no training condition tells from the first |
 | `compare_models`, `ModelComparison`, `sample_pair`, `PairedSamples` | two models compared by their cells |

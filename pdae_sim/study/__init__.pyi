@@ -1,3 +1,4 @@
+from ._held_out import choose_fresh as choose_fresh
 from ._held_out import keep_fresh as keep_fresh
 from ._stopwatch import timed as timed
 from .backends import Backend as Backend

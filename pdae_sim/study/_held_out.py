@@ -72,6 +72,28 @@ def keep_fresh(data: PerturbationData, share: float, rng: SeedLike) -> tuple[Per
         >>> [part.counts.tolist() for part in keep_fresh(data, 0.2, 0)]
         [[8, 8, 10], [2, 2]]
     """
+    chosen = choose_fresh(data, share, rng)
+    some = np.isin(np.arange(len(data.labels)), data.environment[chosen])
+    return data.rows(np.flatnonzero(~chosen)), data.select(some).rows(np.flatnonzero(chosen[some[data.environment]]))
+
+
+def choose_fresh(data: PerturbationData, share: float, rng: SeedLike) -> np.ndarray:
+    """Choose the cells that `keep_fresh` keeps out of fits.
+
+    Args:
+        data, share, rng: As there.
+
+    Returns:
+        (n,) whether a cell is one of them.
+
+    Raises:
+        InputError: As there.
+
+    Example:
+        >>> data = PerturbationData.from_arrays(np.eye(10), ["ctrl", "A"] * 5)
+        >>> int(choose_fresh(data, 0.2, 0).sum())
+        2
+    """
     if not 0 < share < 1:
         raise InputError(f"the share of fresh cells must lie between 0 and 1; received {share}")
     root, chosen = _random.seed_sequence(rng), np.zeros(len(data.environment), bool)
@@ -81,5 +103,4 @@ def keep_fresh(data: PerturbationData, share: float, rng: SeedLike) -> tuple[Per
         chosen[_random.stream(root, "fresh", data.conditions[e]).permutation(rows)[:n]] = True
     if not chosen.any():
         raise InputError(f"a share of {share} keeps no cell of any condition; give a larger one")
-    some = np.isin(np.arange(len(data.labels)), data.environment[chosen])
-    return data.rows(np.flatnonzero(~chosen)), data.select(some).rows(np.flatnonzero(chosen[some[data.environment]]))
+    return chosen

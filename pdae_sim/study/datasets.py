@@ -24,6 +24,9 @@ from pdae_sim.simulation.worlds import world
 from pdae_sim.study._stopwatch import timed
 from pdae_sim.study.spec import task_root
 
+_LATER = ("reference", "covariate", "batch", "shared")
+"""Settings of tables that tasks tell of only where they are given, so that those without keep their seeds."""
+
 _FileState = tuple[str, int, int]
 """Path, size and time of the last change."""
 
@@ -35,9 +38,9 @@ class MeasuredTable(BaseModel):
         path: A file that `pdae_sim.io.convert_file` reads, relative to the folder of the declaration.
         test: Conditions to hold out, as the table writes them, beside those that `split` marks.
         transform: ``none``, ``log1p`` or ``log``.
-        condition, split, dose, control, no_control, separator, dose_separator, train_words, test_words: As in
-            `pdae_sim.io.ReadOptions`.
-        layer, features, leave_out: As there.
+        condition, split, dose, control, no_control, reference, separator, dose_separator, train_words, test_words: As
+            in `pdae_sim.io.ReadOptions`.
+        layer, features, leave_out, covariate, batch, shared: As there.
 
     Example:
         >>> MeasuredTable(path="cells.csv", test=["A+B"]).split
@@ -61,10 +64,15 @@ class MeasuredTable(BaseModel):
     layer: str | None = None
     features: list[str] = []
     leave_out: list[str] = []
+    reference: str | None = None
+    covariate: list[str] = []
+    batch: list[str] = []
+    shared: bool = False
 
     def described(self, folder: str | Path) -> dict:
         """What a task says of the table: how it is read, and the digest of what is in it."""
-        return {**self.model_dump(), "digest": _digest(_file_state(Path(folder) / self.path))}
+        settings = {key: value for key, value in self.model_dump().items() if value or key not in _LATER}
+        return {**settings, "digest": _digest(_file_state(Path(folder) / self.path))}
 
     def read(self, folder: str | Path) -> PerturbationData:
         """The cells, held-out conditions marked.

@@ -95,3 +95,22 @@ def test_convert_tells_what_it_takes_and_leaves_out(tmp_path, capsys):
     _, out, _ = ran(capsys, "convert", tmp_path / "t.csv", "--out", tmp_path / "t.h5ad", "--force")
     assert "features: g1" in out
     assert "left out: batch (a code); choose with --features and --leave-out" in out
+
+
+def test_cells_kept_fresh_by_convert_are_read_by_goodness_alone(tmp_path, capsys):
+    """60 of 300 training cells: no fit and no verdict counts them, and the fit is judged by them."""
+    x = np.random.default_rng(0).normal(size=(400, 3))
+    frame = pd.DataFrame(x, columns=["g1", "g2", "g3"])
+    frame.assign(drug=np.repeat(["A", "B", "C", "A+B"], 100)).to_csv(tmp_path / "t.csv", index=False)
+    file, model = tmp_path / "d.h5ad", tmp_path / "m"
+    making = ("--condition-key", "drug", "--test", "A+B", "--hold-out", 0.2, "--reference", "C")
+    answer(capsys, "convert", tmp_path / "t.csv", "--out", file, *making)
+    data = PerturbationData.read(file)
+    assert dict(zip(data.conditions, data.counts.tolist(), strict=True)) == {"C": 80, "A": 80, "B": 80, "A+B": 100}
+    answer(capsys, "fit", file, "--out", model, "--latents", 2, "--steps", 2)
+    told = answer(capsys, "evaluate", model, file, "--goodness", "--metrics", "mean_difference")
+    assert told["goodness_missing"] is None
+    fresh = anndata.read_h5ad(file)
+    fresh[fresh.obs.split != "fresh"].write_h5ad(tmp_path / "none.h5ad")
+    told = answer(capsys, "evaluate", model, tmp_path / "none.h5ad", "--goodness", "--metrics", "mean_difference")
+    assert "needs cells of training conditions" in told["goodness_missing"]

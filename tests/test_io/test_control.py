@@ -98,3 +98,28 @@ def test_a_dataset_whose_control_was_missed_is_mended_by_naming_it(tmp_path):
     missed.write(tmp_path / "missed.h5ad")
     data = PerturbationData.read(tmp_path / "missed.h5ad", control="NT")
     assert (data.conditions, data.names) == (("NT", "A", "A:2"), ("A",))
+
+
+def test_a_design_without_a_control_counts_from_the_condition_asked_for(tmp_path):
+    for name, read in readers(tmp_path, "A", "B", "A+B", "C").items():
+        if name == "arrays":
+            continue  # there the order of rows says it
+        data = read(reference="B")
+        assert (data.conditions, data.reference) == (("B", "A", "A+B", "C"), 0)
+        assert data.environment.tolist() == [1, 0, 2, 3]
+        assert "reference= 'B+C' has no row" in said(read, reference="B+C")
+        assert "reference= 'D': unknown perturbation" in said(read, reference="D")
+    with_control = readers(tmp_path, "ctrl", "A")["file"]
+    assert "is for designs without a control, and here 'ctrl' is one" in said(with_control, reference="A")
+
+
+def test_files_remember_the_reference(tmp_path):
+    readers(tmp_path, "A", "B", "A+B")["table"](reference="B", test=["A"]).write(tmp_path / "d.h5ad")
+    data = PerturbationData.read(tmp_path / "d.h5ad")
+    assert data.train.conditions == ("B", "A+B")
+    data.write(tmp_path / "again.h5ad")
+    assert read_labels(tmp_path / "again.h5ad").conditions[0] == "B"
+    data.select(data.labels[:, 0] == 1).write(tmp_path / "part.h5ad")  # a part without it is read too
+    assert read_labels(tmp_path / "part.h5ad").conditions == ("A", "A+B")
+    held_out = readers(tmp_path, "A", "B")["table"]
+    assert "reference= 'A' is held out" in said(held_out, reference="A", test=["A"])

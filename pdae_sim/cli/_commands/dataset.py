@@ -12,9 +12,9 @@ import typer
 
 import pdae_sim
 from pdae_sim import _files as files
-from pdae_sim import analysis, io, simulation
+from pdae_sim import analysis, io, simulation, study
 from pdae_sim._checks import naming, near_misses
-from pdae_sim.cli._options import DatasetOptions, Force, OutFile, Seed, command, on_command_line
+from pdae_sim.cli._options import DatasetOptions, Force, HoldOut, OutFile, Seed, command, on_command_line
 from pdae_sim.cli._output import Output
 from pdae_sim.cli._tables import Table
 from pdae_sim.errors import InputError
@@ -65,6 +65,7 @@ def convert(
         list[str] | None,
         typer.Option(help="NAME=log:UNIT, NAME=hill:HALF or NAME=learn: labels are doses on that scale; repeat."),
     ] = None,
+    hold_out: HoldOut = None,
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
@@ -74,10 +75,21 @@ def convert(
     with naming("--dose-scale"):
         scales = dict(_dose_scale(text, result.data, seed) for text in dose_scale or ())
         data = analysis.scale_doses(result.data, scales) if scales else result.data
-    data.write(out, force=force)
+    with naming(f"{source}: --hold-out"):
+        fresh = None if hold_out is None else study.choose_fresh(data, hold_out, seed)
+    if fresh is None:
+        data.write(out, force=force)
+    else:
+        output.say(f"{out}: {int(fresh.sum()):,} training cells are marked fresh: no fit reads them")
+        io.write_data(out, data, split=_split(data, fresh), force=force)
     for name, scale in scales.items():
         output.say(f"{out}: labels of {_scaled(name, scale, result.data)}")
     _describe(output, out, data, conversion=result)
+
+
+def _split(data: PerturbationData, fresh: np.ndarray) -> np.ndarray:
+    """(n,) words of the split with cells that no fit reads."""
+    return np.where(fresh, "fresh", np.where(data.held_out, "test", "train")[data.environment])
 
 
 def _dose_scale(text: str, data: PerturbationData, seed: int) -> tuple[str, Callable[[np.ndarray], np.ndarray]]:

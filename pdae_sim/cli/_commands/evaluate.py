@@ -18,7 +18,7 @@ from pdae_sim._random import child, seed_sequence
 from pdae_sim.analysis import hypothesis_tests
 from pdae_sim.cli._evaluation_tables import SHOWN_METRICS, evaluation_tables, goodness_tables, observation_tables
 from pdae_sim.cli._figures import check_figure, write_figure
-from pdae_sim.cli._matching import KEPT_FRESH, check_unseen, observation_in_words, read_matching
+from pdae_sim.cli._matching import KEPT_FRESH, check_unseen, observation_in_words, read_fresh, read_matching
 from pdae_sim.cli._options import DatasetFile, DatasetOptions, FigureFile, Force, ModelFolder, Seed, command
 from pdae_sim.cli._output import NOTHING_JUDGED, Output
 from pdae_sim.cli._tables import Table
@@ -81,7 +81,8 @@ def evaluate(
     judged: _Fit | None = None
     if goodness:
         output.say("judging the fit on fresh cells")
-        fresh = _fresh_cells(file, kept, seed) if cells is None else read_matching(fitted, model, cells, options)
+        given = None if cells is None else read_matching(fitted, model, cells, options)
+        fresh = given or kept or read_fresh(fitted, model, file, options) or _simulated_cells(file, seed)
         judged = _goodness(fitted, fresh, data, model, cells or file, seed)
     if data.held_out.any():
         with naming(file):
@@ -148,7 +149,7 @@ _NOT_JUDGED = _Fit(
     None,
     {},
     "not judged, for that needs cells of training conditions that the fit has not seen; give --cells FILE"
-    " or fit with --hold-out 0.2",
+    " or convert or fit with --hold-out 0.2",
 )
 
 
@@ -219,10 +220,10 @@ def _without_fresh(model: PDAE, data: PerturbationData, file: Path) -> tuple[Per
         return study.keep_fresh(data, share, seed)
 
 
-def _fresh_cells(file: Path, kept: PerturbationData | None, seed: int) -> PerturbationData | None:
-    """Cells kept out of the fit, else those of a simulated dataset from its own world; None for any other file."""
-    if kept is not None or not io.has_truth(file):
-        return kept
+def _simulated_cells(file: Path, seed: int) -> PerturbationData | None:
+    """Cells of training conditions from the world of a simulated dataset; None for any other file."""
+    if not io.has_truth(file):
+        return None
     simulation = pdae_sim.Simulation.read(file)
     root = child(seed_sequence(seed), "goodness")
     labels = simulation.data.train.labels
