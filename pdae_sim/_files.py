@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import glob
+import ctypes
 import os
+import re
+import shutil
 import signal
 import threading
 import time
@@ -19,6 +21,10 @@ from pdae_sim.errors import InputError
 _LARGEST_TOML = 2**22
 _LEFT_SECONDS = 3600.0
 """Age at which what a killed process left half-written is removed."""
+_LEFT = re.compile(r"\..+\.[0-9a-f]{32}(\.\w+)?")
+"""Names of files and folders under way, as `beside` makes them."""
+_NO_SPACE = re.compile(r"no space left|file too large|quota exceeded|errno = (28|27|122)\b", re.IGNORECASE)
+"""What libraries that write files say of full disks in exceptions of their own."""
 
 
 @contextmanager
@@ -26,37 +32,160 @@ def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it when the block ends well and removed when it does not.
 
     An interrupt (SIGINT, SIGTERM) inside the block is heeded when the block ends: libraries that write files run
-    callbacks in which Python would drop it. What a killed process left of `path` is removed by a write an hour later.
+    callbacks in which Python would drop it. What a killed process left half-written is removed by writes an hour later.
 
     Raises:
-        InputError: If `path` exists and `force` is false, or its folder is missing or not writable.
+        InputError: If `path` exists and `force` is false, also if another process wrote it meanwhile; if its folder is
+            missing or not writable, or the disk is full.
     """
     check_target(path, force=force)
-    sweep(path.parent, f".{glob.escape(path.name)}.*{path.suffix}")
-    with replacing(path, suffix=path.suffix) as temporary, _interrupts_at_the_end():
+    sweep(path.parent)
+    with replacing(path, suffix=path.suffix, force=force) as temporary, _interrupts_at_the_end(), writing(path):
         mode = _begin(temporary, path)
         yield temporary
         temporary.chmod(mode)  # some libraries put a file of their own there, which nobody else may read
 
 
 @contextmanager
-def replacing(path: Path, *, suffix: str = "") -> Iterator[Path]:
-    """A temporary path renamed at the end, over whatever is there; `whole_file` without its looks at the folder."""
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}{suffix}"
+def replacing(path: Path, *, suffix: str = "", force: bool = True) -> Iterator[Path]:
+    """A temporary path renamed at the end; `whole_file` without its looks at the folder."""
+    temporary = beside(path, suffix)
     try:
         yield temporary
-        os.replace(temporary, path)
+        _put(temporary, path, force=force)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def sweep(directory: Path, pattern: str) -> None:
-    """Remove what killed processes left half-written in a folder under names like `pattern`, an hour ago or before."""
-    for left in directory.glob(pattern):
-        with suppress(OSError):
-            if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
-                left.unlink()
+def beside(path: Path, suffix: str = "") -> Path:
+    """A hidden name in the folder of `path` that nobody else has; what is left there is removed by `sweep`."""
+    return path.parent / f".{path.name}.{uuid.uuid4().hex}{suffix}"
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what a system or a library says of a file that it cannot write into one line that names `path`.
+
+    Raises:
+        InputError: For what the system says, as of a full disk, also in the words of a library.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if not (isinstance(error, OSError) or _NO_SPACE.search(str(error))):
+            raise
+        reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1][-120:]
+        raise InputError(f"{path}: cannot be written ({reason}); make room there, or choose another place") from None
+
+
+def sweep(directory: Path) -> None:
+    """Remove what killed processes left half-written in a folder an hour ago or before."""
+    with suppress(OSError):
+        for left in directory.iterdir():
+            if left.name[0] == "." and _LEFT.fullmatch(left.name) and _age(left) > _LEFT_SECONDS:
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file, or a folder or anything in it, was last written."""
+    return time.time() - max(each.lstat().st_mtime for each in (path, *path.rglob("*")))
+
+
+def _put(temporary: Path, path: Path, *, force: bool) -> None:
+    """Give a file its name; one that came there meanwhile is overwritten by `force` alone."""
+    if force:
+        os.replace(temporary, path)
+        return
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        refuse_existing(path, force=False)
+    except OSError:  # a file system without links
+        refuse_existing(path, force=False)
+        os.replace(temporary, path)
+    else:
+        temporary.unlink()
+
+
+def replace_directory(new: Path, final: Path) -> None:
+    """Give a folder its name; where one is there the two change names, so that one of them is there at every moment.
+
+    `new` holds the old one afterwards, to be removed. Where the system cannot exchange names the old folder is under
+    the name of `set_aside` for a moment.
+
+    Raises:
+        OSError: If it cannot be done.
+    """
+    if not final.exists():
+        os.rename(new, final)
+    elif not _exchanged(new, final):
+        aside = set_aside(final)
+        shutil.rmtree(aside, ignore_errors=True)
+        os.rename(final, aside)
+        os.rename(new, final)
+        os.rename(aside, new)
+
+
+def set_aside(final: Path) -> Path:
+    """Where a folder is while another takes its name on systems that cannot exchange names; nothing sweeps it."""
+    return final.parent / f".{final.name}.old"
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Whether two paths have exchanged their names, in one step, as Linux can."""
+    here, exchange = -100, 2
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+        return bool(rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)
+    except (AttributeError, OSError, TypeError):
+        return False
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """Hold the name `path` for the block, so that two long runs with one output are told apart at the start.
+
+    Nothing is held where the system or its file system has no locks.
+
+    Raises:
+        InputError: If another process holds it.
+    """
+    place = path.parent / f".{path.name}.lock"
+    lock = _lock(place, path)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            place.unlink(missing_ok=True)
+            os.close(lock)
+
+
+def _lock(place: Path, path: Path) -> int | None:
+    """A descriptor of `place` that no other process has locked; None where there are no locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    while True:
+        try:
+            descriptor = os.open(place, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            if not isinstance(error, BlockingIOError):
+                return None
+            raise InputError(
+                f"{path}: another process is at work on it; wait until it has ended, or choose another name"
+            ) from None
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)  # whoever held it has removed it meanwhile
 
 
 def check_target(path: Path, *, force: bool, suffix: str | None = None) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from pdae_sim import _files as files
 
+OLD, YOUNG = "0" * 32, "1" * 32
+
 
 class TestWholeOrNothing:
     def test_a_failure_inside_leaves_no_file(self, tmp_path):
@@ -37,13 +39,13 @@ class TestWholeOrNothing:
         assert (tmp_path / "new").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
     def test_one_of_many_is_written_without_a_look_at_the_folder(self, tmp_path):
-        left = tmp_path / ".a.txt.old.txt"
+        left = tmp_path / f".a.txt.{OLD}.txt"
         left.write_text("left")
         os.utime(left, (0, 0))
         with files.replacing(tmp_path / "a.txt") as temporary:
             temporary.write_text("whole")
-        assert sorted(path.name for path in tmp_path.iterdir()) == [".a.txt.old.txt", "a.txt"]
-        files.sweep(tmp_path, ".*")
+        assert sorted(path.name for path in tmp_path.iterdir()) == [left.name, "a.txt"]
+        files.sweep(tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
     def test_a_table(self, tmp_path):
@@ -85,12 +87,12 @@ class TestInterrupts:
         assert (tmp_path / "a.txt").read_text() == "whole"
 
     def test_a_write_without_one_is_whole_and_sweeps_up_what_was_left_long_ago(self, tmp_path):
-        old, young = tmp_path / ".a.txt.old.txt", tmp_path / ".a.txt.young.txt"
+        old, young = tmp_path / f".b.png.{OLD}.png", tmp_path / f".a.txt.{YOUNG}.txt"
         for left in (old, young):
             left.write_text("left")
         os.utime(old, (0, 0))
         files.write_text(tmp_path / "a.txt", "whole")
-        assert sorted(path.name for path in tmp_path.iterdir()) == [".a.txt.young.txt", "a.txt"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, "a.txt"]
 
 
 def fail_in_the_middle(path, **options):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 
-from pdae_sim._files import refuse_existing
+from pdae_sim._files import beside, refuse_existing, replace_directory, set_aside, sweep, writing
 from pdae_sim._seals import read_json, sealed, undamaged, unsealed
 from pdae_sim.errors import InputError
 
@@ -25,16 +24,15 @@ AGAIN = "fit it again, or copy it again from where it is whole"
 def save(directory: Path, config: dict, tensors: dict[str, torch.Tensor], history: list[dict], *, force: bool) -> None:
     """Write a model directory beside its final place, then rename it there."""
     check_place(directory, force=force)
+    sweep(directory.absolute().parent)
+    temporary = beside(directory.absolute())
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.absolute().parent))
-    except OSError as error:
-        raise InputError(f"{directory}: cannot write beside it ({error.strerror}); make the folder first") from None
-    try:
-        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary / _WEIGHTS)
-        (temporary / _HISTORY).write_text(json.dumps(history))
-        seal(temporary, {"schema_version": SCHEMA_VERSION, **config})
-        temporary.chmod(0o755)
-        _replace_directory(temporary, directory)
+        with writing(directory):
+            temporary.mkdir()
+            save_file({k: v.contiguous() for k, v in tensors.items()}, temporary / _WEIGHTS)
+            (temporary / _HISTORY).write_text(json.dumps(history))
+            seal(temporary, {"schema_version": SCHEMA_VERSION, **config})
+            replace_directory(temporary, directory.absolute())
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -73,7 +71,9 @@ def load(directory: Path) -> tuple[dict, dict[str, torch.Tensor], list[dict]]:
                 raise TypeError("history.json holds no list of rows")
             return config, load_file(directory / _WEIGHTS), history
     except FileNotFoundError as error:
-        raise InputError(f"{directory}: not a complete model directory ({error}); {AGAIN}") from None
+        aside = set_aside(directory)
+        fix = f"the model that was there is in {aside}, rename it back" if aside.is_dir() else AGAIN
+        raise InputError(f"{directory}: not a complete model directory ({error}); {fix}") from None
 
 
 def _check_version(directory: Path, written: object) -> None:
@@ -81,13 +81,3 @@ def _check_version(directory: Path, written: object) -> None:
         newer = isinstance(written, int) and written > SCHEMA_VERSION
         fix = "update pdae_sim" if newer else "fit the model again, the networks have changed"
         raise InputError(f"{directory}: config.json has schema_version {written!r}, this is {SCHEMA_VERSION}; {fix}")
-
-
-def _replace_directory(new: Path, final: Path) -> None:
-    if final.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{final.name}.old.", dir=final.absolute().parent))
-        os.replace(final, old / final.name)
-        os.replace(new, final)
-        shutil.rmtree(old)
-    else:
-        os.replace(new, final)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -60,6 +61,7 @@ def run_demo(
     cells: int | None = None,
     say: Callable[[str], None] = lambda _: None,
     showing: Callable[..., AbstractContextManager] = lambda _: nullcontext(),
+    checkpoint: Path | None = None,
 ) -> DemoResult:
     """Run the demo: two latents, three perturbations, and three unseen conditions with three different verdicts.
 
@@ -70,6 +72,7 @@ def run_demo(
             thousands, when absent.
         say: Called with what is under way.
         showing: Given a function that tells the phases, a context whose value is called after every step.
+        checkpoint: A file that the fit saves its progress to, and resumes from.
 
     Returns:
         Everything that was simulated, fitted and judged.
@@ -85,7 +88,7 @@ def run_demo(
     model = PDAE(2, steps=steps, random_state=seed)
     say(f"fitting a PDAE to {listed(data.train.conditions)}")
     with showing(lambda: model.plan_.phases) as on_step:
-        model.fit(data, on_step=on_step)
+        model.fit(data, checkpoint=checkpoint, on_step=on_step)
     say("judging predictions of " + listed(data.test.conditions))
     fresh = _FRESH_CELLS if cells is None else 2 * cells
     predicted = _PREDICTED_CELLS if cells is None else 2 * cells

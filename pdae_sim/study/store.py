@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdae_sim._checks import naming
-from pdae_sim._files import replacing, sweep, whole_file, write_text
+from pdae_sim._files import replacing, sweep, whole_file, write_text, writing
 from pdae_sim._seals import DamagedError, read_json, sealed, undamaged, unsealed
 from pdae_sim.errors import InputError
 from pdae_sim.study._execute import ExecutionResult, has_failed
@@ -131,7 +131,7 @@ class Store:
             said = files[path.name].encode() if path.name in files else None
             if path.is_file() and path.read_bytes() != said:
                 raise InputError(f"{path}: belongs to a run with other settings; choose another folder")
-        sweep(self.tasks, ".*")
+        sweep(self.tasks)
         for name, text in files.items():
             write_text(self.directory / name, text, force=True)
         about["tasks"] = [{**task, "task_id": key} for key, task in zip(study.ids, study.tasks, strict=True)]
@@ -202,7 +202,7 @@ class Store:
 
     def put_record(self, key: str, record: Mapping) -> None:
         """Keep a record as `record` reads it, with a checksum."""
-        with replacing(self._path(key)) as temporary:
+        with replacing(self._path(key)) as temporary, writing(self._path(key)):
             temporary.write_text(json.dumps(sealed(record), allow_nan=False), encoding="utf-8")
 
     def _path(self, key: str) -> Path:

@@ -58,12 +58,12 @@ def additivity(
     with naming(file):
         results = _tested(data, target or [], multipliers, seed)
         figure = figure if results.tests else None
-        write_figure(figure, lambda: report.additivity_figure(results, data.features, level=_LEVEL), force=force)
     rows = [_row(results, name) for name in results.tests]
     rows += [_skipped(*each) for each in results.skipped.items()]
     rejected = [row["condition"] for row in rows if row["rejected"]]
     payload = {"tests": rows, "rejected": rejected, "figure": figure}
     output.result(payload, _text(results, rows))
+    write_figure(figure, lambda: report.additivity_figure(results, data.features, level=_LEVEL), force=force)
     return int(bool(rejected)) if any(row["enough_overlap"] for row in rows) else NOTHING_JUDGED
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +15,7 @@ from pdae_sim import report, study
 from pdae_sim.cli._evaluation_tables import evaluation_tables
 from pdae_sim.cli._options import Force, Seed, command
 from pdae_sim.cli._output import Output
+from pdae_sim.cli._saving import save_or_keep
 
 _FILES = ("data.h5ad", "model", "results.parquet", "report.html")
 
@@ -25,18 +29,19 @@ def demo(
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
-    """The main job: simulate, fit PDAE and baselines, judge, report."""
+    """The main job: simulate, fit PDAE and baselines, judge, report. After an interruption it goes on."""
     import torch
 
-    files.check_folder(out, _FILES, force=force)
-    out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # the same result whatever the machine's number of cores
-    result = study.run_demo(seed=seed, steps=steps, cells=cells, say=output.say, showing=output.fitting)
-    output.say("writing the report")
-    result.simulation.write(out / "data.h5ad", force=force)
-    result.model.save(out / "model", force=force)
-    files.write_table(out / "results.parquet", result.table(), force=force)
-    files.write_text(out / "report.html", report.render_page(report.demo_page(result)), force=force)
+    settings: dict[str, Any] = {"seed": seed, "steps": steps, "cells": cells}
+    checkpoint = out / ".model.checkpoint"
+    with _under_way(out, settings, force=force) as force:
+        result = study.run_demo(**settings, say=output.say, showing=output.fitting, checkpoint=checkpoint)
+        output.say("writing the report")
+        result.simulation.write(out / "data.h5ad", force=force)
+        save_or_keep(result.model, out / "model", force=force, checkpoint=checkpoint)
+        files.write_table(out / "results.parquet", result.table(), force=force)
+        files.write_text(out / "report.html", report.render_page(report.demo_page(result)), force=force)
     identification = result.identification
     payload = {Path(name).stem: out / name for name in _FILES} | {
         "verdicts": result.verdict_names(),
@@ -48,3 +53,23 @@ def demo(
     output.result(
         payload, [*evaluation_tables(result.rows, result.verdict_names()), headline, f"report: {out / 'report.html'}"]
     )
+
+
+@contextmanager
+def _under_way(out: Path, settings: dict[str, Any], *, force: bool) -> Iterator[bool]:
+    """Hold the folder of a demo; by a note in it a run of the same settings goes on after an interruption.
+
+    Gives whether files that are there may be overwritten.
+    """
+    files.check_folder(out, (), force=force)
+    if not out.is_dir():
+        with files.writing(out):
+            out.mkdir(parents=True, exist_ok=True)
+    note, text = out / ".demo.json", json.dumps(settings)
+    with files.claimed(out / "demo"):
+        with suppress(OSError, UnicodeDecodeError):
+            force = force or note.read_text(encoding="utf-8") == text
+        files.check_folder(out, _FILES, force=force)
+        files.write_text(note, text, force=True)
+        yield force
+        note.unlink(missing_ok=True)

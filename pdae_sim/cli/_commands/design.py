@@ -66,9 +66,8 @@ def design(
     with naming(f"{file}: --standard-error"):
         added = None if standard_error is None else _cells_to_add(plan, train.counts, standard_error, W)
     result = _Design(plan, target, targets, train, conditions, added, 1.0 if W is None else W.inflation)
-    with naming(file):
-        write_figure(figure, result.draw, force=force)
     output.result(result.payload() | {"figures": [] if figure is None else [figure]}, result.text())
+    write_figure(figure, result.draw, force=force)
     return int(bool(plan.unreachable))
 
 

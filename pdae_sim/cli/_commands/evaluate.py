@@ -90,9 +90,10 @@ def evaluate(
             rows = study.evaluate(estimators, data, metrics=computed, rng=seed)
             exported = {} if folder is None else study.effect_cells(estimators, data, rng=seed)
         _export(output, folder, exported, force=force)
-    _write(figure, csv, rows, judged, force=force)
     tables = evaluation_tables(rows, shown=chosen or SHOWN_METRICS, top=top)
-    return _tell(output, rows, tables, judged, fitted.observation_.name)
+    status = _tell(output, rows, tables, judged, fitted.observation_.name)
+    _write(figure, csv, rows, judged, force=force)
+    return status
 
 
 def _tell(output: Output, rows: Sequence[dict], tables: list[str | Table], judged: _Fit | None, law: str) -> int:

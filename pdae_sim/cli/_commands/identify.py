@@ -39,9 +39,9 @@ def identify(
     output.say(f"{model}: {observation_in_words(fitted)}")
     with naming(file):
         identification = study.identify(fitted, simulation, rng=seed)
-    write_figure(figure, lambda: report.identifiability_figure(identification), force=force)
     result = identification.to_json()
     output.result(result, _text(result, f"{model} against the truth of {file}"))
+    write_figure(figure, lambda: report.identifiability_figure(identification), force=force)
 
 
 def _text(result: dict, title: str) -> list[str | Table]:

@@ -19,6 +19,7 @@ from pdae_sim.cli._contexts import shared_effects
 from pdae_sim.cli._matching import KEPT_FRESH, observation_in_words
 from pdae_sim.cli._options import DatasetFile, DatasetOptions, Force, HoldOut, ModelFolder, OutFile, Seed, command
 from pdae_sim.cli._output import Output
+from pdae_sim.cli._saving import save_or_keep
 from pdae_sim.errors import InputError
 
 if TYPE_CHECKING:
@@ -88,10 +89,10 @@ def fit(
         precision=precision,
     )
     checkpoint = out.parent / f".{out.name}.checkpoint"
-    with naming(file), output.fitting(lambda: model.plan_.phases) as on_step:
-        model.fit(data, checkpoint=checkpoint, on_step=on_step)
-    model.save(out, force=force)
-    checkpoint.unlink(missing_ok=True)
+    with files.claimed(out):
+        with naming(file), output.fitting(lambda: model.plan_.phases) as on_step:
+            model.fit(data, checkpoint=checkpoint, on_step=on_step)
+        save_or_keep(model, out, force=force, checkpoint=checkpoint)
     losses, n_latents = _final_losses(model.history_), len(model.perturbation_matrix_)
     payload = {
         "model": out,

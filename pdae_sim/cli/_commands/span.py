@@ -82,7 +82,6 @@ def span(
         }
         for condition, verdict, together, true in zip(conditions, verdicts, cells, truths, strict=True)
     ]
-    write_figure(figure, lambda: report.verdict_figure(rows), force=force)
     for row, kinds in zip(rows, identified_by(data, conditions), strict=False):
         row |= kinds
     for row, adds in zip(
@@ -96,6 +95,7 @@ def span(
         {"verdicts": rows, **tests, "spread": W.spread if W else None},
         [*sentences, *about_contexts, *caveats, *_noise(W), *([W.spread] if W and W.spread else [])],
     )
+    write_figure(figure, lambda: report.verdict_figure(rows), force=force)
 
 
 def _noise(W: KnownPerturbationMatrix | None) -> list[str]:

@@ -1,0 +1,48 @@
+"""Models saved after a long fit: kept elsewhere where they cannot be written in their place."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pdae_sim.errors import InputError
+
+if TYPE_CHECKING:
+    from pdae_sim import PDAE
+
+
+def save_or_keep(model: PDAE, out: Path, *, force: bool, checkpoint: Path) -> None:
+    """Save a model; where that cannot be done keep it in the folder of temporary files, or in that of the user.
+
+    Args:
+        model: The fitted model.
+        out: Its folder.
+        force: Overwrite one that is there.
+        checkpoint: File that the fit was saved to, removed once the model is saved.
+
+    Raises:
+        InputError: If it cannot be written to `out`; the line says where it is, or how to get it.
+    """
+    try:
+        model.save(out, force=force)
+    except (OSError, InputError) as error:
+        kept = _kept(model, out.name)
+        way = f"the model is kept, mv {shlex.quote(str(kept))} {shlex.quote(str(out))}"
+        if kept is None:
+            way = "no other place could be written either"
+            way += f"; the same command goes on from {checkpoint}" if checkpoint.is_file() else ""
+        raise InputError(f"{error}; {way}") from None
+    checkpoint.unlink(missing_ok=True)
+
+
+def _kept(model: PDAE, name: str) -> Path | None:
+    """Where a model could be written instead; None if nowhere."""
+    for parent in (tempfile.gettempdir(), Path.home()):
+        with suppress(OSError, InputError):
+            place = Path(tempfile.mkdtemp(prefix="pdae-sim-", dir=parent)) / name
+            model.save(place)
+            return place
+    return None
