@@ -22,6 +22,9 @@ from pdae_sim.errors import InputError, LabelError
 AT, AND = "@", ","
 """Before a context; between its levels where there are several covariates."""
 
+_MOST, _SHARE = 20, 0.1
+"""Contexts, and contexts of a cell, beyond which a covariate is no label but a measurement."""
+
 Dose = TypeVar("Dose")
 
 
@@ -112,6 +115,34 @@ def context_names(names: Sequence[str], control: str) -> ContextNames | None:
     return ContextNames(tuple(names), control) if known else None
 
 
+def within_context(
+    names: Sequence[str], control: str, label: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(E,) which labels are of the context of a label, and which of these are its control.
+
+    Args:
+        names: The K coordinates; without contexts among them all labels are of one.
+        control: Name of the zero label.
+        label: (K,) the label.
+        labels: (E, K) labels.
+
+    Example:
+        >>> labels = np.array([[0, 0, 0], [1, 0, 0], [0, 0, 1], [0, 1, 1]])  # ctrl@H, A@H, ctrl@K, A@K
+        >>> same, none = within_context(("A@H", "A@K", "@K"), "ctrl@H", labels[3], labels)
+        >>> same.tolist(), none.tolist()
+        ([False, False, True, True], [False, False, True, False])
+    """
+    own = is_context(names, control)
+    same = (labels[:, own] == label[own]).all(axis=1)
+    return same, same & (labels[:, ~own] == 0).all(axis=1)
+
+
+def is_context(names: Sequence[str], control: str) -> np.ndarray:
+    """(K,) which coordinates are shifts between contexts."""
+    known = context_names(names, control) is not None
+    return np.array([known and name.startswith(AT) for name in names], bool)
+
+
 def label_contexts(
     codes: np.ndarray,
     labels: np.ndarray,
@@ -150,6 +181,10 @@ def label_contexts(
     rows = np.array([cell[0] for cell in cells])
     with_control = {c for c, row in zip(contexts, rows, strict=True) if not labels[row].any()}
     ordered = sorted(set(contexts), key=lambda c: (c not in with_control, c))
+    if len(ordered) > _MOST and len(ordered) > _SHARE * len(codes):
+        raise InputError(
+            f"covariates must have few levels; {len(codes):,} cells have {len(ordered):,}, such as {ordered[0]!r}"
+        )
     if len(ordered) < 2:
         raise InputError(f"covariates must have two levels or more; all cells are of {ordered[0]!r}")
     group_of = {context: AND.join(cell[1 : 1 + n_own]) for context, cell in zip(contexts, cells, strict=True)}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pdae_sim._checks import whole
+from pdae_sim._contexts import within_context
 from pdae_sim._random import SeedLike, seed_sequence, stream
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation._cell_numbers import weights
@@ -22,6 +23,12 @@ def additive_effects(train: PerturbationData) -> np.ndarray:
     means, root = environment_means(train), _root_weights(train)
     shifts = train.labels - train.labels[train.reference]
     return np.linalg.pinv(root * shifts) @ (root * (means - means[train.reference]))
+
+
+def own_control(train: PerturbationData, label: np.ndarray) -> int:
+    """The environment of the control in the context of a label (K,); the reference where there is none."""
+    _, none = within_context(train.names, train.control, label, train.labels)
+    return int(np.argmax(none)) if none.any() else train.reference
 
 
 def linear_coefficients(train: PerturbationData) -> np.ndarray:

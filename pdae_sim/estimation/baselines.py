@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pdae_sim._contexts import is_context
 from pdae_sim._random import SeedLike
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
@@ -54,13 +55,15 @@ class Pseudobulk(BaseEstimator):
         return self
 
     def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
-        target = self.space.label(label) != 0
-        shared = np.flatnonzero(((self._train.labels != 0) & target).any(1))
-        return resampling.mixture(self._train, shared if shared.size else range(len(self._train.labels)), n, rng)
+        label, train = self.space.label(label), self._train
+        effects = ~is_context(train.names, train.control)
+        target = (label != 0) & (effects if label[effects].any() else ~effects)
+        shared = np.flatnonzero(((train.labels != 0) & target).any(1))
+        return resampling.mixture(train, shared if shared.size else range(len(train.labels)), n, rng)
 
 
 class Control(BaseEstimator):
-    """The reference environment, whatever the condition.
+    """The reference environment, whatever the condition; in contexts the control of its own.
 
     Example:
         >>> import numpy as np
@@ -75,12 +78,14 @@ class Control(BaseEstimator):
         return self
 
     def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
-        self.space.label(label)
-        return resampling.mixture(self._train, [self._train.reference], n, rng)
+        own = resampling.own_control(self._train, self.space.label(label))
+        return resampling.mixture(self._train, [own], n, rng)
 
 
 class Additive(BaseEstimator):
     """Reference cells moved by Σ_e α_e (mean_e − mean_0), with the least-norm α that best solves Σ_e α_e Δ_e = Δ_t.
+
+    In contexts they are cells of the control of the condition's own.
 
     For singles this is the sum of the singles' mean shifts; the same rule serves combinations of any order and doses.
 
@@ -98,9 +103,10 @@ class Additive(BaseEstimator):
         return self
 
     def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
-        reference = self._train.reference
-        shift = self.space.label(label) - self._train.labels[reference]
-        return resampling.mixture(self._train, [reference], n, rng) + shift @ self._effects
+        label = self.space.label(label)
+        own = resampling.own_control(self._train, label)
+        shift = label - self._train.labels[own]
+        return resampling.mixture(self._train, [own], n, rng) + shift @ self._effects
 
 
 class Linear(BaseEstimator):

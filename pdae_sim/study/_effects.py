@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 
+from pdae_sim._contexts import is_context, within_context
 from pdae_sim._matrices import Matrix
 from pdae_sim.analysis.effect_metrics import (
     ControlCells,
@@ -17,6 +18,7 @@ from pdae_sim.analysis.effect_metrics import (
     overlap_at_n,
     pearson_delta,
 )
+from pdae_sim.contexts import by_context, context_levels
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 
@@ -71,64 +73,85 @@ class ExpressionScale:
 
 
 @dataclass(frozen=True, eq=False)
+class Origin:
+    """What changes count from in one context; in data without contexts all is of one.
+
+    Args:
+        label: (K,) of its control.
+        control: Control cells; None where training has none.
+        perturbed: (d_X,) mean over training perturbations of their means; None where there is none.
+    """
+
+    label: np.ndarray
+    control: ControlCells | None
+    perturbed: np.ndarray | None
+
+    @classmethod
+    def of(cls, train: PerturbationData, label: np.ndarray, scale: ExpressionScale) -> Origin:
+        """The origin in the context of a label (K,)."""
+        same, none = within_context(train.names, train.control, label, train.labels)
+        control = [ControlCells(scale(train.samples(e)), log1p=scale.log1p) for e in np.flatnonzero(none).tolist()]
+        means = [scale(train.samples(e)).mean(0) for e in np.flatnonzero(same & ~none).tolist()]
+        own = np.where(is_context(train.names, train.control), label, 0.0)
+        return cls(own, control[0] if control else None, np.mean(means, axis=0) if means else None)
+
+
+@dataclass(frozen=True, eq=False)
 class EffectReference:
     """Measured cells that predictions of effects are compared with.
 
     Args:
         scale: The scale of all that follows.
         cells: Measured cells by held-out condition.
-        control: Control cells; None where the data have none.
-        perturbed: (d_X,) mean over training perturbations of their means; None where there is none.
+        origins: What changes count from by held-out condition, one for all of a context.
         features: Names of the d_X coordinates.
     """
 
     scale: ExpressionScale
     cells: Mapping[str, np.ndarray]
-    control: ControlCells | None
-    perturbed: np.ndarray | None
+    origins: Mapping[str, Origin]
     features: np.ndarray
     _tests: dict[str, DifferentialExpression] = field(default_factory=dict)
 
     @classmethod
     def of(cls, train: PerturbationData, held_out: PerturbationData) -> EffectReference:
         """Control and average perturbation from training cells; `held_out` has the cells to be predicted."""
-        scale = ExpressionScale.of(train.stored)
-        none = (train.labels == 0).all(1)
-        control = [ControlCells(scale(train.samples(e)), log1p=scale.log1p) for e in np.flatnonzero(none).tolist()]
-        means = [scale(train.samples(e)).mean(0) for e in np.flatnonzero(~none).tolist()]
+        scale, own = ExpressionScale.of(train.stored), is_context(train.names, train.control)
+        contexts = [tuple(label[own].tolist()) for label in held_out.labels]
+        first = dict(zip(contexts, held_out.labels, strict=True))
+        origins = {context: Origin.of(train, label, scale) for context, label in first.items()}
         cells = {c: scale(held_out.samples(e)) for e, c in enumerate(held_out.conditions)}
-        return cls(
-            scale,
-            cells,
-            control[0] if control else None,
-            np.mean(means, axis=0) if means else None,
-            np.array(train.features),
-        )
+        by_condition = {c: origins[context] for c, context in zip(held_out.conditions, contexts, strict=True)}
+        return cls(scale, cells, by_condition, np.array(train.features))
 
     def comparable(self, condition: str, predicted: np.ndarray) -> np.ndarray:
         """Predicted cells on the scale, as many as there are measured ones, for a replicate has no more."""
         return self.scale(predicted[: len(self.cells[condition])])
 
     def with_control(self, cells: Mapping[str, np.ndarray], reference: PerturbationData) -> PerturbationData:
-        """Cells by condition, in the order of `reference`, after the control cells."""
-        parts = [self._control().x, *cells.values()]
-        return PerturbationData(
+        """Cells by condition, in the order of `reference`, after the control cells; in contexts those of the one."""
+        origins = set(self.origins.values())
+        if len(origins) > 1:
+            raise InputError(f"held-out conditions are of {len(origins)} contexts; judge those of one at a time")
+        parts = [self._control(next(iter(cells))).x, *cells.values()]
+        data = PerturbationData(
             np.vstack(parts),
-            np.vstack([np.zeros(len(reference.names)), reference.labels]),
+            np.vstack([next(iter(origins)).label, reference.labels]),
             np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
             reference.names,
             features=reference.features,
             control=reference.control,
         )
+        return next(iter(by_context(data).values())) if context_levels(data) else data
 
     def measures(self, condition: str, predicted: np.ndarray) -> Measures:
         """Every metric of the predicted cells that are comparable."""
         x = self.comparable(condition, predicted)
         mean, truth = x.mean(0), self.cells[condition].mean(0)
-        tested = cache(lambda: self._control().differential_expression(x))
+        tested = cache(lambda: self._control(condition).differential_expression(x))
         values: dict[str, Callable[[], float]] = {
-            "pearson_delta": lambda: pearson_delta(mean, truth, self._control().mean),
-            "pearson_delta_pert": lambda: pearson_delta(mean, truth, self._average()),
+            "pearson_delta": lambda: pearson_delta(mean, truth, self._control(condition).mean),
+            "pearson_delta_pert": lambda: pearson_delta(mean, truth, self._average(condition)),
             "mse": lambda: float(((mean - truth) ** 2).mean()),
             "mae": lambda: float(np.abs(mean - truth).mean()),
             "discrimination_score_l1": lambda: self._discrimination(condition, mean, "l1"),
@@ -138,28 +161,31 @@ class EffectReference:
         }
         return {metric: _sequence(value) for metric, value in values.items()}
 
-    def _control(self) -> ControlCells:
-        if self.control is None:
-            raise InputError("changes are from the control; the data have no control condition in training")
-        return self.control
+    def _control(self, condition: str) -> ControlCells:
+        control = self.origins[condition].control
+        if control is None:
+            raise InputError(f"changes are from the control; no control condition of {condition!r} is in training")
+        return control
 
-    def _average(self) -> np.ndarray:
-        if self.perturbed is None:
+    def _average(self, condition: str) -> np.ndarray:
+        perturbed = self.origins[condition].perturbed
+        if perturbed is None:
             raise InputError("changes are from the average perturbation; none but the control is in training")
-        return self.perturbed
+        return perturbed
 
     def _tested(self, condition: str) -> DifferentialExpression:
         if condition not in self._tests:
-            self._tests[condition] = self._control().differential_expression(self.cells[condition])
+            self._tests[condition] = self._control(condition).differential_expression(self.cells[condition])
         return self._tests[condition]
 
     def _discrimination(self, condition: str, mean: np.ndarray, distance: str) -> float:
         """Rank among held-out conditions, by all features but one of the condition's own name, as cell-eval has it."""
-        if len(self.cells) < 2:
+        peers = [name for name, origin in self.origins.items() if origin is self.origins[condition]]
+        if len(peers) < 2:
             raise InputError("discrimination is between held-out conditions; there is only one")
-        kept, origin = self.features != condition, self._control().mean
-        effects = np.array([cells.mean(0) for cells in self.cells.values()]) - origin
-        index = list(self.cells).index(condition)
+        kept, origin = self.features != condition, self._control(condition).mean
+        effects = np.array([self.cells[name].mean(0) for name in peers]) - origin
+        index = peers.index(condition)
         return discrimination_score((mean - origin)[kept], effects[:, kept], index, distance=distance)
 
 

@@ -1,5 +1,8 @@
 """Contexts on the command line: verdicts, the test of shared effects, and what a model remembers."""
 
+import json
+import re
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -97,3 +100,46 @@ def test_a_design_is_of_conditions_in_contexts(same, capsys):
     design = ("design", same, "--covariate", "cell_line", "--target", "A+C@HepG2")
     assert [each["condition"] for each in answer(capsys, *design)["experiments"]] == ["C@HepG2"]
     assert answer(capsys, *design, "--shared")["experiments"] == []
+
+
+def test_a_covariate_of_measurements_is_refused(same, capsys, tmp_path):
+    data = anndata.read_h5ad(same)
+    frame = data.obs.assign(g1=data.X[:, 0], g2=data.X[:, 1])
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    converting = ("convert", tmp_path / "table.csv", "--out", tmp_path / "no.h5ad", "--covariate")
+    assert "covariates must have few levels; 840 cells have" in refusal(capsys, *converting, "g1")
+    assert "name it with --covariate" in refusal(capsys, *converting, "line")
+
+
+def test_every_command_knows_contexts(same, capsys, tmp_path):
+    """Values from their definitions: what is held out, against what it is tested, what a second model differs at."""
+    data = anndata.read_h5ad(same)
+    data.obs["batch"] = np.where(np.arange(len(data)) % 2, "r1", "r2")
+    data.obs["split"] = np.where((data.obs.condition == "B") & (data.obs.cell_line == "K562"), "test", "train")
+    file, model = tmp_path / "d.h5ad", tmp_path / "m"
+    data.write_h5ad(file)
+    options = ("--covariate", "cell_line", "--batch", "batch")
+    listed = answer(capsys, "additivity", file, *options, "--list")["combinations"]
+    assert listed[0] == {
+        "condition": "A@HepG2,r2",
+        "coefficients": {"A@HepG2,r1": 1.0, "ctrl@HepG2,r2": 1.0},
+        "cells": 60,
+    }
+    table = ran(capsys, "geometry", file, "--covariate", "cell_line", "--multipliers", 99)[1]
+    assert len(re.findall(r"^ctrl@HepG2 – A@HepG2 +\S+ +\[\S+, \S+\] ", table, re.MULTILINE)) == 1
+    fit = answer(capsys, "fit", file, *options, "--out", model, "--latents", 2, "--steps", 2, "--no-select")
+    assert [each["contexts"] for each in fit["shared_effects"]] == [["HepG2,r1", "HepG2,r2"], ["K562,r1", "K562,r2"]]
+    told = answer(capsys, "evaluate", model, file, "--baselines", "--metrics", "mean_difference,pearson_delta")
+    assert {row["condition"] for row in told["rows"]} == {"B@K562,r1", "B@K562,r2"}
+    control = next(row for row in told["rows"] if row["estimator"] == "control" and row["metric"] == "mean_difference")
+    x, obs = data.X.astype(float), data.obs
+    mine = obs.batch == control["condition"][-2:]
+    line = obs.cell_line == "K562"
+    b, none = (x[mine & line & (obs.condition == name)] for name in ("B", "ctrl"))
+    expected = np.linalg.norm(none.mean(0) - b.mean(0))
+    assert control["value"] == pytest.approx(expected, abs=0.5 * expected)  # of the control of its own line and batch
+    assert "not identified" in refusal(
+        capsys, "predict", model, "--condition", "B@K562,r1", "--out", tmp_path / "no.h5ad"
+    )
+    twins = ran(capsys, "twins", file, "--test", "B@K562,r1", "--model", model, "--cells", 60, "--json")[1]
+    assert json.loads(twins)["witness"] == {"B@K562": 1.0}

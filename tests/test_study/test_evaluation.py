@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from pdae_sim import LinearLatentModel, PerturbationData, Simulator
+from pdae_sim.contexts import in_contexts
 from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.study._effects import EFFECT_METRICS, ExpressionScale, scaled
 from pdae_sim.study._held_out import halves
-from pdae_sim.study.evaluation import PREDICTION_METRICS, evaluate
+from pdae_sim.study.evaluation import PREDICTION_METRICS, effect_cells, evaluate
 
 
 @pytest.fixture(scope="module")
@@ -177,3 +178,34 @@ def test_what_has_no_effect_to_compare_with_says_so():
     assert "no control condition" in errors["pearson_delta"]
     assert "there is only one" in errors["discrimination_score_l1"]
     assert {r["metric"] for r in rows if r["status"] == "ok"} == {"pearson_delta_pert", "mse", "mae"}
+
+
+def test_changes_count_from_the_control_of_the_same_context():
+    """Lines a and b, b moved by 10 in every feature: what is measured and predicted counts from ctrl@b, not ctrl@a."""
+    effects = {"ctrl": [0.0, 0.0, 0.0], "A": [1.0, 0.0, 0.0], "B": [0.0, 1.0, 0.0], "A+B": [1.0, 1.0, 0.0]}
+    rng, rows, names, lines = np.random.default_rng(0), [], [], []
+    for line, offset in (("a", 0.0), ("b", 10.0)):
+        for name, effect in effects.items():
+            rows.append(rng.normal(scale=0.01, size=(40, 3)) + offset + effect)
+            names += [name] * 40
+            lines += [line] * 40
+    data = in_contexts(PerturbationData.from_arrays(np.vstack(rows), names), [lines], shared=1)
+    data = replace(data, held_out=np.isin(data.conditions, ["A+B@b", "B@b"]))
+    fitted = {name: BASELINES[name]().fit(data) for name in ("control", "additive", "pseudobulk")}
+    means = {name: each.sample("A+B@b", 400, rng=0).mean(0) for name, each in fitted.items()}
+    np.testing.assert_allclose(means["control"], [10, 10, 10], atol=0.02)
+    np.testing.assert_allclose(means["additive"], [11, 11, 10], atol=0.02)
+    assert means["pseudobulk"].max() < 9  # of both lines: A@a, B@a, A+B@a and A@b
+    chosen = ["pearson_delta", "pearson_delta_pert", "discrimination_score_l1", "mae"]
+    values = {
+        (row["estimator"], row["metric"]): row["value"]
+        for row in evaluate(fitted, data, metrics=chosen, rng=0)
+        if row["condition"] == "A+B@b"
+    }
+    assert values["additive", "pearson_delta"] == pytest.approx(1.0, abs=1e-3)
+    assert abs(values["control", "pearson_delta"]) < 0.95  # noise: it changes nothing from its own control
+    assert values["additive", "pearson_delta_pert"] == pytest.approx(1.0, abs=1e-3)  # from A@b, the only one of b
+    assert values["additive", "discrimination_score_l1"] == 1.0
+    cells = effect_cells({"additive": fitted["additive"]}, replace(data, x=data.x.clip(0)), rng=0)["real"]
+    assert (cells.conditions, cells.names) == (("ctrl", "B", "A+B"), ("A", "B"))
+    np.testing.assert_allclose(cells.samples(0).mean(0), [10, 10, 10], atol=0.02)

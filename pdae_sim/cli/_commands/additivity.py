@@ -75,9 +75,9 @@ def _list(output: Output, file: Path, options: DatasetOptions) -> int:
     counts = dict(zip(data.conditions, data.counts.tolist(), strict=True))
     rows = [{"condition": name, "coefficients": alpha, "cells": counts[name]} for name, alpha in relations.items()]
     sums = [" + ".join(f"{a:g} · {part}" for part, a in alpha.items()) for alpha in relations.values()]
-    lines = [(row["condition"], total, row["cells"]) for row, total in zip(rows, sums, strict=True)]
-    told = Table("What can be tested", ("combination", "shift", "cells"), lines) if lines else _NOTHING
-    output.result({"combinations": rows}, [told])
+    lines = [(row["condition"], row["cells"], total) for row, total in zip(rows, sums, strict=True)]
+    table = Table("What can be tested", ("combination", "cells", "shift"), lines, prose=("shift",))
+    output.result({"combinations": rows}, [table if lines else _NOTHING])
     return 0
 
 

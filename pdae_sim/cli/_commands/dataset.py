@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from pdae_sim import PerturbationData, Simulation
 
 
+_LISTED = 300
+"""Conditions that are listed."""
+
+
 @command
 def simulate(
     output: Output,
@@ -162,7 +166,8 @@ def _describe(
     if conversion is not None:
         payload |= {"left_out": dict(conversion.left_out)}
         text = [_features(data), *filter(None, [on_command_line(conversion.in_words())])]
-    lines = [tuple(value or "" for value in row.values()) for row in rows]
+    lines = [tuple(value or "" for value in row.values()) for row in rows[:_LISTED]]
+    text = [f"and {len(rows) - _LISTED:,} more; --json lists all", *text] if rows[_LISTED:] else text
     output.result(payload, [Table(title, tuple(rows[0]), lines, prose=("verdict",)), *text])
 
 

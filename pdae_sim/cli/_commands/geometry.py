@@ -13,11 +13,12 @@ from pdae_sim._checks import naming
 from pdae_sim.cli._options import DatasetFile, DatasetOptions, Seed, command
 from pdae_sim.cli._output import NOTHING_JUDGED, Output
 from pdae_sim.cli._tables import Table
+from pdae_sim.intervals import Interval
 
 if TYPE_CHECKING:
     from pdae_sim.analysis import EnvironmentGeometry
 
-_HEADS = ("condition", "other", "squared distance", "95 % interval", "at least", "overlap")
+_HEADS = ("conditions", "squared distance", "95 % interval", "at least", "overlap")
 
 
 @command
@@ -49,7 +50,13 @@ def geometry(
         "constant_order": found.constant_order,
     }
     lines = [
-        (row["condition"], row["other"], row["squared_distance"], row["interval"], row["lower_limit"], row["overlap"])
+        (
+            f"{row['condition']} – {row['other']}",
+            row["squared_distance"],
+            Interval(*row["interval"]),
+            row["lower_limit"],
+            "yes" if row["overlap"] else "no",
+        )
         for row in rows
     ]
     output.result(payload, [Table("Latent geometry", _HEADS, lines), *_in_words(found)])
