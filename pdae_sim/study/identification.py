@@ -274,7 +274,10 @@ def _permuted_environments(
 
 
 def _mean_matrix(z: np.ndarray, data: PerturbationData) -> np.ndarray:
-    """Ŵ (d_Z, K) by least squares of differences of mean latents on differences of labels."""
-    means = np.array([z[rows].mean(0) for rows in data.rows_by_environment])
-    shifts, moves = data.labels - data.labels[data.reference], means - means[data.reference]
-    return np.linalg.lstsq(shifts, moves, rcond=None)[0].T
+    """Ŵ (d_Z, K) by least squares of the latents of all cells on their labels, with an intercept.
+
+    From means by condition, weighted by cells: the reference has an error like any other, and each cell counts once.
+    """
+    means, root = np.array([z[rows].mean(0) for rows in data.rows_by_environment]), np.sqrt(data.counts)[:, None]
+    design = np.column_stack([np.ones(len(means)), data.labels - data.labels[data.reference]])
+    return np.linalg.lstsq(root * design, root * means, rcond=None)[0][1:].T

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.stats import ortho_group
 
-from pdae_sim import LinearLatentModel, Simulator
+from pdae_sim import LinearLatentModel, PerturbationData, Simulator
 from pdae_sim._json import plain
 from pdae_sim.analysis.identifiability.nested_maps import MAP_CLASSES
 from pdae_sim.cli._app import run
@@ -17,7 +18,7 @@ from pdae_sim.estimation.baseline_encoders import random_encoder
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.presets import DEFAULT
 from pdae_sim.study import identification
-from pdae_sim.study.identification import identify
+from pdae_sim.study.identification import _mean_matrix, identify
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +135,17 @@ class TestFigure:
         assert "already exists" in capsys.readouterr().err
         assert run([*words, str(folder / "f.gif")]) == 2
         assert "--figure must end in .png" in capsys.readouterr().err
+
+
+def test_mean_shifts_are_the_regression_over_cells():
+    """Conditions of 3 to 90 cells, more of them than perturbations: every cell counts once, the reference's too."""
+    rng, counts = np.random.default_rng(0), [3, 90, 20, 50, 7]
+    labels = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [2.0, 0.5]])
+    environment = np.repeat(np.arange(5), counts)
+    data = PerturbationData(rng.normal(size=(len(environment), 1)), labels, environment, ("A", "B"))
+    z = rng.normal(size=(len(environment), 3))
+    design = np.column_stack([np.ones(len(z)), labels[environment]])
+    expected = np.linalg.lstsq(design, z, rcond=None)[0][1:].T
+    np.testing.assert_allclose(_mean_matrix(z, data), expected, atol=1e-12)
+    moved = replace(data, x=data.x, labels=labels + [0.5, -1.0])  # without a control the first condition is the origin
+    np.testing.assert_allclose(_mean_matrix(z, moved), expected, atol=1e-12)
