@@ -147,5 +147,5 @@ def test_mean_shifts_are_the_regression_over_cells():
     design = np.column_stack([np.ones(len(z)), labels[environment]])
     expected = np.linalg.lstsq(design, z, rcond=None)[0][1:].T
     np.testing.assert_allclose(_mean_matrix(z, data), expected, atol=1e-12)
-    moved = replace(data, x=data.x, labels=np.add(labels, [0.5, -1.0]))  # the first condition, no control, is the origin
+    moved = replace(data, x=data.x, labels=np.add(labels, [0.5, -1.0]))  # no control: the first is the origin
     np.testing.assert_allclose(_mean_matrix(z, moved), expected, atol=1e-12)
