@@ -129,6 +129,7 @@ class AdditiveCodeEstimator(SinglePhaseEstimator):
         sizes = n_codes, self.n_latents, self._standardised.sizes[1]
         generators = [root_generator(self.random_state, "network")]
         likelihood = self._likelihood().to(self.device)
+        assert isinstance(cells.x, torch.Tensor), "standardised cells are dense"
         likelihood.learn_inputs([cells.x])
         likelihood.start(cells.x.mean(0)[None], torch.full((1, likelihood.n_inputs), _START).to(cells.x))
         return AdditiveCode(sizes, self.architecture, likelihood, generators, **options).to(self.device)

@@ -21,6 +21,7 @@ from pdae_sim.estimation._checkpoint import Checkpoint
 from pdae_sim.estimation._networks import Network, root_generator
 from pdae_sim.estimation._posterior import PosteriorNetwork, draws_for
 from pdae_sim.estimation._posterior_gauge import start_linear
+from pdae_sim.estimation._rows import Rows, SparseRows, held_sparse
 from pdae_sim.estimation._training import train
 from pdae_sim.estimation._weighted_terms import WeightedTerms
 from pdae_sim.estimation._whitening import init_pca
@@ -118,21 +119,33 @@ def untrained(models: Sequence[PDAE]) -> Network | PosteriorNetwork:
 
 
 def training_cells(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> Cells:
-    """The standardised cells of some models, each with data of its own; data given twice are held once."""
+    """The standardised cells of some models, each with data of its own; data given twice are held once.
+
+    Large sparse cells stay sparse, if all models are given the same.
+    """
     held: dict[int, int] = {}
     parts: list[torch.Tensor] = []
     rows = []
+    stored = data[0].stored
+    lean = len({id(each.stored) for each in data}) == 1 and not isinstance(stored, np.ndarray)
+    lean = lean and held_sparse(stored.shape)
     for model, each in zip(models, data, strict=True):
-        if id(each.stored) not in held:
+        if lean:
+            held[id(each.stored)] = 0
+        elif id(each.stored) not in held:
             held[id(each.stored)] = sum(len(part) for part in parts)
             parts.append(torch.from_numpy(model._units.forward(each.stored)))
         rows.append(tuple(held[id(each.stored)] + r for r in each.rows_by_environment))
     labels = np.stack([m._label_scaling.forward(each.labels) for m, each in zip(models, data, strict=True)])
     device = models[0].device
-    x = parts[0] if len(parts) == 1 else torch.cat(parts)
+    x: Rows
+    if lean:
+        x = SparseRows(stored, models[0]._units, device)
+    else:
+        x = (parts[0] if len(parts) == 1 else torch.cat(parts)).to(device)
     roots = tuple(_random.child(_random.seed_sequence(model.random_state), "training") for model in models)
     doses = torch.tensor(labels, dtype=torch.float32, device=device)
-    return Cells(x.to(device), doses, tuple(rows), roots)
+    return Cells(x, doses, tuple(rows), roots)
 
 
 def _check_alike(first: PDAE, other: PDAE, n_first: int, n_other: int) -> None:

@@ -12,12 +12,13 @@ import torch
 from pdae_sim import _random
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._cell_numbers import by_cells, sits_out
+from pdae_sim.estimation._rows import Rows
 
 if TYPE_CHECKING:
     from pdae_sim.estimation.phases import Phase
 
-_HELD_OUT = 4096
-"""Largest total number of held-out cells; bounds the cost of evaluating them."""
+_HELD_OUT, _HELD_OUT_VALUES = 4096, 2**23
+"""Largest total number of held-out cells, and of their values where cells are long: the cost of evaluating them."""
 _TELLING = 64
 """Cells kept out in all, at least: fewer cannot tell parameters apart."""
 _KEPT_ROOT = _random.seed_sequence(0)
@@ -28,13 +29,13 @@ class Cells:
     """Standardised training cells of R replicates on their device, and batches of them.
 
     Args:
-        x: (N, d_X) the cells of all replicates; replicates of the same data share them.
+        x: (N, d_X) the cells of all replicates, indexed by rows; replicates of the same data share them.
         labels: (R, E, K).
         rows: For each replicate and environment the rows of x that belong to it.
         roots: Root of the random streams of each replicate.
     """
 
-    x: torch.Tensor
+    x: Rows
     labels: torch.Tensor
     rows: tuple[tuple[np.ndarray, ...], ...]
     roots: tuple[np.random.SeedSequence, ...]
@@ -77,7 +78,7 @@ class Cells:
             InputError: If replicates differ in how many they would give.
         """
         counts = [np.array([len(rows) for rows in each]) for each in self.rows]
-        gives = [kept_out(share, each) for each in counts]
+        gives = [kept_out(share, each, self.x.shape[1]) for each in counts]
         numbers = {(1 if by_cells(each) else int(n.max()), int(n.sum())) for each, n in zip(counts, gives, strict=True)}
         if len(numbers) > 1:
             raise InputError(
@@ -152,19 +153,20 @@ def by_environment(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(rows), np.repeat(np.arange(len(rows)), [len(r) for r in rows])
 
 
-def kept_out(share: float, counts: np.ndarray) -> np.ndarray:
+def kept_out(share: float, counts: np.ndarray, d_X: int) -> np.ndarray:
     """(E,) cells that environments of so many cells give up: a share of the smallest that gives, few in all, or none.
 
     As many give as can give enough together; those with fewer cells keep all of theirs. Where cells weigh alike a
     share of all is given, one by one.
     """
+    most = min(_HELD_OUT, max(_HELD_OUT_VALUES // d_X, 8 * _TELLING))
     if by_cells(counts):
-        total = min(int(share * counts.sum()), _HELD_OUT)
+        total = min(int(share * counts.sum()), most)
         spread = np.diff(np.floor(np.concatenate([[0], np.cumsum(counts)]) * (total / counts.sum())))
         return spread.astype(int) if total >= _TELLING else np.zeros(len(counts), int)
     for n in range(len(counts), 1, -1):
         fewest = np.sort(counts)[-n]
-        b = min(int(share * fewest), max(_HELD_OUT // n, 2))
+        b = min(int(share * fewest), max(most // n, 2))
         if b >= 2 and b * n >= _TELLING:
             return np.where(counts >= fewest, b, 0)
     return np.zeros(len(counts), int)

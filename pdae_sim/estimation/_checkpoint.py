@@ -20,6 +20,7 @@ from pdae_sim._files import whole_file
 from pdae_sim._seals import DamagedError, rebuilt, undamaged
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._batches import Cells
+from pdae_sim.estimation._scaling import blocks
 from pdae_sim.estimation.phases import Progress
 
 CHECKPOINT_SECONDS = 10.0
@@ -120,7 +121,10 @@ class Checkpoint:
 def _fingerprint(cells: Cells, settings: Mapping) -> str:
     """A hash of the data and the settings of a fit."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for array in (cells.x.cpu().numpy(), cells.labels.cpu().numpy(), *cells.rows[0]):
+    digest.update(str(tuple(cells.x.shape)).encode())
+    for part in blocks(*cells.x.shape):
+        digest.update(cells.x[torch.arange(part.start, part.stop)].cpu().numpy().data)
+    for array in (cells.labels.cpu().numpy(), *cells.rows[0]):
         digest.update(str(array.shape).encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -27,8 +27,8 @@ from pdae_sim.estimation._whitening import directions
 _log = logging.getLogger(__name__)
 
 NEIGHBOURS = 10
-CELLS = 8000
-"""Looked at, at most."""
+_CELLS, _VALUES = 8000, 2**24
+"""Cells looked at, at most, and their values where cells are long."""
 _QUERIES, _FEWEST = 2000, 50
 LOW = 3
 """Up to here neighbours alone are trusted."""
@@ -92,8 +92,8 @@ def choose(x: np.ndarray, rank: int, error: Callable[[int], float], rng: np.rand
         error: Error of rebuilding held-out cells from so many coordinates; NaN where it cannot be told.
         rng: Picks cells where there are many.
     """
-    x = np.unique(x[rng.permutation(len(x))[:CELLS]].astype(np.float64), axis=0)
-    varied = directions(np.linalg.eigvalsh(np.atleast_2d(np.cov(x.T, ddof=0))))
+    x = np.unique(x[rng.permutation(len(x))[: cells_of(x.shape[1])]].astype(np.float64), axis=0)
+    varied = varied_directions(x)
     most = max(min(rank + 1, varied), 1)
     estimate, se = neighbour_dimension(rng.permutation(x))
     if math.isnan(estimate):
@@ -114,6 +114,20 @@ def choose(x: np.ndarray, rank: int, error: Callable[[int], float], rng: np.rand
     return _told(Dimension(found, estimate, se, rank, sure, "where autoencoders stop gaining", expected, errors))
 
 
+def cells_of(d_X: int) -> int:
+    """How many cells of so many features are looked at, at most."""
+    return min(_CELLS, max(_VALUES // d_X, _QUERIES))
+
+
+def varied_directions(x: np.ndarray) -> int:
+    """The number of directions in which cells (n, d_X) vary; up to some thousand where cells are long."""
+    if x.shape[1] <= _QUERIES:
+        return directions(np.linalg.eigvalsh(np.atleast_2d(np.cov(x.T.astype(np.float64), ddof=0))))
+    some = x[np.linspace(0, len(x) - 1, min(len(x), _QUERIES)).astype(int)].astype(np.float64)
+    some -= some.mean(0)
+    return directions(np.linalg.eigvalsh(some @ some.T))
+
+
 def nearest_dimension(x: np.ndarray, most: int, rng: np.random.Generator) -> tuple[int, float, float] | None:
     """The dimension whose standard normal cells look most like these, with m̂ and its standard error; None unknown.
 
@@ -122,7 +136,7 @@ def nearest_dimension(x: np.ndarray, most: int, rng: np.random.Generator) -> tup
         most: The largest dimension of interest.
         rng: Picks cells where there are many.
     """
-    x = np.unique(x[rng.permutation(len(x))[:CELLS]].astype(np.float64), axis=0)
+    x = np.unique(x[rng.permutation(len(x))[: cells_of(x.shape[1])]].astype(np.float64), axis=0)
     estimate, se = neighbour_dimension(rng.permutation(x))
     if math.isnan(estimate):
         return None

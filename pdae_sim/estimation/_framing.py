@@ -135,7 +135,7 @@ def _observation(model: PDAE, data: PerturbationData, scores: _Scores) -> Observ
         quiet, sure, why = evidence.noiseless(some, model.n_latents, rank, rng)
         if quiet:
             return evidence.tell(ObservationChoice("noiseless", sure, why))
-    d_Z = model.n_latents or min(rank, evidence.varied_directions(some) - 1) or 1
+    d_Z = model.n_latents or min(rank, dimension.varied_directions(some) - 1) or 1
     return evidence.tell(evidence.choose(data.stored, names, d_Z, scores))
 
 
@@ -144,9 +144,9 @@ def _dimension(model: PDAE, data: PerturbationData, scores: _Scores) -> Dimensio
     d_X = data.stored.shape[1]
     rank = model._label_scaling.rank(data.labels, at_most=d_X)
     rng = _random.stream(_random.seed_sequence(0), "dimension")
-    few = np.sort(rng.permutation(len(data.environment))[: dimension.CELLS])
+    few = np.sort(rng.permutation(len(data.environment))[: dimension.cells_of(d_X)])
     if model.observation_.noisy:
-        varied = evidence.varied_directions(model._units.gathered(data.stored, few))
+        varied = dimension.varied_directions(model._units.gathered(data.stored, few))
         return evidence.dimension(model.observation_, rank, min(rank + 1, varied), scores)
     return dimension.choose(model._units.gathered(data.stored, few), rank, lambda d: _chart_error(model, data, d), rng)
 

@@ -26,8 +26,8 @@ _FEWEST = 6
 """Molecules that the least count of a cell may have; one in all but a few cells."""
 _SAME_TOTAL = 1e-3
 """Largest relative spread of totals that are one total."""
-_LOOKED_AT = 2000
-"""Cells looked at to recognise a table; all of them are then recovered, and refused if one cannot be."""
+_LOOKED_AT, _VALUES = 2000, 2**22
+"""Cells looked at to recognise a table, and their values where cells are long; all are then recovered, or refused."""
 
 
 class Units(Protocol):
@@ -104,8 +104,7 @@ class CountUnits:
         return out
 
     def exposure(self, x: Matrix) -> np.ndarray:
-        parts = [self._recovered(dense(x[part])) for part in blocks(*x.shape)]
-        return np.concatenate([np.column_stack([c.sum(1), unit]) for c, unit in parts]).astype(np.float32)
+        return np.concatenate([self._exposed(dense(x[part])) for part in blocks(*x.shape)])
 
     def inverse(self, x: np.ndarray, exposure: np.ndarray | None = None) -> np.ndarray:
         counts = x.astype(np.float64)
@@ -118,6 +117,10 @@ class CountUnits:
             return np.log1p(counts)
         assert exposure is not None, "a scaled table needs the unit of each cell"
         return np.log1p(counts * exposure[:, 1:].astype(np.float64))
+
+    def _exposed(self, x: np.ndarray) -> np.ndarray:
+        counts, unit = self._recovered(x)
+        return np.column_stack([counts.sum(1), unit]).astype(np.float32)
 
     def _recovered(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         counts, unit = counts_in(x, self.transform)
@@ -157,7 +160,8 @@ def recognise_counts(x: Matrix) -> CountUnits | None:
     Whole numbers are counts; so are values whose expm1, divided by the smallest positive one of its cell, is whole:
     where most cells have other positive values to divide.
     """
-    rows = np.linspace(0, x.shape[0] - 1, min(x.shape[0], _LOOKED_AT)).astype(int)
+    most = min(x.shape[0], _LOOKED_AT, max(_VALUES // x.shape[1], 200))
+    rows = np.linspace(0, x.shape[0] - 1, most).astype(int)
     some = dense(x[np.unique(rows)])
     if some.min() < 0 or some.max() <= 0:
         return None

@@ -25,10 +25,12 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._batches import kept_out
 from pdae_sim.estimation._cell_numbers import by_cells, sits_out
+from pdae_sim.estimation._components import is_wide
 from pdae_sim.estimation._losses import TERMS
 from pdae_sim.estimation._networks import Network
 from pdae_sim.estimation._posterior import PosteriorNetwork, draws_for
-from pdae_sim.estimation._scaling import BLOCK_ELEMENTS, LabelScaling
+from pdae_sim.estimation._rows import held_sparse
+from pdae_sim.estimation._scaling import LabelScaling, block_rows
 from pdae_sim.estimation._weighted_terms import WeightedTerms
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.likelihoods.counts import NegativeBinomialLikelihood
@@ -52,6 +54,7 @@ class Shape:
         sizes: d_X, d_Z and K.
         itemsize: Bytes of a value of x as given.
         copied: Whether training cells are selected out of data that hold others too.
+        sparse: Bytes of the training cells as stored, where steps draw them from there; 0 where they are dense.
         replicates: Networks trained at once.
         data_sets: Distinct data sets among them.
     """
@@ -60,6 +63,7 @@ class Shape:
     sizes: tuple[int, int, int]
     itemsize: int = 4
     copied: bool = False
+    sparse: int = 0
     replicates: int = 1
     data_sets: int = 1
 
@@ -76,6 +80,7 @@ class Shape:
             (d_X, latents, labels.shape[1]),
             itemsize=first.stored.dtype.itemsize,
             copied=not kept.all() and "train" not in vars(first),
+            sparse=_stored(first, kept) if len(data) == 1 else 0,
             replicates=replicates,
             data_sets=len(data),
         )
@@ -144,8 +149,8 @@ def estimate(shape: Shape, architecture: Architecture, phases: Sequence[Phase]) 
     noisy = any(phase.through_noise for phase in phases)
     held = _parameters(shape.sizes, architecture, shape.replicates, noisy)
     return Need(
-        selected=shape.values * shape.itemsize * shape.copied,
-        cells=shape.values * _FLOAT,
+        selected=(shape.sparse or shape.values * shape.itemsize) * shape.copied,
+        cells=0 if shape.sparse else shape.values * _FLOAT,
         network=(5 if any(phase.held_out for phase in phases) else 4) * held,
         passing=_passing(shape, architecture),
         steps={phase.name: _step(shape, architecture, phase) for phase in phases},
@@ -193,12 +198,21 @@ def _fix(need: Need) -> str:
 def _passing(shape: Shape, architecture: Architecture) -> int:
     """The largest need between steps."""
     d_X, d_Z, _ = shape.sizes
-    scaling = 3 * _DOUBLE * max(shape.counts) * d_X
-    checking = 2 * shape.values // shape.data_sets
-    blocks = 3 * _DOUBLE * BLOCK_ELEMENTS
-    covariance = (4 * _DOUBLE * d_X**2 + blocks) * architecture.charted
+    scaling = 3 * _DOUBLE * min(max(shape.counts), block_rows(d_X)) * d_X
+    checking = 0 if shape.sparse else 2 * shape.values // shape.data_sets
+    blocks = 3 * _DOUBLE * block_rows(d_X) * d_X
+    covariance = (4 * _DOUBLE * d_X**2 * (not is_wide(d_X, d_Z)) + blocks) * architecture.charted
     latents = 3 * _DOUBLE * sum(shape.counts) * d_Z
     return max(scaling, checking, covariance, blocks + latents)
+
+
+def _stored(data: PerturbationData, kept: np.ndarray) -> int:
+    """Bytes of the sparse cells of the environments kept, where a fit draws its steps from them; else 0."""
+    share = data.counts[kept].sum() / data.counts.sum()
+    x = data.stored
+    if isinstance(x, np.ndarray) or not held_sparse((int(share * x.shape[0]), x.shape[1])):
+        return 0
+    return int(share * (x.data.nbytes + x.indices.nbytes))
 
 
 @lru_cache(maxsize=1024)
@@ -213,7 +227,7 @@ def _step(shape: Shape, architecture: Architecture, phase: Phase) -> int:
     counts = counts[~sits_out(counts)]
     E, terms = len(counts), tuple(phase.weights)
     drawn = (phase.cells, 1) if phase.sampling == "cells" else (min(phase.environments, E), phase.cells)
-    kept = kept_out(phase.held_out, counts)
+    kept = kept_out(phase.held_out, counts, shape.sizes[0])
     look_at = (int(kept.sum()), 1) if by_cells(counts) else (int((kept > 0).sum()), int(kept.max()))
     network = shape.sizes, architecture, shape.replicates
     step = _passing_of(*network, terms, phase.learns, drawn)

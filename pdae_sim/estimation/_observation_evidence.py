@@ -19,10 +19,9 @@ import numpy as np
 
 from pdae_sim._matrices import Matrix
 from pdae_sim.data import PerturbationData
-from pdae_sim.estimation._dimension import CELLS, LOW, Dimension, nearest_dimension
+from pdae_sim.estimation._dimension import LOW, Dimension, cells_of, nearest_dimension
 from pdae_sim.estimation._measurement import recognise_counts, share_of_zeros
 from pdae_sim.estimation._observation import GAUSSIAN, ObservationChoice, as_given
-from pdae_sim.estimation._whitening import directions
 
 _log = logging.getLogger(__name__)
 
@@ -187,11 +186,6 @@ def tell(choice: ObservationChoice) -> ObservationChoice:
     return choice
 
 
-def varied_directions(x: np.ndarray) -> int:
-    """The number of directions in which cells (n, d_X) vary."""
-    return directions(np.linalg.eigvalsh(np.atleast_2d(np.cov(x.T.astype(np.float64), ddof=0))))
-
-
 def looked_at(data: PerturbationData, rng: np.random.Generator) -> np.ndarray:
     """Row numbers of the cells that neighbours are looked for in."""
-    return np.sort(rng.permutation(len(data.environment))[:CELLS])
+    return np.sort(rng.permutation(len(data.environment))[: cells_of(data.stored.shape[1])])

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from pdae_sim.estimation._networks import MLP, Generators, ShiftedLatents, normal, uniform
 from pdae_sim.estimation.architecture import Architecture
@@ -23,6 +24,8 @@ from pdae_sim.estimation.likelihoods._base import Likelihood
 
 _COMPONENTS = 50
 """Principal components that an encoder sees of inputs that are more than twice as many."""
+_AT_ONCE = 2**22
+"""Values decoded at once, where it is up to the code: 32 MiB in each of the arrays that a likelihood makes."""
 _FEWEST_TELL = 0.25
 """Least 1 − Σ share² that a covariance is divided by: where one draw has nearly all the weight it tells little."""
 
@@ -144,7 +147,20 @@ class PosteriorNetwork(ShiftedLatents):
         return functional.pad(shifts, (0, self.likelihood.n_own))
 
     def log_prob(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        """log p(x | z) (R, …) of cells (R, …, d_X) with latents (R, …, d)."""
+        """log p(x | z) (R, …, b, k) of cells (R, …, b, 1, d_X) with latents (R, …, b, k, d).
+
+        Where that decodes many values it is taken in parts, and once more for gradients.
+        """
+        axis = z.ndim - 3 if z.shape[-3] > 1 else z.ndim - 4
+        size = max(_AT_ONCE * z.shape[axis] // (z[..., 0].numel() * x.shape[-1]), 1)
+        if size >= z.shape[axis]:
+            return self._log_prob(x, z)
+        parts = zip(x.split(size, axis), z.split(size, axis), strict=True)
+        if not torch.is_grad_enabled():
+            return torch.cat([self._log_prob(*part) for part in parts], axis)
+        return torch.cat([checkpoint(self._log_prob, *part, use_reentrant=False) for part in parts], axis)
+
+    def _log_prob(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         z, own = z.split([self.d_Z, self.likelihood.n_own], -1)
         return self.likelihood.log_prob(x, self.decoder(z), own if own.shape[-1] else None)
 

@@ -16,6 +16,7 @@ import torch
 
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._batches import Cells, by_environment
+from pdae_sim.estimation._components import is_wide, leading_components
 from pdae_sim.estimation._networks import MLP
 from pdae_sim.estimation._posterior import PosteriorNetwork
 from pdae_sim.estimation._scaling import block_rows
@@ -25,8 +26,8 @@ _LEAST_SHARE = 0.02
 """Of a variance that the leading components leave, at least."""
 _LEAST_SIGNAL = 0.1
 """Least share of the variance of a component within environments that is taken for signal; the rest is noise."""
-_LOOKED_AT = 20_000
-"""Cells that the scale of inputs is learnt from."""
+_LOOKED_AT, _VALUES = 20_000, 2**24
+"""Cells that the scale of inputs is learnt from, and their values where cells are long."""
 _DRAWS = 32
 """Weighted draws that a posterior is refitted from."""
 _DECODED, _FEWEST = 2**30, 8
@@ -44,7 +45,8 @@ def start_linear(network: PosteriorNetwork, cells: Cells) -> None:
     Raises:
         InputError: If the cells vary in fewer directions than there are latents.
     """
-    some = [rows[:: max(len(rows) // _LOOKED_AT, 1)] for rows in (by_environment(r)[0] for r in cells.rows)]
+    most = min(_LOOKED_AT, max(_VALUES // cells.x.shape[1], 2000))
+    some = [rows[:: max(len(rows) // most, 1)] for rows in (by_environment(r)[0] for r in cells.rows)]
     network.likelihood.learn_inputs([cells.x[torch.from_numpy(rows).to(cells.x.device)] for rows in some])
     models = [_factor_model(network, cells, r) for r in range(len(cells.rows))]
     loadings, scores, offset, middle, residual, W, mean, components = (
@@ -97,8 +99,8 @@ def _factor_model(network: PosteriorNetwork, cells: Cells, r: int) -> tuple[np.n
     """Loadings (d, n_inputs), scores, latents of input 0 and of the mean, residuals, Ŵ, mean cell, components."""
     d = network.shift.shape[1]
     rows, environment = by_environment(cells.rows[r])
-    mean_cell, mean, total = _moments(network, cells, r, rows)
-    values, vectors = np.linalg.eigh(total)
+    needed = d if network.encoder.axes is None else network.encoder.axes.shape[2]
+    mean_cell, mean, variances, values, vectors = _spectrum(network, cells, r, needed)
     if (varied := directions(values)) < d:
         raise InputError(f"n_latents must not exceed {varied}, the directions in which x varies; received {d}")
     axes, leading = vectors[:, ::-1][:, :d], values[::-1][:d]
@@ -108,17 +110,35 @@ def _factor_model(network: PosteriorNetwork, cells: Cells, r: int) -> tuple[np.n
     centred = raw - means[environment]
     labels = cells.labels[r].double().cpu().numpy()
     spread, turn = np.linalg.eigh(covariance_within(labels, counts, means, centred.T @ centred))
-    noise = values[::-1][d:].mean() if d < len(values) else 0.0
+    noise = (variances.sum() - leading.sum()) / (len(variances) - d) if d < len(variances) else 0.0
     scale = np.sqrt(np.maximum(spread - noise, _LEAST_SIGNAL * np.maximum(spread, 1e-6 * spread[-1])))
     whitening, colouring = turn / scale @ turn.T, turn * scale @ turn.T
     found = regress_on_labels(labels, counts, means @ whitening)
-    variances = np.diag(total)
     left = np.maximum(variances - axes**2 @ leading, _LEAST_SHARE * variances + 1e-4)
     scores = axes @ whitening  # z = input @ scores + offset, input = mean + (z − middle) @ loadings
     offset = -found[0]
     components = vectors[:, ::-1] / np.sqrt(np.maximum(values[::-1], 1e-12 * values[-1]))
     middle = mean @ scores + offset
     return colouring @ axes.T, scores, offset, middle, left, found[1:].T, mean_cell, components
+
+
+def _spectrum(
+    network: PosteriorNetwork, cells: Cells, r: int, needed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Mean cell (d_X,); mean and variances (d,) of the encoder's inputs, eigenvalues and vectors of their covariance.
+
+    Where inputs are many these are the leading ones, as many as are needed or some more.
+    """
+    rows, d = by_environment(cells.rows[r])[0], network.likelihood.n_inputs
+    if not is_wide(d, needed):
+        mean_cell, mean, total = _moments(network, cells, r, rows)
+        return mean_cell, mean, np.diag(total), *np.linalg.eigh(total)
+    parts = torch.from_numpy(rows).split(block_rows(cells.x.shape[1]))
+    mean_cell = np.zeros(cells.x.shape[1])
+    for part in parts:
+        mean_cell += cells.x[part.to(cells.x.device)].double().sum(0).cpu().numpy() / len(rows)
+    found = leading_components(lambda: (x.double() for x in _inputs(network, cells, r, rows)), d, needed)
+    return mean_cell, *found
 
 
 def _moments(

@@ -11,6 +11,7 @@ import torch
 from pdae_sim.estimation._batches import Cells
 from pdae_sim.estimation._networks import normal
 from pdae_sim.estimation._posterior import PosteriorNetwork, combined, weighted_moments
+from pdae_sim.estimation._rows import Rows
 from pdae_sim.estimation._scaling import block_rows
 
 _DRAWS = 16
@@ -141,6 +142,6 @@ def _parts(rows: np.ndarray, x: torch.Tensor) -> Iterator[torch.Tensor]:
     yield from torch.from_numpy(rows).to(x.device).split(_block(x))
 
 
-def _block(x: torch.Tensor) -> int:
+def _block(x: Rows) -> int:
     """Cells of which every draw is decoded at once."""
     return max(block_rows(x.shape[1]) // _DRAWS, 16)

@@ -13,6 +13,8 @@ from pdae_sim.estimation._cell_numbers import by_cells, sits_out
 
 BLOCK_ELEMENTS = 2**22
 """Values of x worked on at once wherever all cells are passed through: 32 MiB in float64."""
+_LONG = 2048
+"""Features of a cell from which on a block has a quarter of them: what is freed in small pieces is used again."""
 BLOCK_ROWS = 65_536
 """And at most so many cells, whose hidden units may outnumber what is observed."""
 
@@ -63,7 +65,8 @@ def blocks(n: int, columns: int) -> Iterator[slice]:
 
 def block_rows(columns: int) -> int:
     """Rows of a block of so many columns: a multiple of 16, the stride of torch's normal draws on a CPU."""
-    return min(max(BLOCK_ELEMENTS // max(columns, 1) // 16, 1) * 16, BLOCK_ROWS)
+    values = BLOCK_ELEMENTS if columns <= _LONG else BLOCK_ELEMENTS // 4
+    return min(max(values // max(columns, 1) // 16, 1) * 16, BLOCK_ROWS)
 
 
 def _by_environment(data: PerturbationData, statistic: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

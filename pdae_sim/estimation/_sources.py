@@ -54,13 +54,14 @@ def better_source(model: PDAE, data: PerturbationData) -> str:
     able, gains = np.flatnonzero(~sits_out(data.counts) & (data.counts > _PAIRS)), []
     for e in able[np.linspace(0, len(able) - 1, min(len(able), _JUDGED)).astype(int)]:
         rows, label = np.flatnonzero(model._base_environment == e), data.labels[e]
-        x, rng = data.samples(e).astype(np.float64), _random.stream(root, int(e))
+        rng = _random.stream(root, int(e))
         order = rng.permutation(len(rows))
         picked, judged = rows[order[: len(rows) // 2][:_CELLS]], order[len(rows) // 2 :][:_CELLS]
+        x = data.gathered(data.rows_by_environment[e][judged]).astype(np.float64)
         prior = rng.normal(size=(len(picked), len(model.perturbation_matrix_)))
         shift, exposure = model.perturbation_matrix_ @ label, model._exposure[picked]
         of_prior, of_cells = (
-            float(energy_distance(model._decoded(base + shift, exposure, root), x[judged], unbiased=True))
+            float(energy_distance(model._decoded(base + shift, exposure, root), x, unbiased=True))
             for base in (prior, model.base_latents_[picked])
         )
         gains.append(of_prior - of_cells)

@@ -122,7 +122,9 @@ class _PhaseRun:
                 parameter.grad = None
         saved: list[Slots] = position.optimisers or [{} for _ in players]
         free = {id(p) for name, p in objective.network.named_parameters() if name == "shift" or "biases" in name}
-        self._descents = [_Descent(p, parts, free, cells.x, slots) for p, slots in zip(players, saved, strict=True)]
+        self._descents = [
+            _Descent(p, parts, free, cells.labels, slots) for p, slots in zip(players, saved, strict=True)
+        ]
         self.stopping = EarlyStopping(self._descents[-1].moved, position.best)
         self._generators = [torch.Generator(device=cells.x.device) for _ in phases]
 

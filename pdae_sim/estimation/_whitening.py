@@ -13,7 +13,9 @@ import torch
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._batches import Cells
 from pdae_sim.estimation._cell_numbers import by_cells
+from pdae_sim.estimation._components import is_wide, leading_components
 from pdae_sim.estimation._networks import Network
+from pdae_sim.estimation._rows import Rows
 from pdae_sim.estimation._scaling import block_rows
 
 _FLAT = 1e-13
@@ -51,7 +53,7 @@ def init_pca(network: Network, cells: Cells) -> None:
 
 def _components(cells: Cells, rows: tuple[np.ndarray, ...], d_Z: int) -> np.ndarray:
     """(d_X, d_Z) directions of the most variance, each divided by its standard deviation."""
-    values, vectors = np.linalg.eigh(_covariance(cells.x, torch.from_numpy(np.concatenate(rows)).to(cells.x.device)))
+    values, vectors = _spectrum(cells.x, torch.from_numpy(np.concatenate(rows)).to(cells.x.device), d_Z)
     leading, top = vectors[:, ::-1][:, :d_Z], values[::-1][:d_Z]
     signs = np.sign(leading[np.abs(leading).argmax(0), np.arange(d_Z)])
     varied = directions(values)
@@ -65,10 +67,18 @@ def directions(values: np.ndarray) -> int:
     return int((values > _FLAT * values[-1]).sum()) if values[-1] > 0 else 0
 
 
-def _covariance(x: torch.Tensor, rows: torch.Tensor) -> np.ndarray:
+def _spectrum(x: Rows, rows: torch.Tensor, d_Z: int) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues, ascending, and eigenvectors of the covariance of the chosen rows; the leading ones of long rows."""
+    if not is_wide(x.shape[1], d_Z):
+        return np.linalg.eigh(_covariance(x, rows))
+    parts = rows.split(block_rows(x.shape[1]))
+    return leading_components(lambda: (x[part].double() for part in parts), x.shape[1], d_Z)[2:]
+
+
+def _covariance(x: Rows, rows: torch.Tensor) -> np.ndarray:
     """(d_X, d_X) of the chosen rows in float64, block by block."""
     parts = rows.split(block_rows(x.shape[1]))
-    nothing = x.new_zeros(x.shape[1], dtype=torch.float64)
+    nothing = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
     mean = sum((x[part].double().sum(0) for part in parts), nothing) / len(rows)
     scatter = sum(((centred := x[part].double() - mean).T @ centred for part in parts), nothing)
     return (scatter / max(len(rows) - 1, 1)).cpu().numpy()

@@ -20,14 +20,17 @@ _LARGEST = 1e6  # a greater number after the dose separator is a position or an 
 _FREE = {"separator": "|;&,~_/ ", "dose_separator": "@=~#|"}
 """Separators to propose."""
 
+_SHOWN = 2
+"""Combinations of names that occur elsewhere too, for each that may be one name, which show what a sign means."""
+
 _Parts = Mapping[str, list[tuple[str, str | None]]]
 
 
 def space_of(conditions: Iterable[str], options: ReadOptions, uns: Mapping[str, object]) -> LabelSpace:
     """The label space of a file that does not say its perturbations.
 
-    Where nobody named the separators, a cut that may go through a name is refused, and doses that are read are told in
-    one line; where they were named, a cut that may go through a name is told.
+    Where nobody named the separators, a cut that may go through a name is refused, unless twice as many combinations
+    show that the sign separates names; doses that are read are told in one line. What is not refused is told.
 
     Raises:
         LabelError: If a condition is malformed, or may be one name.
@@ -45,7 +48,8 @@ def space_of(conditions: Iterable[str], options: ReadOptions, uns: Mapping[str, 
         what = "holds names that occur only together" if option == "separator" else "has a number that is no usual dose"
         free = next((mark for mark in _FREE[option] if not any(mark in text for text in texts)), "")
         advice = f"if {sign!r} belongs to the name, give {option}={free!r}; if not, {option}={sign!r}"
-        if getattr(options, option) is None and option not in uns:
+        known = getattr(options, option) is not None or option in uns
+        if not known and not (option == "separator" and _shown(parts, doubtful) >= _SHOWN * len(doubtful)):
             raise LabelError(f"condition {doubtful[0]!r}{more} {what}; {advice}")
         if option == "separator":
             _log.warning("condition %r%s %s; it is read as a combination", doubtful[0], more, what)
@@ -74,6 +78,11 @@ def _joined(parts: _Parts, space: LabelSpace) -> list[str]:
         for text, pieces in parts.items()
         if any(after[a] == {b} and before[b] == {a} for (a, _), (b, _) in pairwise(pieces))
     ]
+
+
+def _shown(parts: _Parts, doubtful: list[str]) -> int:
+    """Combinations beside the doubtful ones."""
+    return sum(len(pieces) > 1 for pieces in parts.values()) - len(doubtful)
 
 
 def _misread(parts: _Parts) -> list[str]:

@@ -32,6 +32,7 @@ def test_the_demo_meets_its_figures(tmp_path, capsys, monkeypatch):
         for r in result["rows"]
         if (r["condition"], r["metric"]) == ("A+B", "energy_distance")
     }
+    assert distance.pop("transport_parts") > 5 * distance["pdae"]
     rivals = [v for name, v in distance.items() if name not in ("pdae", "tilting", "ceiling")]
     assert min(rivals) > 50 * distance["pdae"]
     assert result["identification"]["orthogonal_r2"] > 0.98

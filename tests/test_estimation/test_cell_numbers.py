@@ -140,12 +140,12 @@ class TestStrays:
 
 class TestEarlyStopping:
     def test_conditions_that_have_enough_give_cells(self):
-        np.testing.assert_array_equal(kept_out(0.1, np.array([1000, 1000, 1000])), [100, 100, 100])
-        np.testing.assert_array_equal(kept_out(0.1, np.array([25, 1000, 900])), [0, 90, 90])
-        assert not kept_out(0.1, np.array([25, 25, 25])).any()
+        np.testing.assert_array_equal(kept_out(0.1, np.array([1000, 1000, 1000]), 5), [100, 100, 100])
+        np.testing.assert_array_equal(kept_out(0.1, np.array([25, 1000, 900]), 5), [0, 90, 90])
+        assert not kept_out(0.1, np.array([25, 25, 25]), 5).any()
 
     def test_where_cells_weigh_alike_a_share_of_all_is_given(self):
-        given = kept_out(0.1, np.array([500] + [1] * 1500))
+        given = kept_out(0.1, np.array([500] + [1] * 1500), 5)
         assert (given.sum(), given[0], given.max()) == (200, 50, 50)
         rest, kept = cells_of(singletons(1000)).split_held_out(0.1)
         assert kept is not None

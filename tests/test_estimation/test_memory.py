@@ -108,6 +108,42 @@ def test_the_estimate_holds_at_the_size_of_the_norman_screen():
     assert found["measured"] < 2 * 2**30
 
 
+SPARSE = """
+import sys
+from pathlib import Path
+import numpy as np, torch
+from scipy import sparse
+torch.set_num_threads(1)
+from pdae_sim import PDAE, PerturbationData
+from pdae_sim.estimation import _memory as memory
+
+n, d = 15_000, 5_000
+rng = np.random.default_rng(0)
+parts = [sparse.csr_array(rng.poisson(0.03, size=(1000, d)).astype(np.float32)) for _ in range(n // 1000)]
+data = PerturbationData.from_arrays(sparse.vstack(parts).tocsr(), np.array(["ctrl", "A", "B", "A+B"])[np.arange(n) % 4])
+model = PDAE(2, observation="poisson", steps=3)
+need = memory.estimate(memory.Shape.of([data], 2), model._expected_plan().architecture, model._expected_plan().phases)
+
+def field(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
+
+Path("/proc/self/clear_refs").write_text("5")
+before = field("VmRSS")
+model.fit(data)
+print((field("VmHWM") - before) / (4 * n * d), need.total / (field("VmHWM") - before))
+"""
+
+
+@on_linux
+@pytest.mark.slow
+def test_sparse_cells_take_less_than_twice_their_dense_form():
+    ran = subprocess.run([sys.executable, "-c", SPARSE], check=True, capture_output=True, text=True)
+    taken, estimated = map(float, ran.stdout.split())
+    assert taken < 2
+    assert 1 / FACTOR < estimated < FACTOR
+
+
 def shape(**changes) -> memory.Shape:
     return replace(memory.Shape((500,) * 10, (100, 5, 9)), **changes)
 

@@ -7,7 +7,10 @@ import pytest
 from scipy import sparse
 
 from pdae_sim.data import PerturbationData
+from pdae_sim.errors import InputError
 from pdae_sim.estimation import PDAE
+from pdae_sim.estimation._batches import Cells
+from pdae_sim.estimation._rows import SparseRows
 from pdae_sim.study.evaluation import evaluate
 from tests.test_estimation.test_base import ESTIMATORS
 
@@ -33,6 +36,14 @@ def whole(data: PerturbationData) -> list[str]:
     """Records that hold all cells as one array."""
     records = {"data": data, **{name: vars(data)[name] for name in ("train", "test") if name in vars(data)}}
     return [name for name, each in records.items() if "x" in vars(each)]
+
+
+def spied(method, held: list):
+    def spy(self, *arguments):
+        held.append(type(self.x))
+        return method(self, *arguments)
+
+    return spy
 
 
 def marked(estimator):
@@ -69,6 +80,30 @@ def test_every_observation_model(observation, table):
     assert np.array_equal(first.transport(dense.stored, "A", "B", rng=0), first.transport(lean.stored, "A", "B", rng=0))
     if observation != "log_normal":  # of which no cell is zero, hence none is sparse
         assert not whole(lean)
+
+
+@pytest.mark.parametrize("observation", ["noiseless", "poisson"])
+def test_large_sparse_cells_are_drawn_from_as_they_are_stored(observation, monkeypatch, tmp_path):
+    dense, lean = both(counts())
+    expected = PDAE(1, observation=observation, steps=4).fit(dense)
+    monkeypatch.setattr("pdae_sim.estimation._rows._VALUES", 100)
+    held = []
+    monkeypatch.setattr("pdae_sim.estimation._training.Cells.batch", spied(Cells.batch, held))
+    found = PDAE(1, observation=observation, steps=4).fit(lean, checkpoint=tmp_path / "c")
+    assert set(held) == {SparseRows}
+    assert np.array_equal(expected.perturbation_matrix_, found.perturbation_matrix_)
+    assert np.array_equal(expected.sample("A:0.5", 7, rng=0), found.sample("A:0.5", 7, rng=0))
+    again = PDAE(1, observation=observation, steps=4).fit(dense, checkpoint=tmp_path / "c")  # one mark for both
+    assert np.array_equal(again.perturbation_matrix_, found.perturbation_matrix_)
+
+
+def test_a_cell_that_is_no_count_is_refused_before_the_first_step(monkeypatch):
+    x = np.repeat(counts(), 10, axis=0)
+    x[-2, 0] = 0.5  # not one of the 2,000 that are looked at
+    monkeypatch.setattr("pdae_sim.estimation._rows._VALUES", 100)
+    data = PerturbationData.from_arrays(sparse.csr_array(x), np.repeat(CONDITIONS, 10))
+    with pytest.raises(InputError, match=r"x holds a cell \(row \d+ of those given\) that is no table of counts"):
+        PDAE(1, observation="poisson", steps=4).fit(data)
 
 
 def test_an_evaluation():

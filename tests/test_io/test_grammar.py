@@ -58,6 +58,14 @@ class TestCuts:
             PerturbationData.from_anndata(cells(["ctrl", "5-FU", "A-B", "A"]), separator="-")
         assert "condition '5-FU' holds names that occur only together" in caplog.text
 
+    def test_a_sign_that_separates_in_most_combinations_separates_in_all_and_it_is_told(self, caplog):
+        conditions = ["A", "B", "C", "A+B", "A+C", "D+E"]
+        with caplog.at_level(logging.WARNING):
+            assert PerturbationData.from_anndata(cells(["ctrl", *conditions])).names == ("A", "B", "C", "D", "E")
+        assert "condition 'D+E' holds names that occur only together; it is read as a combination" in caplog.text
+        with pytest.raises(InputError, match="condition 'D\\+E' holds names that occur only together"):
+            PerturbationData.from_anndata(cells(["ctrl", "A", "B", "A+B", "D+E"]))
+
     def test_doses_read_from_text_are_told_once(self, caplog):
         with caplog.at_level(logging.WARNING):
             PerturbationData.from_anndata(cells(["ctrl", "MYC:2", "A"]))

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from pdae_sim.estimation._networks import Generators
+from pdae_sim.estimation._scaling import block_rows
 from pdae_sim.estimation.likelihoods._base import Likelihood, drawn, parameter, spread_to
 
 _LOG_DISPERSION = (-9.0, 4.0)
@@ -62,10 +63,18 @@ class PoissonLikelihood(Likelihood):
         for r, x in enumerate(cells):
             self.depth[r] = x.sum(-1).median().clamp(min=1.0)
         for r, x in enumerate(cells):
-            profile = self._profile(x.expand(self.replicates, *x.shape))[r].double()
-            self.centre[r], self.spread[r] = profile.mean(0), profile.std(0).clamp(min=1e-3)
+            mean, sd = self._mean_and_sd(r, x)
+            self.centre[r], self.spread[r] = mean, sd.clamp(min=1e-3)
             total = _log_total(x).double()
             self.total_centre[r], self.total_spread[r] = total.mean(), total.std().clamp(min=_LEAST_DEPTH_SD)
+
+    def _mean_and_sd(self, r: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and standard deviation (d_X,) in float64 of the profiles of cells (n, d_X), block by block."""
+        parts = [part.expand(self.replicates, *part.shape) for part in x.split(block_rows(x.shape[1]))]
+        nothing = x.new_zeros(x.shape[1], dtype=torch.float64)
+        mean = sum((self._profile(part)[r].double().sum(0) for part in parts), nothing) / len(x)
+        squares = sum(((self._profile(part)[r].double() - mean).square().sum(0) for part in parts), nothing)
+        return mean, (squares / (len(x) - 1)).sqrt()
 
     def of_total(self, x: torch.Tensor) -> torch.Tensor:
         """log p(N) (R, …) of the totals of cells, log-normal, less what `log_prob` says of them.
