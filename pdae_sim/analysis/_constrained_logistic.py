@@ -82,7 +82,15 @@ def _basis(z: np.ndarray, seen: np.ndarray, rng: np.random.Generator) -> np.ndar
     # the ridge penalty leaves nothing of what lies below the cut, and Newton steps cost the square of the features
     features = nystrom_features(landmarks, 2**0.5 * median_distance(landmarks) or 1.0, cut=1e-6)
     columns, at_seen = (np.hstack([v, features(v)]) for v in (z, seen))
-    return columns - at_seen.mean(0)
+    return _rotated(columns - at_seen.mean(0), at_seen - at_seen.mean(0))
+
+
+def _rotated(columns: np.ndarray, at_seen: np.ndarray) -> np.ndarray:
+    """Columns in fewer coordinates that fit as well: of many, a ridge penalty uses the span of the cells seen alone."""
+    if at_seen.shape[1] <= len(at_seen):
+        return columns
+    Q, _ = linalg.qr(at_seen.T, mode="economic", check_finite=False)
+    return columns @ Q
 
 
 def _free(w: np.ndarray) -> np.ndarray:

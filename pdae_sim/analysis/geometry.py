@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy import stats
-from scipy.special import logsumexp
+from scipy.special import logsumexp, ndtri
 
 from pdae_sim._checks import whole
 from pdae_sim._random import SeedLike, seed_sequence, stream
@@ -262,7 +261,7 @@ def _ranking_limit(first: np.ndarray, second: np.ndarray) -> float:
     ranks = [_midranks(first, second), 1 - _midranks(second, first)]
     area = float(ranks[1].mean())
     low = area - _Z * np.sqrt(sum(r.var() / len(r) for r in ranks))
-    return float(2 * stats.norm.ppf(np.clip(low, 0.5, 1 - 1e-16)) ** 2)
+    return float(2 * ndtri(np.clip(low, 0.5, 1 - 1e-16)) ** 2)
 
 
 def _midranks(values: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -19,8 +19,7 @@ from functools import cached_property
 
 import numpy as np
 from scipy.spatial.distance import cdist
-from scipy.special import logsumexp
-from scipy.stats import chi2
+from scipy.special import gammaincinv, logsumexp
 
 from pdae_sim import _random
 from pdae_sim._checks import between, matrix, positive, whole
@@ -167,7 +166,7 @@ class ShiftError:
         m = float(self.free(n_latents, self.inflation))
         if np.isinf(m):
             return Interval(standard_error, standard_error)
-        quantiles = chi2.ppf([(1 + level) / 2, (1 - level) / 2], m)
+        quantiles = 2 * gammaincinv(m / 2, [(1 + level) / 2, (1 - level) / 2])  # of χ²_m; scipy.stats loads slowly
         low, high = standard_error * np.sqrt(self.degrees / self.inflation**2 / quantiles)
         return Interval(float(low), float(high))
 

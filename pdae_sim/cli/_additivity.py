@@ -21,12 +21,20 @@ if TYPE_CHECKING:
 _LEVEL = 0.05
 _NEIGHBOURS = 4  # combinations tested for a condition
 _MOST = 60  # combinations tested in all: each is a fit of densities
+_WORK, _LANDMARKS, _MULTIPLIERS = 3e8, 100, 5e4
+"""Products that a second is enough for, features beside the columns of x, and those of p-values by cell."""
 
-_SKIPPED = "and whether effects add was not tested here: `pdae-sim additivity` does"
+_SKIPPED = "and whether effects add was not tested here: --additivity does, and `pdae-sim additivity` tests all"
 
 
 def related_additivity(
-    file: Path, data: PerturbationData, options: DatasetOptions, conditions: Sequence[str], seed: int
+    file: Path,
+    data: PerturbationData,
+    options: DatasetOptions,
+    conditions: Sequence[str],
+    seed: int,
+    *,
+    quick: bool = False,
 ) -> list[dict]:
     """Tests of the product formula at training combinations that share most parts with each condition.
 
@@ -39,6 +47,7 @@ def related_additivity(
         options: How it is read.
         conditions: Those to be judged.
         seed: Seed of folds and multipliers.
+        quick: Test no more than takes about a second.
 
     Returns:
         For each condition whether additivity is `rejected` by any test, None if none can tell; the `tests`, and all of
@@ -49,6 +58,9 @@ def related_additivity(
     related = [_related(data, condition, list(relations), measured) for condition in conditions]
     asked = Counter(name for own in related for name in own)
     most = {name for name, _ in asked.most_common(_MOST)}
+    if quick and most:
+        d = data.stored.shape[1] or len(io.read_features(file, **options))
+        most = _affordable([name for name, _ in asked.most_common(_MOST)], relations, data, d)
     wanted = [name for name in relations if name in most]
     tests: Mapping[str, AdditivityTest] = {}
     if wanted:
@@ -56,6 +68,20 @@ def related_additivity(
             cells = data if data.stored.shape[1] else io.read_data(file, **options)
             tests = hypothesis_tests.additivity_tests(cells.train, wanted, rng=seed).tests
     return [_judged(own, tests, bool(own) and not own.keys() & most) for own in related]
+
+
+def _affordable(
+    names: Sequence[str], relations: Mapping[str, Mapping[str, float]], data: PerturbationData, n_features: int
+) -> set[str]:
+    """The first of some combinations whose tests take about a second together, by cells and features."""
+    cells = dict(zip(data.conditions, data.counts.tolist(), strict=True))
+    control = cells[data.conditions[data.reference]]
+    work = []
+    for name in names:
+        n = cells[name] + control + sum(cells[part] for part in relations[name])
+        columns = len(relations[name]) * min(n_features + _LANDMARKS, 2 * n / 3)  # of the fit to two folds of three
+        work.append(n * (columns**2 + _MULTIPLIERS))
+    return set(np.array(names)[np.cumsum(work) <= _WORK].tolist())
 
 
 def _related(

@@ -4,7 +4,7 @@
 |---|---|
 | `read_data`, `write_data` | a `PerturbationData` from and to an `.h5ad` file |
 | `read_fresh` | the cells that a dataset keeps out of every fit |
-| `read_labels` | labels, split and counts of a dataset, without reading X |
+| `read_labels`, `read_features` | labels, split and counts of a dataset; names of its features; without reading X |
 | `from_anndata`, `to_anndata` | the same conversion in memory |
 | `read_simulation`, `write_simulation` | simulated data with its truth and the state of its simulator |
 | `is_dataset` | whether a file was written by this package |

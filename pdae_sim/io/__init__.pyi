@@ -11,6 +11,7 @@ from ._convert import convert_file as convert_file
 from ._convert import read_table as read_table
 from ._hdf5 import has_truth as has_truth
 from ._hdf5 import is_dataset as is_dataset
+from ._hdf5 import read_features as read_features
 from ._hdf5 import read_labels as read_labels
 from ._hdf5 import read_truth as read_truth
 from ._options import ReadOptions as ReadOptions

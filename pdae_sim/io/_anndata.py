@@ -115,8 +115,8 @@ def from_anndata(adata: AnnData, **options: Any) -> PerturbationData:
         True
     """
     at = ReadOptions.of(options)
-    flags = {name: adata.var[name].to_numpy() for name in adata.var if adata.var[name].dtype == bool}
-    return _dataset(_annotations(adata, at), _values(at.layer, adata.X, adata.layers), adata.var_names, flags)
+    x = _values(at.layer, adata.X, adata.layers)
+    return _dataset(_annotations(adata, at), x, adata.var_names, _flags(adata))
 
 
 def write_data(path: Path, data: PerturbationData, *, split: np.ndarray | None = None, force: bool = False) -> None:
@@ -153,6 +153,19 @@ def read_data(path: Path, **options: Any) -> PerturbationData:
         return from_anndata(adata, **options)
 
 
+def read_names(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
+    """Names of the columns of X, and the boolean columns of `var`, of a file in any encoding that anndata reads."""
+    adata = _open(path, backed="r")
+    try:
+        return list(map(str, adata.var_names)), _flags(adata)
+    finally:
+        adata.file.close()
+
+
+def _flags(adata: AnnData) -> dict[str, np.ndarray]:
+    return {name: adata.var[name].to_numpy() for name in adata.var if adata.var[name].dtype == bool}
+
+
 def read_fresh(path: Path, **options: Any) -> PerturbationData | None:
     """Read the cells that the split of a dataset keeps out of every fit, to judge fits by.
 
@@ -170,7 +183,9 @@ def read_fresh(path: Path, **options: Any) -> PerturbationData | None:
         at = ReadOptions.of(options)
         adata = _open(path)
         part = _annotations(adata, at).fresh()
-        return None if part is None else _dataset(part, _values(at.layer, adata.X, adata.layers), adata.var_names, {})
+        if part is None:
+            return None
+        return _dataset(part, _values(at.layer, adata.X, adata.layers), adata.var_names, _flags(adata))
 
 
 def read_annotations(path: Path, options: ReadOptions) -> Annotations:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,28 @@ def read_labels(path: Path, **options: Any) -> PerturbationData:
 
         with naming(path):
             return read_annotations(path, at).data()
+
+
+def read_features(path: Path, **options: Any) -> tuple[str, ...]:
+    """Read the names of the features that a dataset is read with, without its X.
+
+    Args:
+        path: An `.h5ad` file.
+        options: Those of `ReadOptions`.
+
+    Raises:
+        InputError: With the file, the field and the fix.
+    """
+    with naming(path):
+        at = ReadOptions.of(options)
+    with readable(path), h5py.File(path) as file, naming(path):
+        try:
+            names, flags = list(features_of(file)), flags_of(file)
+        except OtherEncodingError:
+            from pdae_sim.io._anndata import read_names
+
+            names, flags = read_names(path)
+        return tuple(compress(names, at.chosen(names, flags)))
 
 
 def has_truth(path: Path) -> bool:

@@ -272,3 +272,16 @@ class TestProteins:
         labels = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], dtype=float)
         environment = np.repeat(np.arange(4), [len(part) for part in parts])
         return PerturbationData(data.x[np.concatenate(parts)], labels, environment, ("A", "B"))
+
+
+def test_many_features_are_fitted_in_the_span_of_the_cells(monkeypatch):
+    """A ridge fit to 60 cells of 200 features is the same in 60 coordinates: every number of the test agrees."""
+    labels, environment = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], dtype=float), np.repeat(np.arange(4), 20)
+    x = np.random.default_rng(0).normal(size=(80, 200)) + np.pad(labels, ((0, 0), (0, 198)))[environment]
+    data = PerturbationData(x, labels, environment, ("A", "B"))
+    narrow = additivity_test(data, "A+B", n_multipliers=99, rng=0)
+    monkeypatch.setattr("pdae_sim.analysis._constrained_logistic._rotated", lambda columns, at_seen: columns)
+    wide = additivity_test(data, "A+B", n_multipliers=99, rng=0)
+    assert (narrow.p_value, narrow.penalty) == (wide.p_value, wide.penalty)
+    assert narrow.cross_entropy == pytest.approx(wide.cross_entropy, rel=1e-6)
+    assert narrow.effective_cells == pytest.approx(wide.effective_cells, rel=1e-6)

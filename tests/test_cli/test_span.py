@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -208,3 +210,34 @@ def test_a_spread_that_changes_is_told_of():
 
     assert said(z).startswith("Spread: variance changes at VAN (to ")
     assert said(np.random.default_rng(1).normal(size=(600, 2))) == ""
+
+
+def test_tests_of_additivity_are_no_more_than_a_second_is_enough_for(tmp_path, capsys, monkeypatch):
+    """On a machine a third as fast 400 cells of 3 features are, and not those of 1,500, unless they are asked for."""
+    monkeypatch.setattr("pdae_sim.cli._additivity._WORK", 1e8)
+    labels, environment = (
+        np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 1, 1]]),
+        np.repeat(np.arange(5), 100),
+    )
+    x = np.random.default_rng(0).normal(size=(500, 1500)).astype(np.float32)
+    x[:, :3] += labels[environment]
+    held_out = [False] * 4 + [True]
+    for name, width in (("narrow", 3), ("wide", 1500)):
+        data = PerturbationData(x[:, :width], labels, environment, ("A", "B", "C"), held_out)
+        data.write(tmp_path / f"{name}.h5ad")
+    tested = [verdicts(capsys, tmp_path / f"{name}.h5ad")[0]["additivity"] for name in ("narrow", "wide")]
+    assert [len(each["tests"]) for each in tested] == [1, 0]
+    assert "--additivity does" in tested[1]["in_words"]
+    for chosen in (("--features", "x0,x1"), ("--additivity",)):
+        assert len(verdicts(capsys, tmp_path / "wide.h5ad", *chosen)[0]["additivity"]["tests"]) == 1
+
+
+def test_verdicts_load_nothing_heavy(tmp_path):
+    """A dataset without tests to run is judged in the time that starting takes."""
+    PerturbationData.from_arrays(np.eye(3), ["ctrl", "A", "B"]).write(tmp_path / "d.h5ad")
+    line = f"run(['span', {str(tmp_path / 'd.h5ad')!r}, '--test', 'A+B']); import sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"from pdae_sim.cli._app import run; {line}"], capture_output=True, text=True, check=True
+    )
+    assert "A+B: identified" in done.stdout
+    assert not {"torch", "scipy.stats", "matplotlib", "pandas", "anndata"} & set(done.stdout.split())

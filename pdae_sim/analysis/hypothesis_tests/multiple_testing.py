@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
-from scipy import stats
 
 from pdae_sim._checks import between, choice, listed, naming
 from pdae_sim._random import SeedLike, child, seed_sequence
@@ -79,10 +78,7 @@ def adjust_p_values(
     bad = [name for name, value in zip(names, p, strict=True) if not 0 <= value <= 1]
     if bad:
         raise InputError(f"p_values must lie in [0, 1]; received {p_values[bad[0]]!r} for {bad[0]!r}")
-    own, holm, bh = (
-        dict(zip(names, values.tolist(), strict=True))
-        for values in (p, _holm(p), stats.false_discovery_control(p) if p.size else p)
-    )
+    own, holm, bh = (dict(zip(names, values.tolist(), strict=True)) for values in (p, _holm(p), _benjamini_hochberg(p)))
     return CorrectedTests(own, holm, bh, dict(tests or {}), dict(skipped or {}))
 
 
@@ -130,6 +126,14 @@ def two_sample_tests(
 def _holm(p: np.ndarray) -> np.ndarray:
     order = np.argsort(p, kind="stable")
     steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty_like(steps)
+    adjusted[order] = np.minimum(steps, 1.0)
+    return adjusted
+
+
+def _benjamini_hochberg(p: np.ndarray) -> np.ndarray:
+    order = np.argsort(-p, kind="stable")
+    steps = np.minimum.accumulate(p[order] * len(p) / np.arange(len(p), 0, -1))
     adjusted = np.empty_like(steps)
     adjusted[order] = np.minimum(steps, 1.0)
     return adjusted

@@ -51,8 +51,13 @@ def span(
         bool, typer.Option("--pooled", help="Also what all training cells together are worth, by simulation.")
     ] = False,
     additivity: Annotated[
-        bool, typer.Option(help="Test whether effects add where training combinations share its parts.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--additivity/--no-additivity",
+            help="Test whether effects add where training combinations share its parts: as many as a second is enough"
+            " for, or all.",
+        ),
+    ] = None,
     figure: FigureFile = None,
     seed: Seed = 0,
     force: Force = False,
@@ -84,10 +89,10 @@ def span(
     ]
     for row, kinds in zip(rows, identified_by(data, conditions), strict=False):
         row |= kinds
-    for row, adds in zip(
-        rows, related_additivity(file, data, options, conditions, seed) if additivity else (), strict=False
-    ):
-        row["additivity"] = adds
+    if additivity is not False:
+        tested = related_additivity(file, data, options, conditions, seed, quick=additivity is None)
+        for row, adds in zip(rows, tested, strict=True):
+            row["additivity"] = adds
     sentences = [_sentence(row, v, train) for row, v in zip(rows, verdicts, strict=True)]
     caveats = [_CAVEAT] * bool(W and W.error) + [_FREE_NOISE] * bool(W and not W.guaranteed)
     tests, about_contexts = shared_effects(file, data, options, seed)
