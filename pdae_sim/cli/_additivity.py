@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 _LEVEL = 0.05
 _NEIGHBOURS = 4  # combinations tested for a condition
 _MOST = 60  # combinations tested in all: each is a fit of densities
-_WORK, _LANDMARKS, _MULTIPLIERS = 3e8, 100, 5e4
-"""Products that a second is enough for, features beside the columns of x, and those of p-values by cell."""
+_WORK, _LANDMARKS, _MULTIPLIERS = 2e9, 100, 5e4
+"""Products that some seconds are enough for, features beside the columns of x, and those of p-values by cell."""
 
+_NOTHING = "and nothing measured tells whether effects add: no training combination of its parts can be tested"
 _SKIPPED = "and whether effects add was not tested here: --additivity does, and `pdae-sim additivity` tests all"
 
 
@@ -47,7 +49,7 @@ def related_additivity(
         options: How it is read.
         conditions: Those to be judged.
         seed: Seed of folds and multipliers.
-        quick: Test no more than takes about a second.
+        quick: Test no more than takes some seconds.
 
     Returns:
         For each condition whether additivity is `rejected` by any test, None if none can tell; the `tests`, and all of
@@ -67,13 +69,15 @@ def related_additivity(
         with naming(file):
             cells = data if data.stored.shape[1] else io.read_data(file, **options)
             tests = hypothesis_tests.additivity_tests(cells.train, wanted, rng=seed).tests
-    return [_judged(own, tests, bool(own) and not own.keys() & most) for own in related]
+    skipped = [bool(own) and not own.keys() & most for own in related]
+    combined = [(data.space.vector(condition) != 0).sum() > 1 for condition in conditions]
+    return [_judged(*each) for each in zip(related, repeat(tests), skipped, combined)]
 
 
 def _affordable(
     names: Sequence[str], relations: Mapping[str, Mapping[str, float]], data: PerturbationData, n_features: int
 ) -> set[str]:
-    """The first of some combinations whose tests take about a second together, by cells and features."""
+    """The first of some combinations whose tests take some seconds together, by cells and features."""
     cells = dict(zip(data.conditions, data.counts.tolist(), strict=True))
     control = cells[data.conditions[data.reference]]
     work = []
@@ -95,7 +99,9 @@ def _related(
     return {names[r]: tuple(perturbations[measured[r] & parts].tolist()) for r in order if common[r]}
 
 
-def _judged(related: Mapping[str, tuple[str, ...]], tests: Mapping[str, AdditivityTest], skipped: bool) -> dict:
+def _judged(
+    related: Mapping[str, tuple[str, ...]], tests: Mapping[str, AdditivityTest], skipped: bool, combined: bool
+) -> dict:
     telling = {name: tests[name].p_value for name in related if name in tests and tests[name].enough_overlap}
     holm = hypothesis_tests.adjust_p_values(telling).holm if telling else {}
     rows: list[dict] = [
@@ -112,11 +118,11 @@ def _judged(related: Mapping[str, tuple[str, ...]], tests: Mapping[str, Additivi
     return {
         "rejected": bool(rejected) if rows else None,
         "tests": rows,
-        "in_words": _SKIPPED if skipped else _in_words(rows, rejected, len(related)),
+        "in_words": _SKIPPED if skipped else _in_words(rows, rejected, len(related), combined=combined),
     }
 
 
-def _in_words(rows: Sequence[dict], rejected: Sequence[dict], n_related: int) -> str:
+def _in_words(rows: Sequence[dict], rejected: Sequence[dict], n_related: int, *, combined: bool) -> str:
     if rejected:
         worst = min(rejected, key=lambda row: row["holm"])
         where = f"p = {worst['holm']:.2g} at {worst['condition']}"
@@ -127,4 +133,4 @@ def _in_words(rows: Sequence[dict], rejected: Sequence[dict], n_related: int) ->
         return f"and at {at} no departure from adding effects was found (p ≥ {min(row['holm'] for row in rows):.2g})"
     if n_related:
         return "and whether effects add, no training combination of its parts has cells enough to tell"
-    return ""
+    return _NOTHING if combined else ""

@@ -74,6 +74,26 @@ def evaluation_tables(
     ]
 
 
+def effect_tables(effects: Mapping[str, Sequence[Mapping]], *, top: int) -> list[str | Table]:
+    """Features by condition, as `study.feature_effects` returns them: those that change most beside their error."""
+    return [
+        Table(
+            f"Changes from control at {condition}: {min(top, len(rows))} of {len(rows)} features, the clearest first",
+            ("feature", "measured", "predicted", "apart, s.e."),
+            [
+                (
+                    row["feature"],
+                    with_interval(row["measured"], Interval(row["low"], row["high"])),
+                    number(row["predicted"]),
+                    f"{row['apart']:+.1f}",
+                )
+                for row in rows[:top]
+            ],
+        )
+        for condition, rows in effects.items()
+    ]
+
+
 def _summary(rows: Sequence[Mapping], metric: str) -> list[str | Table]:
     """Estimators over conditions, best mean rank first; nothing if nothing was measured."""
     summaries = study.summarise(rows, metric)

@@ -35,6 +35,7 @@ class KnownPerturbationMatrix:
         error: Sampling error of an estimate.
         guaranteed: Whether its model class identifies labels in the span: not if the decoder's noise may have any law.
         spread: At which training conditions the spread of base latents changes, and what that costs; empty if at none.
+        promise: How far predictions were off at training combinations left out, or that nobody knows.
     """
 
     matrix: np.ndarray
@@ -42,6 +43,7 @@ class KnownPerturbationMatrix:
     error: ShiftError | None = None
     guaranteed: bool = True
     spread: str = ""
+    promise: str = ""
 
     @property
     def information(self) -> np.ndarray | None:
@@ -78,8 +80,8 @@ def _perturbation_matrix(
         raise InputError(f"{file}: its training conditions are not those that {folder} was fitted on; fit it again")
     error = analysis.ShiftError.of(fitted.train_labels_, fitted.train_counts_, information=fitted.information_)
     free = fitted.plan_.architecture.stochastic and not fitted.observation_.noisy
-    spread = changing_spread(fitted)
-    return KnownPerturbationMatrix(fitted.perturbation_matrix_, "model", error, guaranteed=not free, spread=spread)
+    words = {"spread": changing_spread(fitted), "promise": _promise(fitted)}
+    return KnownPerturbationMatrix(fitted.perturbation_matrix_, "model", error, guaranteed=not free, **words)
 
 
 def changing_spread(model: PDAE) -> str:
@@ -99,6 +101,13 @@ def changing_spread(model: PDAE) -> str:
         " Labels in the span are then identified only if others that shift alone span the latents (theory, claim 2.18),"
         " what cells are worth is rough, and sources such as near-scaled predict with it."
     )
+
+
+def _promise(model: PDAE) -> str:
+    """What is known of the error of predictions before a held-out cell is seen."""
+    if model.selection_ is not None:
+        return f"Predictions by {model.selection_.in_words()}."
+    return "Predictions: how far they are off is not known, for no training combination was left out to learn it."
 
 
 def _as_set(labels: np.ndarray) -> set[tuple]:

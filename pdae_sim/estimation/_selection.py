@@ -74,6 +74,15 @@ class Selection:
         reach = stats.t.ppf(level, n - 1) * logs.std(ddof=1) * math.sqrt(1 + 1 / n)
         return float(np.exp(logs.mean() + reach))
 
+    def in_words(self) -> str:
+        """The choice, how far it was off where that is known, and a limit for one more combination."""
+        means = {name: float(np.mean(each)) for name, each in self.distances.items() if name != self.chosen}
+        next_best = "".join(f" (next {name} {means[name]:.3g})" for name in sorted(means, key=means.__getitem__)[:1])
+        return (
+            f"{self.chosen}: energy distance {self.expected:.3g} at {len(self.conditions)} training combinations left "
+            f"out{next_best}, at one more below {self.upper_limit():.3g} with 95 % confidence"
+        )
+
     def to_json(self) -> dict:
         """The selection as plain JSON values."""
         return {

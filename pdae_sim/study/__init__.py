@@ -4,6 +4,7 @@
 |---|---|
 | `evaluate`, `fitted_estimators`, `PREDICTION_METRICS` | every estimator judged alike at held-out conditions, beside the noise ceiling |
 | `summarise`, `EstimatorSummary`, `LESS_IS_BETTER` | estimators compared over conditions: mean, median, wins, rank |
+| `feature_effects` | changes of single features at one condition, measured with intervals and predicted |
 | `effect_cells` | measured and predicted cells for scorers of other packages |
 | `worth_of` | n_eff of an estimator at one condition |
 | `identify`, `Identification`, `NullResults` | a fitted model's latents and Ŵ against the truth of a simulation |

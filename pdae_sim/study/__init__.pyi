@@ -7,6 +7,7 @@ from .backends import Loky as Loky
 from .backends import Serial as Serial
 from .backends import Slurm as Slurm
 from .backends import WorkerPool as WorkerPool
+from .changes import feature_effects as feature_effects
 from .cluster_file import read_cluster as read_cluster
 from .counterexample import Counterexample as Counterexample
 from .counterexample import find_counterexample as find_counterexample

@@ -16,7 +16,13 @@ from pdae_sim import io, report, study
 from pdae_sim._checks import choice, naming, near_misses
 from pdae_sim._random import child, seed_sequence
 from pdae_sim.analysis import hypothesis_tests
-from pdae_sim.cli._evaluation_tables import SHOWN_METRICS, evaluation_tables, goodness_tables, observation_tables
+from pdae_sim.cli._evaluation_tables import (
+    SHOWN_METRICS,
+    effect_tables,
+    evaluation_tables,
+    goodness_tables,
+    observation_tables,
+)
 from pdae_sim.cli._figures import check_figure, write_figure
 from pdae_sim.cli._matching import KEPT_FRESH, check_unseen, observation_in_words, read_fresh, read_matching
 from pdae_sim.cli._options import DatasetFile, DatasetOptions, FigureFile, Force, ModelFolder, Seed, command
@@ -48,6 +54,10 @@ def evaluate(
         str | None, typer.Option(help="Metrics to compute and show, with commas between; all are in --json.")
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Conditions to show, those predicted worst.")] = 20,
+    effects: Annotated[
+        list[str] | None,
+        typer.Option(help="A condition whose features to show: changes from control, measured and predicted. Repeat."),
+    ] = None,
     csv: Annotated[Path | None, typer.Option(help="Where to write every row as a table, .csv.")] = None,
     export: Annotated[
         tuple[str, Path] | None,
@@ -78,6 +88,7 @@ def evaluate(
         output.say(f"{file}: holds no training cells, so metrics of changes against control are left out")
     output.say(f"{model}: {observation_in_words(fitted)}")
     rows: list[dict] = []
+    changes: dict[str, list[dict]] = {}
     judged: _Fit | None = None
     if goodness:
         output.say("judging the fit on fresh cells")
@@ -88,18 +99,26 @@ def evaluate(
         with naming(file):
             estimators = study.fitted_estimators(fitted, data, baselines=baselines)
             rows = study.evaluate(estimators, data, metrics=computed, rng=seed)
+            changes = {c: study.feature_effects(fitted, data, c, rng=seed) for c in effects or ()}
             exported = {} if folder is None else study.effect_cells(estimators, data, rng=seed)
         _export(output, folder, exported, force=force)
-    tables = evaluation_tables(rows, shown=chosen or SHOWN_METRICS, top=top)
-    status = _tell(output, rows, tables, judged, fitted.observation_.name)
+    tables = evaluation_tables(rows, shown=chosen or SHOWN_METRICS, top=top) + effect_tables(changes, top=top)
+    status = _tell(output, rows, tables, judged, fitted.observation_.name, changes)
     _write(figure, csv, rows, judged, force=force)
     return status
 
 
-def _tell(output: Output, rows: Sequence[dict], tables: list[str | Table], judged: _Fit | None, law: str) -> int:
+def _tell(
+    output: Output,
+    rows: Sequence[dict],
+    tables: list[str | Table],
+    judged: _Fit | None,
+    law: str,
+    effects: Mapping[str, list[dict]],
+) -> int:
     """Write what was judged; the status says whether anything was."""
     summary = [each for metric in study.PREDICTION_METRICS for each in study.summarise(rows, metric)]
-    payload = {"rows": rows, "summary": summary} | ({} if judged is None else judged.payload())
+    payload = {"rows": rows, "summary": summary, "effects": effects} | ({} if judged is None else judged.payload())
     output.result(payload, tables if judged is None else tables + judged.tables(law))
     any_judged = any(row["status"] == "ok" for row in rows) or (judged is not None and judged.goodness is not None)
     return 0 if any_judged else NOTHING_JUDGED

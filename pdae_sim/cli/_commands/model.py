@@ -125,15 +125,7 @@ def _read(file: Path, options: DatasetOptions, hold_out: float | None, seed: int
 
 def _selected(model: PDAE) -> str:
     """What the training combinations that were left out say of predictions."""
-    chosen = model.selection_
-    if chosen is None:
-        return ""
-    others = sorted((np.mean(values), name) for name, values in chosen.distances.items() if name != chosen.chosen)
-    return (
-        f"; predicts by {chosen.chosen}: energy distance {chosen.expected:.3g} at {len(chosen.conditions)} training "
-        f"combinations left out (next {others[0][1]} {others[0][0]:.3g}), at one more below "
-        f"{chosen.upper_limit():.3g} with 95 % confidence"
-    )
+    return "" if model.selection_ is None else f"; predicts by {model.selection_.in_words()}"
 
 
 def _diverged(history: Sequence[dict]) -> list[str]:

@@ -54,8 +54,8 @@ def span(
         bool | None,
         typer.Option(
             "--additivity/--no-additivity",
-            help="Test whether effects add where training combinations share its parts: as many as a second is enough"
-            " for, or all.",
+            help="Test whether effects add where training combinations share its parts: as many as take some"
+            " seconds, or all.",
         ),
     ] = None,
     figure: FigureFile = None,
@@ -97,10 +97,15 @@ def span(
     caveats = [_CAVEAT] * bool(W and W.error) + [_FREE_NOISE] * bool(W and not W.guaranteed)
     tests, about_contexts = shared_effects(file, data, options, seed)
     output.result(
-        {"verdicts": rows, **tests, "spread": W.spread if W else None},
-        [*sentences, *about_contexts, *caveats, *_noise(W), *([W.spread] if W and W.spread else [])],
+        {"verdicts": rows, **tests, "spread": W.spread if W else None, "promise": W.promise if W else None},
+        [*sentences, *about_contexts, *caveats, *_noise(W), *(told for told in _of_model(W) if told)],
     )
     write_figure(figure, lambda: report.verdict_figure(rows), force=force)
+
+
+def _of_model(W: KnownPerturbationMatrix | None) -> list[str]:
+    """Changes of spread among its base latents, and what is known of the error of its predictions."""
+    return [] if W is None else [W.spread, W.promise]
 
 
 def _noise(W: KnownPerturbationMatrix | None) -> list[str]:
@@ -168,7 +173,7 @@ def _truth_row(true: TrueVerdict | None) -> dict | None:
 
 def _sentence(row: dict, verdict: Verdict, train: PerturbationData) -> str:
     certificate = verdict.certificate.in_words(row["condition"], train.conditions, train.names)
-    adds = row.get("additivity", {}).get("in_words", "")
+    adds = row.get("additivity", {}).get("in_words", "") if verdict.certificate.identified else ""
     parts = [f"{row['condition']}: {row['verdict']}{adds and ', '}{adds}. {certificate}."]
     if row.get("identified_if_shared") and not verdict.certificate.identified:
         parts.append("It would be, were effects the same in all contexts (--shared).")
