@@ -349,6 +349,6 @@ def _cells(X: np.ndarray | Matrix) -> Matrix:
 
 def _doses(data: PerturbationData) -> np.ndarray | sparse.csr_matrix:
     """(n, K) doses of the cells, sparse if at most one in ten is not zero."""
-    if (data.labels != 0).mean() > _MANY:
+    if data.labels.size and (data.labels != 0).mean() > _MANY:
         return data.labels[data.environment]
     return sparse.csr_matrix(sparse.csr_array(data.labels)[data.environment])

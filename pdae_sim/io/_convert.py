@@ -79,7 +79,9 @@ def convert_file(path: Path, *, test: Sequence[str] = (), transform: str = "none
         if not path.exists():
             raise InputError("no such file")
         if kind(path) not in _KINDS:
-            raise InputError(f"expected a file that ends in {', '.join(_KINDS)}")
+            raise InputError(f"expected a file that ends in {', '.join(_KINDS)}; save it as one of these")
+        if path.is_file() and not path.stat().st_size:
+            raise InputError("the file is empty; write it again")
     result = _read(path, at, transform)
     with naming(path):
         told = result.data.space.separators | ({} if at.reference is None else {"reference": at.reference})

@@ -40,6 +40,8 @@ def space_of(conditions: Iterable[str], options: ReadOptions, uns: Mapping[str, 
     for text in texts:
         if text[0] == "[" and text[-1] == "]":
             raise LabelError(f"condition {text!r} is a list written as text; join its names with {space.separator!r}")
+    if options.separator is None and "separator" not in uns:
+        _refuse_other_joins(texts, space)
     parts = {text: space.parts(text) for text in texts if '"' not in text}
     for option, doubtful in (("separator", _joined(parts, space)), ("dose_separator", _misread(parts))):
         if not doubtful:
@@ -59,6 +61,21 @@ def space_of(conditions: Iterable[str], options: ReadOptions, uns: Mapping[str, 
         told = "%d conditions have doses after %r, such as %r; if it belongs to names, choose another dose separator"
         _log.warning(told, len(dosed), sign, dosed[0])
     return space
+
+
+def _refuse_other_joins(texts: list[str], space: LabelSpace) -> None:
+    """Raise a LabelError if a condition is made of other conditions with another sign between them."""
+    known = {space.control, *texts}
+    for sign in _FREE["separator"] + "-":
+        joined = [
+            text for text in texts if sign in text and all(part.strip() in known - {text} for part in text.split(sign))
+        ]
+        if joined:
+            more = f" and {len(joined) - 1:,} more" if joined[1:] else ""
+            raise LabelError(
+                f"condition {joined[0]!r}{more} joins other conditions by {sign!r}; give separator={sign!r} if it is a"
+                f" combination, separator={space.separator!r} if it is one name"
+            )
 
 
 def _joined(parts: _Parts, space: LabelSpace) -> list[str]:

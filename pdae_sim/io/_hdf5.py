@@ -137,6 +137,8 @@ def readable(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: no such file")
     if path.suffix.lower() != ".h5ad":
         raise InputError(f"{path}: expected an .h5ad file; `pdae-sim convert` makes one from a table, .zarr or .h5mu")
+    if not path.stat().st_size:
+        raise InputError(f"{path}: the file is empty; write it again")
     try:
         yield
     except (InputError, OtherEncodingError, MemoryError):

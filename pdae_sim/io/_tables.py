@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,10 +35,23 @@ _MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None")
 TRANSFORMS = {"none": np.positive, "log1p": np.log1p, "log": np.log}
 DOMAINS = {"log": 0.0, "log1p": -1.0}
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+([eE][-+]?\d+)?\s*")
 _SHOWN = 3  # problems of a kind that are written out
 
 Problem = tuple[str, str]
 """Its kind and its words."""
+
+_FIXES = {
+    "missing": "write the control's name or drop them",
+    "comma": "write decimals with a point",
+    "text": "write numbers, or leave the column out with leave_out=",
+    "empty": "drop or impute them",
+    "infinite": "drop or clip them",
+    "features": "write some, or choose with features=",
+    "rows": "write the cells below the header",
+    "both": "a test condition is unseen, so mark its rows alike",
+}
+"""What to do about problems of a kind, where their words do not say it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +126,7 @@ class Table:
     def _row_problems(self) -> Iterator[Problem]:
         column = self.frame[self.options.condition]
         if column.isna().any():
-            yield "condition", f"column {column.name!r}: {int(column.isna().sum())} rows empty"
+            yield "missing", f"column {column.name!r}: {_rows(column.isna())} empty"
         for text, count in column.dropna().value_counts().items():
             try:
                 LabelSpace.from_conditions([text], **self.options.grammar({})).exact(text)
@@ -147,8 +161,10 @@ def summary(problems: list[Problem]) -> str:
     for kind, words in problems:
         kinds.setdefault(kind, []).append(words)
     shown = [
-        "; ".join(all_[:_SHOWN]) + (f"; and {len(all_) - _SHOWN:,} more like these" if len(all_) > _SHOWN else "")
-        for all_ in kinds.values()
+        "; ".join(all_[:_SHOWN])
+        + (f"; and {len(all_) - _SHOWN:,} more like these" if len(all_) > _SHOWN else "")
+        + (f" ({_FIXES[kind]})" if kind in _FIXES else "")
+        for kind, all_ in kinds.items()
     ]
     return "; ".join(shown)
 
@@ -169,8 +185,13 @@ def read_frame(table: Path, options: ReadOptions) -> Table:
             frame, header = _read_text(table, (options.condition, *options.context))
     except (InputError, MemoryError):
         raise
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"not a text of UTF-8 (byte {error.start:,} is of another encoding); save it as UTF-8"
+        ) from None
     except Exception as error:  # pandas and pyarrow raise many kinds; the reader needs one line
-        raise InputError(f"not a readable {table.suffix} table ({str(error).splitlines()[0]})") from None
+        reason = str(error).splitlines()[0]
+        raise InputError(f"not a readable {table.suffix} table ({reason}); write it again") from None
     for name in {options.condition, options.split, options.dose, *options.context} & set(frame):
         frame[name] = frame[name].astype(object).map(partial(_as_condition, options), na_action="ignore")
     return Table(frame, options, header)
@@ -230,7 +251,13 @@ def _both(splits: SeriesGroupBy) -> Iterator[Problem]:
     counts = splits.agg(["size", "sum"])
     for name, row in counts[(counts["sum"] > 0) & (counts["sum"] < counts["size"])].iterrows():
         rows = f"{row['size'] - row['sum']} and {row['sum']} rows"
-        yield "both", f"condition {name!r} is both train and test ({rows}); a test condition is unseen"
+        yield "both", f"condition {name!r} is both train and test ({rows})"
+
+
+def _rows(marked: Series) -> str:
+    """How many rows are marked."""
+    n = int(marked.sum())
+    return f"{n:,} row{'s' * (n != 1)}"
 
 
 def _column_problems(column: Series, name: str, transform: str) -> Iterator[Problem]:
@@ -239,12 +266,13 @@ def _column_problems(column: Series, name: str, transform: str) -> Iterator[Prob
     values = pd.to_numeric(column, errors="coerce").astype(np.float64)
     text = column[values.isna() & column.notna()]
     if len(text):
-        yield "text", f"column {name!r}: {len(text)} rows not numeric, the first {str(text.iloc[0])!r}"
+        first = str(text.iloc[0])
+        kind = "comma" if _DECIMAL_COMMA.fullmatch(first) else "text"
+        yield kind, f"column {name!r}: {_rows(values.isna() & column.notna())} not numeric, the first {first!r}"
     if column.isna().any():
-        yield "empty", f"column {name!r}: {int(column.isna().sum())} rows empty or NaN"
+        yield "empty", f"column {name!r}: {_rows(column.isna())} empty or NaN"
     if np.isinf(values).any():
-        yield "infinite", f"column {name!r}: {int(np.isinf(values).sum())} rows infinite"
+        yield "infinite", f"column {name!r}: {_rows(np.isinf(values))} infinite"
     least = DOMAINS.get(transform)
-    outside = 0 if least is None else int((values <= least).sum())
-    if outside:
-        yield "domain", f"column {name!r}: {outside} rows ≤ {least:g}, outside the domain of {transform}"
+    if least is not None and (values <= least).any():
+        yield "domain", f"column {name!r}: {_rows(values <= least)} ≤ {least:g}, outside the domain of {transform}"

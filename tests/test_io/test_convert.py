@@ -158,7 +158,7 @@ class TestProblems:
         frame.insert(0, "condition", ["ctrl", "A", "B"])
         frame.to_csv(tmp_path / "t.csv", index=False)
         message = said(convert_file, tmp_path / "t.csv")
-        assert "column 'g0': 1 rows empty or NaN; column 'g1'" in message
+        assert "column 'g0': 1 row empty or NaN; column 'g1'" in message
         assert "and 497 more like these" in message
         assert len(message) < 1000
 
@@ -177,7 +177,7 @@ class TestProblems:
         frame.to_parquet(tmp_path / "t.parquet")
         assert convert_file(tmp_path / "t.parquet").data.x.tolist() == [[1, 1.5], [2, 2]]
         frame.assign(g=pd.array([1, None], "Int64")).to_parquet(tmp_path / "n.parquet")
-        assert "column 'g': 1 rows empty or NaN" in said(convert_file, tmp_path / "n.parquet")
+        assert "column 'g': 1 row empty or NaN" in said(convert_file, tmp_path / "n.parquet")
 
     def test_doses_in_a_column(self, tmp_path):
         (tmp_path / "t.csv").write_text("condition,dose,g\nctrl,0,1\nA,0.5,2\nA+B,1+3,3\n")
@@ -208,3 +208,67 @@ class TestContainers:
         made.var_names = ["g", "g"]
         made.write_h5ad(tmp_path / "twice.h5ad")
         assert "feature 'g' occurs twice" in said(convert_file, tmp_path / "twice.h5ad", **OPTIONS)
+
+
+WRONG = {
+    "control.csv": (
+        "condition,g\nDMSO,1.5\nA,2.5\n",
+        "no condition is the control 'ctrl'; likely control='DMSO', or pass no_control=True for a design without one",
+    ),
+    "separator.csv": (
+        "condition,g\nctrl,1.5\nA,2.5\nB,2.5\nA;B,2.5\n",
+        "condition 'A;B' joins other conditions by ';'; give separator=';' if it is a combination, separator='+' if it"
+        " is one name",
+    ),
+    "comma.csv": (
+        "condition;g\nctrl;1,5\nA;2,5\n",
+        "column 'g': 2 rows not numeric, the first '1,5' (write decimals with a point)",
+    ),
+    "dates.csv": (
+        "condition,day\nctrl,2026-01-01\nA,2026-01-02\n",
+        "no numeric column; 'day' is a time (write some, or choose with features=)",
+    ),
+    "twice.csv": ("condition,g,g\nctrl,1.5,1.5\nA,2.5,2.5\n", "column 'g' occurs 2 times; rename them"),
+    "latin.csv": (
+        "condition,g\nctrl,1.5\nÄ,2.5\n".encode("latin-1"),
+        "not a text of UTF-8 (byte 21 is of another encoding); save it as UTF-8",
+    ),
+    "nan.csv": (
+        "condition,g\nctrl,1.5\nA,\n",
+        "column 'g': 1 row empty or NaN (drop or impute them)",
+    ),
+    "text.csv": (
+        "condition,g\nctrl,<0.1\nA,2.5\nA,2.5\n",
+        "column 'g': 1 row not numeric, the first '<0.1' (write numbers, or leave the column out with leave_out=)",
+    ),
+    "empty.csv": ("", "the file is empty; write it again"),
+    "empty.h5ad": ("", "the file is empty; write it again"),
+    "blank.csv": (
+        "condition,g\n,1.5\nA,2.5\n",
+        "column 'condition': 1 row empty (write the control's name or drop them)",
+    ),
+    "book.xlsx": (
+        "PK",
+        "expected a file that ends in .h5ad, .h5mu, .zarr, .csv, .tsv, .txt, .parquet; save it as one of these",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_file_gets_one_line_with_field_and_fix(tmp_path, name):
+    content, line = WRONG[name]
+    (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    assert said(convert_file, tmp_path / name) == f"{tmp_path / name}: {line}"
+
+
+def test_one_condition_alone_is_written_and_read(tmp_path):
+    PerturbationData.from_arrays(np.eye(2), ["ctrl", "ctrl"]).write(tmp_path / "one.h5ad")
+    assert PerturbationData.read(tmp_path / "one.h5ad").conditions == ("ctrl",)
+
+
+@pytest.mark.parametrize("sign", [";", "|", "/", "-", "_"])
+def test_other_separators_are_named_and_then_read(tmp_path, sign):
+    (tmp_path / "t.csv").write_text(f"condition,g\nctrl,0.5\nA,1.5\nB,2.5\nA{sign}B,3.5\n")
+    assert f"joins other conditions by {sign!r}" in said(convert_file, tmp_path / "t.csv")
+    assert convert_file(tmp_path / "t.csv", separator=sign).data.names == ("A", "B")
+    assert set(convert_file(tmp_path / "t.csv", separator="+").data.names) == {"A", "B", f"A{sign}B"}

@@ -45,13 +45,13 @@ class TestRead:
         )
         message = self.refused(tmp_path, text)
         for problem in (
-            "column 'condition': 1 rows empty",
+            "column 'condition': 1 row empty",
             "condition 'A+' has an empty part around '+'; if '+' belongs to the name, give another separator=",
             "malformed dose 'z' in 'B:z' of condition 'B:z'; write a finite number such as 0.5; if ':' belongs",
             "perturbation 'B' appears twice in condition 'B+B'",
             "column 'g1': 2 rows not numeric, the first 'x'",
-            "column 'g2': 1 rows infinite",
-            "column 'g3': 1 rows empty or NaN",
+            "column 'g2': 1 row infinite",
+            "column 'g3': 1 row empty or NaN",
             "column 'split' must hold 'train' or 'test'; 1 rows do not, the first 'valid'",
         ):
             assert problem in message
@@ -62,11 +62,11 @@ class TestRead:
             ("conditon,g\nA,1\n", {}, "no column 'condition'; did you mean 'conditon'?"),
             ("condition\nA\n", {}, "no numeric column"),
             ("condition,g\n", {}, "the table has no row"),
-            ("", {}, "not a readable .csv table"),
+            ("", {}, "the file is empty; write it again"),
             (TABLE, {"test": ["C"]}, "test='C': unknown perturbation 'C'"),
             (TABLE, {"test": ["B", "A"]}, "test='B' has no row"),
-            ("condition,g\nA,0\n", {"transform": "log"}, "column 'g': 1 rows ≤ 0, outside the domain of log"),
-            ("condition,g\nA,-1\n", {"transform": "log1p"}, "column 'g': 1 rows ≤ -1, outside the domain of log1p"),
+            ("condition,g\nA,0\n", {"transform": "log"}, "column 'g': 1 row ≤ 0, outside the domain of log"),
+            ("condition,g\nA,-1\n", {"transform": "log1p"}, "column 'g': 1 row ≤ -1, outside the domain of log1p"),
             ("condition,split,g\nA,train,1\nA,test,2\n", {}, "both train and test"),
             ("condition,g\nA,1e300\n", {}, "'g'"),
         ],
