@@ -130,7 +130,7 @@ def replace_directory(new: Path, final: Path) -> None:
 
 
 def set_aside(final: Path) -> Path:
-    """Where a folder is while another takes its name on systems that cannot exchange names; nothing sweeps it."""
+    """The place of a folder while another takes its name on systems that cannot exchange names; nothing sweeps it."""
     return final.parent / f".{final.name}.old"
 
 

@@ -39,7 +39,7 @@ def save_or_keep(model: PDAE, out: Path, *, force: bool, checkpoint: Path) -> No
 
 
 def _kept(model: PDAE, name: str) -> Path | None:
-    """Where a model could be written instead; None if nowhere."""
+    """A place that a model could be written to instead; None if there is none."""
     for parent in (tempfile.gettempdir(), Path.home()):
         with suppress(OSError, InputError):
             place = Path(tempfile.mkdtemp(prefix="pdae-sim-", dir=parent)) / name
