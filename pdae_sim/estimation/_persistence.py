@@ -59,6 +59,8 @@ def load(directory: Path) -> tuple[dict, dict[str, torch.Tensor], list[dict]]:
     Raises:
         InputError: If it is not whole, not as it was written, or of another version.
     """
+    if directory.is_file():
+        raise InputError(f"{directory}: a file, where a model directory is expected; name the one that fit wrote")
     try:
         with undamaged(directory, AGAIN):
             config = read_json(directory / _CONFIG, fix=AGAIN)
@@ -73,7 +75,8 @@ def load(directory: Path) -> tuple[dict, dict[str, torch.Tensor], list[dict]]:
     except FileNotFoundError as error:
         aside = set_aside(directory)
         fix = f"the model that was there is in {aside}, rename it back" if aside.is_dir() else AGAIN
-        raise InputError(f"{directory}: not a complete model directory ({error}); {fix}") from None
+        why = error if directory.is_dir() else "there is no such directory"
+        raise InputError(f"{directory}: not a complete model directory ({why}); {fix}") from None
 
 
 def _check_version(directory: Path, written: object) -> None:

@@ -58,8 +58,8 @@ def space_of(conditions: Iterable[str], options: ReadOptions, uns: Mapping[str, 
     dosed = [text for text, pieces in parts.items() if any(dose is not None for _, dose in pieces)]
     if dosed and options.dose_separator is None and "dose_separator" not in uns:
         sign = space.dose_separator
-        told = "%d conditions have doses after %r, such as %r; if it belongs to names, choose another dose separator"
-        _log.warning(told, len(dosed), sign, dosed[0])
+        told = "%d condition%s doses after %r, such as %r; if it belongs to names, choose another dose separator"
+        _log.warning(told, len(dosed), " has" if len(dosed) == 1 else "s have", sign, dosed[0])
     return space
 
 

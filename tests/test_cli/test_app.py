@@ -12,6 +12,10 @@ import pytest
 from tests.test_cli.calls import ran, refusal
 
 BAD = {
+    "a file for a model": (
+        ["predict", "{f}/d.h5ad", "--condition", "A", "--out", "{d}/p.h5ad"],
+        ["d.h5ad: a file, where a model directory is expected"],
+    ),
     "no such dataset": (["fit", "nowhere.h5ad", "--out", "m"], ["nowhere.h5ad", "no such file"]),
     "not a dataset": (["span", "{d}/t.txt"], ["t.txt", ".h5ad"]),
     "unknown world": (["simulate", "dmo", "--out", "{d}/x.h5ad"], ["dmo", "did you mean 'demo'"]),
@@ -30,7 +34,7 @@ BAD = {
     "no such device": (["fit", "{f}/d.h5ad", "--out", "{d}/m", "--device", "abacus"], ["--device", "abacus"]),
     "no such plan": (["fit", "{f}/d.h5ad", "--out", "{d}/m", "--plan", "represent"], ["--plan", "staged"]),
     "no such precision": (["fit", "{f}/d.h5ad", "--out", "{d}/m", "--precision", "f8"], ["--precision", "bfloat16"]),
-    "no such model": (["predict", "{d}/m", "--condition", "A", "--out", "{d}/p.csv"], ["config.json", "fit it again"]),
+    "no such model": (["predict", "{d}/m", "--condition", "A", "--out", "{d}/p.csv"], ["no such dir", "fit it again"]),
     "no samples": (["predict", "{f}/m", "--condition", "A", "--out", "{d}/p.csv", "--samples", "0"], ["--samples"]),
     "cells in text": (["predict", "{f}/m", "--condition", "A", "--out", "{d}/p.txt"], ["p.txt", ".parquet"]),
     "missing option": (["fit", "{f}/d.h5ad"], ["--out"]),

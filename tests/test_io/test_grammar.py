@@ -70,7 +70,7 @@ class TestCuts:
         with caplog.at_level(logging.WARNING):
             PerturbationData.from_anndata(cells(["ctrl", "MYC:2", "A"]))
         assert [record.getMessage() for record in caplog.records] == [
-            "1 conditions have doses after ':', such as 'MYC:2'; if it belongs to names, choose another dose separator"
+            "1 condition has doses after ':', such as 'MYC:2'; if it belongs to names, choose another dose separator"
         ]
 
     @pytest.mark.parametrize(
