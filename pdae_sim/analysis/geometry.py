@@ -19,6 +19,7 @@ from pdae_sim._checks import whole
 from pdae_sim._random import SeedLike, seed_sequence, stream
 from pdae_sim.analysis._geometry_tests import euclidean_p_value, greatest_p_value, rank_p_values
 from pdae_sim.analysis._log_ratios import LogRatios, cross_fitted_log_ratios
+from pdae_sim.analysis._placement import brought_to, placed
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.intervals import Estimate, Interval
@@ -29,6 +30,8 @@ _ORDERS = (0.5, 0.25, 0.75)
 _MIN_CELLS = 30
 _MIN_EFFECTIVE = 20.0
 _SPAN_ATOL = 1e-9
+_BARELY = 1e-3
+"""Weight of a distance that is only known from below, relative to its size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +114,34 @@ class EnvironmentGeometry:
         spread = float(_Z * (-0.5 * np.einsum("e,ref,f->r", c, self.draws, c)).std())
         value = float(-0.5 * c @ self.squared_distances @ c)
         return Estimate(value, Interval(value - spread, value + spread))
+
+    def placed(self, n_dimensions: int = 2, *, n_draws: int = 100) -> tuple[np.ndarray, np.ndarray]:
+        """The environments as points whose squared distances are nearest to the estimates, and how sure each place is.
+
+        Pairs weigh by their standard errors; those that hardly overlap count for little, and their distance is what the
+        others leave of it. Places are as good as the number of dimensions: `rank` where it is known.
+
+        Args:
+            n_dimensions: Of the points.
+            n_draws: Draws of the error behind the covariances.
+
+        Returns:
+            Points (E, n_dimensions) about their mean, along their principal axes; covariances (E, n_dimensions,
+            n_dimensions) of their errors, up to rotation of all.
+        """
+        whole("n_dimensions", n_dimensions)
+        whole("n_draws", n_draws, at_least=2)
+        known = np.where(self.enough_overlap, self.squared_distances, self.lower_limits)
+        errors = np.maximum(self.standard_errors, 1e-3 * (1 + np.abs(known)))
+        weights = np.where(self.enough_overlap, errors**-2.0, _BARELY / (1 + known) ** 2)
+        np.fill_diagonal(weights, 0.0)
+        points = placed(known, weights, n_dimensions)
+        shaken = [
+            brought_to(placed(known + self.enough_overlap * draw, weights, n_dimensions, start=points), points)
+            for draw in self.draws[:n_draws]
+        ]
+        away = np.array(shaken) - points
+        return points, np.einsum("rei,rej->eij", away, away) / len(away)
 
     def _combination(self, condition: Condition) -> np.ndarray:
         """Minimum-norm β (E,) with Σ_e β_e = 1 and Σ_e β_e l_e the label; a unit vector where it is measured."""

@@ -10,6 +10,7 @@ One figure for every command:
 | `evaluation_figure` | `evaluate`: distance of every estimator from the true cells |
 | `goodness_figure` | `evaluate --goodness`: p-values and worth of a fit, part by part |
 | `identifiability_figure` | `identify`: class of maps, Gram matrix, effects against the truth |
+| `geometry_figure` | `geometry`: conditions placed by their latent distances |
 | `counterexample_figure` | `twins`: two models over each other in training, apart where unseen |
 | `training_figure` | `fit`: loss terms, phase by phase |
 

@@ -14,6 +14,7 @@ from .counterexample import counterexample_figure as counterexample_figure
 from .demo import demo_page as demo_page
 from .design import design_figure as design_figure
 from .evaluation import evaluation_figure as evaluation_figure
+from .geometry import geometry_figure as geometry_figure
 from .goodness import goodness_figure as goodness_figure
 from .identification import identifiability_figure as identifiability_figure
 from .page import Callout as Callout

@@ -18,6 +18,7 @@ from pdae_sim.report import (
     counterexample_figure,
     design_figure,
     evaluation_figure,
+    geometry_figure,
     goodness_figure,
     training_figure,
     verdict_figure,
@@ -137,6 +138,9 @@ FIGURES = {
     "training": lambda: training_figure(HISTORY),
     "counterexample": lambda: counterexample_figure(TWINS, {"A": 0.4, "A+C": 0.001}),
     "causal graph": lambda: causal_graph(ADJACENCY, np.eye(3), ("A", "B", HOSTILE)),
+    "geometry": lambda: geometry_figure(
+        MEANS, np.full((len(MEANS), 2, 2), 0.02) * [[1, 0.5], [0.5, 2]], ["ctrl", "A", "A+B", HOSTILE, "A:0.5"]
+    ),
     "support map": lambda: support_map(MEANS, ["ctrl", "A", "A+B", HOSTILE, "A:0.5"], ROLES),
     "cells": lambda: cell_comparison(
         sample(d=3), sample(d=3, seed=1) + 0.2, title=HOSTILE, features=[HOSTILE, "x1", "x2"]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import pdae_sim
-from pdae_sim import analysis
+from pdae_sim import analysis, report
 from pdae_sim._checks import naming
-from pdae_sim.cli._options import DatasetFile, DatasetOptions, Seed, command
+from pdae_sim.cli._figures import check_figure, write_figure
+from pdae_sim.cli._options import DatasetFile, DatasetOptions, FigureFile, Force, Seed, command
 from pdae_sim.cli._output import NOTHING_JUDGED, Output
 from pdae_sim.cli._tables import Table
 from pdae_sim.intervals import Interval
@@ -18,6 +19,7 @@ from pdae_sim.intervals import Interval
 if TYPE_CHECKING:
     from pdae_sim.analysis import EnvironmentGeometry
 
+_UNKNOWN = 3  # dimensions where the rank is not known
 _HEADS = ("conditions", "squared distance", "95 % interval", "at least", "overlap")
 
 
@@ -27,7 +29,9 @@ def geometry(
     file: DatasetFile,
     options: DatasetOptions,
     multipliers: Annotated[int, typer.Option(min=99, help="Draws of the error behind tests and rank.")] = 999,
+    figure: FigureFile = None,
     seed: Seed = 0,
+    force: Force = False,
 ) -> int:
     """Squared latent distances of conditions from cells alone.
 
@@ -36,6 +40,7 @@ def geometry(
     of noisy laws, which are smaller, and only the lower limits say something of latents. Where two conditions hardly
     overlap the distance is no guide and the lower limit is. Status 3 if no two overlap.
     """
+    check_figure(figure, force=force)
     data = pdae_sim.PerturbationData.read(file, **options)
     with naming(file):
         found = analysis.environment_geometry(data, n_multipliers=multipliers, rng=seed)
@@ -60,7 +65,13 @@ def geometry(
         for row in rows
     ]
     output.result(payload, [Table("Latent geometry", _HEADS, lines), *_in_words(found)])
+    write_figure(figure, lambda: report.geometry_figure(*found.placed(_plane(found)), found.conditions), force=force)
     return 0 if any(row["overlap"] for row in rows) else NOTHING_JUDGED
+
+
+def _plane(found: EnvironmentGeometry) -> int:
+    """Dimensions that conditions are placed in: the rank where it is known, two at least."""
+    return min(max(found.rank or _UNKNOWN, 2), len(found.conditions))
 
 
 def _rows(found: EnvironmentGeometry) -> list[dict]:
