@@ -26,6 +26,15 @@ BY_HAND = {
     ("energy_maps", "map"): lambda: maps.measure_map(worlds(3)[2], np.diag([1.0, 1.0, 1.01]), 1.0),
 }
 """What only a model outside the claim makes fail: full rank and proportions are not lost by such faults."""
+PLANTED = {
+    ("error_propagation", "between"),
+    ("error_propagation", "variation"),
+    ("unknown_mixing", "left"),
+    ("lower_limits", "donsker_varadhan"),
+    ("no_upper_limit", "pieces"),
+    ("bounds", "ends"),
+}
+"""What is computed from methods of laws and plain arithmetic, no ingredient: the fault that the claim itself plants."""
 
 
 def uneven(array):
@@ -120,8 +129,10 @@ def test_every_measurement_can_fail(claim, monkeypatch):
     left = {m.name for m in sound if not m.name.startswith("search_")}  # a search is told to be wrong by `check` itself
     for place, fault in product(places, (uneven, negative)):
         left -= failing(claim, place, fault, monkeypatch)[0] if left else set()
-    hand = {name for name in left if not assess(BY_HAND[claim.name, name]()).passed}
-    assert left == hand
+    assert all((claim.name, name) in BY_HAND or (claim.name, name) in PLANTED for name in left)
+    planted = {m.name for m in claim.check(1.0) if not assess(m).passed} if left else set()
+    hand = {name for name in left if (claim.name, name) in BY_HAND and not assess(BY_HAND[claim.name, name]()).passed}
+    assert left <= hand | planted
 
 
 class TestHarness:
