@@ -96,7 +96,7 @@ def fitting(settings: Mapping[str, object], known: Mapping[str, inspect.Paramete
 def choice(name: str, value: str, allowed: Iterable[str]) -> str:
     """`value`, if it is one of `allowed`."""
     allowed = list(allowed)
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise InputError(f"{name} must be one of {', '.join(allowed)}; received {value!r}")
     return value
 
@@ -168,6 +168,14 @@ def _by_name(name: str, value: object, names: Sequence[str]) -> object:
     if missing:
         raise InputError(f"{name} has no column {missing[0]!r}, nor {len(missing) - 1} more of {len(names)} features")
     return value[list(names)]  # type: ignore[index]
+
+
+def vector(name: str, value: object) -> np.ndarray:
+    """`value` as a vector of finite numbers, at least one."""
+    array = matrix(name, value)
+    if array.shape[1] != 1 or not len(array):
+        raise InputError(f"{name} must be a vector; received shape {array.shape}")
+    return array[:, 0]
 
 
 def nonzero(name: str, value: object, size: int) -> np.ndarray:

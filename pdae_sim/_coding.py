@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any, Protocol, TypeVar
 
@@ -113,3 +113,8 @@ def _sparse_keys(table: Any) -> Iterator[tuple[bytes, bytes]]:
     rows.eliminate_zeros()
     for start, stop in zip(rows.indptr[:-1], rows.indptr[1:], strict=True):
         yield rows.indices[start:stop].tobytes(), rows.data[start:stop].tobytes()
+
+
+def separators(options: Mapping[str, object]) -> dict[str, str]:
+    """The separators among the options that a dataset was read with."""
+    return {name: str(options[name]) for name in ("separator", "dose_separator") if name in options}

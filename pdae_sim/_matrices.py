@@ -18,7 +18,7 @@ Matrix: TypeAlias = np.ndarray | sparse.csr_array
 def as_matrix(x: object) -> Matrix:
     """x in float32 or float64: sparse of any kind as compressed rows without stored zeros, anything else as an array.
 
-    What is already so is not copied.
+    What is already so is not copied; what had to be made anew is read-only, so that `unshared` takes it as it is.
     """
     if sparse.issparse(x):
         rows = sparse.csr_array(x)
@@ -26,9 +26,28 @@ def as_matrix(x: object) -> Matrix:
             rows = rows.copy()
             rows.sum_duplicates()
             rows.eliminate_zeros()
+            rows = freeze(rows)
     else:
         rows = np.asarray(x)
-    return rows if rows.dtype in (np.float32, np.float64) else rows.astype(np.float64)
+    return rows if rows.dtype in (np.float32, np.float64) else freeze(rows.astype(np.float64))
+
+
+def unshared(x: Matrix) -> Matrix:
+    """x read-only, and copied where its values could still be written to by whoever holds them."""
+    if isinstance(x, np.ndarray):
+        return freeze(x.copy() if x.flags.writeable else x)
+    return freeze(x.copy() if any(part.flags.writeable for part in (x.data, x.indices, x.indptr)) else x)
+
+
+class Locked:
+    """Base of records whose arrays are read-only, also of those that were unpickled or copied."""
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        for value in state.values():
+            for part in (value, *(getattr(value, name, None) for name in ("data", "indices", "indptr"))):
+                if isinstance(part, np.ndarray):
+                    part.flags.writeable = False
+        vars(self).update(state)
 
 
 def dense(x: Matrix) -> np.ndarray:
@@ -68,6 +87,17 @@ def checked_matrix(name: str, x: object, *, names: Sequence[str]) -> Matrix:
         return finite_matrix(name, rows)
     precision = np.float32 if getattr(x, "dtype", None) == np.float32 else np.float64
     return matrix(name, x, names=names, dtype=precision)
+
+
+def row_numbers(name: str, chosen: np.ndarray | Sequence | slice, n: int) -> np.ndarray:
+    """Row numbers from a mask, indices or a slice of n rows."""
+    try:
+        rows = np.arange(n)[chosen if isinstance(chosen, slice) or len(chosen) else []]
+    except (IndexError, TypeError, ValueError):
+        rows = np.empty((0, 0), int)
+    if rows.ndim != 1:
+        raise InputError(f"{name} must be a mask of {n} or indices below {n}; received another {type(chosen).__name__}")
+    return rows
 
 
 def freeze(x: Matrix) -> Matrix:

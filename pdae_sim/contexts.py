@@ -7,11 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from pdae_sim._arguments import checked
+from pdae_sim._coding import plain_labels
 from pdae_sim._contexts import AT, ContextNames, context_names, label_contexts
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 
 
+@checked
 def in_contexts(
     data: PerturbationData, covariates: Sequence[Sequence[str] | np.ndarray], *, shared: int | None = None
 ) -> PerturbationData:
@@ -38,6 +41,7 @@ def in_contexts(
         ('ctrl@HepG2', 'A@HepG2', 'ctrl@K562', 'A@K562')
     """
     n_own = len(covariates) - (shared or 0)
+    covariates = [plain_labels(column).ravel().tolist() for column in covariates]
     if not covariates or n_own < 0 or any(len(column) != len(data.environment) for column in covariates):
         raise InputError(
             f"covariates must each have one level per row of x ({len(data.environment)}), shared at most all"
@@ -57,6 +61,7 @@ def in_contexts(
     )
 
 
+@checked
 def share_effects(data: PerturbationData) -> PerturbationData:
     """Give perturbations one and the same effect in all contexts.
 
@@ -77,6 +82,7 @@ def share_effects(data: PerturbationData) -> PerturbationData:
     return replace(data, labels=np.hstack([base, own]), names=coordinates)
 
 
+@checked
 def own_effects(data: PerturbationData) -> PerturbationData:
     """Give perturbations an effect of their own in each context.
 
@@ -101,6 +107,7 @@ def own_effects(data: PerturbationData) -> PerturbationData:
     return replace(data, labels=np.hstack([effects, here[:, 1:]]), names=coordinates)
 
 
+@checked
 def by_context(data: PerturbationData) -> dict[str, PerturbationData]:
     """The cells of each context, labelled by perturbations alone.
 
@@ -126,6 +133,7 @@ def by_context(data: PerturbationData) -> dict[str, PerturbationData]:
     return parts
 
 
+@checked
 def context_levels(data: PerturbationData) -> tuple[str, ...]:
     """The contexts that a dataset's coordinates tell of, the reference first; none for data without.
 
@@ -141,6 +149,7 @@ def context_levels(data: PerturbationData) -> tuple[str, ...]:
     return () if names is None else names.contexts
 
 
+@checked
 def sharing_contexts(data: PerturbationData) -> tuple[tuple[str, ...], ...]:
     """Sets of contexts in which perturbations have one and the same effect, by the names of a dataset's coordinates.
 

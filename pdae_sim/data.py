@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pdae_sim import _matrices as matrices
+from pdae_sim._arguments import checked
 from pdae_sim._checks import check_control, finite, likely_controls
-from pdae_sim._coding import by_appearance, factorize, factorize_rows, marks_by_code, plain_labels
+from pdae_sim._coding import by_appearance, factorize, factorize_rows, marks_by_code, plain_labels, separators
 from pdae_sim._linalg import whitening_root
-from pdae_sim._matrices import Matrix, as_matrix, check_shapes, dense, finite_matrix, freeze
 from pdae_sim.errors import InputError
 from pdae_sim.labels import LabelSpace
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, init=False)
-class PerturbationData:
+class PerturbationData(matrices.Locked):
     """Samples of x under E environments with known labels.
 
     Sparse x stays sparse: `stored` is what is held, `gathered` and `samples` are dense rows of it, and `x` is all of
@@ -60,9 +61,10 @@ class PerturbationData:
     control: str
     read_as: Mapping[str, object]
 
+    @checked
     def __init__(
         self,
-        x: ArrayLike | Matrix,
+        x: ArrayLike | matrices.Matrix,
         labels: ArrayLike,
         environment: ArrayLike,
         names: Sequence[str],
@@ -71,46 +73,44 @@ class PerturbationData:
         control: str = "ctrl",
         read_as: Mapping[str, object] | None = None,
     ) -> None:
-        stored, labels = freeze(as_matrix(x)), np.asarray(labels, dtype=np.float64)
-        if features is None:
-            features = [f"x{j}" for j in range(stored.shape[-1] if stored.ndim else 0)]
+        stored, labels = matrices.unshared(matrices.as_matrix(x)), np.array(labels, dtype=np.float64)
+        features = [f"x{j}" for j in range(stored.shape[-1] if stored.ndim else 0)] if features is None else features
         arrays = {
             "labels": labels,
-            "environment": np.asarray(environment),
-            "held_out": np.zeros(len(labels), bool) if held_out is None else np.asarray(held_out, bool),
+            "environment": np.array(environment),
+            "held_out": np.zeros(len(labels), bool) if held_out is None else np.array(held_out, bool),
         }
         for name, array in arrays.items():
-            object.__setattr__(self, name, array.view())
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
         object.__setattr__(self, "x" if isinstance(stored, np.ndarray) else "_sparse", stored)
         object.__setattr__(self, "names", tuple(map(str, names)))
         object.__setattr__(self, "features", tuple(map(str, features)))
         object.__setattr__(self, "control", control)
         object.__setattr__(self, "read_as", dict(read_as or {}))
         self._check()
-        for name in arrays:
-            getattr(self, name).flags.writeable = False
 
     def __getattr__(self, name: str) -> np.ndarray:
         if name != "x" or "_sparse" not in vars(self):  # only sparse cells have no x until it is asked for
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        x = freeze(dense(self.stored))
+        x = matrices.freeze(matrices.dense(self.stored))
         object.__setattr__(self, "x", x)
         return x
 
     @property
-    def stored(self) -> Matrix:
+    def stored(self) -> matrices.Matrix:
         """x (n, d_X) as it is held: an array, or sparse rows."""
         return vars(self).get("_sparse", vars(self).get("x"))
 
     def gathered(self, rows: np.ndarray | slice) -> np.ndarray:
         """The chosen rows of x (mask, indices or slice) as an array."""
-        return dense(self.stored[rows])
+        return matrices.dense(self.stored[rows])
 
     def _check(self) -> None:
-        check_shapes(self.stored, self.labels, self.environment, len(self.names))
+        matrices.check_shapes(self.stored, self.labels, self.environment, len(self.names))
         if len(self.held_out) != len(self.labels) or len(self.features) != self.stored.shape[1]:
             raise InputError("held_out needs one value per environment and features one name per column of x")
-        finite_matrix("x", self.stored)
+        matrices.finite_matrix("x", self.stored)
         finite("labels", self.labels)
         self._check_environments(len(self.labels))
 
@@ -130,7 +130,7 @@ class PerturbationData:
     @cached_property
     def space(self) -> LabelSpace:
         """The label space of the names."""
-        return LabelSpace(self.names, self.control, **_separators(self.read_as))
+        return LabelSpace(self.names, self.control, **separators(self.read_as))
 
     @cached_property
     def conditions(self) -> tuple[str, ...]:
@@ -164,13 +164,15 @@ class PerturbationData:
         """The held-out environments."""
         return self.select(self.held_out)
 
+    @checked
     def samples(self, environment: int) -> np.ndarray:
         """The rows of x (n_e, d_X) of one environment."""
         return self.gathered(self.rows_by_environment[environment])
 
+    @checked
     def select(self, environments: np.ndarray | Sequence) -> PerturbationData:
         """The part that holds the chosen environments (mask or indices), renumbered in the order chosen."""
-        chosen = np.arange(len(self.labels))[np.asarray(environments, dtype=None if len(environments) else int)]
+        chosen = matrices.row_numbers("environments", environments, len(self.labels))
         if not chosen.size:
             which = "not held out" if self.held_out.all() else "held out"
             raise InputError(f"no environment is {which}; mark each condition as train or test")
@@ -179,21 +181,24 @@ class PerturbationData:
         kept = position[self.environment] >= 0
         return replace(
             self,
-            x=self.stored if kept.all() else self.stored[kept],
+            x=self.stored if kept.all() else matrices.freeze(self.stored[kept]),
             labels=self.labels[chosen],
             environment=position[self.environment[kept]],
             held_out=self.held_out[chosen],
         )
 
+    @checked
     def rows(self, chosen: np.ndarray) -> PerturbationData:
         """The chosen samples (mask or indices, in that order); every environment must keep at least one."""
-        return replace(self, x=self.stored[chosen], environment=self.environment[chosen])
+        chosen = matrices.row_numbers("chosen", chosen, len(self.environment))
+        return replace(self, x=matrices.freeze(self.stored[chosen]), environment=self.environment[chosen])
 
     @classmethod
+    @checked
     def from_arrays(
         cls,
-        x: ArrayLike | Matrix,
-        labels: ArrayLike | Matrix,
+        x: ArrayLike | matrices.Matrix,
+        labels: ArrayLike | matrices.Matrix,
         *,
         names: Sequence[str] | None = None,
         held_out: ArrayLike | None = None,
@@ -228,7 +233,7 @@ class PerturbationData:
         table = plain_labels(labels)
         if table.ndim == 1 and table.dtype.kind in "UO":
             texts, codes = factorize(table.tolist())
-            grammar = {"control": control} | _separators(read_as or {})
+            grammar = {"control": control} | separators(read_as or {})
             known = LabelSpace.from_conditions(texts, **grammar).names if names is None else tuple(names)
             space, names = LabelSpace(known, **grammar), known
             rows = np.array([space.vector(text) for text in texts])
@@ -246,7 +251,7 @@ class PerturbationData:
     @classmethod
     def from_codes(
         cls,
-        x: ArrayLike | Matrix,
+        x: ArrayLike | matrices.Matrix,
         codes: ArrayLike,
         labels: ArrayLike,
         *,
@@ -272,7 +277,7 @@ class PerturbationData:
             >>> data.conditions == ("A:0.5", "A") and data.environment.tolist() == [0, 1, 0]
             True
         """
-        x, codes, table = as_matrix(x), np.asarray(codes, dtype=np.intp), np.asarray(labels, dtype=np.float64)
+        x, codes, table = matrices.as_matrix(x), np.asarray(codes, dtype=np.intp), np.asarray(labels, dtype=np.float64)
         if codes.shape != x.shape[:1]:
             raise InputError(f"labels must have one row per row of x {x.shape}; received {codes.size}")
         if codes.size and not 0 <= codes.min() <= codes.max() < len(table):
@@ -393,7 +398,3 @@ class Simulation:
         from pdae_sim.io import write_simulation
 
         write_simulation(Path(path), self, force=force)
-
-
-def _separators(options: Mapping[str, object]) -> dict[str, str]:
-    return {name: str(options[name]) for name in ("separator", "dose_separator") if name in options}

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import between, matrix
 from pdae_sim.errors import InputError
 
@@ -33,6 +34,7 @@ _DIRECT_DIMENSION = 3  # up to here differences are as cheap as a matrix product
 _CANCELLED = {torch.float32: 2e-3, torch.float64: 1e-6}  # ‖x−y‖² below this share of ‖x‖²+‖y‖² is recomputed
 
 
+@checked_numbers
 def energy_distance(
     x: np.ndarray | torch.Tensor, y: np.ndarray | torch.Tensor, beta: float = 1.0, *, unbiased: bool = False
 ) -> float | torch.Tensor:
@@ -71,6 +73,7 @@ def energy_distance(
     return float(value) if as_float else value
 
 
+@checked_numbers
 def energy_score(
     samples: np.ndarray | torch.Tensor,
     x: np.ndarray | torch.Tensor,
@@ -108,6 +111,7 @@ def energy_score(
     return score.numpy() if as_array else score
 
 
+@checked_numbers
 def energy_loss(samples: torch.Tensor, x: torch.Tensor, beta: float = 1.0) -> torch.Tensor:
     """The negative mean energy score E‖X−x‖^β − ½ E‖X−X'‖^β over distinct pairs, with gradients.
 
@@ -127,6 +131,7 @@ def energy_loss(samples: torch.Tensor, x: torch.Tensor, beta: float = 1.0) -> to
     return mean_distance(samples, x, beta=beta) - 0.5 * mean_distance(samples, beta=beta)
 
 
+@checked_numbers
 def mean_distance(x: torch.Tensor, y: torch.Tensor | None = None, *, beta: float = 1.0) -> torch.Tensor:
     """The mean of ‖x_i − y_j‖^β over all pairs, or over the pairs i ≠ j of one sample.
 
@@ -146,6 +151,7 @@ def mean_distance(x: torch.Tensor, y: torch.Tensor | None = None, *, beta: float
     return distance_sum(x, y, beta=beta) / (n * (n - 1) if y is None else n * y.shape[-2])
 
 
+@checked_numbers
 def distance_sum(x: torch.Tensor, y: torch.Tensor | None = None, *, beta: float = 1.0) -> torch.Tensor:
     """Σ_ij ‖x_i − y_j‖^β, with gradients in both arguments; `y=None` sums over the ordered pairs i ≠ j of x.
 
@@ -172,6 +178,7 @@ def distance_sum(x: torch.Tensor, y: torch.Tensor | None = None, *, beta: float 
     return _DistanceSum.apply(x, y, beta, y is x).reshape(lead)
 
 
+@checked_numbers
 def paired_distances(x: torch.Tensor, y: torch.Tensor, *, beta: float = 1.0) -> torch.Tensor:
     """‖x_i − y_i‖^β row by row, with gradient zero at ties.
 
@@ -192,6 +199,7 @@ def paired_distances(x: torch.Tensor, y: torch.Tensor, *, beta: float = 1.0) -> 
     return torch.where(apart, squared, 1.0).pow(beta / 2) * apart
 
 
+@checked_numbers
 def row_sums(x: torch.Tensor, y: torch.Tensor, *, beta: float = 1.0) -> torch.Tensor:
     """Sums Σ_j ‖x_i − y_j‖^β over the rows of y, without gradients.
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 
 class InputError(ValueError):
     """Bad input, told in one line that names the argument and the fix."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(re.sub(r"\s*\n\s*", " ", str(message)))
 
 
 class LabelError(InputError):

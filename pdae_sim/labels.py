@@ -20,6 +20,7 @@ from typing import SupportsFloat
 
 import numpy as np
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import listed, near_misses
 from pdae_sim._contexts import AT, ContextNames, context_names
 from pdae_sim.errors import LabelError
@@ -32,6 +33,7 @@ _LONGEST_DOSE, _EXPONENT_DIGITS = 1000, 3
 """Letters of a dose, and digits of its exponent: more are no number of a float, and take long to be multiplied out."""
 
 
+@checked_numbers
 def nearest_to_control(labels: np.ndarray) -> np.ndarray:
     """The label nearest to no perturbation: control itself, where there is one.
 
@@ -84,6 +86,7 @@ class LabelSpace:
         letters = n_perturbations <= 26
         return cls(tuple(chr(ord("A") + k) if letters else f"P{k}" for k in range(n_perturbations)))
 
+    @checked_numbers
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))
         self._check_separators()
@@ -140,6 +143,7 @@ class LabelSpace:
             raise LabelError(f"a condition must be a non-empty string; received {condition!r}")
         return [(self.control, None)] if condition.strip() == self.control else list(self._parts(condition))
 
+    @checked_numbers
     def vector(self, condition: str) -> np.ndarray:
         """The label (K,) of a condition, as float64."""
         label, doses = np.zeros(len(self.names)), self._doses(condition)
@@ -180,6 +184,7 @@ class LabelSpace:
         except LabelError:
             return True
 
+    @checked_numbers
     def condition(self, label: Sequence | np.ndarray) -> str:
         """The canonical condition string of a label: names in order, dose 1 unwritten, zero label = control."""
         label = self._checked(label)
@@ -191,6 +196,7 @@ class LabelSpace:
         parts = [self._part(self.names[k], label[k]) for k in np.flatnonzero(label)]
         return self.separator.join(parts) or self.control
 
+    @checked_numbers
     def label(self, condition_or_label: str | Sequence | np.ndarray) -> np.ndarray:
         """A label (K,) as float64, from a condition string or from a vector."""
         if isinstance(condition_or_label, str):
@@ -295,6 +301,7 @@ class LabelSpace:
         return name if dose == 1 else f"{name}{self.dose_separator}{text}"
 
 
+@checked_numbers
 def read_dose(text: str, *, where: str) -> Fraction:
     """A dose from text, exactly.
 

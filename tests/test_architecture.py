@@ -21,6 +21,7 @@ THEORY = sorted((ROOT / "theory").rglob("*.py"))
 
 GROUND = {
     "errors",
+    "_arguments",
     "_checks",
     "_coding",
     "_contexts",
@@ -44,6 +45,7 @@ MAY_IMPORT = {
     "_linalg": {"errors", "_checks"},
     "_seals": {"errors"},
     "_random": {"errors", "_checks"},
+    "_arguments": {"errors", "_random"},
     "labels": GROUND,
     "data": GROUND | {"labels"},
     "contexts": GROUND | {"data"},

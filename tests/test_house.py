@@ -17,7 +17,18 @@ ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "pdae_sim"
 FILES = sorted(LIBRARY.rglob("*.py"))
 PINNED = Path(__file__).parent / "public_names.txt"
-GROUND = {"_checks", "_coding", "_contexts", "_matrices", "_files", "_json", "_linalg", "_random", "_seals"}
+GROUND = {
+    "_arguments",
+    "_checks",
+    "_coding",
+    "_contexts",
+    "_matrices",
+    "_files",
+    "_json",
+    "_linalg",
+    "_random",
+    "_seals",
+}
 """Private modules that every room stands on."""
 
 NO_SUBJECT = re.compile(r"^(Of|The same|As|Where|That of)\b")

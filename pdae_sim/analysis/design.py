@@ -13,6 +13,7 @@ from itertools import combinations
 
 import numpy as np
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import between, whole
 from pdae_sim.analysis import _rationals as rationals
 from pdae_sim.analysis._design_search import Price, Problem, needed, ordered, search, total_gain
@@ -20,6 +21,7 @@ from pdae_sim.analysis._information import inflation
 from pdae_sim.analysis.span import SpanCertificate, check_span
 from pdae_sim.errors import InputError
 
+_MOST_CELLS = 2.0**60
 _MAX_SETS = 10_000
 
 
@@ -107,6 +109,7 @@ class CellAllocation:
         return dict(vars(self))
 
 
+@checked_numbers
 def plan_experiments(
     train_labels: Sequence | np.ndarray,
     targets: Sequence | np.ndarray,
@@ -159,6 +162,7 @@ def plan_experiments(
     return _plan(problem, price, chosen, optimal, method)
 
 
+@checked_numbers
 def allocate_cells(
     coefficients: Sequence[float] | np.ndarray,
     reference: int,
@@ -195,6 +199,8 @@ def allocate_cells(
     if alpha.ndim != 1 or not np.isfinite(alpha).all() or not 0 <= reference < len(alpha):
         raise InputError(f"coefficients must be finite, one per row, reference a row; received {coefficients!r}")
     s = between("standard_error", standard_error, 0.0, np.inf)
+    if (np.abs(alpha).sum() / s) ** 2 * 4 > _MOST_CELLS:
+        raise InputError(f"standard_error {s:g} needs more cells than can be counted; ask for a larger one")
     m = np.zeros(len(alpha)) if existing is None else np.asarray(existing, dtype=np.float64)
     if m.shape != alpha.shape or not (np.isfinite(m) & (m >= 0)).all():
         raise InputError(f"existing must be {len(alpha)} numbers of cells ≥ 0; received {existing!r}")

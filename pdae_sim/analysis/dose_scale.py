@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import isotonic_regression
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import between, near_misses
 from pdae_sim._random import SeedLike, seed_sequence
 from pdae_sim.analysis._constrained_logistic import standardised, stereotype
@@ -49,6 +50,7 @@ class DoseScale:
         return np.sign(dose) * np.interp(size, self.doses, self.values)
 
 
+@checked_numbers
 def log_scale(unit: float) -> Callable[[np.ndarray], np.ndarray]:
     """φ(l) = log(1 + |l| / unit) / log(1 + 1 / unit) with the sign of l; φ(1) = 1.
 
@@ -63,6 +65,7 @@ def log_scale(unit: float) -> Callable[[np.ndarray], np.ndarray]:
     return lambda dose: np.sign(dose) * np.log1p(np.abs(dose) / unit) / np.log1p(1 / unit)
 
 
+@checked_numbers
 def hill_scale(half: float, power: float = 1.0) -> Callable[[np.ndarray], np.ndarray]:
     """φ(l) = (1 + halfⁿ) |l|ⁿ / (halfⁿ + |l|ⁿ) with the sign of l; φ(1) = 1.
 
@@ -87,6 +90,7 @@ def hill_scale(half: float, power: float = 1.0) -> Callable[[np.ndarray], np.nda
     return scale
 
 
+@checked_numbers
 def learn_dose_scale(data: PerturbationData, name: str, *, rng: SeedLike = None) -> DoseScale:
     """Learn φ of one perturbation from the cells of its doses alone, isotonic, from training conditions only.
 
@@ -138,6 +142,7 @@ def learn_dose_scale(data: PerturbationData, name: str, *, rng: SeedLike = None)
     return DoseScale(name, size, size[-1] * values / values[-1])
 
 
+@checked_numbers
 def scale_doses(data: PerturbationData, scales: Mapping[str, Callable[[np.ndarray], np.ndarray]]) -> PerturbationData:
     """A dataset whose labels are φ_k(l_k), training conditions and others; its conditions are named by these.
 

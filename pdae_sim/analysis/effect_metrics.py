@@ -13,12 +13,15 @@ from functools import cached_property
 import numpy as np
 from scipy import stats
 
-from pdae_sim._checks import choice, matrix
+from pdae_sim._arguments import checked_numbers
+from pdae_sim._checks import choice, matrix, vector, whole
+from pdae_sim.errors import InputError
 
 _FDR = 0.05  # false discovery rate at which a feature counts as differentially expressed
 _ROUNDING = 1e-12  # share of a change below which its spread over features is rounding
 
 
+@checked_numbers
 def pearson_delta(predicted: np.ndarray, measured: np.ndarray, baseline: np.ndarray) -> float:
     """Pearson correlation over features of the predicted with the measured change of the mean.
 
@@ -39,10 +42,16 @@ def pearson_delta(predicted: np.ndarray, measured: np.ndarray, baseline: np.ndar
         >>> round(pearson_delta(np.array([1.0, 2.0, 4.0]), np.array([2.0, 4.0, 8.0]), np.zeros(3)), 9)
         1.0
     """
-    x, y = (_standardised(v - baseline) for v in (predicted, measured))
+    vectors = [
+        vector(name, v) for name, v in (("predicted", predicted), ("measured", measured), ("baseline", baseline))
+    ]
+    if len({len(v) for v in vectors}) > 1:
+        raise InputError(f"predicted, measured and baseline must be of one length; received {[*map(len, vectors)]}")
+    x, y = (_standardised(v - vectors[2]) for v in vectors[:2])
     return float(np.clip(x @ y, -1.0, 1.0))
 
 
+@checked_numbers
 def discrimination_score(effect: np.ndarray, effects: np.ndarray, index: int, *, distance: str = "l1") -> float:
     """Rank of the measured effect among all measured effects by their distance from the predicted one.
 
@@ -66,7 +75,12 @@ def discrimination_score(effect: np.ndarray, effects: np.ndarray, index: int, *,
         >>> [discrimination_score(effect, np.stack([up, down]), 0) for effect in (up, down)]
         [1.0, 0.5]
     """
-    distances = _DISTANCES[choice("distance", distance, _DISTANCES)](effects, effect)
+    measured, predicted = matrix("effects", effects), vector("effect", effect)
+    if measured.shape[1] != len(predicted) or not 0 <= whole("index", index, at_least=0) < len(measured):
+        raise InputError(
+            f"effects {measured.shape} must have as many columns as effect {len(predicted)}, and a row {index!r}"
+        )
+    distances = _DISTANCES[choice("distance", distance, _DISTANCES)](measured, predicted)
     others = np.delete(distances, index)
     rank = (others < distances[index]).sum() + (others == distances[index]).sum() / 2
     return float(1 - rank / len(effects))
@@ -109,6 +123,7 @@ class ControlCells:
         [2]
     """
 
+    @checked_numbers
     def __init__(self, x: np.ndarray, *, log1p: bool) -> None:
         self.x, self.log1p = matrix("control", x), log1p
         self.mean = self.x.mean(0)
@@ -136,6 +151,7 @@ class ControlCells:
             return np.nan_to_num(np.log2(ratio), nan=0.0, posinf=np.inf, neginf=-np.inf)
 
 
+@checked_numbers
 def direction_match(predicted: DifferentialExpression, measured: DifferentialExpression) -> float:
     """Share of the measured differentially expressed features whose predicted change has the measured sign.
 
@@ -159,6 +175,7 @@ def direction_match(predicted: DifferentialExpression, measured: DifferentialExp
     return float(signs.mean()) if found.size else float("nan")
 
 
+@checked_numbers
 def overlap_at_n(predicted: DifferentialExpression, measured: DifferentialExpression) -> float:
     """Share of the N measured differentially expressed features among the first N predicted ones.
 

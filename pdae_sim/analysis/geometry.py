@@ -15,6 +15,7 @@ from itertools import combinations
 import numpy as np
 from scipy.special import logsumexp, ndtri
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import whole
 from pdae_sim._random import SeedLike, seed_sequence, stream
 from pdae_sim.analysis._geometry_tests import euclidean_p_value, greatest_p_value, rank_p_values
@@ -156,6 +157,7 @@ class EnvironmentGeometry:
         return beta
 
 
+@checked_numbers
 def environment_geometry(
     data: PerturbationData, *, n_multipliers: int = 999, rng: SeedLike = None
 ) -> EnvironmentGeometry:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from scipy.special import ndtri, stdtrit
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import between, matrix, whole
 from pdae_sim.analysis._energy_interval import TAIL, Noise, along, distance_interval
 from pdae_sim.analysis._kernels import bandwidths, gaussian
@@ -128,6 +129,7 @@ class Worth:
         return {"n_eff": self.value, "n_eff_low": low, "n_eff_high": high if self.bounded else None}
 
 
+@checked_numbers
 def energy_estimate(
     predicted: np.ndarray, reference: np.ndarray, *, beta: float = 1.0, spectrum_rows: int = 500
 ) -> EnergyEstimate:
@@ -157,7 +159,7 @@ def energy_estimate(
     """
     x, y = _pair(predicted, reference, _LEAST_ROWS)
     between("beta", beta, 0.0, 2.0)
-    n, m = len(x), len(y)
+    n, m, spectrum_rows = len(x), len(y), whole("spectrum_rows", spectrum_rows, at_least=2)
     x, y = x - y.mean(0), y - y.mean(0)
     to_y, to_x = _mean_distances(x, y, beta), _mean_distances(y, x, beta)
     if not to_y.mean() < _LARGEST_DISTANCE:
@@ -178,6 +180,7 @@ def energy_estimate(
     )
 
 
+@checked_numbers
 def worth(estimate: EnergyEstimate) -> Worth:
     """Convert an energy estimate into n_eff = E‖X − X'‖ / ED with its interval.
 
@@ -198,6 +201,7 @@ def worth(estimate: EnergyEstimate) -> Worth:
     return Worth(estimate.spread / estimate.value, Interval(low, 1 / low_share))
 
 
+@checked_numbers
 def mmd(predicted: np.ndarray, reference: np.ndarray, *, n_bandwidths: int = 5) -> float:
     """Unbiased squared maximum mean discrepancy, averaged over Gaussian kernels exp(−‖x − y‖² / λ²).
 
@@ -236,6 +240,7 @@ def mmd(predicted: np.ndarray, reference: np.ndarray, *, n_bandwidths: int = 5) 
     return float((within_x - n) / (n * (n - 1)) + (within_y - m) / (m * (m - 1)) - 2 * across / (n * m))
 
 
+@checked_numbers
 def mean_difference(predicted: np.ndarray, reference: np.ndarray) -> float:
     """Distance ‖mean of predicted − mean of reference‖ of the two means, in the data's units.
 
@@ -252,6 +257,7 @@ def mean_difference(predicted: np.ndarray, reference: np.ndarray) -> float:
     return float(np.linalg.norm(x.mean(0) - y.mean(0)))
 
 
+@checked_numbers
 def mean_r2(predicted: np.ndarray, reference: np.ndarray) -> float:
     """R² over coordinates of the predicted mean; near 1 for useless models too, so read it beside other metrics.
 

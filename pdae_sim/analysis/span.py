@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import between
 from pdae_sim.analysis import _rationals as rationals
 from pdae_sim.analysis._combinations import LEAST_GAIN, MIN_NORM, rule
@@ -22,6 +23,7 @@ from pdae_sim.analysis._rationals import Shifts
 from pdae_sim.analysis._span_tolerance import span_within_tolerance
 from pdae_sim.errors import InputError
 
+_BEYOND = "the coefficients of a label are beyond float64; give doses in units of similar size"
 _FLOAT_RTOL = 1e-9  # tolerance of labels that are no exact numbers, where none is given
 _TERMS = 12
 """Terms of a combination in words, at most."""
@@ -124,6 +126,7 @@ class SpanCertificate:
         }
 
 
+@checked_numbers
 def check_span(
     train_labels: Sequence | np.ndarray,
     test_labels: Sequence | np.ndarray,
@@ -234,6 +237,8 @@ def _exact_certificates(
                 yield SpanCertificate(False, None, v, math.inf, "exact", reference)
             else:
                 c = next(inside)
+                if not (np.isfinite(c.coefficients).all() and np.isfinite(c.noise_gain)):
+                    raise InputError(_BEYOND)
                 yield SpanCertificate(True, c.coefficients, None, c.noise_gain, "exact", reference, c.method)
 
 
@@ -256,6 +261,8 @@ def _tolerated_certificates(
         alpha = span.weights[t].copy()
         alpha[reference] = 0.0
         gain = float((alpha**2 / n).sum() + (1 - alpha.sum()) ** 2 / n[reference]) if inside else math.inf
+        if inside and not np.isfinite(gain):
+            raise InputError(_BEYOND)
         certificates.append(
             SpanCertificate(
                 inside,

@@ -22,6 +22,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import gammaincinv, logsumexp
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import between, matrix, positive, whole
 from pdae_sim._linalg import whitening_root
 from pdae_sim._random import SeedLike
@@ -33,6 +34,7 @@ from pdae_sim.intervals import Interval
 _RANK = 1e-10  # share of the largest singular value below which the training labels do not move a direction
 _WELL_CONDITIONED = 1e5  # of a Gram matrix that Cholesky inverts to ten digits
 _FARTHEST = 1e50  # doses whose squared distances overflow nowhere
+_FARTHEST_POOLED = 1e5
 _WORK = 2**22  # numbers that a block of labels may hold at once
 
 
@@ -79,6 +81,7 @@ class ShiftError:
     information: np.ndarray | None = None
 
     @classmethod
+    @checked_numbers
     def of(
         cls,
         train_labels: Sequence | np.ndarray,
@@ -237,6 +240,7 @@ class Support:
         return np.sqrt(np.column_stack(ends))
 
 
+@checked_numbers
 def supports(
     train_labels: Sequence | np.ndarray,
     test_labels: Sequence | np.ndarray,
@@ -285,12 +289,17 @@ def supports(
         raise InputError(
             f"test_labels must have doses up to {_FARTHEST:.0e} for support; received {np.abs(test).max():g}"
         )
+    if not (np.abs(train) <= _FARTHEST).all() or not (np.abs(W) <= _FARTHEST).all():
+        raise InputError(
+            f"train_labels and perturbation_matrix must be up to {_FARTHEST:.0e} for support; rescale them"
+        )
     step = max(_WORK // len(train), 1)
     starts = range(0, len(test), step)
     parts = [_supports(W, n, train, test[start : start + step], error, level) for start in starts]
     return [support for part in parts for support in part]
 
 
+@checked_numbers
 def pooling_gain(
     means: Sequence | np.ndarray,
     counts: Sequence[int] | np.ndarray,
@@ -328,6 +337,8 @@ def pooling_gain(
     """
     moves = matrix("means", means) - np.asarray(target, dtype=np.float64)  # μ_e − μ
     n, draws = positive("counts", counts, len(moves)), whole("n_draws", n_draws, at_least=2)
+    if not (np.abs(moves) <= _FARTHEST_POOLED).all():
+        raise InputError(f"means must lie within {_FARTHEST_POOLED:.0e} of the target; no cell counts beyond")
     generator, squared = _random.stream(_random.seed_sequence(rng), "pooled"), (moves**2).sum(axis=1)
     logs = np.log(n) - squared
     shares = logs - logsumexp(logs)

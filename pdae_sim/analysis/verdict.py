@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import positive
 from pdae_sim.analysis.span import SpanCertificate, check_span
 from pdae_sim.analysis.support import ShiftError, Support, supports
@@ -107,6 +108,7 @@ class Verdict:
         }
 
 
+@checked_numbers
 def judge(
     train_labels: Sequence | np.ndarray,
     test_labels: Sequence | np.ndarray,

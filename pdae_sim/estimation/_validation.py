@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
@@ -62,3 +63,14 @@ def check_phases(phases: Sequence[Phase], architecture: Architecture) -> None:
             raise InputError(
                 f"phase {phase.name!r} trains a chart; set Architecture(charted=True), or use another plan"
             )
+
+
+def check_device(device: object) -> None:
+    """Raise an InputError unless torch knows a device of this name."""
+    try:
+        if not isinstance(device, (str, torch.device)):
+            raise TypeError(f"received {type(device).__name__}")
+        torch.device(device)
+    except (TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0][:60]
+        raise InputError(f"device must be cpu, cuda, cuda:0 or another that torch knows ({reason})") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pdae_sim._arguments import checked
 from pdae_sim._checks import at_least, choice, whole
 
 _ACTIVATIONS = ("elu", "silu", "relu", "tanh")
@@ -47,6 +48,7 @@ class Architecture:
     widths: tuple[int, ...] | None = None
     charted: bool = True
 
+    @checked
     def __post_init__(self) -> None:
         whole("width", self.width)
         whole("depth", self.depth, at_least=0)

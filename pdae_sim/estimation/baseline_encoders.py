@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked
 from pdae_sim._linalg import whitening_root
 from pdae_sim._random import SeedLike
 from pdae_sim.data import PerturbationData
@@ -25,6 +26,7 @@ _ROWS = 8192
 _Encoder = Callable[[np.ndarray], np.ndarray]
 
 
+@checked
 def random_encoder(model: LatentModel, data: PerturbationData, *, rng: SeedLike = None) -> _Encoder:
     """An encoder that has learnt nothing, whitened within the environments of `data`.
 

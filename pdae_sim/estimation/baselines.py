@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pdae_sim._arguments import checked
 from pdae_sim._contexts import is_context
 from pdae_sim._random import SeedLike
 from pdae_sim.data import PerturbationData
@@ -30,10 +31,12 @@ class Pool(BaseEstimator):
         True
     """
 
+    @checked
     def fit(self, data: PerturbationData) -> Pool:
         self._train, self.space_ = data.train, data.space
         return self
 
+    @checked
     def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         self.space.label(label)
         return resampling.mixture(self._train, range(len(self._train.labels)), n, rng)
@@ -120,6 +123,7 @@ class Linear(BaseEstimator):
         True
     """
 
+    @checked
     def fit(self, data: PerturbationData) -> Linear:
         self._train, self.space_ = (train := data.train), data.space
         self._coefficients = resampling.linear_coefficients(train)

@@ -15,6 +15,7 @@ import copy
 import numpy as np
 import torch
 
+from pdae_sim._arguments import checked
 from pdae_sim._checks import nonzero
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._networks import Network
@@ -29,6 +30,7 @@ _MOVED = 1e-6
 _Networks = Network | PosteriorNetwork
 
 
+@checked
 def second_pdae(model: PDAE, move: np.ndarray, *, witness: np.ndarray, test: str | np.ndarray) -> PDAE:
     """The fitted PDAE with Ŵ' = Ŵ + u vᵀ: the same history and predictions in training, moved by u at the test label.
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import between, choice, matrix, naming, whole
 from pdae_sim._matrices import Matrix, checked_matrix
 from pdae_sim._random import SeedLike
@@ -35,7 +36,7 @@ from pdae_sim.estimation._posterior import PosteriorNetwork
 from pdae_sim.estimation._scaling import LabelScaling, blocks
 from pdae_sim.estimation._selection import Selection
 from pdae_sim.estimation._sources import better_source, draw_base
-from pdae_sim.estimation._validation import canonical, check_phases, fittable
+from pdae_sim.estimation._validation import canonical, check_device, check_phases, fittable
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.compositions import COMPOSITIONS
 from pdae_sim.estimation.phases import Phase, Progress
@@ -163,6 +164,7 @@ class PDAE(BaseEstimator):
         bank.fit_bank([self], [data], checkpoint=checkpoint, on_step=on_step)
         return self
 
+    @checked_numbers
     def encode(
         self, x: Matrix, *, draws: int | None = None, condition: Condition | None = None, rng: SeedLike = None
     ) -> np.ndarray:
@@ -194,6 +196,7 @@ class PDAE(BaseEstimator):
             return prediction.encode(self._posterior, self._measured(x), means, share, draws, generator)
         return prediction.draw_under(self._posterior, self._measured(x), means[0], generator, draws)[0]
 
+    @checked_numbers
     def decode(self, z: np.ndarray, *, rng: SeedLike = None) -> np.ndarray:
         """Cells f̂(z, ε') (n, d_X) of latents (n, d_Z), in the data's units; `rng` feeds ε', if there is any.
 
@@ -205,6 +208,7 @@ class PDAE(BaseEstimator):
         picked = _random.stream(root, "exposure").integers(len(self._exposure), size=len(z))
         return self._decoded(z, self._exposure[picked], root)
 
+    @checked_numbers
     def transport(self, x: Matrix, source: Condition, target: Condition, *, rng: SeedLike = None) -> np.ndarray:
         """Counterfactual cells: what each row of x, measured under `source`, would have been under `target`.
 
@@ -230,6 +234,7 @@ class PDAE(BaseEstimator):
         (z,), (library,) = prediction.draw_under(self._posterior, self._measured(x), shift, generator, 1)
         return self._decoded(z + (after - before), prediction.exposure(self._units.exposure(x), library), root)
 
+    @checked_numbers
     def sample(self, condition: Condition, n: int, *, rng: SeedLike = None, source: str | None = None) -> np.ndarray:
         """n draws (n, d_X) from the predicted population at a label.
 
@@ -298,7 +303,9 @@ class PDAE(BaseEstimator):
         check_phases(plan.phases, plan.architecture)
         between("beta", self.beta, 0.0, 2.0)
         whole("random_state", self.random_state, at_least=0)
-        torch.device(self.device)
+        check_device(self.device)
+        if not isinstance(self.select, bool):
+            raise InputError(f"select must be True or False; received {self.select!r}")
         choice("precision", self.precision, PRECISIONS)
 
     def _check_fitted(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
+from pdae_sim._arguments import checked
 from pdae_sim._checks import at_least, choice, near_misses, whole
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._losses import PARTS, TERMS
@@ -62,6 +63,7 @@ class Phase:
     held_out: float = 0.0
     whiten: bool = False
 
+    @checked
     def __post_init__(self) -> None:
         whole("steps", self.steps, at_least=0)
         whole("cells", self.cells, at_least=2)

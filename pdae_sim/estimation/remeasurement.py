@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import whole
+from pdae_sim._matrices import checked_matrix
 from pdae_sim._random import SeedLike
 from pdae_sim.errors import InputError
 from pdae_sim.estimation import _posterior_prediction as prediction
@@ -22,6 +24,7 @@ _PROPOSALS = 64
 """Latents that one is picked from by weight: more than in a fit, for the pick to be a draw from the posterior."""
 
 
+@checked_numbers
 def remeasure(
     model: PDAE, x: np.ndarray, condition: Condition, *, draws: int = 99, rng: SeedLike = None
 ) -> tuple[np.ndarray, Iterator[np.ndarray]]:
@@ -63,6 +66,7 @@ def remeasure(
         raise InputError("this PDAE is noiseless: it measures a cell in one way only; judge its decoder instead")
     whole("draws", draws)
     generator = model._generator(_random.seed_sequence(rng), "remeasure")
+    x = checked_matrix("x", x, names=model.features_)
     measured = model._measured(x)
     shift = torch.from_numpy(model.perturbation_matrix_ @ model.space_.label(condition)).float().to(measured.device)
     (z, *_), (library, *_) = prediction.draw_under(model._posterior, measured, shift, generator, _PROPOSALS // 2)

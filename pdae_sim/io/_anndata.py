@@ -14,10 +14,11 @@ import h5py
 import numpy as np
 from scipy import sparse
 
+from pdae_sim._arguments import checked
 from pdae_sim._checks import has_control, naming, near_misses
 from pdae_sim._coding import as_text
 from pdae_sim._files import check_target, whole_file
-from pdae_sim._matrices import Matrix, as_matrix, dense
+from pdae_sim._matrices import Matrix, as_matrix, dense, freeze
 from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.errors import InputError
 from pdae_sim.io._annotations import SCHEMA_VERSION, Annotations
@@ -45,6 +46,7 @@ _MANY = 0.1
 """Share of doses that are not zero above which they are written as a dense matrix."""
 
 
+@checked
 def to_anndata(data: PerturbationData, *, split: np.ndarray | None = None) -> AnnData:
     """Convert a dataset to an AnnData object.
 
@@ -94,6 +96,7 @@ def to_anndata(data: PerturbationData, *, split: np.ndarray | None = None) -> An
     return adata
 
 
+@checked
 def from_anndata(adata: AnnData, **options: Any) -> PerturbationData:
     """Convert an AnnData object to a dataset.
 
@@ -330,13 +333,14 @@ def _dataset(
         raise InputError(f"X has shape {X.shape}; it needs at least one row and one column")
     features = list(map(str, names))
     taken = annotations.options.chosen(features, flags)
-    X = X.to_memory() if hasattr(X, "to_memory") else X if sparse.issparse(X) else np.asarray(X)
+    if not (isinstance(X, np.ndarray) or sparse.issparse(X)):  # on disk: what is read of it is ours
+        X = X.to_memory() if hasattr(X, "to_memory") else freeze(np.asarray(X))
     return annotations.data(_cells(X if taken.all() else X[:, taken]), list(compress(features, taken)))
 
 
 def _cells(X: np.ndarray | Matrix) -> Matrix:
     """X in float32 or float64, sparse if it is."""
-    x = as_matrix(X if X.dtype in (np.float32, np.float64) else X.astype(np.float32))
+    x = as_matrix(X if X.dtype in (np.float32, np.float64) else freeze(X.astype(np.float32)))
     bad = ~np.isfinite(x.data if isinstance(x, sparse.csr_array) else x)
     if bad.any():
         rows = x.tocoo().row[bad] if isinstance(x, sparse.csr_array) else np.flatnonzero(bad.any(1))

@@ -187,6 +187,8 @@ def table_of(element: h5py.Group | h5py.Dataset) -> h5py.Dataset | sparse.csr_ar
     if kind is None:
         raise OtherEncodingError
     parts = tuple(element[key][()] for key in ("data", "indices", "indptr"))
+    for part in parts:
+        part.flags.writeable = False  # ours alone, so that nobody copies it
     return kind(parts, shape=tuple(element.attrs["shape"]))
 
 

@@ -10,6 +10,7 @@ from itertools import compress
 
 import numpy as np
 
+from pdae_sim._arguments import check_fields, checked
 from pdae_sim._checks import near_misses
 from pdae_sim.errors import InputError
 
@@ -65,11 +66,13 @@ class ReadOptions:
     batch: tuple[str, ...] = ()
     shared: bool = False
 
+    @checked
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(field.default, tuple):
                 object.__setattr__(self, field.name, (value,) if isinstance(value, str) else tuple(value))
+        check_fields(self, globals())
         both = set(self.train_words) & set(self.test_words)
         if both:
             raise InputError(f"{min(both)!r} is among both train_words= and test_words=; give it once")

@@ -7,13 +7,14 @@ from functools import cached_property
 
 import numpy as np
 
+from pdae_sim._matrices import Locked
 from pdae_sim.errors import InputError
 from pdae_sim.simulation._fields import hold
 from pdae_sim.simulation.laws import Law
 
 
 @dataclass(frozen=True, eq=False)
-class Mechanisms:
+class Mechanisms(Locked):
     """Linear mechanisms z = A z + scale ∘ u + shift over d latents.
 
     Args:

@@ -21,6 +21,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import nonzero
 from pdae_sim.errors import InputError
 from pdae_sim.labels import Condition, nearest_to_control
@@ -32,6 +33,7 @@ _MOVED = 1e-6
 rounding leaves of large doses)."""
 
 
+@checked_numbers
 def second_simulator(
     simulator: Simulator,
     move: np.ndarray,

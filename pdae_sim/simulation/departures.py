@@ -11,7 +11,9 @@ from typing import Protocol
 
 import numpy as np
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import at_least
+from pdae_sim._matrices import Locked
 from pdae_sim.errors import InputError
 from pdae_sim.simulation._fields import hold
 from pdae_sim.simulation._mechanisms import Mechanisms
@@ -38,7 +40,7 @@ class Departure(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Epistasis:
+class Epistasis(Locked):
     """Pairwise interactions: shift_j += Σ_{k < k'} terms[j, k, k'] l_k l_k'. Single perturbations add as before.
 
     Args:
@@ -53,6 +55,7 @@ class Epistasis:
 
     terms: np.ndarray
 
+    @checked_numbers
     def __post_init__(self) -> None:
         hold(self, terms=3)
 
@@ -84,6 +87,7 @@ class Saturation:
 
     half: float
 
+    @checked_numbers
     def __post_init__(self) -> None:
         if not (isinstance(self.half, numbers.Real) and self.half > 0):
             raise InputError(f"half must be a number > 0; received {self.half!r}")
@@ -102,7 +106,7 @@ class Saturation:
 
 
 @dataclass(frozen=True, eq=False)
-class Do:
+class Do(Locked):
     """Hard interventions, do(z_j): z_j = Σ_k values[j, k] l_k + noise · scale_j u_j, whatever the causes of j.
 
     The sum runs over the perturbations present (l_k ≠ 0) that set j; where there is none the mechanism of j stays.
@@ -121,6 +125,7 @@ class Do:
     values: np.ndarray
     noise: float = 0.0
 
+    @checked_numbers
     def __post_init__(self) -> None:
         at_least("noise", self.noise, 0.0)
         hold(self, values=2, missing=True)
@@ -143,7 +148,7 @@ class Do:
 
 
 @dataclass(frozen=True, eq=False)
-class VarianceIntervention:
+class VarianceIntervention(Locked):
     """Interventions on noise variances: scale_j *= exp(Σ_k log_ratio[j, k] l_k).
 
     Args:
@@ -158,6 +163,7 @@ class VarianceIntervention:
 
     log_ratio: np.ndarray
 
+    @checked_numbers
     def __post_init__(self) -> None:
         hold(self, log_ratio=2)
 
@@ -172,7 +178,7 @@ class VarianceIntervention:
 
 
 @dataclass(frozen=True, eq=False)
-class MechanismChange:
+class MechanismChange(Locked):
     """Soft interventions that loosen a latent from its causes: A[j, :] *= exp(−Σ_k rate[j, k] |l_k|).
 
     Args:
@@ -187,6 +193,7 @@ class MechanismChange:
 
     rate: np.ndarray
 
+    @checked_numbers
     def __post_init__(self) -> None:
         hold(self, rate=2)
         if (self.rate < 0).any():

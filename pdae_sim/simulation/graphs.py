@@ -9,10 +9,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import at_least, choice, whole
 from pdae_sim._random import SeedLike
 
 
+@checked_numbers
 def random_dag(
     kind: str, n_nodes: int, *, degree: float = 2.0, layers: int | None = None, rng: SeedLike = None
 ) -> np.ndarray:

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import finite, matrix, whole
 from pdae_sim._linalg import whitening_root
+from pdae_sim._matrices import Locked
 from pdae_sim.errors import InputError
 from pdae_sim.simulation._fields import own
 from pdae_sim.simulation._mechanisms import Mechanisms, causal_order
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class LinearLatentModel:
+class LinearLatentModel(Locked):
     """A linear structural causal model over d_Z latents with K shift interventions.
 
     Args:
@@ -60,6 +62,7 @@ class LinearLatentModel:
     noise: Law = field(default_factory=Gaussian)
     departures: tuple[Departure, ...] = ()
 
+    @checked_numbers
     def __post_init__(self) -> None:
         A = matrix("adjacency", self.adjacency)
         D = finite("noise_variances", np.asarray(self.noise_variances, dtype=np.float64))
@@ -93,6 +96,7 @@ class LinearLatentModel:
         return cls(A, D, W - A @ W)
 
     @classmethod
+    @checked_numbers
     def random(
         cls,
         n_latents: int,

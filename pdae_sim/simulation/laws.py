@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import between
 from pdae_sim.simulation._registry import Registry
 
@@ -86,6 +87,7 @@ class StudentT:
     df: float = 5.0
     breaks = ("gaussian",)
 
+    @checked_numbers
     def __post_init__(self) -> None:
         between("df", self.df, 2, np.inf)
 
@@ -150,6 +152,7 @@ class Skewed:
     shape: float = 2.0
     breaks = ("gaussian",)
 
+    @checked_numbers
     def __post_init__(self) -> None:
         between("shape", self.shape, 0, np.inf)
 
@@ -206,6 +209,7 @@ class Bimodal:
     breaks = ("gaussian",)
     skewness = 0.0
 
+    @checked_numbers
     def __post_init__(self) -> None:
         between("separation", self.separation, 0, 1)
 

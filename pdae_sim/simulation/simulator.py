@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import matrix, whole
+from pdae_sim._matrices import freeze
 from pdae_sim.data import PerturbationData, Simulation, Truth
 from pdae_sim.errors import InputError
 from pdae_sim.labels import Condition, LabelSpace
@@ -58,6 +60,7 @@ class Simulator:
         object.__setattr__(self, "names", LabelSpace(names).names)
 
     @classmethod
+    @checked_numbers
     def random(
         cls, latent: LinearLatentModel, *, n_observed: int, rng: _random.SeedLike = None, **fields: Any
     ) -> Simulator:
@@ -89,6 +92,7 @@ class Simulator:
         """(E, K) doses of E condition strings or labels."""
         return np.array([self.space.label(c) for c in conditions]).reshape(len(conditions), len(self.names))
 
+    @checked_numbers
     def sample(
         self,
         labels: Sequence[Condition] | np.ndarray,
@@ -125,7 +129,9 @@ class Simulator:
                     x[part] = self.observation.sample(self.mixing(z[part]), streams=streams)
 
         run_in_threads(fill, list(blocks(counts)), total * p)
-        data = PerturbationData(x, labels, np.repeat(np.arange(len(labels)), counts), self.names, held_out=held_out)
+        data = PerturbationData(
+            freeze(x), labels, np.repeat(np.arange(len(labels)), counts), self.names, held_out=held_out
+        )
         truth = Truth(z, base, self.latent.perturbation_matrix, self.latent.covariance)
         return Simulation(data, truth, simulator=self.state(), seed=_random.written(root))
 
@@ -136,6 +142,7 @@ class Simulator:
             raise InputError(f"n must be a number, or one per environment ({n_environments}); received {len(counts)}")
         return [whole("n", count) for count in counts]
 
+    @checked_numbers
     def encode(self, x: np.ndarray) -> np.ndarray:
         """z = f⁻¹(x) (n, d_Z), exact on the image of f."""
         return self.mixing.inverse(matrix("x", x, columns=self.n_observed))

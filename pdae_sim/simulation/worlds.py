@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import near_misses
 from pdae_sim._files import read_toml
 from pdae_sim.errors import InputError
@@ -43,6 +44,7 @@ WORLDS = dict(_named_worlds(read_toml(Path(__file__).with_name("worlds.toml"))))
 """The named worlds, each with its `table` and its `difficulty` in words."""
 
 
+@checked_numbers
 def world(name: str, overrides: tuple[str, ...] = (), *, seed: int | None = None) -> WorldConfig:
     """A named world.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked
 from pdae_sim._random import SeedLike
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
@@ -53,6 +54,7 @@ def halves(data: PerturbationData, root: np.random.SeedSequence) -> tuple[Pertur
     return data.rows(np.concatenate(first)), data.rows(np.concatenate(second))
 
 
+@checked
 def keep_fresh(data: PerturbationData, share: float, rng: SeedLike) -> tuple[PerturbationData, PerturbationData]:
     """Keep a share of the cells of every training condition out of fits, to judge them by.
 
@@ -77,6 +79,7 @@ def keep_fresh(data: PerturbationData, share: float, rng: SeedLike) -> tuple[Per
     return data.rows(np.flatnonzero(~chosen)), data.select(some).rows(np.flatnonzero(chosen[some[data.environment]]))
 
 
+@checked
 def choose_fresh(data: PerturbationData, share: float, rng: SeedLike) -> np.ndarray:
     """Choose the cells that `keep_fresh` keeps out of fits.
 

@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import between, nonzero, whole
 from pdae_sim._random import SeedLike
 from pdae_sim.analysis.span import SpanCertificate, check_span
@@ -64,6 +65,7 @@ class Counterexample:
         return sample_pair(self.first, self.second, (*self.train, self.test), n=n, rng=rng)
 
 
+@checked_numbers
 def find_counterexample(
     model: Simulator | PDAE,
     test: str | Sequence,
@@ -117,6 +119,7 @@ def find_counterexample(
     return Counterexample(model, second, names, name, certificate, u, size)
 
 
+@checked_numbers
 def most_visible_move(
     model: Simulator | PDAE, label: str | np.ndarray, size: float, *, rng: SeedLike = None
 ) -> np.ndarray:
@@ -147,6 +150,7 @@ def most_visible_move(
     return max((u, -u), key=lambda move: float(np.linalg.norm(decode(z + move).mean(0) - at_rest)))
 
 
+@checked_numbers
 def sample_pair(
     first: Simulator | PDAE, second: Simulator | PDAE, conditions: Sequence[str], *, n: int = 2000, rng: SeedLike = None
 ) -> PairedSamples:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from pdae_sim._arguments import checked
 from pdae_sim._checks import naming, near_misses, validated
 from pdae_sim._files import read_toml
 from pdae_sim.errors import InputError
@@ -109,6 +110,7 @@ class Declaration(BaseModel):
             return cls.parse({**table, "folder": folder})
 
     @classmethod
+    @checked
     def parse(cls, table: Mapping) -> Declaration:
         """A declaration from a nested mapping."""
         table, worlds = dict(table), table.get("worlds")

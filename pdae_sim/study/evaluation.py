@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 
+from pdae_sim._arguments import checked
 from pdae_sim._checks import near_misses
 from pdae_sim._random import SeedLike
 from pdae_sim.analysis.prediction_error import Worth, energy_estimate, mean_difference, mean_r2, mmd, worth
@@ -32,6 +33,7 @@ _MMD_ROWS = 4000  # time and memory of MMD grow with their square
 _LEAST_SAMPLES = 2000
 
 
+@checked
 def fitted_estimators(model: PDAE, data: PerturbationData, *, baselines: bool = True) -> dict[str, Estimator]:
     """A fitted PDAE as ``pdae`` and, beside it, tilting and every baseline fitted to the same training environments.
 
@@ -52,6 +54,7 @@ def fitted_estimators(model: PDAE, data: PerturbationData, *, baselines: bool = 
     return estimators
 
 
+@checked
 def evaluate(
     estimators: Mapping[str, Estimator],
     data: PerturbationData,
@@ -111,6 +114,7 @@ def evaluate(
     return rows
 
 
+@checked
 def worth_of(
     estimator: Estimator, data: PerturbationData, condition: str, *, n_samples: int | None = None, rng: SeedLike = None
 ) -> Worth:
@@ -139,6 +143,7 @@ def worth_of(
     return worth(energy_estimate(estimator.sample(canonical, _n_draws(truth, n_samples), rng=rng), truth))
 
 
+@checked
 def effect_cells(
     estimators: Mapping[str, Estimator], data: PerturbationData, *, n_samples: int | None = None, rng: SeedLike = None
 ) -> dict[str, PerturbationData]:

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked
 from pdae_sim._checks import naming, whole
 from pdae_sim._coding import factorize, row_keys
 from pdae_sim._random import SeedLike
@@ -44,6 +45,7 @@ class _Autoencoder(LatentModel, Protocol):
         """Cells (n, d_X), measured under label `source`, as they would be under `target`."""
 
 
+@checked
 def check_fit(
     model: _Autoencoder,
     fresh: PerturbationData,
@@ -92,6 +94,7 @@ def check_fit(
     return goodness_of_fit(samples, cells=cells, n_resamples=n_resamples, rng=_random.child(root, "tests"))
 
 
+@checked
 def check_observation(
     model: PDAE,
     fresh: PerturbationData,
@@ -145,6 +148,7 @@ def check_observation(
     return observation_fit(observed, measurements, features=fresh.features, rng=_random.child(root, "ties"))
 
 
+@checked
 def fit_samples(
     model: _Autoencoder, fresh: PerturbationData, *, max_cells: int = 1000, rng: SeedLike = None
 ) -> FitSamples:
@@ -189,6 +193,7 @@ def fit_samples(
     )
 
 
+@checked
 def refuse_cells_of_fit(
     model: _Autoencoder, fresh: PerturbationData, fitted_on: PerturbationData | None = None
 ) -> None:

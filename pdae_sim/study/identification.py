@@ -10,6 +10,7 @@ from itertools import combinations
 import numpy as np
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked
 from pdae_sim._json import plain
 from pdae_sim._random import SeedLike
 from pdae_sim.analysis.identifiability.alignment import (
@@ -151,6 +152,7 @@ class Identification:
         return {"conditions": self.conditions, **tables, **encoded}
 
 
+@checked
 def training_shifts(data: PerturbationData) -> np.ndarray:
     """Shifts Δ_e (M, K) of the training labels from the reference, those that are not zero.
 
@@ -167,6 +169,7 @@ def training_shifts(data: PerturbationData) -> np.ndarray:
     return shifts[shifts.any(1)]
 
 
+@checked
 def identify(model: LatentModel, simulation: Simulation, *, n: int = 2000, rng: SeedLike = None) -> Identification:
     """Compare a fitted model with the truth on fresh cells.
 

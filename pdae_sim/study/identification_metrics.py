@@ -8,6 +8,7 @@ from functools import cache, partial
 import numpy as np
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked
 from pdae_sim._random import SeedLike
 from pdae_sim.analysis.identifiability.alignment import align, alignment_intervals, gram_error, gram_matrix, r2
 from pdae_sim.data import Simulation
@@ -24,6 +25,7 @@ _PERFECT = {"affine_r2": 1.0, "orthogonal_r2": 1.0, "orthogonality_defect": 0.0}
 _Numbers = Sequence[float]
 
 
+@checked
 def identification_rows(
     model: LatentModel, simulation: Simulation, metrics: Collection[str], *, n: int = 2000, rng: SeedLike = None
 ) -> list[dict]:
@@ -67,6 +69,7 @@ def identification_rows(
     return _rows(numbers, metrics)
 
 
+@checked
 def oracle_rows(simulation: Simulation, metrics: Collection[str], *, rng: SeedLike = None) -> list[dict]:
     """Rows of the oracle that sees the true latents and estimates the shifts by differences of their means.
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked
 from pdae_sim._checks import between, listed, naming
 from pdae_sim._random import SeedLike
 from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, two_sample_tests
@@ -169,6 +170,7 @@ class ModelComparison:
         return {"holds": self.holds, "level": self.level, "margin": self.margin, "training": training, "test": unseen}
 
 
+@checked
 def compare_models(
     samples: PairedSamples,
     *,

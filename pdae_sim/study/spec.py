@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked
 from pdae_sim._checks import at_least
 from pdae_sim.errors import InputError
 
@@ -91,6 +92,7 @@ def _task_id(study: str, task: Mapping) -> str:
     return _digest({"schema": _SCHEMA_VERSION, "study": study, "task": dict(task)})[:16]
 
 
+@checked
 def task_root(task: Mapping, *names: object) -> np.random.SeedSequence:
     """The root of the random streams of a task: a spawn key from its own description.
 
@@ -108,6 +110,7 @@ def task_root(task: Mapping, *names: object) -> np.random.SeedSequence:
     return _random.child(np.random.SeedSequence(0), _digest(dict(task)), *names)
 
 
+@checked
 def seeds_of(task: Mapping) -> list[int]:
     """The seeds of a task, one or a block.
 
@@ -118,6 +121,8 @@ def seeds_of(task: Mapping) -> list[int]:
         >>> seeds_of({"seed": 3}) == [3] and seeds_of({"seeds": [0, 1]}) == [0, 1]
         True
     """
+    if not {"seed", "seeds"} & task.keys():
+        raise InputError(f"a task needs 'seed' or 'seeds'; received {sorted(task)}")
     return list(task["seeds"]) if "seeds" in task else [task["seed"]]
 
 

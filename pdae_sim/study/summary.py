@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import betaincinv, stdtrit
 from scipy.stats import binom, rankdata
 
+from pdae_sim._arguments import checked
 from pdae_sim.errors import InputError
 from pdae_sim.intervals import Estimate, Interval
 
@@ -56,6 +57,7 @@ class EstimatorSummary:
         return {"estimator": self.estimator, "metric": self.metric, **counts, **numbers}
 
 
+@checked
 def summarise(rows: Sequence[Mapping], metric: str = "energy_distance") -> list[EstimatorSummary]:
     """Summarise a metric over conditions by estimator, the best mean rank first and the ceiling last.
 

@@ -39,6 +39,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import softmax
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import listed, near_misses, whole
 from pdae_sim._random import SeedLike, child, seed_sequence, stream
 from pdae_sim.analysis._constrained_logistic import (
@@ -160,6 +161,7 @@ class AdditivityTest:
         }
 
 
+@checked_numbers
 def additivity_test(
     data: PerturbationData,
     target: str,
@@ -211,6 +213,7 @@ def additivity_test(
     return _record(part, target, weights, odds, (R, v, z), values)
 
 
+@checked_numbers
 def additivity_tests(
     data: PerturbationData,
     targets: Sequence[str] | None = None,

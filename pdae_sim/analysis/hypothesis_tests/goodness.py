@@ -24,6 +24,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import at_least, between, choice, naming
 from pdae_sim._random import SeedLike, child, seed_sequence, stream
 from pdae_sim.analysis.hypothesis_tests.latent_law import (
@@ -263,6 +264,7 @@ class GoodnessOfFit:
         return f"{worst}, and {enough}worth more than {self.cells:g} everywhere"
 
 
+@checked_numbers
 def goodness_of_fit(
     samples: FitSamples, *, cells: float = 100, n_resamples: int = 999, rng: SeedLike = None
 ) -> GoodnessOfFit:

@@ -15,11 +15,13 @@ from scipy import sparse
 from scipy.spatial.distance import pdist
 from scipy.special import gammaln, hyp1f1
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import matrix, whole
 from pdae_sim._random import SeedLike, seed_sequence, stream
 from pdae_sim.analysis._permutation import merge_ties, quadratic_forms, upper_p_value
 from pdae_sim.errors import InputError
 
+_FAR = 1e5  # from this ‖a‖² / d on the terms left out are below rounding
 _LARGEST_SERIES = 1400.0  # e^−x is a normal number
 _TINY = 1e-12  # of a variance
 _SET_ASIDE = 0.1  # p-value up to which a sample is set aside before the rest are compared
@@ -71,6 +73,7 @@ class SpreadTest(LawTest):
         return f"variance changes at {name} (to {self.ratio:.2g} times that of other conditions in one direction)"
 
 
+@checked_numbers
 def spread_tests(
     samples: Mapping[str, np.ndarray], *, n_permutations: int = 199, rng: SeedLike = None
 ) -> dict[str, SpreadTest]:
@@ -144,6 +147,7 @@ def _compared(
     }
 
 
+@checked_numbers
 def equal_spread(samples: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Samples with their own means and one covariance, that of all within samples.
 
@@ -207,6 +211,7 @@ def _most_changed(residuals: np.ndarray, n: int) -> float:
     return float(max(ratios, key=lambda ratio: abs(np.log(ratio))))
 
 
+@checked_numbers
 def common_law_test(samples: Mapping[str, np.ndarray], *, n_permutations: int = 999, rng: SeedLike = None) -> LawTest:
     """Test H0: all samples come from one law, by permutations.
 
@@ -246,6 +251,7 @@ def _dispersions(z: np.ndarray, codes: np.ndarray, sizes: tuple[int, ...]) -> np
     return merge_ties(pdist(z).sum() / len(z) - within, np.sum(roundings))
 
 
+@checked_numbers
 def normal_law_test(x: np.ndarray, *, n_resamples: int = 999, rng: SeedLike = None) -> LawTest:
     """Test H0: the rows of x are independent draws of N(0, I), nothing estimated, by Monte Carlo.
 
@@ -273,6 +279,7 @@ def normal_law_test(x: np.ndarray, *, n_resamples: int = 999, rng: SeedLike = No
     return LawTest(len(x) * float(values[0]), upper_p_value(values), n_resamples, (len(x),))
 
 
+@checked_numbers
 def energy_to_normal(x: np.ndarray) -> float:
     """Energy distance of an empirical law to N(0, I), in closed form: 2 E‖x_i − Z‖ − E‖Z − Z'‖ − mean of ‖x_i − x_j‖.
 
@@ -285,7 +292,7 @@ def energy_to_normal(x: np.ndarray) -> float:
         >>> energy_to_normal(x) < 0.01 < energy_to_normal(x + 1.0)
         True
     """
-    n, d = x.shape
+    n, d = (x := matrix("x", x)).shape
     with np.errstate(over="ignore", invalid="ignore"):  # what they leave behind is refused
         own = 2 * float(pdist(x).sum()) / n**2
         value = 2 * float(_distance_to_normal((x**2).sum(1), d).mean()) - _normal_spread(d) - own
@@ -296,6 +303,13 @@ def energy_to_normal(x: np.ndarray) -> float:
 
 def _distance_to_normal(squared: np.ndarray, d: int) -> np.ndarray:
     """E‖a − Z‖ for Z ~ N(0, I_d), from ‖a‖²: √2 Γ((d+1)/2) / Γ(d/2) ₁F₁(−1/2; d/2; −‖a‖²/2)."""
+    far = squared > _FAR * d
+    s = np.where(far, squared, 1.0)
+    asymptotic = np.sqrt(s) * (1 + (d - 1) / (2 * s) - (d - 1) * (d - 3) / (8 * s**2))  # scipy's takes for ever there
+    return np.where(far, asymptotic, _distance_nearby(np.where(far, 0.0, squared), d))
+
+
+def _distance_nearby(squared: np.ndarray, d: int) -> np.ndarray:
     value = hyp1f1(-0.5, d / 2, -squared / 2)
     overflown = ~np.isfinite(value) & (squared <= _LARGEST_SERIES)  # scipy's does, near ‖a‖² = d from d = 100 on
     value[overflown] = _kummer(d / 2, squared[overflown] / 2)

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import between, choice, listed, naming
 from pdae_sim._random import SeedLike, child, seed_sequence
 from pdae_sim.analysis.hypothesis_tests.two_sample import TwoSampleTest, energy_test, mmd_test
@@ -51,6 +52,7 @@ class CorrectedTests(Generic[_Test]):
         return {"p_values": self.p_values, "holm": self.holm, "bh": self.bh}
 
 
+@checked_numbers
 def adjust_p_values(
     p_values: Mapping[str, float],
     *,
@@ -82,6 +84,7 @@ def adjust_p_values(
     return CorrectedTests(own, holm, bh, dict(tests or {}), dict(skipped or {}))
 
 
+@checked_numbers
 def two_sample_tests(
     predicted: Mapping[str, np.ndarray],
     observed: Mapping[str, np.ndarray],

@@ -27,6 +27,7 @@ from enum import StrEnum
 import numpy as np
 from scipy import stats
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import between, matrix
 from pdae_sim._random import SeedLike, seed_sequence, stream
 from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, adjust_p_values
@@ -182,6 +183,7 @@ class ObservationFit:
         }
 
 
+@checked_numbers
 def observation_fit(
     observed: np.ndarray,
     measurements: Iterable[np.ndarray],

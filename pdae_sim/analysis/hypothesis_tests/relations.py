@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim.analysis.hypothesis_tests._neighbours import additive_combinations
 from pdae_sim.data import PerturbationData
 
 
+@checked_numbers
 def additive_relations(data: PerturbationData) -> dict[str, dict[str, float]]:
     """Measured combinations whose shift is a linear combination of others', with the coefficients of those.
 

@@ -16,6 +16,7 @@ from itertools import combinations
 
 import numpy as np
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import whole
 from pdae_sim._random import SeedLike, seed_sequence, stream
 from pdae_sim.analysis._affinity import Affinity, affinity
@@ -88,6 +89,7 @@ class SharedEffectsTest:
         return {"p_value": self.p_value, "rejected": self.rejected(), "distances": rows, "skipped": skipped}
 
 
+@checked_numbers
 def shared_effects_test(
     data: Mapping[str, PerturbationData], *, max_pairs: int = 60, n_multipliers: int = 999, rng: SeedLike = None
 ) -> SharedEffectsTest:

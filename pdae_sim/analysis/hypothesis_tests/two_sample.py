@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import between, matrix, whole
 from pdae_sim._random import SeedLike, seed_sequence, stream
 from pdae_sim.analysis._kernels import bandwidths, gaussian
@@ -98,6 +99,7 @@ class EquivalenceTest:
         return dict(vars(self))
 
 
+@checked_numbers
 def energy_test(
     x: np.ndarray, y: np.ndarray, *, beta: float = 1.0, n_permutations: int = 999, rng: SeedLike = None
 ) -> TwoSampleTest:
@@ -129,6 +131,7 @@ def energy_test(
     return _judged("energy", merge_ties(-forms, rounding)[0], (len(x), len(y)))
 
 
+@checked_numbers
 def mmd_test(
     x: np.ndarray, y: np.ndarray, *, n_bandwidths: int = 5, n_permutations: int = 999, rng: SeedLike = None
 ) -> TwoSampleTest:
@@ -166,6 +169,7 @@ def mmd_test(
     return _judged("mmd", aggregated(values), (len(x), len(y)), by_bandwidth)
 
 
+@checked_numbers
 def equivalence_test(x: np.ndarray, y: np.ndarray, margin: float, *, beta: float = 1.0) -> EquivalenceTest:
     """Test H0: ED(P, Q) ≥ margin; rejecting it says that P and Q match within the margin.
 
@@ -217,6 +221,7 @@ def _equivalence(estimate: EnergyEstimate, margin: float) -> EquivalenceTest:
     return EquivalenceTest(float(margin), estimate.value, error, upper, p_value, estimate.sizes)
 
 
+@checked_numbers
 def disjoint_halves(x: np.ndarray, *, rng: SeedLike = None) -> tuple[np.ndarray, np.ndarray]:
     """Split the rows of x into two random halves that share none, the first the larger where n is odd.
 
@@ -237,6 +242,7 @@ def disjoint_halves(x: np.ndarray, *, rng: SeedLike = None) -> tuple[np.ndarray,
     return x[order[:middle]], x[order[middle:]]
 
 
+@checked_numbers
 def refuse_shared_rows(x: np.ndarray, y: np.ndarray) -> None:
     """Refuse two samples that hold the same cells.
 
@@ -256,7 +262,8 @@ def refuse_shared_rows(x: np.ndarray, y: np.ndarray) -> None:
         >>> refuse_shared_rows(np.array([[0.0], [1.0]]), np.array([[1.5], [2.0]])) is None  # no row is in both
         True
     """
-    rows, codes = np.unique(np.vstack([x, y]) + 0.0, axis=0, return_inverse=True)
+    x = matrix("x", x)
+    rows, codes = np.unique(np.vstack([x, matrix("y", y, columns=x.shape[1])]) + 0.0, axis=0, return_inverse=True)
     codes = codes.ravel()
     n_kinds = codes.max() + 1
     first, total = np.bincount(codes[: len(x)], minlength=n_kinds), np.bincount(codes, minlength=n_kinds)

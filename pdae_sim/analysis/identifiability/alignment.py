@@ -9,6 +9,7 @@ import numpy as np
 from scipy import linalg
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._random import SeedLike
 from pdae_sim.analysis._intervals import operator_radius, ratio_intervals
 from pdae_sim.analysis.identifiability._pairs import checked_pair
@@ -54,6 +55,7 @@ class Alignment:
         return {**vars(self), "orthogonality_defect": self.orthogonality_defect}
 
 
+@checked_numbers
 def align(estimate: np.ndarray, truth: np.ndarray) -> Alignment:
     """Align estimated latents with true ones, row for row.
 
@@ -106,6 +108,7 @@ class AlignmentIntervals:
         return dict(vars(self))
 
 
+@checked_numbers
 def alignment_intervals(estimate: np.ndarray, truth: np.ndarray, *, rng: SeedLike = None) -> AlignmentIntervals:
     """Estimate 95 % intervals over cells of what `align` returns.
 
@@ -156,6 +159,7 @@ def _least_squares(Z_hat: np.ndarray, Z: np.ndarray) -> tuple[np.ndarray, np.nda
     return R, linalg.lstsq(Z_hat, Z)[0], linalg.lstsq(Z, Z_hat)[0].T
 
 
+@checked_numbers
 def gram_error(estimate: np.ndarray, truth: np.ndarray, shifts: np.ndarray) -> float:
     """Relative error ‖Ĝ − G‖ / ‖G‖ of the Gram matrix G = (W L)ᵀ (W L) of Ŵ on the training shifts.
 
@@ -181,6 +185,7 @@ def gram_error(estimate: np.ndarray, truth: np.ndarray, shifts: np.ndarray) -> f
     return float(np.linalg.norm(G_hat - G) / np.linalg.norm(G))
 
 
+@checked_numbers
 def gram_matrix(W: Sequence | np.ndarray, shifts: Sequence | np.ndarray) -> np.ndarray:
     """Gram matrix (W L)ᵀ (W L) of the effects of shifts.
 
@@ -199,6 +204,7 @@ def gram_matrix(W: Sequence | np.ndarray, shifts: Sequence | np.ndarray) -> np.n
     return moved @ moved.T
 
 
+@checked_numbers
 def r2(fitted: np.ndarray, Z: np.ndarray) -> float:
     """Share of the sum of squares of a centred target that a fit explains.
 

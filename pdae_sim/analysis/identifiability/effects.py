@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import matrix, whole
 from pdae_sim.analysis._information import inverse_information
 from pdae_sim.analysis._noncentral import distances_at_scores, matched_score
@@ -60,6 +61,7 @@ class Effects:
         return {**arrays, "sizes": [size.to_json() for size in self.sizes]}
 
 
+@checked_numbers
 def estimate_effects(
     z: np.ndarray,
     environment: np.ndarray,
@@ -110,6 +112,7 @@ def estimate_effects(
     return Effects(shifts, tuple(sizes), G, low, high, *_angle_tables(shifts, own, common, known))
 
 
+@checked_numbers
 def effect_angles(shifts: np.ndarray) -> np.ndarray:
     """Angles in degrees between known shifts, such as those of the truth.
 

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import between
 from pdae_sim._random import SeedLike
 from pdae_sim.analysis._intervals import ratio_intervals
@@ -79,6 +80,7 @@ class IdentifiabilityClass:
         return {**vars(self), "beyond_null": self.beyond_null.to_json()}
 
 
+@checked_numbers
 def classify_identifiability(
     maps: NestedMaps, *, null: NestedMaps | None = None, tolerance: float = 0.1, rng: SeedLike = None
 ) -> IdentifiabilityClass:

@@ -16,6 +16,7 @@ from scipy import linalg
 from scipy.optimize import linear_sum_assignment
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._random import SeedLike
 from pdae_sim.analysis._intervals import operator_radius, ratio_intervals
 from pdae_sim.analysis._nystrom_ridge import nystrom_ridge
@@ -92,6 +93,7 @@ class NestedMaps:
         return [each.to_json() for each in self.classes]
 
 
+@checked_numbers
 def fit_nested_maps(estimate: np.ndarray, truth: np.ndarray, *, rng: SeedLike = None) -> NestedMaps:
     """Fit every class of maps on a random half of the cells and judge it on the other half.
 
@@ -138,6 +140,7 @@ def fit_nested_maps(estimate: np.ndarray, truth: np.ndarray, *, rng: SeedLike = 
     )
 
 
+@checked_numbers
 def least_squares_maps(Z_hat: np.ndarray, Z: np.ndarray, rng: np.random.Generator) -> tuple[_Map, ...]:
     """Fit the least-squares map of every class, in the order of `MAP_CLASSES`.
 
@@ -155,6 +158,7 @@ def least_squares_maps(Z_hat: np.ndarray, Z: np.ndarray, rng: np.random.Generato
         >>> bool(np.allclose(permutation(-z[:, ::-1]), z))
         True
     """
+    Z_hat, Z = checked_pair(Z_hat, Z, "maps", lambda _: 1)
     affine = _through_means(Z_hat, Z, linalg.lstsq(Z_hat - Z_hat.mean(0), Z - Z.mean(0))[0])
     bend = nystrom_ridge(Z_hat, Z - affine(Z_hat), rng)
     return (

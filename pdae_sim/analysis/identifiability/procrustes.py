@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import at_least, matrix
 from pdae_sim.data import Truth
 from pdae_sim.errors import InputError
@@ -80,6 +81,7 @@ class JointProcrustes:
         return {**vars(self), **arrays, "weights": dict(self.weights)}
 
 
+@checked_numbers
 def joint_procrustes(
     estimate: LatentEstimate, truth: Truth, shifts: np.ndarray, *, weights: Mapping[str, float] = _EQUAL
 ) -> JointProcrustes:

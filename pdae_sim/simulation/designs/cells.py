@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import at_least, between, whole
 from pdae_sim._random import SeedLike
 from pdae_sim.errors import InputError
 
 
+@checked_numbers
 def cell_counts(
     n_environments: int,
     *,

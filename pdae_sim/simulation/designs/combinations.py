@@ -9,6 +9,7 @@ from math import comb
 import numpy as np
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import finite, whole
 from pdae_sim._random import SeedLike
 from pdae_sim.errors import InputError
@@ -18,6 +19,7 @@ from pdae_sim.simulation.designs.design import Design
 _MOST_ROWS = 1_000_000
 
 
+@checked_numbers
 def singles(n_perturbations: int) -> Design:
     """The control and each perturbation alone.
 
@@ -31,6 +33,7 @@ def singles(n_perturbations: int) -> Design:
     return Design(with_control(np.eye(whole("n_perturbations", n_perturbations))))
 
 
+@checked_numbers
 def singles_and_doubles(
     n_perturbations: int,
     *,
@@ -67,6 +70,7 @@ def singles_and_doubles(
     return Design(with_control(np.eye(K), doubles[~out]), doubles[out], np.ones(n_held_out, dtype=bool))
 
 
+@checked_numbers
 def all_doubles(n_perturbations: int, *, n_held_out: int = 0, rng: SeedLike = None) -> Design:
     """The control, all singles and all K (K − 1) / 2 doubles; see `singles_and_doubles`.
 
@@ -78,6 +82,7 @@ def all_doubles(n_perturbations: int, *, n_held_out: int = 0, rng: SeedLike = No
     return singles_and_doubles(n_perturbations, pairs=pairs, n_held_out=n_held_out, rng=rng)
 
 
+@checked_numbers
 def one_factor_at_a_time(n_perturbations: int, *, levels: Sequence[float]) -> Design:
     """The control and each perturbation alone at each of several doses.
 
@@ -93,6 +98,7 @@ def one_factor_at_a_time(n_perturbations: int, *, levels: Sequence[float]) -> De
     return Design(with_control(*(level * eye for level in _levels(levels))))
 
 
+@checked_numbers
 def dose_grid(n_perturbations: int, *, levels: Sequence[float]) -> Design:
     """Every combination of the doses 0 and `levels`: the full factorial design.
 
@@ -112,6 +118,7 @@ def dose_grid(n_perturbations: int, *, levels: Sequence[float]) -> Design:
     return Design(np.array(list(product([0.0, *levels], repeat=K))))
 
 
+@checked_numbers
 def random_doses(
     n_perturbations: int,
     n_environments: int,

@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import finite
+from pdae_sim._matrices import Locked
 from pdae_sim.errors import InputError
 from pdae_sim.labels import LabelSpace
 
 
 @dataclass(frozen=True, eq=False)
-class Design:
+class Design(Locked):
     """Training labels, test labels and, where it is planted, the answer.
 
     Args:
@@ -36,6 +38,7 @@ class Design:
     planted: np.ndarray | None = None
     rank: int | None = None
 
+    @checked_numbers
     def __post_init__(self) -> None:
         train, test = _table("train", self.train), _table("test", self.test)
         if not train.size:

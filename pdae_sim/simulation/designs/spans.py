@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import whole
 from pdae_sim._random import SeedLike
 from pdae_sim.errors import InputError
@@ -12,6 +13,7 @@ from pdae_sim.simulation.designs._rows import FINEST, distinct_rows, with_contro
 from pdae_sim.simulation.designs.design import Design
 
 
+@checked_numbers
 def planted(
     n_perturbations: int,
     n_environments: int,

@@ -7,8 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from pdae_sim._matrices import Locked
 
-class Layer(ABC):
+
+class Layer(ABC, Locked):
     """A differentiable map R^d_in → R^d_out, applied to rows.
 
     An injective layer has an exact left inverse.

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim.errors import InputError
 from pdae_sim.simulation._fields import fits, hold
 from pdae_sim.simulation.mixings._layer import Layer
@@ -27,6 +28,7 @@ class Orthonormal(Layer):
     bias: np.ndarray
     gain: float = 1.0
 
+    @checked_numbers
     def __post_init__(self) -> None:
         hold(self, Q=2, bias=1)
         if not np.allclose(self.Q.T @ self.Q, np.eye(self.Q.shape[1]), atol=1e-10):
@@ -69,6 +71,7 @@ class Affine(Layer):
     matrix: np.ndarray
     bias: np.ndarray
 
+    @checked_numbers
     def __post_init__(self) -> None:
         hold(self, matrix=2, bias=1)
         fits(self, "bias", self.matrix.shape[:1])

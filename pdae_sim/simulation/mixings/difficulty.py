@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import matrix, whole
 from pdae_sim.errors import InputError
 from pdae_sim.simulation.mixings.composition import Mixing
 
 
+@checked_numbers
 def linear_r2(mixing: Mixing, z: np.ndarray) -> float:
     """How much of the total variance of f(z) the best affine map z ↦ M z + b explains.
 
@@ -33,6 +35,7 @@ def linear_r2(mixing: Mixing, z: np.ndarray) -> float:
     return 1.0 - float((residual**2).sum() / (x**2).sum()) * (n - 1) / (n - d - 1)
 
 
+@checked_numbers
 def condition_numbers(mixing: Mixing, z: np.ndarray) -> np.ndarray:
     """The condition numbers of the Jacobians of f at z (n, d_Z), (n,); inf where a Jacobian is singular.
 
@@ -49,6 +52,7 @@ def condition_numbers(mixing: Mixing, z: np.ndarray) -> np.ndarray:
     return np.concatenate(numbers)
 
 
+@checked_numbers
 def reference_latents(n_latents: int, n: int = 4096, *, covariance: np.ndarray | None = None) -> np.ndarray:
     """A fixed sample (n, d_Z) of N(0, Σ): Sobol points, always scrambled alike, through the normal quantile function.
 

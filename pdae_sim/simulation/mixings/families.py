@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import at_least, choice, near_misses, whole
 from pdae_sim._random import SeedLike
 from pdae_sim.errors import InputError
@@ -21,6 +22,7 @@ EMBEDDINGS: dict[str, dict[str, Any]] = {"linear": {}, "curved": {"curvature": 1
 """Embeddings by name, with their settings."""
 
 
+@checked_numbers
 def random_mixing(
     n_latents: int,
     n_observed: int,

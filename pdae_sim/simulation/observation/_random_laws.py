@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import at_least, between, matrix, naming
 from pdae_sim.errors import InputError
 from pdae_sim.simulation._registry import Registry
@@ -17,6 +18,7 @@ from pdae_sim.simulation.observation.chain import OBSERVATIONS, Chain, Observati
 from pdae_sim.simulation.observation.noise import GaussianNoise, Heteroscedastic, SignalDropout
 
 
+@checked_numbers
 def random_observation(kind: str, *, clean: np.ndarray, rng: _random.SeedLike = None, **settings: Any) -> Observation:
     """A law of one kind with its per-feature parameters taken from, or drawn to suit, a reference sample.
 

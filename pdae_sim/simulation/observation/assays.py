@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import at_least, between
+from pdae_sim._matrices import Locked
 from pdae_sim._random import Streams
 from pdae_sim.errors import InputError
 from pdae_sim.simulation.observation._features import guarded_exp, hold_features, in_spreads, same_width
@@ -16,7 +18,7 @@ _LARGEST_COUNT = 2.0**53  # beyond it float64 skips whole numbers
 
 
 @dataclass(frozen=True, eq=False)
-class NegativeBinomial:
+class NegativeBinomial(Locked):
     """Negative binomial RNA counts: x_g ~ NB(mean = library · p_g, dispersion), library log-normal, given f(z).
 
     p = softmax(baseline + amplitude · (f(z) − centre) / spread) over the genes of a cell; library = depth ·
@@ -51,6 +53,7 @@ class NegativeBinomial:
     breaks = ("noiseless", "injective")
     recovery = "counts of known dispersion determine the law of the proportions (theory, claims 2.12 and 2.12b)"
 
+    @checked_numbers
     def __post_init__(self) -> None:
         between("depth", self.depth, 0.0, np.inf)
         at_least("depth_spread", self.depth_spread, 0.0)
@@ -121,7 +124,7 @@ class NegativeBinomial:
 
 
 @dataclass(frozen=True, eq=False)
-class LogNormal:
+class LogNormal(Locked):
     """Log-normal intensities such as protein: log x = m(f(z)) + sigma ε with ε ~ N(0, I).
 
     m(y) = baseline + amplitude · (y − centre) / spread, feature by feature.
@@ -146,6 +149,7 @@ class LogNormal:
 
     recovery = "log-normal noise of known level is Gaussian on the log scale (theory, claim 2.11)"
 
+    @checked_numbers
     def __post_init__(self) -> None:
         hold_features(self, "baseline", "amplitude", "centre")
         hold_features(self, "spread", low=0.0, strict=True)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import at_least, between
+from pdae_sim._matrices import Locked
 from pdae_sim._random import Streams
 from pdae_sim.errors import InputError
 from pdae_sim.simulation.observation._features import hold_features, in_spreads, same_width
@@ -67,6 +69,7 @@ class GaussianNoise(_Noise):
 
     recovery = "Gaussian noise of known level can be taken off the laws of x (theory, claim 2.11)"
 
+    @checked_numbers
     def __post_init__(self) -> None:
         at_least("scale", self.scale, 0.0)
 
@@ -90,7 +93,7 @@ class GaussianNoise(_Noise):
 
 
 @dataclass(frozen=True, eq=False)
-class Heteroscedastic(_Noise):
+class Heteroscedastic(_Noise, Locked):
     """Gaussian noise that grows away from the centre: x = f(z) + sd(f(z)) ε, ε ~ N(0, I).
 
     sd(y) = scale · √(1 + slope² ((y − centre) / spread)²), feature by feature.
@@ -116,6 +119,7 @@ class Heteroscedastic(_Noise):
         " linearly (theory, claim 2.11d)"
     )
 
+    @checked_numbers
     def __post_init__(self) -> None:
         at_least("scale", self.scale, 0.0)
         at_least("slope", self.slope, 0.0)
@@ -168,6 +172,7 @@ class Dropout(_Noise):
 
     recovery = "entries lost at random leave the law of the others, at any rate (theory, claim 2.11e)"
 
+    @checked_numbers
     def __post_init__(self) -> None:
         if self.rate != 0:
             between("rate", self.rate, 0.0, 1.0)
@@ -189,7 +194,7 @@ class Dropout(_Noise):
 
 
 @dataclass(frozen=True, eq=False)
-class SignalDropout:
+class SignalDropout(Locked):
     """Dropout of weak signals: each entry of f(z) is set to zero with a probability that falls with its value.
 
     P(zero | y) = 1 / (1 + exp(steepness · (y − midpoint))), feature by feature.
@@ -211,6 +216,7 @@ class SignalDropout:
     lost = 0
     recovery = "losses of known probability can be weighted out, and only of known (theory, claim 2.11e)"
 
+    @checked_numbers
     def __post_init__(self) -> None:
         hold_features(self, "midpoint", "steepness")
 
