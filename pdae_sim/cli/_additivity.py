@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pdae_sim import io
+from pdae_sim import analysis, io
 from pdae_sim._checks import naming
 from pdae_sim.analysis import hypothesis_tests
 from pdae_sim.cli._options import DatasetOptions
@@ -56,7 +56,7 @@ def related_additivity(
         it in words, for the end of a verdict.
     """
     relations = hypothesis_tests.additive_relations(data.train)
-    measured = np.array([data.space.vector(name) != 0 for name in relations]).reshape(-1, len(data.names))
+    measured = np.array([data.space.vector(name) != 0 for name in relations], bool).reshape(-1, len(data.names))
     related = [_related(data, condition, list(relations), measured) for condition in conditions]
     asked = Counter(name for own in related for name in own)
     most = {name for name, _ in asked.most_common(_MOST)}
@@ -92,11 +92,30 @@ def _related(
     data: PerturbationData, condition: str, names: Sequence[str], measured: np.ndarray
 ) -> dict[str, tuple[str, ...]]:
     """Parts in common by training combination (R names, parts (R, K)) that can be tested, those with the most first."""
-    parts = data.space.vector(condition) != 0
+    label = data.space.vector(condition)
+    parts, perturbations = label != 0, np.array(data.names)
     common, own = measured[:, parts].sum(axis=1), measured.sum(axis=1)
-    order = np.lexsort((own - common, -common))[:_NEIGHBOURS]
-    perturbations = np.array(data.names)
-    return {names[r]: tuple(perturbations[measured[r] & parts].tolist()) for r in order if common[r]}
+    order = [*_dose_tests(data, label, names, measured), *np.lexsort((own - common, -common)).tolist()]
+    chosen = list(dict.fromkeys(order))[:_NEIGHBOURS]
+    return {names[r]: tuple(perturbations[measured[r] & parts].tolist()) for r in chosen if common[r]}
+
+
+def _dose_tests(data: PerturbationData, label: np.ndarray, names: Sequence[str], measured: np.ndarray) -> list[int]:
+    """Tests between doses of perturbations that must be straight in dose to identify a label, the nearest first.
+
+    Such a label is not in the span once each dose of the perturbation may have an effect of its own.
+    """
+    labels, alone, chosen = data.train.labels, measured.sum(axis=1) == 1, list[int]()
+    for k in np.flatnonzero(label):
+        doses = np.setdiff1d(np.append(labels[:, k], label[k]), 0)
+        if len(doses) < 2:
+            continue
+        free, wanted = (np.hstack([np.delete(rows, k, 1), rows[:, [k]] == doses]) for rows in (labels, label[None]))
+        if not analysis.check_span(free, wanted)[0].identified:
+            tests = np.flatnonzero(alone & measured[:, k])
+            apart = [abs(data.space.vector(names[r])[k] - label[k]) for r in tests]
+            chosen += tests[np.argsort(apart, kind="stable")][: _NEIGHBOURS // 2].tolist()
+    return chosen
 
 
 def _judged(
@@ -124,13 +143,25 @@ def _judged(
 
 def _in_words(rows: Sequence[dict], rejected: Sequence[dict], n_related: int, *, combined: bool) -> str:
     if rejected:
-        worst = min(rejected, key=lambda row: row["holm"])
-        where = f"p = {worst['holm']:.2g} at {worst['condition']}"
-        fault = "are not straight in dose" if worst["of_doses"] else "do not add"
-        return f"but effects of {' and '.join(worst['shared'])} {fault} ({where})"
+        return "but " + ", and ".join(
+            _fault([row for row in rejected if row["of_doses"] == of_doses], of_doses)
+            for of_doses in sorted({row["of_doses"] for row in rejected})
+        )
     if rows:
-        at = ", ".join(row["condition"] for row in rows)
-        return f"and at {at} no departure from adding effects was found (p ≥ {min(row['holm'] for row in rows):.2g})"
+        at, least = ", ".join(row["condition"] for row in rows), min(row["holm"] for row in rows)
+        sign = "≥" if len(rows) > 1 and least < 1 else "="
+        return f"and at {at} no departure from adding effects was found (p {sign} {least:.2g})"
     if n_related:
-        return "and whether effects add, no training combination of its parts has cells enough to tell"
+        return "and no training combination of its parts has cells enough to tell whether effects add"
     return _NOTHING if combined else ""
+
+
+def _fault(rejected: Sequence[dict], of_doses: bool) -> str:
+    """The perturbations whose effects do not add, or are not straight in dose, and where."""
+    names = list(dict.fromkeys(name for row in rejected for name in row["shared"]))
+    at = ", ".join(row["condition"] for row in rejected)
+    where = f"p {'≤' if len(rejected) > 1 else '='} {max(row['holm'] for row in rejected):.2g} at {at}"
+    if not of_doses:
+        return f"effects of {' and '.join(names)} do not add ({where})"
+    scales = " ".join(f"--dose-scale {name}=learn" for name in names)
+    return f"effects of {' and '.join(names)} are not straight in dose ({where}; try convert {scales})"

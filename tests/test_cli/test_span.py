@@ -176,6 +176,19 @@ def test_a_verdict_says_what_neighbours_know_of_additivity(tmp_path, capsys):
     assert "additivity" not in verdicts(capsys, tmp_path / "not.h5ad", "--no-additivity")[0]
 
 
+def test_a_combination_at_a_dose_that_no_part_was_measured_at_rests_on_straight_effects(tmp_path, capsys):
+    hill = {0: 0.0, 1: 1.5, 3: 2.25, 10: 2.7}
+    means = {"ctrl": (0, 0), "A": (1.5, 0), "B": (0, 1.5), "B:3": (0, hill[3]), "B:10": (0, 2.7), "A+B": (1.5, 1.5)}
+    x = np.concatenate([np.random.default_rng(0).normal(mean, 1.0, (400, 2)) for mean in means.values()])
+    PerturbationData.from_arrays(x, np.repeat(list(means), 400)).write(tmp_path / "d.h5ad")
+    rested, measured = verdicts(capsys, tmp_path / "d.h5ad", "--test", "A+B:5", "--test", "A+B")
+    assert rested["additivity"]["rejected"]
+    assert rested["additivity"]["in_words"].startswith("but effects of B are not straight in dose (p ")
+    assert "--dose-scale B=learn" in rested["additivity"]["in_words"]
+    assert rested["additivity"]["tests"][0]["condition"] == "B:3"  # the nearest of those between neighbours
+    assert measured["additivity"]["tests"][0]["condition"] == "A+B"
+
+
 def test_what_is_not_tested_because_it_would_be_too_much_says_so(tmp_path, capsys, monkeypatch):
     conditions = ("ctrl", "A", "B", "A+B", "C", "D", "C+D", "E")
     x = np.random.default_rng(0).normal(size=(80 * len(conditions), 2))
