@@ -21,7 +21,7 @@ from pdae_sim.errors import InputError
 _LARGEST_TOML = 2**22
 _LEFT_SECONDS = 3600.0
 """Age at which what a killed process left half-written is removed."""
-_LEFT = re.compile(r"\..+\.[0-9a-f]{32}(\.\w+)?")
+_LEFT = re.compile(r"\..+\.pdae-sim-[0-9a-f]{32}(\.\w+)?")
 """Names of files and folders under way, as `beside` makes them."""
 _NO_SPACE = re.compile(r"no space left|file too large|quota exceeded|errno = (28|27|122)\b", re.IGNORECASE)
 """What libraries that write files say of full disks in exceptions of their own."""
@@ -60,7 +60,7 @@ def replacing(path: Path, *, suffix: str = "", force: bool = True) -> Iterator[P
 
 def beside(path: Path, suffix: str = "") -> Path:
     """A hidden name in the folder of `path` that nobody else has; what is left there is removed by `sweep`."""
-    return path.parent / f".{path.name}.{uuid.uuid4().hex}{suffix}"
+    return path.parent / f".{path.name}.pdae-sim-{uuid.uuid4().hex}{suffix}"
 
 
 @contextmanager
@@ -84,9 +84,18 @@ def writing(path: Path) -> Iterator[None]:
 def sweep(directory: Path) -> None:
     """Remove what killed processes left half-written in a folder an hour ago or before."""
     with suppress(OSError):
-        for left in directory.iterdir():
-            if left.name[0] == "." and _LEFT.fullmatch(left.name) and _age(left) > _LEFT_SECONDS:
-                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+        for left in [each for each in directory.iterdir() if _LEFT.fullmatch(each.name)]:
+            with suppress(OSError):  # of another user, say
+                if _age(left) > _LEFT_SECONDS:
+                    remove(left)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder with all that is in it, as far as can be."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _age(path: Path) -> float:
@@ -101,9 +110,7 @@ def _put(temporary: Path, path: Path, *, force: bool) -> None:
         return
     try:
         os.link(temporary, path)
-    except FileExistsError:
-        refuse_existing(path, force=False)
-    except OSError:  # a file system without links
+    except OSError:  # a file that came meanwhile, a link to nothing, or a file system without links
         refuse_existing(path, force=False)
         os.replace(temporary, path)
     else:

@@ -8,7 +8,7 @@ import pytest
 
 from pdae_sim import _files as files
 
-OLD, YOUNG = "0" * 32, "1" * 32
+OLD, YOUNG = (f"pdae-sim-{digit * 32}" for digit in "01")
 
 
 class TestWholeOrNothing:
@@ -99,3 +99,35 @@ def fail_in_the_middle(path, **options):
     with files.whole_file(path, **options) as temporary:
         temporary.write_text("half")
         raise KeyError
+
+
+class TestNames:
+    def test_a_link_to_nothing_is_written_over(self, tmp_path):
+        (tmp_path / "a.txt").symlink_to(tmp_path / "gone" / "b.txt")
+        files.write_text(tmp_path / "a.txt", "whole")
+        assert (tmp_path / "a.txt").read_text() == "whole"
+        assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+    def test_a_sweep_leaves_what_others_named(self, tmp_path):
+        for name in (f".cache.{'0' * 32}", f".b.png.{'1' * 32}.png"):
+            (tmp_path / name).mkdir()
+            os.utime(tmp_path / name, (0, 0))
+        files.sweep(tmp_path)
+        assert len(list(tmp_path.iterdir())) == 2
+
+    def test_a_sweep_goes_on_after_what_it_may_not_remove(self, tmp_path, monkeypatch):
+        for name in "ab":
+            left = files.beside(tmp_path / name)
+            left.write_text("left")
+            os.utime(left, (0, 0))
+        remove, refused = files.remove, []
+
+        def first_refused(path):
+            if not refused:
+                refused.append(path)
+                raise PermissionError(1, "Operation not permitted")
+            remove(path)
+
+        monkeypatch.setattr(files, "remove", first_refused)
+        files.sweep(tmp_path)
+        assert list(tmp_path.iterdir()) == refused

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 
-from pdae_sim._files import beside, refuse_existing, replace_directory, set_aside, sweep, writing
+from pdae_sim._files import beside, refuse_existing, remove, replace_directory, set_aside, sweep, writing
 from pdae_sim._seals import read_json, sealed, undamaged, unsealed
 from pdae_sim.errors import InputError
 
@@ -34,7 +33,7 @@ def save(directory: Path, config: dict, tensors: dict[str, torch.Tensor], histor
             seal(temporary, {"schema_version": SCHEMA_VERSION, **config})
             replace_directory(temporary, directory.absolute())
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove(temporary)
 
 
 def check_place(directory: Path, *, force: bool) -> None:

@@ -245,7 +245,8 @@ def _counted_from(data: PerturbationData, condition: str) -> PerturbationData:
     if (rows & data.held_out).any() and not data.held_out.all():
         raise InputError(f"reference= {condition!r} is held out; name a condition of training")
     first = data.select(np.argsort(~rows, kind="stable"))
-    return replace(first, x=first.stored, read_as=dict(data.read_as) | {"reference": condition})
+    read_as = dict(data.read_as) | {"reference": first.conditions[0]}
+    return replace(first, x=first.stored, read_as=read_as)
 
 
 def _check_parts(texts: np.ndarray, labels: np.ndarray, codes: np.ndarray, space: LabelSpace) -> None:

@@ -84,10 +84,11 @@ def convert_file(path: Path, *, test: Sequence[str] = (), transform: str = "none
             raise InputError("the file is empty; write it again")
     result = _read(path, at, transform)
     with naming(path):
-        told = result.data.space.separators | ({} if at.reference is None else {"reference": at.reference})
+        reference = result.data.read_as.get("reference")
+        told = result.data.space.separators | ({} if reference is None else {"reference": reference})
         data = _held_out(replace(result.data, x=result.data.stored, read_as=told), test)
-        if at.reference is not None and data.held_out[0] and not data.held_out.all():
-            raise InputError(f"reference= {at.reference!r} is held out; name a condition of training")
+        if reference is not None and data.held_out[0] and not data.held_out.all():
+            raise InputError(f"reference= {reference!r} is held out; name a condition of training")
         if not at.no_control and has_control(result.data.labels, result.data.held_out):
             check_control(data.labels, data.held_out, data.names, data.control)
     return replace(result, data=data)

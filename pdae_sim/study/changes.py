@@ -76,7 +76,8 @@ def _columns(control: np.ndarray, measured: np.ndarray, drawn: np.ndarray) -> tu
     change, reach = _welch(measured, control)
     predicted, error = drawn.mean(0) - control.mean(0), drawn.std(0, ddof=1) / np.sqrt(len(drawn))
     spread = np.hypot(error, measured.std(0, ddof=1) / np.sqrt(len(measured)))
-    strength = np.divide(np.abs(change), reach, out=np.zeros_like(reach), where=reach > 0)
+    unmoved = np.isclose(measured.mean(0), control.mean(0))
+    strength = np.divide(np.abs(change), reach, out=np.where(unmoved, 0.0, np.inf), where=reach > 0)
     columns = {
         "measured": change,
         "low": change - reach,

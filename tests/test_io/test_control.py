@@ -123,3 +123,19 @@ def test_files_remember_the_reference(tmp_path):
     assert read_labels(tmp_path / "part.h5ad").conditions == ("A", "A+B")
     held_out = readers(tmp_path, "A", "B")["table"]
     assert "reference= 'A' is held out" in said(held_out, reference="A", test=["A"])
+
+
+def test_the_reference_is_remembered_however_it_is_written(tmp_path):
+    for name, read in readers(tmp_path, "A", "B", "A+B").items():
+        if name in ("table", "file", "anndata"):
+            data = read(reference="B:1+A")
+            assert data.read_as["reference"] == "A+B"
+            if data.x.shape[1]:
+                data.write(tmp_path / f"{name}.h5ad")
+                assert PerturbationData.read(tmp_path / f"{name}.h5ad").conditions[0] == "A+B"
+
+
+def test_a_conversion_keeps_the_reference_that_a_file_remembers(tmp_path):
+    readers(tmp_path, "A", "B", "A+B")["table"](reference="B").write(tmp_path / "d.h5ad")
+    assert convert_file(tmp_path / "d.h5ad").data.read_as["reference"] == "B"
+    assert "reference= 'B' is held out" in said(convert_file, tmp_path / "d.h5ad", test=["B"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ import pytest
 from pdae_sim import PDAE
 from pdae_sim import _files as files
 from pdae_sim.cli._app import run
+from pdae_sim.cli._saving import save_or_keep
+from pdae_sim.errors import InputError
 from pdae_sim.estimation import _persistence as persistence
 from tests.test_reliability.mutations import SEED
 from tests.test_reliability.processes import KILLED, Ended, dying_before_change, forked, with_files_of_at_most
@@ -252,6 +255,28 @@ class TestModels:
         assert to == str(out)
         assert PDAE.load(kept).perturbation_matrix_.shape == (2, 3)
         assert (tmp_path / ".out.checkpoint").is_file()
+
+    def test_the_command_that_moves_it_puts_it_in_the_place_of_the_old_one(self, fitted, tmp_path, monkeypatch):
+        (tmp_path / "other").mkdir()
+        fitted.save(tmp_path / "m")
+        place, save = tmp_path / "m", type(fitted).save
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "other"))
+
+        def full(model, directory, *, force=False):
+            if directory == place:
+                raise OSError(28, "No space left on device")
+            save(model, directory, force=force)
+
+        monkeypatch.setattr(type(fitted), "save", full)
+        old = (place / "config.json").stat().st_ino
+        with pytest.raises(InputError) as told:
+            save_or_keep(fitted, place, force=True, checkpoint=tmp_path / "none")
+        command = str(told.value).partition("is kept, ")[2]
+        subprocess.run(command, shell=True, check=True)
+        assert (place / "config.json").stat().st_ino != old
+        assert not (place / "m").exists()
+        with pytest.raises(InputError, match=r"the model is kept in \S+$"):
+            save_or_keep(fitted, place, force=False, checkpoint=tmp_path / "none")
 
     def test_one_is_there_at_every_moment_of_being_overwritten(self, fitted, tmp_path):
         fitted.save(tmp_path / "m")

@@ -73,3 +73,12 @@ def test_what_is_not_measured_is_refused():
     no_control = PerturbationData.from_arrays(np.eye(4), ["A", "A", "B", "B"], no_control=True)
     with pytest.raises(InputError, match="changes are from the control; no control condition of 'A' is in training"):
         feature_effects(Truth(), no_control, "A", rng=0)
+
+
+def test_a_change_without_any_spread_is_the_clearest():
+    x = np.random.default_rng(0).normal(size=(240, 3))
+    x[:, 1] = np.where(np.arange(240) < 180, 0.1, 0.3)  # A+B alone has another value
+    x[:, 2] = 0.1
+    data = PerturbationData.from_arrays(x, CONDITIONS, held_out=CONDITIONS == "A+B")
+    rows = feature_effects(BASELINES["additive"]().fit(data), data, "A+B", rng=0)
+    assert [rows[0]["feature"], rows[-1]["feature"]] == ["x1", "x2"]
