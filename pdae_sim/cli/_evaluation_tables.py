@@ -132,8 +132,8 @@ def _count(wins: Estimate) -> str:
     return f"{wins.value:.0f} [{wins.low:.0f}, {wins.high:.0f}]"
 
 
-def _one(rows: Sequence[Mapping], metrics: Sequence[str], condition: str, title: str) -> Table:
-    """Estimators at a condition by the metrics, best by the first metric first."""
+def _one(rows: Sequence[Mapping], metrics: Sequence[str], condition: str, title: str) -> str | Table:
+    """Estimators at a condition by the metrics, best by the first metric first; a sentence if none can be judged."""
     columns = ("estimator", *(_HEADINGS.get(metric, metric) for metric in metrics))
     cells = {(r["estimator"], r["metric"]): r for r in rows if r["condition"] == condition}
     names = sorted(dict.fromkeys(name for name, _ in cells), key=lambda name: _rank(cells.get((name, metrics[0]))))
@@ -144,6 +144,8 @@ def _one(rows: Sequence[Mapping], metrics: Sequence[str], condition: str, title:
             limit = {**row, "value": row["limit"], "low": row["limit_low"], "high": row["limit_high"]}
             lines.append(("ceiling, limit", *(_shown(limit) if m == row["metric"] else None for m in metrics)))
             why.append(None)
+    if lines and all(why) and len(set(why)) == 1 and all(set(line[1:]) == {None} for line in lines):
+        return f"{title}: not judged, {why[0]}"
     if any(why):
         lines = [(*line, reason) for line, reason in zip(lines, why, strict=True)]
     return Table(title, (*columns, _WHY) if any(why) else columns, lines, prose=(_WHY,))

@@ -94,14 +94,19 @@ def number(value: float) -> str:
 
 
 def with_interval(value: float | None, interval: Interval | None) -> str:
-    """``value [low, high]``, to as many decimals as the interval is worth; an open end leaves a bound alone."""
+    """``value [low, high]``, to as many decimals as the interval is worth; an open end leaves a bound alone.
+
+    A value of several times fewer digits keeps its first: 0.3 in [−2.0, 2.6] is not 0.
+    """
     if value is None or interval is None:
         return cell_text(value)
     low, high = interval
     if not math.isfinite(high):
         return f"≥ {number(low)}"
     decimals = _decimals(high - low)
-    return f"{value:,.{decimals}f} {interval_text(interval)}".replace("-", "−")
+    if value and abs(value) < high - low:
+        decimals = max(decimals, min(-math.floor(math.log10(abs(value))), decimals + 2))
+    return f"{value:,.{decimals}f} [{low:,.{decimals}f}, {high:,.{decimals}f}]".replace("-", "−")
 
 
 def interval_text(interval: Interval) -> str:

@@ -155,7 +155,7 @@ def _chart_error(model: PDAE, data: PerturbationData, d_Z: int) -> float:
     """Error of rebuilding cells kept out from d_Z coordinates, after a short training; NaN if none are."""
     probe = type(model)(d_Z, phases=_CHART_PROBE, device=model.device)
     network, cells = bank.start([probe], bank.frame([probe], [data]))
-    (history,) = train(WeightedTerms(network, probe.beta), cells, [_CHART_PROBE])
+    (history,) = train(WeightedTerms(network, probe.beta), cells, [probe.plan_.phases])
     return min((row["held_out"] for row in history if "held_out" in row), default=math.nan)
 
 
@@ -186,7 +186,7 @@ class _Scores:
         assert isinstance(network, PosteriorNetwork), "candidates have noise"
         network.draws = _DRAWS
         with torch.enable_grad():
-            train(WeightedTerms(network, probe.beta), cells, [self._phases])
+            train(WeightedTerms(network, probe.beta), cells, [probe.plan_.phases])
         _, held_out = cells.weighty().split_held_out(self._phases[0].held_out)
         if held_out is None:
             return np.empty(0)

@@ -39,6 +39,8 @@ _SHORTER = 3
 """By how much shorter than the fit itself."""
 _VALUES = 2**25
 """Values of x up to which shorter fits are made: beyond it they would double the minutes and the memory of a fit."""
+_NEAR, _VAGUE = 10, 100
+"""Parts of the mean distance below which nearer is not told apart, and by how much a limit is of no use above it."""
 _CELLS = 1000
 """Cells that each prediction is judged by, at most."""
 
@@ -68,8 +70,13 @@ class Selection:
         return float(np.mean(self.distances[self.chosen]))
 
     def upper_limit(self, level: float = 0.95) -> float:
-        """A limit for the energy distance at one more combination, if those left out are like it and log-normal."""
-        logs = np.log(np.maximum(self.distances[self.chosen], 1e-12))
+        """A limit for the energy distance at one more combination, if those left out are like it and log-normal.
+
+        Distances of less than a tenth of their mean count as a tenth, for they are unbiased and may be negative: how
+        near the nearest were says nothing of how far another may be.
+        """
+        values = np.array(self.distances[self.chosen])
+        logs = np.log(np.maximum(values, max(values.mean() / _NEAR, 1e-12)))
         n = len(logs)
         reach = stats.t.ppf(level, n - 1) * logs.std(ddof=1) * math.sqrt(1 + 1 / n)
         return float(np.exp(logs.mean() + reach))
@@ -78,10 +85,12 @@ class Selection:
         """The choice, how far it was off where that is known, and a limit for one more combination."""
         means = {name: float(np.mean(each)) for name, each in self.distances.items() if name != self.chosen}
         next_best = "".join(f" (next {name} {means[name]:.3g})" for name in sorted(means, key=means.__getitem__)[:1])
-        return (
-            f"{self.chosen}: energy distance {self.expected:.3g} at {len(self.conditions)} training combinations left "
-            f"out{next_best}, at one more below {self.upper_limit():.3g} with 95 % confidence"
-        )
+        limit, n = self.upper_limit(), len(self.conditions)
+        told = f"at one more below {limit:.3g} with 95 % confidence"
+        if limit > _VAGUE * max(self.expected, 1e-12):
+            told = f"at one more {n} are too few to tell"
+        combinations = f"{n} training combinations left out{next_best}"
+        return f"{self.chosen}: energy distance {self.expected:.3g} at {combinations}, {told}"
 
     def to_json(self) -> dict:
         """The selection as plain JSON values."""

@@ -190,7 +190,7 @@ def _n_draws(truth: np.ndarray, n_samples: int | None) -> int:
 
 
 def _too_few(condition: str, estimator: str, metric: str, n: int) -> dict:
-    error = InputError(f"the condition has {n} cells; judging needs at least {MIN_CELLS}")
+    error = InputError(f"the condition has {n} cell{'s' * bool(n != 1)}; judging needs at least {MIN_CELLS}")
     return {"condition": condition, "estimator": estimator, **failed_row(metric, error)}
 
 

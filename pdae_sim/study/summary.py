@@ -17,6 +17,7 @@ LESS_IS_BETTER = ("energy_distance", "mmd", "mean_difference", "mse", "mae")
 """Metrics of predictions that are errors; more is better of the others."""
 
 _TAIL = 0.025
+_FEWEST = 3  # conditions for an interval of a mean: from two it is as wide as the tail of Cauchy
 _REPLICATE = "ceiling"  # it has seen cells of the condition, and is no rival
 
 
@@ -29,10 +30,10 @@ class EstimatorSummary:
         metric: The metric.
         n_measured: Conditions where it was measured; mean and median are over these.
         n_conditions: Conditions where any estimator was; ranks are over these, and an estimator that fails is last.
-        mean: Interval from Student's t; none from one condition.
+        mean: Interval from Student's t; none below three conditions.
         median: Interval from order statistics, exact whatever the law; none below six conditions.
         wins: Conditions where no rival is better, and the interval of Clopper and Pearson; none for the ceiling.
-        mean_rank: 1 is best, ties share theirs; none for the ceiling.
+        mean_rank: 1 is best, ties share theirs, its interval within the ranks there are; none for the ceiling.
 
     Example:
         >>> summary = EstimatorSummary("pdae", "mmd", 1, 1, Estimate(0.2, Interval(0.2, 0.2)), None, None, None)
@@ -97,7 +98,7 @@ def summarise(rows: Sequence[Mapping], metric: str = "energy_distance") -> list[
     ranks[rivals] = rankdata(losses[rivals], axis=0)
     best = losses == losses[rivals].min(0)
     summaries = [
-        _summary(name, metric, values[i, judged], ranks[i, judged], best[i, judged])
+        _summary(name, metric, values[i, judged], ranks[i, judged], best[i, judged], len(rivals))
         for i, name in enumerate(names)
         if np.isfinite(values[i, judged]).any()
     ]
@@ -115,7 +116,9 @@ def _table(rows: Sequence[Mapping]) -> tuple[list[str], np.ndarray]:
     return names, np.array(values, dtype=float).reshape(len(names), len(conditions))
 
 
-def _summary(name: str, metric: str, values: np.ndarray, ranks: np.ndarray, best: np.ndarray) -> EstimatorSummary:
+def _summary(
+    name: str, metric: str, values: np.ndarray, ranks: np.ndarray, best: np.ndarray, n_rivals: int
+) -> EstimatorSummary:
     measured, rival = values[np.isfinite(values)], name != _REPLICATE
     return EstimatorSummary(
         name,
@@ -125,15 +128,22 @@ def _summary(name: str, metric: str, values: np.ndarray, ranks: np.ndarray, best
         _mean(measured),
         _median(measured),
         _count(int(best.sum()), len(best)) if rival else None,
-        _mean(ranks) if rival else None,
+        _within(_mean(ranks), 1.0, n_rivals) if rival else None,
     )
 
 
 def _mean(values: np.ndarray) -> Estimate:
     """Mean with the interval of Student."""
     n, mean = len(values), float(values.mean())
-    error = float(stdtrit(n - 1, 1 - _TAIL)) * float(values.std(ddof=1)) / n**0.5 if n > 1 else np.inf
+    error = float(stdtrit(n - 1, 1 - _TAIL)) * float(values.std(ddof=1)) / n**0.5 if n >= _FEWEST else np.inf
     return Estimate(mean, Interval(mean - error, mean + error))
+
+
+def _within(estimate: Estimate, least: float, most: float) -> Estimate:
+    """An estimate whose interval ends where its values do; an open one stays."""
+    if not np.isfinite(estimate.high):
+        return estimate
+    return Estimate(estimate.value, Interval(max(estimate.low, least), min(estimate.high, most)))
 
 
 def _median(values: np.ndarray) -> Estimate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pdae_sim.analysis.hypothesis_tests.additivity import additivity_test, additivity_tests
@@ -125,3 +126,13 @@ def test_proteins_of_two_inhibitors_do_not_add_and_of_the_third_too_few_cells_te
     assert set(found["rejected"]) == {"AKTinh+ICAM2", "ICAM2+U0126"}
     assert not rows["G0076+ICAM2"]["enough_overlap"]
     assert place.read_bytes().startswith(PNG)
+
+
+def test_many_combinations_of_too_few_cells_are_one_line(tmp_path, capsys):
+    names = ["ctrl", *(f"g{i}" for i in range(8)), *(f"g{i}+g{j}" for i in range(8) for j in range(i))]
+    x = np.random.default_rng(0).normal(size=(len(names), 2))
+    PerturbationData.from_arrays(x, names).write(tmp_path / "bulk.h5ad")
+    status, out, _ = ran(capsys, "additivity", tmp_path / "bulk.h5ad")
+    assert status == 3
+    assert out.startswith("28 combinations have too few cells and are in --json, the first g0+g1: 'ctrl' must have")
+    assert len(out.splitlines()) < 5

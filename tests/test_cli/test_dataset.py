@@ -80,3 +80,20 @@ def test_a_scale_that_cannot_be_is_refused_in_a_line(capsys, tmp_path, text):
     status, out, err = ran(capsys, "convert", table, "--out", tmp_path / "d.h5ad", "--dose-scale", text)
     assert (status, out) == (2, "")
     assert err.splitlines()[-1].startswith("error: --dose-scale: ")
+
+
+def test_doses_on_a_scale_can_be_typed(capsys, tmp_path):
+    table = tmp_path / "doses.csv"
+    table.write_text("condition,g1\nctrl,0.5\nA:0.7,1.5\nA:3,2.5\n")
+    payload = answer(capsys, "convert", table, "--out", tmp_path / "d.h5ad", "--dose-scale", "A=hill:0.9")
+    assert [row["condition"] for row in payload["conditions"]] == ["ctrl", "A:0.8312", "A:1.462"]  # four digits
+
+
+def test_of_many_conditions_those_of_test_and_of_most_cells_are_listed(capsys, tmp_path):
+    table = tmp_path / "many.csv"
+    names = ["ctrl", *(f"g{i}" for i in range(80)), "g79", "g3+g4"]
+    table.write_text("condition,x\n" + "".join(f"{name},{i}.5\n" for i, name in enumerate(names)))
+    _, out, _ = ran(capsys, "convert", table, "--out", tmp_path / "d.h5ad", "--test", "g3+g4")
+    listed = [line.split() for line in out.splitlines() if line.endswith(("train", "test "))]
+    assert (len(listed), listed[0][0], listed[1][:2]) == (60, "g3+g4", ["g79", "2"])
+    assert "and 22 more; --json lists all" in out

@@ -43,3 +43,30 @@ def test_where_no_two_overlap_nothing_is_judged(tmp_path, capsys):
 def test_too_few_cells_are_refused_with_the_condition(tmp_path, capsys):
     few = write(tmp_path / "few.h5ad", {"ctrl": (0, 0), "A": (1, 0)}, n=20)
     assert "'ctrl' has 20 cells" in refusal(capsys, "geometry", few)
+
+
+def test_conditions_of_few_cells_are_left_out_and_told(tmp_path, capsys):
+    data = PerturbationData.read(
+        write(tmp_path / "d.h5ad", {"ctrl": (0, 0), "A": (1, 0), "B": (0, 1), "C": (1, 1)}, n=60)
+    )
+    cells = np.flatnonzero(~np.isin(data.environment, [2, 3]) | (np.arange(len(data.environment)) % 60 < 5))
+    PerturbationData.from_arrays(data.x[cells], np.array(data.conditions)[data.environment[cells]]).write(
+        tmp_path / "few.h5ad"
+    )
+    _, out, _ = ran(capsys, "geometry", tmp_path / "few.h5ad", "--multipliers", 99)
+    assert "2 of 4 conditions have fewer than 30 cells and are left out, the first B" in out
+    assert [row["other"] for row in answer(capsys, "geometry", tmp_path / "few.h5ad")["pairs"]] == ["A"]
+
+
+def test_no_distance_stands_where_two_hardly_overlap_and_many_pairs_are_those_with_the_reference(
+    tmp_path, capsys, monkeypatch
+):
+    far = write(tmp_path / "far.h5ad", {"ctrl": (0, 0), "A": (12, 0), "B": (12, 1)}, n=40)
+    _, out, _ = ran(capsys, "geometry", far, "--multipliers", 99)
+    (row,) = [line.split() for line in out.splitlines() if line.startswith("ctrl – A")]
+    assert row[3:5] == ["–", "–"]
+    assert row[-1] == "no"
+    monkeypatch.setattr("pdae_sim.cli._commands.geometry._LISTED", 2)
+    _, out, _ = ran(capsys, "geometry", far, "--multipliers", 99)
+    assert "A – B" not in out
+    assert "1 more pairs are in --json" in out

@@ -77,6 +77,13 @@ def test_a_screen_is_told_in_a_page_its_summary_first():
     assert len(lines(*tables)) < 45
 
 
+def test_a_condition_that_nothing_can_judge_is_a_sentence():
+    why = {"error": "InputError: the condition has 1 cell; judging needs at least 8", "low": None, "high": None}
+    common = {"condition": "A+B", "metric": "energy_distance", "value": None, **why}
+    told = evaluation_tables([{"estimator": name, **common} for name in ("pdae", "pool")])
+    assert told == ["A+B: not judged, the condition has 1 cell; judging needs at least 8"]
+
+
 def test_few_conditions_have_tables_of_their_own_in_their_order():
     tables = [part for part in evaluation_tables(_screen(3), top=20) if isinstance(part, Table)]
     assert [table.title for table in tables[1:]] == ["G0+H0", "G1+H1", "G2+H2"]
@@ -126,6 +133,7 @@ def test_sentences_are_wrapped_between_words():
         (0.07489, Interval(0.042, 0.117), "0.07 [0.04, 0.12]"),
         (0.97, Interval(0.9678, 0.9716), "0.970 [0.968, 0.972]"),
         (255.1, Interval(114.2, 2519.0), "255 [114, 2,519]"),
+        (0.31, Interval(-3.2, 3.8), "0.3 [−3.2, 3.8]"),
         (-1.231, Interval(-1.316, -1.143), "−1.23 [−1.32, −1.14]"),
         (1.0, Interval(1.0, 1.0), "1.000 [1.000, 1.000]"),
         (130.2, Interval(129.6, math.inf), "≥ 130"),

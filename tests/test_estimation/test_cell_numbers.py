@@ -188,6 +188,15 @@ class TestSingletons:
         assert energy_distance(drawn, x, unbiased=True) < 0.05
         assert abs(Tilting(model).fit(data).weights("P0+P1").sum() - 1) < 1e-9
 
+    @pytest.mark.parametrize("observation", ["noiseless", "gaussian"])
+    def test_the_number_of_latents_is_found_on_them(self, observation):
+        rng = np.random.default_rng(3)
+        plain = singletons(700)
+        z = rng.normal(size=(700, 4)) + plain.labels @ rng.normal(size=(3, 4))
+        x = np.hstack([np.sinh(z), z @ rng.normal(size=(4, 4))]) + 0.3 * rng.normal(size=(700, 8))
+        data = PerturbationData(x, plain.labels, plain.environment, plain.names)
+        assert 1 <= PDAE(observation=observation, steps=2).fit(data).dimension_.n_latents <= 4
+
     def test_rivals_take_them(self):
         data = singletons(150)
         for kind in (AdditiveVAE, AdversarialAutoencoder, ConditionalGenerator):

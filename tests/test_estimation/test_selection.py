@@ -85,6 +85,13 @@ class TestSelection:
             held += np.exp(logs[5]) <= found.upper_limit()
         assert 0.92 <= held / 400 <= 0.98
 
+    def test_one_distance_near_zero_does_not_make_the_limit_endless(self):
+        found = Selection("near", ("A+B", "A+C", "B+C", "A+D"), {"near": (-1e-3, 0.02, 0.02, 0.03)})
+        assert 0.03 < found.upper_limit() < 0.5
+        assert "at one more below" in found.in_words()
+        few = Selection("near", ("A+B", "A+C"), {"near": (0.001, 0.03)})
+        assert few.in_words().endswith("at one more 2 are too few to tell")
+
     def test_a_fit_is_the_same_whatever_was_judged_before(self):
         first, second = fitted(), fitted(select=False)
         np.testing.assert_array_equal(first.perturbation_matrix_, second.perturbation_matrix_)

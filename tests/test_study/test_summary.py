@@ -48,6 +48,13 @@ def test_the_ceiling_is_no_rival_and_more_is_better_of_other_metrics():
     assert (table["pdae"].wins.value, table["ceiling"].wins, table["ceiling"].mean_rank) == (2, None, None)
 
 
+def test_two_conditions_have_no_interval_of_a_mean_and_ranks_end_where_they_end():
+    assert by_name(rows(pdae=[0.3, 0.4]))["pdae"].mean.interval == (-math.inf, math.inf)
+    three = by_name(rows(pdae=[0.1, 0.1, 0.9], pool=[0.2, 0.2, 0.2], control=[0.3, 0.3, 0.3]))["pdae"].mean_rank
+    assert three.value == pytest.approx(5 / 3)
+    assert three.interval == (1.0, 3.0)
+
+
 def test_one_condition_has_no_interval_and_two_rows_of_one_are_refused():
     (only,) = summarise(rows(pdae=[0.3]))
     assert only.mean.interval == only.median.interval == (-math.inf, math.inf)

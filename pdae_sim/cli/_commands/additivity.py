@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pdae_sim import PerturbationData
     from pdae_sim.analysis.hypothesis_tests import CorrectedTests
 
+_SKIPPED = 20  # rows of combinations that cannot be judged
 _LEVEL = 0.05
 """A formula whose p-value, corrected after Holm, is no greater is rejected."""
 
@@ -130,5 +131,10 @@ def _text(results: CorrectedTests, rows: list[dict]) -> list[str | Table]:
     columns |= {"reason": "why not judged"} if any(row["reason"] for row in rows) else {}
     tested = [row for row in rows if row["condition"] in results.tests]
     sentences = [results.tests[row["condition"]].in_words(_LEVEL if row["holm"] <= _LEVEL else 0.0) for row in tested]
-    lines = [[row.get(key) for key in columns] for row in rows]
-    return [Table("Do effects add?", tuple(columns.values()), lines, prose=("why not judged",)), *sentences]
+    skipped, more = len(rows) - len(tested), []
+    if skipped > _SKIPPED:
+        name, reason = next(iter(results.skipped.items()))
+        more = [f"{skipped:,} combinations have too few cells and are in --json, the first {name}: {reason}"]
+    lines = [[row.get(key) for key in columns] for row in (tested if more else rows)]
+    table = Table("Do effects add?", tuple(columns.values()), lines, prose=("why not judged",))
+    return [*([table] if lines else []), *sentences, *more]

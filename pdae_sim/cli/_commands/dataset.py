@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pdae_sim import PerturbationData, Simulation
 
 
-_LISTED = 300
-"""Conditions that are listed."""
+_LISTED = 60
+"""Conditions that are listed; of more those of test, and those of most cells, come first."""
 
 
 @command
@@ -77,7 +77,9 @@ def convert(
     files.check_target(out, force=force, suffix=".h5ad")
     result = io.convert_file(source, test=test or (), transform=transform, **options)
     with naming("--dose-scale"):
-        scales = dict(_dose_scale(text, result.data, seed) for text in dose_scale or ())
+        scales = {
+            name: _rounded(scale) for name, scale in (_dose_scale(text, result.data, seed) for text in dose_scale or ())
+        }
         data = analysis.scale_doses(result.data, scales) if scales else result.data
     with naming(f"{source}: --hold-out"):
         fresh = None if hold_out is None else study.choose_fresh(data, hold_out, seed)
@@ -108,6 +110,11 @@ def _dose_scale(text: str, data: PerturbationData, seed: int) -> tuple[str, Call
         return name, analysis.learn_dose_scale(data, name, rng=seed)
     unit = float(read_dose(number, where=repr(text)))
     return name, analysis.log_scale(unit) if kind == "log" else analysis.hill_scale(unit)
+
+
+def _rounded(scale: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    """The scale to four digits, so that its labels can be written."""
+    return lambda doses: np.array([float(f"{value:.4g}") for value in scale(doses)])
 
 
 def _scaled(name: str, scale: Callable[[np.ndarray], np.ndarray], data: PerturbationData) -> str:
@@ -166,7 +173,8 @@ def _describe(
     if conversion is not None:
         payload |= {"left_out": dict(conversion.left_out)}
         text = [_features(data), *filter(None, [on_command_line(conversion.in_words())])]
-    lines = [tuple(value or "" for value in row.values()) for row in rows[:_LISTED]]
+    shown = rows if len(rows) <= _LISTED else sorted(rows, key=lambda row: (row["split"] == "train", -row["cells"]))
+    lines = [tuple(value or "" for value in row.values()) for row in shown[:_LISTED]]
     text = [f"and {len(rows) - _LISTED:,} more; --json lists all", *text] if rows[_LISTED:] else text
     output.result(payload, [Table(title, tuple(rows[0]), lines, prose=("verdict",)), *text])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 import pdae_sim
@@ -17,8 +18,11 @@ from pdae_sim.cli._tables import Table
 from pdae_sim.intervals import Interval
 
 if TYPE_CHECKING:
+    from pdae_sim import PerturbationData
     from pdae_sim.analysis import EnvironmentGeometry
 
+_LISTED = 100  # pairs in the table; of more those with the reference
+_FEWEST = 30  # cells that a condition needs, or is left out
 _UNKNOWN = 3  # dimensions where the rank is not known
 _HEADS = ("conditions", "squared distance", "95 % interval", "at least", "overlap")
 
@@ -41,7 +45,7 @@ def geometry(
     overlap the distance is no guide and the lower limit is. Status 3 if no two overlap.
     """
     check_figure(figure, force=force)
-    data = pdae_sim.PerturbationData.read(file, **options)
+    data, small = _large(pdae_sim.PerturbationData.read(file, **options).train)
     with naming(file):
         found = analysis.environment_geometry(data, n_multipliers=multipliers, rng=seed)
     rows = _rows(found)
@@ -57,21 +61,39 @@ def geometry(
     lines = [
         (
             f"{row['condition']} – {row['other']}",
-            row["squared_distance"],
-            Interval(*row["interval"]),
+            row["squared_distance"] if row["overlap"] else None,
+            Interval(*row["interval"]) if row["overlap"] else None,
             row["lower_limit"],
             "yes" if row["overlap"] else "no",
         )
-        for row in rows
+        for row in _listed(rows, found.conditions[found.reference])
     ]
-    output.result(payload, [Table("Latent geometry", _HEADS, lines), *_in_words(found)])
+    more = [f"{len(rows) - len(lines):,} more pairs are in --json"] if len(lines) < len(rows) else []
+    output.result(payload, [Table("Latent geometry", _HEADS, lines), *small, *more, *_in_words(found)])
     write_figure(figure, lambda: report.geometry_figure(*found.placed(_plane(found)), found.conditions), force=force)
     return 0 if any(row["overlap"] for row in rows) else NOTHING_JUDGED
+
+
+def _large(data: PerturbationData) -> tuple[PerturbationData, list[str]]:
+    """Conditions with cells enough, and in words how many are left out; all where the reference would be."""
+    enough = data.counts >= _FEWEST
+    if enough.all() or not enough[data.reference] or enough.sum() < 2:
+        return data, []
+    few = f"{int((~enough).sum()):,} of {len(enough):,} conditions"
+    told = f"{few} have fewer than {_FEWEST} cells and are left out, the first "
+    return data.select(np.flatnonzero(enough)), [told + data.conditions[int(np.argmin(enough))]]
 
 
 def _plane(found: EnvironmentGeometry) -> int:
     """Dimensions that conditions are placed in: the rank where it is known, two at least."""
     return min(max(found.rank or _UNKNOWN, 2), len(found.conditions))
+
+
+def _listed(rows: list[dict], reference: str) -> list[dict]:
+    """All pairs, or those with the reference where they are many."""
+    if len(rows) <= _LISTED:
+        return rows
+    return [row for row in rows if reference in (row["condition"], row["other"])][:_LISTED]
 
 
 def _rows(found: EnvironmentGeometry) -> list[dict]:
