@@ -115,6 +115,27 @@ def context_names(names: Sequence[str], control: str) -> ContextNames | None:
     return ContextNames(tuple(names), control) if known else None
 
 
+def in_contexts(names: Sequence[str], control: str, condition: str) -> list[str]:
+    """A condition in every context that has the levels it ends in: in all where it names none.
+
+    Args:
+        names: The K coordinates; without contexts among them the condition is alone.
+        control: Name of the zero label.
+        condition: For example ``A+B``, ``A+B@K562`` or ``A+B@K562,batch1``.
+
+    Example:
+        >>> in_contexts(("A", "@K,2", "@L,1"), "ctrl@K,1", "A@K")
+        ['A@K,1', 'A@K,2']
+    """
+    known = context_names(names, control)
+    if known is None:
+        return [condition]
+    body, at, levels = condition.rpartition(AT)
+    wanted = {level.strip() for level in levels.split(AND)} if at else set()
+    chosen = [context for context in known.contexts if wanted <= set(context.split(AND))]
+    return [f"{body if at else condition.strip()}{AT}{context}" for context in chosen] or [condition]
+
+
 def within_context(
     names: Sequence[str], control: str, label: np.ndarray, labels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:

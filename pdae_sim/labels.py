@@ -29,6 +29,8 @@ _DECIMALS, _DECIMAL_BELOW = 10, 10**15
 """Fractions are written as decimals of fewer places, below this size: 25 digits, within those that Decimal keeps."""
 
 _EXPONENT = re.compile(r"[eE][+-]?[0_]*([0-9_]*)\s*$")
+_UNITED = re.compile(r"([-+]?\d*\.?\d+) ?[^\W\d_][^\d_]*")
+"""A number with a unit."""
 _LONGEST_DOSE, _EXPONENT_DIGITS = 1000, 3
 """Letters of a dose, and digits of its exponent: more are no number of a float, and take long to be multiplied out."""
 
@@ -323,7 +325,9 @@ def read_dose(text: str, *, where: str) -> Fraction:
     try:
         dose = Fraction(text)
     except (ValueError, ZeroDivisionError):
-        raise LabelError(f"malformed dose {text!r} in {where}; write a finite number such as 0.5") from None
+        united = _UNITED.fullmatch(text)
+        fix = "a finite number such as 0.5" if united is None else f"{united[1]} and all doses in one unit, unwritten"
+        raise LabelError(f"malformed dose {text!r} in {where}; write {fix}") from None
     if not _representable(dose):
         raise LabelError(f"dose {text!r} in {where} is beyond the range of floats; change its unit")
     return dose

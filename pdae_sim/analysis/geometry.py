@@ -226,6 +226,7 @@ def _check(train: PerturbationData) -> None:
         name = train.conditions[int(train.counts.argmin())]
         raise InputError(
             f"condition {name!r} has {train.counts.min()} cells; leave out those of fewer than {_MIN_CELLS}"
+            f" ({int((train.counts >= _MIN_CELLS).sum()):,} of {len(train.counts):,} conditions have as many)"
         )
 
 

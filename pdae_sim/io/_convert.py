@@ -9,7 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pdae_sim._checks import check_control, choice, has_control, naming, near_misses
+from pdae_sim._contexts import in_contexts
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError, LabelError
 from pdae_sim.io._anndata import as_float32, from_anndata, read_data
@@ -194,18 +197,21 @@ def _transformed(data: PerturbationData, transform: str) -> Any:
 
 
 def _held_out(data: PerturbationData, test: Sequence[str]) -> PerturbationData:
-    """`data` with further conditions held out, written as the file writes them."""
+    """`data` with further conditions held out, written as the file writes them; in every context that they name."""
     held_out, problems = data.held_out.copy(), []
     for text in test:
         try:
-            label = data.space.vector(text)
+            named = in_contexts(data.names, data.control, text)
+            labels = np.array([data.space.vector(each) for each in named])
         except LabelError as error:
             problems.append(f"test={text!r}: {error}")
             continue
-        rows = (data.labels == label).all(axis=1)
+        rows = (data.labels[:, None] == labels).all(axis=2).any(axis=1)
         held_out |= rows
         if not rows.any():
-            problems.append(f"test={text!r} has no row; {near_misses(data.space.condition(label), data.conditions)}")
+            problems.append(
+                f"test={text!r} has no row; {near_misses(data.space.condition(labels[0]), data.conditions)}"
+            )
     if problems:
         raise InputError(summary([("test", problem) for problem in problems]))
     return replace(data, x=data.stored, held_out=held_out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -19,6 +20,9 @@ _log = logging.getLogger(__name__)
 _LARGEST = 1e6  # a greater number after the dose separator is a position or an identifier, unless one says otherwise
 _FREE = {"separator": "|;&,~_/ ", "dose_separator": "@=~#|"}
 """Separators to propose."""
+
+_WITH_UNIT = re.compile(r"(.*?\w)[\s_@~-]*?(\d+(?:\.\d+)?) ?(?:[munpµμ]?(?:M|mol|g|g/m[lL])|IU|Gy|%)")
+"""A name that ends in a dose."""
 
 _SHOWN = 2
 """Combinations of names that occur elsewhere too, for each that may be one name, which show what a sign means."""
@@ -60,7 +64,23 @@ def space_of(conditions: Iterable[str], options: ReadOptions, uns: Mapping[str, 
         sign = space.dose_separator
         told = "%d condition%s doses after %r, such as %r; if it belongs to names, choose another dose separator"
         _log.warning(told, len(dosed), " has" if len(dosed) == 1 else "s have", sign, dosed[0])
+    _tell_doses_in_names(space)
     return space
+
+
+def _tell_doses_in_names(space: LabelSpace) -> None:
+    """Say in a line where names differ by a number with a unit, as doses of one perturbation do: A_1uM, A_10uM."""
+    stems: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for name in space.names:
+        if found := _WITH_UNIT.fullmatch(name):
+            stems[found[1]].append((name, found[2]))
+    for stem, ((first, dose), (second, _), *_) in [each for each in stems.items() if len(each[1]) > 1][:1]:
+        _log.warning(
+            "%r and %r look like doses of one perturbation and are read as two; for doses write %r",
+            first,
+            second,
+            f"{stem}{space.dose_separator}{dose}",
+        )
 
 
 def _refuse_other_joins(texts: list[str], space: LabelSpace) -> None:

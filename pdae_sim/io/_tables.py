@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -31,11 +32,14 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
     from pandas.core.groupby import SeriesGroupBy
 
+_log = logging.getLogger(__name__)
 _MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None")
 TRANSFORMS = {"none": np.positive, "log1p": np.log1p, "log": np.log}
 DOMAINS = {"log": 0.0, "log1p": -1.0}
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+([eE][-+]?\d+)?\s*")
+_DECIMAL_POINT = re.compile(_DECIMAL_COMMA.pattern.replace(",", "[.]"))
+_SNIFFED = 200  # rows that show how numbers are written
 _SHOWN = 3  # problems of a kind that are written out
 
 Problem = tuple[str, str]
@@ -222,11 +226,25 @@ def _read_text(table: Path, texts: tuple[str, ...]) -> tuple[DataFrame, tuple[st
     present = pd.read_csv(table, nrows=0, sep=separator).columns
     names = {name: str for name in texts if name in present}
     missing = {name: _MISSING for name in present if name not in names}
-    frame = pd.read_csv(table, dtype=names, keep_default_na=False, na_values=missing, sep=separator)
+    decimal = "." if separator == "," else _decimal(table, separator, texts)
+    frame = pd.read_csv(table, dtype=names, keep_default_na=False, na_values=missing, sep=separator, decimal=decimal)
     for name in names:
         frame[name] = frame[name].where(frame[name] != "")
     header = pd.read_csv(table, header=None, nrows=1, dtype=str, keep_default_na=False, sep=separator)
     return frame, tuple(header.iloc[0])
+
+
+def _decimal(table: Path, separator: str, texts: tuple[str, ...]) -> str:
+    """The sign before decimals: a comma, told in a line, where the first rows have some and none with a point."""
+    import pandas as pd
+
+    rows = pd.read_csv(table, dtype=str, keep_default_na=False, sep=separator, nrows=_SNIFFED)
+    values = rows[[name for name in rows if name not in texts]].to_numpy().ravel().tolist()
+    commas = [value for value in values if _DECIMAL_COMMA.fullmatch(value)]
+    if not commas or any(_DECIMAL_POINT.fullmatch(value) for value in values):
+        return "."
+    _log.warning("decimals are read after a comma, such as %r", commas[0])
+    return ","
 
 
 def _separator(table: Path) -> str:

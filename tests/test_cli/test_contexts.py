@@ -143,3 +143,13 @@ def test_every_command_knows_contexts(same, capsys, tmp_path):
     )
     twins = ran(capsys, "twins", file, "--test", "B@K562,r1", "--model", model, "--cells", 60, "--json")[1]
     assert json.loads(twins)["witness"] == {"B@K562": 1.0}
+
+
+def test_a_condition_is_held_out_in_every_context_that_it_names(same, capsys, tmp_path):
+    for text, held_out in {"A": {"A@HepG2", "A@K562"}, "A@K562": {"A@K562"}}.items():
+        found = answer(
+            capsys, "convert", same, "--out", tmp_path / f"{text}.h5ad", "--covariate", "cell_line", "--test", text
+        )
+        assert {row["condition"] for row in found["conditions"] if row["split"] == "test"} == held_out
+        judged = answer(capsys, "span", tmp_path / f"{text}.h5ad", "--test", text)["verdicts"]
+        assert {row["condition"] for row in judged} == held_out

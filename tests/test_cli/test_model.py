@@ -83,6 +83,8 @@ def test_values_that_look_raw_are_told_of(name, values, told):
 def test_predict_writes_cells_of_the_condition(folder, capsys, tmp_path, suffix):
     out = tmp_path / f"p{suffix}"
     answer(capsys, "predict", folder / "m", "--condition", "A:0.5+B", "--samples", 7, "--out", out)
+    _, text, _ = ran(capsys, "predict", folder / "m", "--condition", "A:0.5+B", "--samples", 7, "--out", out, "--force")
+    assert "dose 0.5 of A was not measured (measured: 1); effects are taken as straight in dose" in text
     if suffix == ".h5ad":
         data = PerturbationData.read(out)
         assert data.conditions == ("A:0.5+B",)

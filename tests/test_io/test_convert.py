@@ -167,8 +167,10 @@ class TestProblems:
         assert "column 'g' occurs 2 times; rename them" in said(convert_file, tmp_path / "t.csv")
 
     def test_decimal_commas(self, tmp_path):
-        (tmp_path / "t.csv").write_text("condition;g\nctrl;1,5\nA;2,5\n")
-        assert "column 'g': 2 rows not numeric, the first '1,5'" in said(convert_file, tmp_path / "t.csv")
+        (tmp_path / "t.csv").write_text("condition;g;h\nctrl;1,5;2\nA;-2,5e-1;4\nB;1,0;3\n")
+        assert convert_file(tmp_path / "t.csv").data.x.tolist() == [[1.5, 2], [-0.25, 4], [1, 3]]
+        (tmp_path / "both.csv").write_text("condition;g;h\nctrl;1,5;2.5\nA;2,5;1.5\n")
+        assert "column 'g': 2 rows not numeric, the first '1,5'" in said(convert_file, tmp_path / "both.csv")
 
     def test_nullable_columns(self, tmp_path):
         frame = pd.DataFrame(
@@ -221,7 +223,7 @@ WRONG = {
         " is one name",
     ),
     "comma.csv": (
-        "condition;g\nctrl;1,5\nA;2,5\n",
+        'condition,g\nctrl,"1,5"\nA,"2,5"\n',
         "column 'g': 2 rows not numeric, the first '1,5' (write decimals with a point)",
     ),
     "dates.csv": (

@@ -12,8 +12,10 @@ import pytest
 from scipy import sparse
 
 from pdae_sim import PerturbationData
-from pdae_sim.errors import InputError
-from pdae_sim.io import read_data, read_labels, read_table
+from pdae_sim.errors import InputError, LabelError
+from pdae_sim.io import ReadOptions, read_data, read_labels, read_table
+from pdae_sim.io._grammar import space_of
+from pdae_sim.labels import LabelSpace
 
 
 def cells(conditions) -> anndata.AnnData:
@@ -131,3 +133,15 @@ class TestDesignMatrix:
         adata.obsm["guides"] = self.ROWS
         with pytest.raises(InputError, match=r"obsm\['guides'\] needs the perturbation names in .* or a DataFrame"):
             PerturbationData.from_anndata(adata, condition="guides", control="NT")
+
+
+def test_names_that_look_like_doses_with_a_unit_are_told(caplog):
+    rows = ["DMSO", "drugA_0.1uM", "drugA_10uM", "CD8", "CD4", "5-FU", "IL-6 10 ng/ml"]
+    space_of(rows, ReadOptions(control="DMSO"), {})
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.endswith("for doses write 'drugA:0.1'")
+
+
+def test_a_dose_with_a_unit_is_told_how_to_be_written():
+    with pytest.raises(LabelError, match=r"write 0\.1 and all doses in one unit, unwritten"):
+        LabelSpace.from_conditions(["A:0.1uM"])

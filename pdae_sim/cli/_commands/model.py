@@ -199,7 +199,27 @@ def predict(
     _write_cells(out, fitted.sample(condition, samples, rng=seed, source=source), condition, fitted, force=force)
     payload = {"file": out, "condition": condition, "cells": samples, "identified": certificate.identified}
     payload |= {"observation": fitted.observation_.name, "source": source or fitted.source_}
-    output.result(payload, f"{out}: {samples} cells of {condition}, {observation_in_words(fitted)}")
+    output.result(
+        payload,
+        [
+            f"{out}: {samples} cells of {condition}, {observation_in_words(fitted)}",
+            *_unmeasured_doses(fitted, condition),
+        ],
+    )
+
+
+def _unmeasured_doses(model: PDAE, condition: str) -> list[str]:
+    """Perturbations at a dose that no training condition has, each in a sentence."""
+    label, told = model.space_.vector(condition), []
+    for k in np.flatnonzero(label):
+        doses = np.setdiff1d(model.train_labels_[:, k], 0)
+        if len(doses) and not np.isclose(doses, label[k], rtol=1e-9, atol=0).any():
+            measured = ", ".join(f"{dose:g}" for dose in doses[:8]) + (", …" if len(doses) > 8 else "")
+            told.append(
+                f"dose {label[k]:g} of {model.space_.names[k]} was not measured (measured: {measured});"
+                " effects are taken as straight in dose"
+            )
+    return told
 
 
 def _write_cells(out: Path, x: np.ndarray, condition: str, model: PDAE, *, force: bool) -> None:
