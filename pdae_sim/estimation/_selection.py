@@ -26,6 +26,7 @@ from pdae_sim.data import PerturbationData
 from pdae_sim.energy import energy_distance
 from pdae_sim.estimation._cell_numbers import by_cells, weighty
 from pdae_sim.estimation._sources import scaled_source
+from pdae_sim.estimation.baselines import Pool
 from pdae_sim.estimation.compositions import COMPOSITIONS
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ _VALUES = 2**25
 """Values of x up to which shorter fits are made: beyond it they would double the minutes and the memory of a fit."""
 _NEAR, _VAGUE = 10, 100
 """Parts of the mean distance below which nearer is not told apart, and by how much a limit is of no use above it."""
+_MIXED = "pooled_cells"
+"""Training cells mixed, beside the ways to predict and never chosen: what is no nearer tells nothing."""
 _CELLS = 1000
 """Cells that each prediction is judged by, at most."""
 
@@ -52,7 +55,7 @@ class Selection:
     Args:
         chosen: The way that is taken.
         conditions: Combinations that were left out.
-        distances: Energy distance at each of them, by way.
+        distances: Energy distance at each of them, by way; that of training cells mixed beside them.
 
     Example:
         >>> near = Selection("near", ("A+B", "A+C", "B+C"), {"model": (0.3, 0.2, 0.4), "near": (0.1, 0.1, 0.2)})
@@ -83,13 +86,16 @@ class Selection:
 
     def in_words(self) -> str:
         """The choice, how far it was off where that is known, and a limit for one more combination."""
-        means = {name: float(np.mean(each)) for name, each in self.distances.items() if name != self.chosen}
+        means = {name: float(np.mean(each)) for name, each in self.distances.items()}
+        mixed, ours = means.pop(_MIXED, math.inf), means.pop(self.chosen)
         next_best = "".join(f" (next {name} {means[name]:.3g})" for name in sorted(means, key=means.__getitem__)[:1])
         limit, n = self.upper_limit(), len(self.conditions)
         told = f"at one more below {limit:.3g} with 95 % confidence"
         if limit > _VAGUE * max(self.expected, 1e-12):
             told = f"at one more {n} are too few to tell"
         combinations = f"{n} training combinations left out{next_best}"
+        if mixed <= ours:
+            told += f"; training cells mixed have {mixed:.3g}, so that no prediction is to be relied on"
         return f"{self.chosen}: energy distance {self.expected:.3g} at {combinations}, {told}"
 
     def to_json(self) -> dict:
@@ -140,7 +146,7 @@ def select(model: PDAE, data: PerturbationData) -> Selection | None:
 
 def nearest(distances: Mapping[str, Sequence[float]], default: str) -> str:
     """The way of least mean distance, if it is less than the default's by more than a standard error."""
-    best = min(distances, key=lambda name: float(np.mean(distances[name])))
+    best = min((name for name in distances if name != _MIXED), key=lambda name: float(np.mean(distances[name])))
     gain = np.subtract(distances[default], distances[best])
     return best if gain.mean() > gain.std(ddof=1) / math.sqrt(len(gain)) else default
 
@@ -189,7 +195,7 @@ def _judged(
 ) -> dict[str, list[float]]:
     """Distances at the conditions of a fold by way of predicting them."""
     found: dict[str, list[float]] = {}
-    for name, sample in ways(model, rest, default):
+    for name, sample in (*ways(model, rest, default), (_MIXED, Pool().fit(rest).sample)):
         for e in fold:
             x = data.samples(e)
             n = min(len(x), _CELLS)

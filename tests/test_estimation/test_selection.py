@@ -92,6 +92,16 @@ class TestSelection:
         few = Selection("near", ("A+B", "A+C"), {"near": (0.001, 0.03)})
         assert few.in_words().endswith("at one more 2 are too few to tell")
 
+    def test_effects_that_oppose_each_other_are_told_before_a_test_cell_is_seen(self):
+        rng = np.random.default_rng(0)
+        means = {"ctrl": (0, 0), "A": (3, 0), "B": (0, 3), "C": (-3, 0), "A+B": (0, 0), "A+C": (0, 3), "B+C": (0, 0)}
+        x = np.concatenate([rng.normal(mean, 1.0, (60, 2)) for mean in means.values()])
+        model = PDAE(1, observation="gaussian_by_feature", steps=2).fit(
+            PerturbationData.from_arrays(x, np.repeat(list(means), 60))
+        )
+        assert "so that no prediction is to be relied on" in model.selection_.in_words()
+        assert model.source_ != "pooled_cells"
+
     def test_a_fit_is_the_same_whatever_was_judged_before(self):
         first, second = fitted(), fitted(select=False)
         np.testing.assert_array_equal(first.perturbation_matrix_, second.perturbation_matrix_)

@@ -176,7 +176,8 @@ def _truth_row(true: TrueVerdict | None) -> dict | None:
 def _sentence(row: dict, verdict: Verdict, train: PerturbationData) -> str:
     certificate = verdict.certificate.in_words(row["condition"], train.conditions, train.names)
     adds = row.get("additivity", {}).get("in_words", "") if verdict.certificate.identified else ""
-    parts = [f"{row['condition']}: {row['verdict']}{adds and ', '}{adds}. {certificate}."]
+    joined = ". " if verdict.certificate.identified else ", for "
+    parts = [f"{row['condition']}: {row['verdict']}{adds and ', '}{adds}{joined}{certificate}."]
     if row.get("identified_if_shared") and not verdict.certificate.identified:
         parts.append("It would be, were effects the same in all contexts (--shared).")
     if row.get("identified_if_own") is False and verdict.certificate.identified:
