@@ -78,7 +78,9 @@ def unsealed(record: Any, *files: Path, where: object, fix: str, required: bool 
     if not isinstance(record, dict):
         raise DamagedError(f"{where}: holds no table of values; {fix}")
     content = {key: value for key, value in record.items() if key != _SEAL}
-    if (_SEAL in record or required) and record.get(_SEAL) != _checksum(content, files):
+    if required and _SEAL not in record:
+        raise DamagedError(f"{where}: has no checksum; {fix}")
+    if _SEAL in record and record[_SEAL] != _checksum(content, files):
         raise DamagedError(f"{where}: is not as it was written, its checksum says; {fix}")
     return content
 

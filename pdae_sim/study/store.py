@@ -158,7 +158,7 @@ class Store:
         fix = "run the study again into this folder, which keeps finished tasks"
         try:
             with undamaged(self.about, fix):
-                about = unsealed(read_json(self.about, fix=fix), where=self.about, fix=fix)
+                about = unsealed(read_json(self.about, fix=fix), where=self.about, fix=fix, required=True)
                 wrong = [key for key in _SAID if not isinstance(about[key], str)]
                 ids = [task["task_id"] for task in about["tasks"]]
                 if wrong or not all(isinstance(key, str) and key.isalnum() for key in ids):
@@ -252,6 +252,8 @@ def _not_to_be_run(task: dict) -> list[dict]:
 def _checked_record(record: dict, key: str) -> dict:
     """A task's record, if its entries are of their kinds."""
     rows, provenance = record["rows"], record["provenance"]
+    if unknown := record.keys() - {"task_id", "provenance", "rows"}:
+        raise ValueError(f"it has an entry {min(unknown)!r}")
     if record["task_id"] != key:
         raise ValueError(f"it is of task {record['task_id']!r}")
     numbers = [provenance[name] for name in ("attempts", "seconds", "peak_mib")]
