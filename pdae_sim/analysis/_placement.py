@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.sparse.csgraph import shortest_path
 
-_STEPS = 500
+_STEPS, _SETTLED = 300, 1e-9
+"""Steps at most, and the gain of one relative to the sum of squares at which they end."""
+_DAMPING = (1e-10, 1e-3, 1e10)
+"""Least, first and largest damping of a step, relative to the mean curvature at each point."""
 
 
 def placed(squares: np.ndarray, weights: np.ndarray, d: int, start: np.ndarray | None = None) -> np.ndarray:
@@ -20,23 +22,41 @@ def placed(squares: np.ndarray, weights: np.ndarray, d: int, start: np.ndarray |
 
     References:
         Takane, Young & de Leeuw (1977), Psychometrika 42(1): least squares of squared distances (S-stress).
+        Marquardt (1963), SIAM Journal 11(2): steps whose damping is relative, so that weights may differ widely.
     """
-    E = len(squares)
-    pairs = np.triu_indices(E, 1)
-    known, w = squares[pairs], weights[pairs] / max(float(weights[pairs].max()), 1e-300)
+    w = weights / max(float(weights.max(initial=0.0)), np.finfo(float).tiny)
+    points = classical(through_others(squares, weights > 0), d) if start is None else start
+    value, damping = _stress(points, squares, w), _DAMPING[1]
+    for _ in range(_STEPS):
+        slope, curvature = _gauss_newton(points, squares, w)
+        sizes = np.repeat(np.diag(curvature).reshape(points.shape).mean(1), points.shape[1])  # alike in all directions
+        damped = curvature + np.diag(damping * sizes + np.finfo(float).tiny)
+        new = points - np.linalg.solve(damped, slope).reshape(points.shape)
+        gain = value - (found := _stress(new, squares, w))
+        if gain > 0:
+            points, value, damping = new, found, max(damping / 10, _DAMPING[0])
+        else:
+            damping *= 10
+        if damping > _DAMPING[2] or 0 < gain <= _SETTLED * value:
+            break
+    return along_axes(points)
 
-    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        points = flat.reshape(E, d)
-        between = points[pairs[0]] - points[pairs[1]]
-        left = (between**2).sum(1) - known
-        slope, pull = np.zeros_like(points), 4 * (w * left)[:, None] * between
-        np.add.at(slope, pairs[0], pull)
-        np.add.at(slope, pairs[1], -pull)
-        return float(w @ left**2), slope.ravel()
 
-    begin = classical(through_others(squares, weights > 0), d) if start is None else start
-    points = minimize(objective, begin.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": _STEPS}).x
-    return along_axes(points.reshape(E, d))
+def _stress(points: np.ndarray, squares: np.ndarray, w: np.ndarray) -> float:
+    """Weighted sum of squared errors of squared distances."""
+    between = points[:, None] - points
+    return float((w * ((between**2).sum(2) - squares) ** 2).sum())
+
+
+def _gauss_newton(points: np.ndarray, squares: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Half the gradient (E d,) of the stress, and the Gauss–Newton matrix (E d, E d) that goes with it."""
+    E, d = points.shape
+    between = points[:, None] - points
+    slope = 4 * np.einsum("ef,efi->ei", w * ((between**2).sum(2) - squares), between)
+    pairs = 8 * np.einsum("ef,efi,efj->eifj", w, between, between)
+    curvature = -pairs
+    curvature[np.arange(E), :, np.arange(E)] += pairs.sum(2)
+    return slope.ravel(), curvature.reshape(E * d, E * d)
 
 
 def through_others(squares: np.ndarray, known: np.ndarray) -> np.ndarray:

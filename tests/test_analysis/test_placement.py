@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import optimize
 
 from pdae_sim.analysis._placement import along_axes, brought_to, classical, placed
 from pdae_sim.analysis.geometry import EnvironmentGeometry
@@ -25,6 +26,22 @@ class TestPlaced:
         known = ALL * ~np.isin(np.arange(64).reshape(8, 8), [7, 56, 11, 25])  # of 28 two are not known
         squares = np.where(known > 0, squares_of(POINTS), 0.0)
         np.testing.assert_allclose(squares_of(placed(squares, known, 3)), squares_of(POINTS), rtol=1e-3, atol=1e-3)
+
+    @pytest.mark.parametrize("scale", [0.1, 1.0, 10.0, 30.0])
+    def test_distances_known_far_better_than_others_leave_the_least_of_all_errors(self, scale):
+        rng = np.random.default_rng(0)
+        truth, pairs = POINTS[:, :2] * scale, np.triu_indices(8, 1)
+        errors = 0.3 * (0.05 + squares_of(truth))
+        errors[0, 1] = errors[1, 0] = 1e-3
+        noise = np.triu(rng.normal(size=(8, 8)) * errors, 1)
+        known, weights = squares_of(truth) + noise + noise.T, errors**-2 * ALL
+
+        def residuals(flat: np.ndarray) -> np.ndarray:
+            return (np.sqrt(weights) * (squares_of(flat.reshape(8, 2)) - known))[pairs]
+
+        found = placed(known, weights, 2).ravel()
+        least = optimize.least_squares(residuals, found, x_scale="jac", max_nfev=500).fun  # beside it
+        assert residuals(found) @ residuals(found) < 1.001 * (least @ least)
 
     def test_points_lie_along_their_axes_the_longest_first(self):
         found = along_axes(POINTS)

@@ -70,3 +70,12 @@ def test_no_distance_stands_where_two_hardly_overlap_and_many_pairs_are_those_wi
     _, out, _ = ran(capsys, "geometry", far, "--multipliers", 99)
     assert "A – B" not in out
     assert "1 more pairs are in --json" in out
+
+
+def test_the_picture_has_the_dimensions_that_the_shifts_span():
+    from types import SimpleNamespace
+
+    from pdae_sim.cli._commands.geometry import _plane
+
+    found = {rank: _plane(SimpleNamespace(rank=rank, conditions="abcde")) for rank in (0, 1, 2, 4, None)}
+    assert found == {0: 2, 1: 2, 2: 2, 4: 4, None: 3}

@@ -86,7 +86,7 @@ def _large(data: PerturbationData) -> tuple[PerturbationData, list[str]]:
 
 def _plane(found: EnvironmentGeometry) -> int:
     """Dimensions that conditions are placed in: the rank where it is known, two at least."""
-    return min(max(found.rank or _UNKNOWN, 2), len(found.conditions))
+    return min(max(_UNKNOWN if found.rank is None else found.rank, 2), len(found.conditions))
 
 
 def _listed(rows: list[dict], reference: str) -> list[dict]:
