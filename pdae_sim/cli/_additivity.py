@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import repeat
@@ -163,5 +164,9 @@ def _fault(rejected: Sequence[dict], of_doses: bool) -> str:
     where = f"p {'≤' if len(rejected) > 1 else '='} {max(row['holm'] for row in rejected):.2g} at {at}"
     if not of_doses:
         return f"effects of {' and '.join(names)} do not add ({where})"
-    scales = " ".join(f"--dose-scale {name}=learn" for name in names)
-    return f"effects of {' and '.join(names)} are not straight in dose ({where}; try convert {scales})"
+    return f"effects of {' and '.join(names)} are not straight in dose ({where}; try convert {learnt_scales(names)})"
+
+
+def learnt_scales(names: Sequence[str]) -> str:
+    """The options of `convert` that learn scales of dose, as a shell reads them."""
+    return " ".join(f"--dose-scale {shlex.quote(f'{name}=learn')}" for name in names)

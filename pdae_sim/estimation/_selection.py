@@ -72,6 +72,11 @@ class Selection:
         """Mean energy distance of the chosen way at the combinations that were left out."""
         return float(np.mean(self.distances[self.chosen]))
 
+    @property
+    def pooling_is_nearer(self) -> bool:
+        """Whether training cells mixed are nearer to the combinations that were left out than the chosen way."""
+        return float(np.mean(self.distances.get(_MIXED, math.inf))) <= self.expected
+
     def upper_limit(self, level: float = 0.95) -> float:
         """A limit for the energy distance at one more combination, if those left out are like it and log-normal.
 
@@ -87,14 +92,14 @@ class Selection:
     def in_words(self) -> str:
         """The choice, how far it was off where that is known, and a limit for one more combination."""
         means = {name: float(np.mean(each)) for name, each in self.distances.items()}
-        mixed, ours = means.pop(_MIXED, math.inf), means.pop(self.chosen)
+        mixed, _ = means.pop(_MIXED, math.inf), means.pop(self.chosen)
         next_best = "".join(f" (next {name} {means[name]:.3g})" for name in sorted(means, key=means.__getitem__)[:1])
         limit, n = self.upper_limit(), len(self.conditions)
         told = f"at one more below {limit:.3g} with 95 % confidence"
         if limit > _VAGUE * max(self.expected, 1e-12):
             told = f"at one more {n} are too few to tell"
         combinations = f"{n} training combinations left out{next_best}"
-        if mixed <= ours:
+        if self.pooling_is_nearer:
             told += f"; training cells mixed have {mixed:.3g}, so that no prediction is to be relied on"
         return f"{self.chosen}: energy distance {self.expected:.3g} at {combinations}, {told}"
 

@@ -48,7 +48,7 @@ def test_convert_and_its_transform(tmp_path, capsys):
 def test_convert_lists_all_problems_at_once(tmp_path, capsys):
     (tmp_path / "t.csv").write_text("condition,g1,g2\nctrl,1,x\nA:b,2,\n,3,4\n")
     err = refusal(capsys, "convert", tmp_path / "t.csv", "--out", tmp_path / "t.h5ad")
-    for words in ("'condition': 1 rows empty", "malformed dose 'b'", "'g2': 1 rows not numeric", "'g2': 1 rows empty"):
+    for words in ("'condition': 1 row empty", "malformed dose 'b'", "'g2': 1 row not numeric", "'g2': 1 row empty"):
         assert words in err
     assert not (tmp_path / "t.h5ad").exists()
 

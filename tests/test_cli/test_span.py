@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from pdae_sim.cli._additivity import learnt_scales
 from pdae_sim.cli._perturbation_matrix import changing_spread
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation import PDAE, PRESETS, Architecture
@@ -146,7 +147,7 @@ def test_what_it_refuses(folder, capsys, tmp_path):
         ("real.h5ad", "--pooled"): "--pooled needs W",
         ("fewer.h5ad", "--model", str(folder / "m")): "training conditions are not those",
         ("real.h5ad", "--sparse", "--rtol", "1e-6"): "sparse needs exact labels",
-        ("sim.h5ad", "--test", "A:1e200"): "doses up to 1e+50",
+        ("sim.h5ad", "--test", "A:1e200"): "give doses in units of similar size",
     }
     for (name, *options), words in cases.items():
         assert words in refusal(capsys, "span", tmp_path / name, *options)
@@ -185,6 +186,9 @@ def test_a_combination_at_a_dose_that_no_part_was_measured_at_rests_on_straight_
     assert rested["additivity"]["rejected"]
     assert rested["additivity"]["in_words"].startswith("but effects of B are not straight in dose (p ")
     assert "--dose-scale B=learn" in rested["additivity"]["in_words"]
+    assert learnt_scales(["SAHA (1)"]) == "--dose-scale 'SAHA (1)=learn'"  # as a shell reads it
+    _, out, _ = ran(capsys, "additivity", tmp_path / "d.h5ad")
+    assert out.splitlines()[-1] == "effects not straight in dose: try convert --dose-scale B=learn"
     assert rested["additivity"]["tests"][0]["condition"] == "B:3"  # the nearest of those between neighbours
     assert measured["additivity"]["tests"][0]["condition"] == "A+B"
 

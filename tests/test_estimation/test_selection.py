@@ -8,6 +8,7 @@ import pytest
 from pdae_sim import PDAE, PerturbationData, energy_distance
 from pdae_sim.estimation import _selection as selection
 from pdae_sim.estimation._selection import Selection, left_out, nearest
+from tests.test_cli.calls import ran
 
 NAMES = ("ctrl", "A", "B", "C", "A+B", "A+C", "B+C")
 
@@ -92,7 +93,7 @@ class TestSelection:
         few = Selection("near", ("A+B", "A+C"), {"near": (0.001, 0.03)})
         assert few.in_words().endswith("at one more 2 are too few to tell")
 
-    def test_effects_that_oppose_each_other_are_told_before_a_test_cell_is_seen(self):
+    def test_effects_that_oppose_each_other_are_told_before_a_test_cell_is_seen(self, tmp_path, capsys):
         rng = np.random.default_rng(0)
         means = {"ctrl": (0, 0), "A": (3, 0), "B": (0, 3), "C": (-3, 0), "A+B": (0, 0), "A+C": (0, 3), "B+C": (0, 0)}
         x = np.concatenate([rng.normal(mean, 1.0, (60, 2)) for mean in means.values()])
@@ -101,6 +102,9 @@ class TestSelection:
         )
         assert "so that no prediction is to be relied on" in model.selection_.in_words()
         assert model.source_ != "pooled_cells"
+        model.save(tmp_path / "m")
+        _, out, _ = ran(capsys, "predict", tmp_path / "m", "--condition", "A+B", "--out", tmp_path / "p.h5ad")
+        assert "not to be relied on" in out
 
     def test_a_fit_is_the_same_whatever_was_judged_before(self):
         first, second = fitted(), fitted(select=False)

@@ -11,6 +11,7 @@ import pdae_sim
 from pdae_sim import io, report
 from pdae_sim._checks import naming
 from pdae_sim.analysis import hypothesis_tests
+from pdae_sim.cli._additivity import learnt_scales
 from pdae_sim.cli._figures import check_figure, write_figure
 from pdae_sim.cli._options import DatasetFile, DatasetOptions, FigureFile, Force, Seed, command
 from pdae_sim.cli._output import NOTHING_JUDGED, Output
@@ -64,7 +65,7 @@ def additivity(
     rows += [_skipped(*each) for each in results.skipped.items()]
     rejected = [row["condition"] for row in rows if row["rejected"]]
     payload = {"tests": rows, "rejected": rejected, "figure": figure}
-    output.result(payload, _text(results, rows))
+    output.result(payload, [*_text(results, rows), *_scales(data, rows)])
     write_figure(figure, lambda: report.additivity_figure(results, data.features, level=_LEVEL), force=force)
     return int(bool(rejected)) if any(row["enough_overlap"] for row in rows) else NOTHING_JUDGED
 
@@ -138,3 +139,10 @@ def _text(results: CorrectedTests, rows: list[dict]) -> list[str | Table]:
     lines = [[row.get(key) for key in columns] for row in (tested if more else rows)]
     table = Table("Do effects add?", tuple(columns.values()), lines, prose=("why not judged",))
     return [*([table] if lines else []), *sentences, *more]
+
+
+def _scales(data: PerturbationData, rows: list[dict]) -> list[str]:
+    """What to do about perturbations whose effects are not straight in dose."""
+    labels = [data.space.vector(row["condition"]) for row in rows if row["rejected"] and row["of_doses"]]
+    bent = [name for k, name in enumerate(data.names) if any(label[k] for label in labels)]
+    return [f"effects not straight in dose: try convert {learnt_scales(bent)}"] if bent else []

@@ -42,6 +42,8 @@ _OBSERVATIONS = (
 
 _PRECISIONS = ("float32", "bfloat16")
 
+_POOLED = "not to be relied on: training cells mixed were nearer to combinations that were left out than any prediction"
+
 _LARGEST_LOG = 50.0
 """Larger than a logarithm or an arcsinh of anything that is measured."""
 
@@ -199,13 +201,10 @@ def predict(
     _write_cells(out, fitted.sample(condition, samples, rng=seed, source=source), condition, fitted, force=force)
     payload = {"file": out, "condition": condition, "cells": samples, "identified": certificate.identified}
     payload |= {"observation": fitted.observation_.name, "source": source or fitted.source_}
-    output.result(
-        payload,
-        [
-            f"{out}: {samples} cells of {condition}, {observation_in_words(fitted)}",
-            *_unmeasured_doses(fitted, condition),
-        ],
-    )
+    told = _unmeasured_doses(fitted, condition)
+    if fitted.selection_ is not None and fitted.selection_.pooling_is_nearer:
+        told.append(_POOLED)
+    output.result(payload, [f"{out}: {samples} cells of {condition}, {observation_in_words(fitted)}", *told])
 
 
 def _unmeasured_doses(model: PDAE, condition: str) -> list[str]:
