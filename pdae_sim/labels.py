@@ -29,6 +29,8 @@ _DECIMALS, _DECIMAL_BELOW = 10, 10**15
 """Fractions are written as decimals of fewer places, below this size: 25 digits, within those that Decimal keeps."""
 
 _EXPONENT = re.compile(r"[eE][+-]?[0_]*([0-9_]*)\s*$")
+_SIGNS = "+|;&,~_/:- "
+"""Signs that tools join the parts of combinations by."""
 _UNITED = re.compile(r"([-+]?\d*\.?\d+) ?[^\W\d_][^\d_]*")
 """A number with a unit."""
 _LONGEST_DOSE, _EXPONENT_DIGITS = 1000, 3
@@ -169,7 +171,7 @@ class LabelSpace:
             if name == self.control:
                 continue
             if name not in self._position:
-                hint = near_misses(name, self.names)
+                hint = self._other_joint(name) or near_misses(name, self.names)
                 raise LabelError(f"unknown perturbation {name!r} in condition {condition!r}; {hint}")
             if name in doses:
                 raise LabelError(
@@ -177,6 +179,14 @@ class LabelSpace:
                 )
             doses[name] = self._read_dose(name, dose, condition)
         return doses
+
+    def _other_joint(self, text: str) -> str:
+        """How a combination is written here, if a text joins known names by another sign; empty if it does not."""
+        for sign in _SIGNS:
+            names = [part.strip() for part in text.split(sign)]
+            if len(names) > 1 and all(name in self._position for name in names):
+                return f"parts are joined by {self.separator!r} here, {self.separator.join(names)!r}"
+        return ""
 
     def _is_name(self, condition: str) -> bool:
         if not isinstance(condition, str) or condition.strip() not in self._position:

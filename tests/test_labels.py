@@ -281,3 +281,9 @@ def one_line(call):
         call()
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def test_a_combination_joined_by_another_sign_is_told_how_it_is_written():
+    space = LabelSpace(("A", "B"), separator="|")
+    with pytest.raises(LabelError, match=r"parts are joined by '\|' here, 'A\|B'"):
+        space.vector("A+B")

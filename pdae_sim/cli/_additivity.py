@@ -114,7 +114,7 @@ def _dose_tests(data: PerturbationData, label: np.ndarray, names: Sequence[str],
         free, wanted = (np.hstack([np.delete(rows, k, 1), rows[:, [k]] == doses]) for rows in (labels, label[None]))
         if not analysis.check_span(free, wanted)[0].identified:
             tests = np.flatnonzero(alone & measured[:, k])
-            apart = [abs(data.space.vector(names[r])[k] - label[k]) for r in tests]
+            apart = [abs(data.space.vector(names[r])[k] - label[k]) for r in tests.tolist()]
             chosen += tests[np.argsort(apart, kind="stable")][: _NEIGHBOURS // 2].tolist()
     return chosen
 

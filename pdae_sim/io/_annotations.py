@@ -99,6 +99,8 @@ class Annotations:
         x = np.empty((len(codes), 0)) if x is None else x
         if not kept.all():
             x, codes, held_out = x[kept], codes[kept], None if held_out is None else held_out[kept]
+        if held_out is not None:
+            _check_split(held_out, codes, labels, LabelSpace(tuple(names), control, **space.separators), at)
         data = PerturbationData.from_codes(
             x,
             codes,
@@ -225,6 +227,23 @@ def split_mask(values: np.ndarray | None, options: ReadOptions) -> np.ndarray | 
         )
     told = values.astype(str)
     return np.isin(told, test) | (np.isin(told, ASIDE) & ~np.isin(told, train))
+
+
+def _check_split(
+    held_out: np.ndarray, codes: np.ndarray, labels: np.ndarray, space: LabelSpace, options: ReadOptions
+) -> None:
+    """Raise an InputError if cells of one condition are of both parts."""
+    total, marked = (np.bincount(codes, weights=each, minlength=len(labels)) for each in (None, held_out))
+    mixed = np.flatnonzero((marked > 0) & (marked < total))
+    if mixed.size:
+        first = mixed[np.argmax(total[mixed])]
+        more = f" and {len(mixed) - 1:,} more" if len(mixed) > 1 else ""
+        cells = f"{int(total[first] - marked[first]):,} and {int(marked[first]):,} cells"
+        raise InputError(
+            f"condition {space.condition(labels[first])!r}{more}: both train and test samples in column"
+            f" {options.split!r} ({cells}); a test condition is unseen, so mark its cells alike, or say which words are"
+            " train with train_words="
+        )
 
 
 def _named_space(names: object, grammar: Mapping[str, str]) -> LabelSpace:

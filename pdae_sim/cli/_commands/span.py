@@ -12,7 +12,6 @@ import typer
 import pdae_sim
 from pdae_sim import analysis, io, report
 from pdae_sim._checks import naming
-from pdae_sim._contexts import in_contexts
 from pdae_sim.cli._additivity import related_additivity
 from pdae_sim.cli._contexts import identified_by, shared_effects
 from pdae_sim.cli._figures import check_figure, write_figure
@@ -119,6 +118,8 @@ def _noise(W: KnownPerturbationMatrix | None) -> list[str]:
 
 
 def _conditions(file: Path, data: PerturbationData, test: list[str] | None) -> list[str]:
+    from pdae_sim._contexts import in_contexts
+
     named = [each for text in test or () for each in in_contexts(data.names, data.control, text)]
     conditions = named or [c for c, held_out in zip(data.conditions, data.held_out, strict=True) if held_out]
     if not conditions:
