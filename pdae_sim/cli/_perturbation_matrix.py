@@ -68,6 +68,9 @@ def read_with_model(
     return data, _perturbation_matrix(file, folder, model, data)
 
 
+_ONE_ROW = "Conditions have hardly more than one row each, so that the error of Ŵ is not known: it is taken for true."
+
+
 def _perturbation_matrix(
     file: Path, folder: Path | None, fitted: PDAE | None, data: PerturbationData
 ) -> KnownPerturbationMatrix | None:
@@ -78,9 +81,14 @@ def _perturbation_matrix(
         return KnownPerturbationMatrix(matrix, "truth") if matrix is not None and known else None
     if _as_set(fitted.train_labels_) != _as_set(data.train.labels):
         raise InputError(f"{file}: its training conditions are not those that {folder} was fitted on; fit it again")
-    error = analysis.ShiftError.of(fitted.train_labels_, fitted.train_counts_, information=fitted.information_)
+    error = None
+    promise = _promise(fitted)
+    if int(fitted.train_counts_.sum()) - len(fitted.train_counts_) > len(fitted.perturbation_matrix_) + 1:
+        error = analysis.ShiftError.of(fitted.train_labels_, fitted.train_counts_, information=fitted.information_)
+    else:
+        promise = f"{_ONE_ROW} {promise}"
     free = fitted.plan_.architecture.stochastic and not fitted.observation_.noisy
-    words = {"spread": changing_spread(fitted), "promise": _promise(fitted)}
+    words = {"spread": changing_spread(fitted), "promise": promise}
     return KnownPerturbationMatrix(fitted.perturbation_matrix_, "model", error, guaranteed=not free, **words)
 
 

@@ -260,3 +260,15 @@ def test_verdicts_load_nothing_heavy(tmp_path):
     )
     assert "A+B: identified" in done.stdout
     assert not {"torch", "scipy.stats", "matplotlib", "pandas", "anndata"} & set(done.stdout.split())
+
+
+def test_a_model_of_one_row_a_condition_has_a_verdict_and_says_what_is_not_known(tmp_path, capsys):
+    names = ["ctrl", *"ABCDEFGHIJ", *(f"A+{other}" for other in "BDEFGHIJ"), "B+D", "B+E", "B+F", "B+G"]
+    x = np.random.default_rng(0).normal(size=(len(names), 5))
+    data = PerturbationData.from_arrays(x, names)
+    data.write(tmp_path / "bulk.h5ad")
+    PDAE(2, observation="noiseless", steps=2, random_state=0).fit(data).save(tmp_path / "m")
+    status, out, _ = ran(capsys, "span", tmp_path / "bulk.h5ad", "--model", tmp_path / "m", "--test", "A+C")
+    assert status == 0
+    assert out.startswith("A+C: identified")
+    assert "hardly more than one row each" in out

@@ -91,9 +91,10 @@ def evaluate(
     changes: dict[str, list[dict]] = {}
     judged: _Fit | None = None
     if goodness:
-        output.say("judging the fit on fresh cells")
         given = None if cells is None else read_matching(fitted, model, cells, options)
         fresh = given or kept or read_fresh(fitted, model, file, options) or _simulated_cells(file, seed)
+        if fresh is not None:
+            output.say("judging the fit on fresh cells")
         judged = _goodness(fitted, fresh, data, model, cells or file, seed)
     if data.held_out.any():
         with naming(file):
