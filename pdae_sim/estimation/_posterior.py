@@ -12,6 +12,7 @@ import copy
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import nn
@@ -158,7 +159,8 @@ class PosteriorNetwork(ShiftedLatents):
         parts = zip(x.split(size, axis), z.split(size, axis), strict=True)
         if not torch.is_grad_enabled():
             return torch.cat([self._log_prob(*part) for part in parts], axis)
-        return torch.cat([checkpoint(self._log_prob, *part, use_reentrant=False) for part in parts], axis)
+        again = partial(checkpoint, self._log_prob, use_reentrant=False, preserve_rng_state=False)  # nothing is drawn
+        return torch.cat([again(*part) for part in parts], axis)
 
     def _log_prob(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         z, own = z.split([self.d_Z, self.likelihood.n_own], -1)

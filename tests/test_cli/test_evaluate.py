@@ -135,3 +135,19 @@ def test_identify_gives_the_fields_of_the_contract(folder, capsys):
 def test_identify_needs_simulated_data(folder, tmp_path, capsys):
     PerturbationData.read(folder / "d.h5ad").write(tmp_path / "real.h5ad")
     assert "simulated files only" in refusal(capsys, "identify", folder / "m", tmp_path / "real.h5ad")
+
+
+def test_changes_of_features_are_shown_at_any_measured_condition(folder, capsys, tmp_path, monkeypatch):
+    told = answer(capsys, "evaluate", folder / "m", folder / "d.h5ad", "--effects", "A+B")["effects"]
+    assert list(told) == ["A+B"]
+    assert {"feature", "measured", "low", "high", "predicted", "apart"} <= told["A+B"][0].keys()
+    PerturbationData.read(folder / "d.h5ad").train.write(tmp_path / "train.h5ad")  # nothing is held out
+    size = ["--set", "design.cells=80", "--set", "design.test_cells=80", "--seed", "9"]
+    ran(capsys, "simulate", "demo", "--out", tmp_path / "fresh.h5ad", *size)
+    asked = ["--goodness", "--cells", tmp_path / "fresh.h5ad", "--effects", "A"]
+    _, out, _ = ran(capsys, "evaluate", folder / "m", tmp_path / "train.h5ad", *asked)
+    assert "Changes from control at A:" in out
+    monkeypatch.setattr("pdae_sim.study.evaluate", None)  # refused before anything is computed
+    assert "data must hold cells of 'A:7'" in refusal(
+        capsys, "evaluate", folder / "m", folder / "d.h5ad", "--effects", "A:7"
+    )

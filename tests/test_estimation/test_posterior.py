@@ -10,9 +10,12 @@ import torch
 from torch.distributions import MultivariateNormal, Normal
 
 from pdae_sim.errors import InputError
+from pdae_sim.estimation._posterior import PosteriorNetwork
 from pdae_sim.estimation._posterior_gauge import settle, start_linear
 from pdae_sim.estimation._posterior_prediction import draw_training, draw_under, encode
+from pdae_sim.estimation.architecture import Architecture
 from tests.test_estimation.linear_gaussian import LinearGaussian
+from tests.test_estimation.test_likelihoods import law_of
 
 WORLD = LinearGaussian.random()
 
@@ -98,6 +101,46 @@ class TestBound:
         away = np.abs(np.mean(ours, 0) - np.mean(theirs, 0))
         assert (away < 5 * error + 1e-9).all()
         assert (np.abs(np.mean(theirs, 0)) > 10 * error).mean() > 0.5  # there is something to agree on
+
+
+def small(law: str, replicates: int) -> tuple[PosteriorNetwork, torch.Tensor, torch.Tensor]:
+    """A curved network of each replicate, cells (R, 3, 7, 4) that are counts, and labels (R, 3, 2)."""
+    sources = [torch.Generator().manual_seed(r) for r in range(replicates)]
+    likelihood = law_of(law, replicates)
+    network = PosteriorNetwork((4, 2, 2), Architecture(width=8, depth=1), likelihood, sources).double()
+    x = torch.poisson(torch.full((replicates, 3, 7, 4), 3.0), generator=sources[0]).double()
+    likelihood.learn_inputs(list(x.flatten(1, 2)))
+    return network, x, torch.tensor(WORLD.labels)[None].repeat(replicates, 1, 1)
+
+
+@pytest.mark.parametrize("law", ["gaussian_by_feature", "latent_library"])
+@pytest.mark.parametrize(("replicates", "cells"), [(1, 7), (2, 7), (2, 1)])
+@pytest.mark.parametrize("at_once", [1, 200, 600])
+def test_a_bound_in_parts_is_that_of_the_whole_with_its_gradients(law, replicates, cells, at_once, monkeypatch):
+    network, x, labels = small(law, replicates)
+    parameters, decoded = [p for p in network.parameters() if p.requires_grad], []
+    network.decoder.register_forward_hook(lambda _, given, output: decoded.append(output.numel()))
+
+    def bound(draws: int) -> tuple[torch.Tensor, ...]:
+        sources = [torch.Generator().manual_seed(9 + r) for r in range(replicates)]
+        values = network.bound(x[:, :, :cells], network.shifts(labels), sources, draws)
+        return values.detach(), *torch.autograd.grad(
+            values.sum(), parameters, allow_unused=True, materialize_grads=True
+        )
+
+    whole = [bound(draws) for draws in (1, 4)]
+    most = max(decoded)
+    monkeypatch.setattr("pdae_sim.estimation._posterior._AT_ONCE", at_once)
+    decoded.clear()
+    for expected, found in zip(whole, [bound(draws) for draws in (1, 4)], strict=True):
+        for one, other in zip(expected, found, strict=True):
+            torch.testing.assert_close(other, one, rtol=1e-10, atol=1e-12)
+    axis = 3 if cells == 1 else 7
+    assert max(decoded) <= max(at_once, most // axis)
+    with torch.no_grad():
+        sources = [torch.Generator().manual_seed(9 + r) for r in range(replicates)]
+        found = network.bound(x[:, :, :cells], network.shifts(labels), sources, 4)
+    torch.testing.assert_close(found, whole[1][0], rtol=1e-10, atol=1e-12)
 
 
 class TestPosterior:

@@ -88,8 +88,9 @@ def evaluate(
         output.say(f"{file}: holds no training cells, so metrics of changes against control are left out")
     output.say(f"{model}: {observation_in_words(fitted)}")
     rows: list[dict] = []
-    changes: dict[str, list[dict]] = {}
     judged: _Fit | None = None
+    with naming(file):
+        changes = {c: study.feature_effects(fitted, data, c, rng=seed) for c in effects or ()}
     if goodness:
         given = None if cells is None else read_matching(fitted, model, cells, options)
         fresh = given or kept or read_fresh(fitted, model, file, options) or _simulated_cells(file, seed)
@@ -100,7 +101,6 @@ def evaluate(
         with naming(file):
             estimators = study.fitted_estimators(fitted, data, baselines=baselines)
             rows = study.evaluate(estimators, data, metrics=computed, rng=seed)
-            changes = {c: study.feature_effects(fitted, data, c, rng=seed) for c in effects or ()}
             exported = {} if folder is None else study.effect_cells(estimators, data, rng=seed)
         _export(output, folder, exported, force=force)
     tables = evaluation_tables(rows, shown=chosen or SHOWN_METRICS, top=top) + effect_tables(changes, top=top)
