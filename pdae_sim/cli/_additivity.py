@@ -13,6 +13,7 @@ import numpy as np
 
 from pdae_sim import analysis, io
 from pdae_sim._checks import naming
+from pdae_sim._contexts import is_context
 from pdae_sim.analysis import hypothesis_tests
 from pdae_sim.cli._options import DatasetOptions
 
@@ -71,7 +72,8 @@ def related_additivity(
             cells = data if data.stored.shape[1] else io.read_data(file, **options)
             tests = hypothesis_tests.additivity_tests(cells.train, wanted, rng=seed).tests
     skipped = [bool(own) and not own.keys() & most for own in related]
-    combined = [(data.space.vector(condition) != 0).sum() > 1 for condition in conditions]
+    effects = ~is_context(data.names, data.control)
+    combined = [(data.space.vector(condition) != 0)[effects].sum() > 1 for condition in conditions]
     return [_judged(*each) for each in zip(related, repeat(tests), skipped, combined)]
 
 

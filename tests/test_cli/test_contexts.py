@@ -45,6 +45,18 @@ def test_a_perturbation_of_one_context_is_not_identified_in_another(same, capsys
     assert "were effects the same in all contexts (--shared)" in out
 
 
+def test_a_single_perturbation_in_a_context_is_no_combination():
+    from pathlib import Path
+
+    from pdae_sim.cli._additivity import related_additivity
+
+    labels = [[0, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0, 0, 1], [0, 0, 1, 0, 1], [0, 0, 0, 1, 1]]
+    names, x = ("A@H", "B@H", "A@K", "B@K", "@K"), np.random.default_rng(0).normal(size=(60, 2))
+    data = PerturbationData(x, np.array(labels, float), np.repeat(np.arange(6), 10), names, control="ctrl@H")
+    told = related_additivity(Path("d.h5ad"), data, {}, ["A@K", data.space.condition([0, 0, 1, 1, 1])], 0, quick=True)
+    assert [bool(row["in_words"]) for row in told] == [False, True]
+
+
 def test_shared_effects_are_identified_and_tested(same, capsys):
     options = ("--covariate", "cell_line", "--shared", "--test", "C@HepG2")
     told = answer(capsys, "span", same, *options)
