@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.benchmarks import geometry
+from experiments.benchmarks import atlas, geometry
 from experiments.studies.intervals import in_words, median
 
 ROOT = Path(__file__).parent.parent
@@ -171,7 +171,16 @@ def _geometry(results: dict) -> str:
     return table(geometry.HEADS, rows)
 
 
+def _atlas(results: dict) -> str:
+    heads = ("table", "seeds", "default", "worst seed", "best baseline", "additive from parts", "tilting")
+    heads += ("expected before", "predicted by", "processor s")
+    shown = lambda v: "–" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v)  # noqa: E731
+    rows = ([*map(shown, row[:-1]), f"{row[-1]:.0f}"] for row in atlas.summaries(results["fits"]))
+    return table(heads, rows)
+
+
 QUOTATIONS: dict[str, Quotation] = {
+    "atlas": Quotation("atlas.json", "python -m experiments.benchmarks.atlas", _atlas),
     "geometry": Quotation("geometry.json", "python -m experiments.benchmarks.geometry", _geometry),
     "strays": Quotation("strays.json", "python -m experiments.benchmarks.strays", _strays),
     "noise-in-words": Quotation("noise.json", "python -m experiments.benchmarks.noise", _noise_in_words),
