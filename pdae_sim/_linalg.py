@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from math import lcm
 
@@ -16,6 +17,14 @@ def whitening_root(covariance: np.ndarray) -> np.ndarray:
 
     factor = linalg.cholesky(covariance, lower=True)
     return linalg.solve_triangular(factor, np.eye(len(factor)), lower=True)
+
+
+def on_one_thread() -> AbstractContextManager[None]:
+    """Matrix products take one thread in a block, so that their rounding does not depend on the number of threads."""
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[None] = threadpool_limits(1, user_api="blas")
+    return limits
 
 
 def in_row_span(rows: Sequence[Sequence[Fraction]], targets: Sequence[Sequence[Fraction]]) -> list[bool]:

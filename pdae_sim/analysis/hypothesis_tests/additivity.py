@@ -41,6 +41,7 @@ from scipy.special import softmax
 
 from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import listed, near_misses, whole
+from pdae_sim._linalg import on_one_thread
 from pdae_sim._random import SeedLike, child, seed_sequence, stream
 from pdae_sim.analysis._constrained_logistic import (
     FittedOdds,
@@ -207,10 +208,11 @@ def additivity_test(
     _enough_cells(part, whole("n_folds", n_folds, at_least=2))
     root = seed_sequence(rng)
     z, weights = standardised(part.x.astype(np.float64)), np.array(w)
-    odds = cross_fitted(z, part.environment, weights, n_folds=n_folds, root=root)
-    R, v = efficient_scores(odds.eta, part.environment, weights)
-    values = _statistics(z, odds.eta, R, v, n_multipliers, root)
-    return _record(part, target, weights, odds, (R, v, z), values)
+    with on_one_thread():
+        odds = cross_fitted(z, part.environment, weights, n_folds=n_folds, root=root)
+        R, v = efficient_scores(odds.eta, part.environment, weights)
+        values = _statistics(z, odds.eta, R, v, n_multipliers, root)
+        return _record(part, target, weights, odds, (R, v, z), values)
 
 
 @checked_numbers
