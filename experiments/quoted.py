@@ -22,7 +22,7 @@ from experiments.studies.intervals import in_words, median
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "experiments" / "results"
 DOCUMENTS = (ROOT / "README.md", RESULTS / "README.md")
-_QUOTED = re.compile(r"<!-- quoted: ([\w-]+), from [^>]*-->\n(.*?)\n<!-- end of quotation -->", re.S)
+_QUOTED = re.compile(r"<!-- quoted: ([\w-]+), from [^>]*-->\n(?:(.*?)\n)??<!-- end of quotation -->", re.S)
 
 
 @dataclass(frozen=True)

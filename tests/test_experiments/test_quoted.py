@@ -40,6 +40,12 @@ def test_a_quotation_names_its_file_and_command_and_a_wrong_figure_is_noticed(na
     assert rewritten(wrong) == text != wrong
 
 
+def test_an_empty_quotation_is_filled_and_the_next_one_stays():
+    opening = f"<!-- quoted: atlas, from {QUOTATIONS['atlas'].source}, {QUOTATIONS['atlas'].command} -->"
+    empty = f"{opening}\n<!-- end of quotation -->\n\ntext\n\n{block('strays')}\n"
+    assert rewritten(empty) == f"{block('atlas')}\n\ntext\n\n{block('strays')}\n"
+
+
 def test_every_quotation_has_its_place():
     assert sorted(quoted_names(README) + quoted_names(DETAILS)) == sorted(QUOTATIONS)
 
