@@ -9,6 +9,7 @@ import numpy as np
 
 from pdae_sim._matrices import Matrix, dense
 from pdae_sim.data import PerturbationData
+from pdae_sim.errors import InputError
 from pdae_sim.estimation._cell_numbers import by_cells, sits_out
 
 BLOCK_ELEMENTS = 2**22
@@ -17,6 +18,8 @@ _LONG = 2048
 """Features of a cell from which on a block has a quarter of them: what is freed in small pieces is used again."""
 BLOCK_ROWS = 65_536
 """And at most so many cells, whose hidden units may outnumber what is observed."""
+
+_LEAST_DOSE = 1e-300  # effects of one unit of smaller doses are no numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +99,10 @@ class LabelScaling:
         if counts is not None and (out := sits_out(counts)).any():
             kept = np.abs(labels[~out]).max(0)
             largest = np.where(kept > 0, kept, largest)
+        if (tiny := largest[(largest > 0) & (largest < _LEAST_DOSE)]).size:
+            raise InputError(
+                f"doses must be at least {_LEAST_DOSE:g}; received {tiny[0]:g}; choose a smaller unit of dose"
+            )
         return cls(np.where(largest > 0, largest, 1.0))
 
     def forward(self, labels: np.ndarray) -> np.ndarray:
