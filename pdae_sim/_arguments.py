@@ -199,7 +199,9 @@ def _wrong(annotation: str, value: object, known: Mapping[str, Any]) -> str | No
     """What was expected in place of `value`; None where it may be what is declared."""
     if annotation.startswith(("inspect._empty", "<class", "Any", "object", "Callable")):
         return None
-    options = [option.strip() for option in re.split(r"\|(?![^\[]*\])", annotation.strip("'\""))]
+    options = [
+        option.strip().removeprefix("_random.") for option in re.split(r"\|(?![^\[]*\])", annotation.strip("'\""))
+    ]
     if value is None:
         return None if "None" in options or "SeedLike" in options else _expected(options[0])
     refused = [not _is(option, value, known) for option in options if option != "None"]

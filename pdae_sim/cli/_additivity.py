@@ -13,7 +13,6 @@ import numpy as np
 
 from pdae_sim import analysis, io
 from pdae_sim._checks import naming
-from pdae_sim._contexts import is_context
 from pdae_sim.analysis import hypothesis_tests
 from pdae_sim.cli._options import DatasetOptions
 
@@ -57,6 +56,8 @@ def related_additivity(
         For each condition whether additivity is `rejected` by any test, None if none can tell; the `tests`, and all of
         it in words, for the end of a verdict.
     """
+    from pdae_sim._contexts import is_context
+
     relations = hypothesis_tests.additive_relations(data.train)
     measured = np.array([data.space.vector(name) != 0 for name in relations], bool).reshape(-1, len(data.names))
     related = [_related(data, condition, list(relations), measured) for condition in conditions]

@@ -161,7 +161,7 @@ class TestDeclared:
     @pytest.mark.parametrize("kind", ["conditional", "adversarial", "additive_vae"])
     def test_a_declaration_fits_them_with_its_settings(self, kind, simulation):
         settings = {**BRIEF, "architecture": {"width": 16}, "n_latents": 3}
-        check_estimator("rival", kind, settings)
+        check_estimator("rival", kind, settings, trust=False)
         estimator = kind_of(kind).fit(FitJob(simulation.data, 2, 7, settings))
         assert (estimator.phase.steps, estimator.n_latents, estimator.random_state) == (12, 3, 7)
         assert np.isfinite(drawn(estimator)).all()
@@ -180,7 +180,7 @@ class TestDeclared:
     )
     def test_what_is_wrong_is_refused_before_anything_runs(self, kind, settings, words):
         with pytest.raises(InputError, match=words):
-            check_estimator("rival", kind, settings)
+            check_estimator("rival", kind, settings, trust=False)
 
 
 def test_a_step_follows_gradients_of_any_layout():

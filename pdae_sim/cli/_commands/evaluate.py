@@ -86,11 +86,11 @@ def evaluate(
     data, kept = _without_fresh(fitted, data, file)
     if data.held_out.all() and not baselines:
         output.say(f"{file}: holds no training cells, so metrics of changes against control are left out")
+    with naming(file):
+        changes = {c: study.feature_effects(fitted, data, c, rng=seed) for c in effects or ()}
     output.say(f"{model}: {observation_in_words(fitted)}")
     rows: list[dict] = []
     judged: _Fit | None = None
-    with naming(file):
-        changes = {c: study.feature_effects(fitted, data, c, rng=seed) for c in effects or ()}
     if goodness:
         given = None if cells is None else read_matching(fitted, model, cells, options)
         fresh = given or kept or read_fresh(fitted, model, file, options) or _simulated_cells(file, seed)
