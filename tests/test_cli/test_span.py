@@ -147,7 +147,7 @@ def test_what_it_refuses(folder, capsys, tmp_path):
         ("real.h5ad", "--pooled"): "--pooled needs W",
         ("fewer.h5ad", "--model", str(folder / "m")): "training conditions are not those",
         ("real.h5ad", "--sparse", "--rtol", "1e-6"): "sparse needs exact labels",
-        ("sim.h5ad", "--test", "A:1e200"): "give doses in units of similar size",
+        ("sim.h5ad", "--test", "A:1e200"): "must have doses up to 1e+50 for support; received 1e+200",
     }
     for (name, *options), words in cases.items():
         assert words in refusal(capsys, "span", tmp_path / name, *options)
