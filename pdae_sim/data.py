@@ -54,7 +54,7 @@ class PerturbationData(matrices.Locked):
 
     x: np.ndarray = field(repr=False)
     labels: np.ndarray
-    environment: np.ndarray
+    environment: np.ndarray = field(repr=False)
     names: tuple[str, ...]
     held_out: np.ndarray
     features: tuple[str, ...]
@@ -352,8 +352,8 @@ class Truth:
         True
     """
 
-    z: np.ndarray
-    z_base: np.ndarray
+    z: np.ndarray = field(repr=False)
+    z_base: np.ndarray = field(repr=False)
     perturbation_matrix: np.ndarray
     covariance: np.ndarray
 
