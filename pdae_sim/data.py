@@ -381,7 +381,7 @@ class Simulation:
     """
 
     data: PerturbationData
-    truth: Truth
+    truth: Truth = field(repr=False)
     simulator: dict = field(default_factory=dict, repr=False)
     config: dict = field(default_factory=dict, repr=False)
     seed: str | None = None
