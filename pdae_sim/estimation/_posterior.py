@@ -26,7 +26,7 @@ from pdae_sim.estimation.likelihoods._base import Likelihood
 _COMPONENTS = 50
 """Principal components that an encoder sees of inputs that are more than twice as many."""
 _AT_ONCE = 2**22
-"""Values decoded at once, where it is up to the code: 32 MiB in each of the arrays that a likelihood makes."""
+"""Values decoded at once, where it is up to the code: 16 MiB in each of the arrays that a likelihood makes."""
 _FEWEST_TELL = 0.25
 """Least 1 − Σ share² that a covariance is divided by: where one draw has nearly all the weight it tells little."""
 

@@ -24,6 +24,17 @@ from pdae_sim.estimation.replicates import fit_replicates
 FACTOR = 2.0
 """The estimate and the measured peak are within this factor of one another."""
 
+PEAK = """def field(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
+
+Path("/proc/self/clear_refs").write_text("5")
+before = field("VmRSS")
+model.fit(data)
+rise = field("VmHWM") - before
+"""
+"""A fit, and by how much it raised the high-water mark of its process."""
+
 MEASURE = """
 import json, sys
 from dataclasses import replace
@@ -47,14 +58,8 @@ phases = [replace(phase, steps=3, **given["phase"]) for phase in plan.phases]
 model = PDAE(d, phases=phases, architecture=replace(plan.architecture, **given["architecture"]))
 need = memory.estimate(memory.Shape.of([data], d), model.architecture, model.phases)
 
-def field(name):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
-
-Path("/proc/self/clear_refs").write_text("5")
-before = field("VmRSS")
-model.fit(data)
-print(json.dumps({"estimate": need.total, "measured": field("VmHWM") - before, "words": need.in_words()}))
+{PEAK}
+print(json.dumps({"estimate": need.total, "measured": rise, "words": need.in_words()}))
 """
 """A fit in a process of its own: what was estimated, and what its high-water mark rose by."""
 
@@ -75,7 +80,7 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads the high-wa
 
 
 def measured(**changes) -> dict:
-    command = [sys.executable, "-c", MEASURE, json.dumps(BASE | changes)]
+    command = [sys.executable, "-c", MEASURE.replace("{PEAK}", PEAK), json.dumps(BASE | changes)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -124,21 +129,17 @@ data = PerturbationData.from_arrays(sparse.vstack(parts).tocsr(), np.array(["ctr
 model = PDAE(2, observation="poisson", steps=3)
 need = memory.estimate(memory.Shape.of([data], 2), model._expected_plan().architecture, model._expected_plan().phases)
 
-def field(name):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
-
-Path("/proc/self/clear_refs").write_text("5")
-before = field("VmRSS")
-model.fit(data)
-print((field("VmHWM") - before) / (4 * n * d), need.total / (field("VmHWM") - before))
+{PEAK}
+print(rise / (4 * n * d), need.total / rise)
 """
 
 
 @on_linux
 @pytest.mark.slow
 def test_sparse_cells_take_less_than_twice_their_dense_form():
-    ran = subprocess.run([sys.executable, "-c", SPARSE], check=True, capture_output=True, text=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", SPARSE.replace("{PEAK}", PEAK)], check=True, capture_output=True, text=True
+    )
     taken, estimated = map(float, ran.stdout.split())
     assert taken < 2
     assert 1 / FACTOR < estimated < FACTOR
