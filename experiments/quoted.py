@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments import readme
 from experiments.benchmarks import atlas, geometry
 from experiments.studies.intervals import in_words, median
 
@@ -179,7 +180,17 @@ def _atlas(results: dict) -> str:
     return table(heads, rows)
 
 
+def _demo(results: dict) -> str:
+    words = (
+        "The verdicts at the head of the columns are given before any cell of those conditions is seen. Orthogonal R² "
+        f"of the latents in the same run: {results['orthogonal_r2']:.3f}; over six random mixings, see "
+        "[Studies](#studies)."
+    )
+    return f"{readme.table(results)}\n\n{textwrap.fill(words, 120)}"
+
+
 QUOTATIONS: dict[str, Quotation] = {
+    "demo": Quotation("demo.json", "make demo", _demo),
     "atlas": Quotation("atlas.json", "python -m experiments.benchmarks.atlas", _atlas),
     "geometry": Quotation("geometry.json", "python -m experiments.benchmarks.geometry", _geometry),
     "strays": Quotation("strays.json", "python -m experiments.benchmarks.strays", _strays),

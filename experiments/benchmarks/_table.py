@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import statistics
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+
+from pdae_sim import __version__
 
 
 class Spread(NamedTuple):
@@ -60,6 +65,18 @@ def machine() -> str:
     cores, threads = os.cpu_count(), torch.get_num_threads()
     versions = f"torch {torch.__version__}, numpy {np.__version__}, Python {platform.python_version()}"
     return f"{platform.machine()}, {cores} cores, {threads} threads, {versions}"
+
+
+def command(module: str) -> str:
+    """The command line of a benchmark that runs, less workers and files, on which results do not depend."""
+    words = " ".join(["python -m", f"experiments.benchmarks.{module}", *sys.argv[1:]])
+    return re.sub(r" --(workers|out|json)[ =]\S+", "", words)
+
+
+def provenance(words: str) -> dict[str, str]:
+    """What made stored results: the command in words, version of the library, day and machine."""
+    day = datetime.now(UTC).date().isoformat()
+    return {"command": words, "version": __version__, "date": day, "machine": machine()}
 
 
 def print_table(columns: Mapping[str, str], rows: Iterable[Sequence[object]], *, title: str = "") -> list[Sequence]:

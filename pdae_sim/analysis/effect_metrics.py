@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import choice, matrix, vector, whole
@@ -234,7 +234,7 @@ def _mann_whitney_p(x: np.ndarray, y: np.ndarray, y_ties: float) -> float:
     excess = abs((below + upto).sum() / 2 - n * m / 2) - 0.5  # continuity
     if variance <= 0 or excess <= 0:
         return 1.0
-    return float(2 * stats.norm.sf(excess / np.sqrt(variance)))
+    return float(2 * special.ndtr(-excess / np.sqrt(variance)))
 
 
 def _runs(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
