@@ -83,7 +83,8 @@ def _softmax_fit(F: np.ndarray, truth: np.ndarray, penalty: float, root: np.ndar
         return _cross_entropy(eta, truth) + float((ridge * T[1:] ** 2).sum()) / 2, gradient.ravel()
 
     begin = np.vstack([start[:1], start[1:] * root[:, None]]).ravel()
-    limits = {"maxiter": _STEPS, "maxcor": 20, "ftol": 1e-8, "gtol": 1e-5}
+    settled = 1e-5 * min(objective(begin)[0], 1.0)  # of the loss itself: where laws are far apart it is small
+    limits = {"maxiter": _STEPS, "maxcor": 20, "ftol": settled, "gtol": 1e-5}
     T = optimize.minimize(objective, begin, jac=True, method="L-BFGS-B", options=limits).x.reshape(-1, E)
     return np.vstack([T[:1], T[1:] / root[:, None]])
 

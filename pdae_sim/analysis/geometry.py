@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy.special import logsumexp, ndtri
+from scipy.special import logsumexp, ndtri, stdtrit
 
 from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import whole
@@ -30,6 +30,8 @@ _Z = 1.959964
 _ORDERS = (0.5, 0.25, 0.75)
 _MIN_CELLS = 30
 _MIN_EFFECTIVE = 20.0
+_MIN_EFFECTIVE_ORDERS = 50.0
+"""Of the pairs whose distances at other orders are compared: there fewer cells carry the means."""
 _SPAN_ATOL = 1e-9
 _BARELY = 1e-3
 """Weight of a distance that is only known from below, relative to its size."""
@@ -44,7 +46,7 @@ class EnvironmentGeometry:
         labels: (E, K) labels in the order of the rows of all matrices.
         reference: Row of the environment that effects are counted from.
         squared_distances: (E, E) estimates of ‖W(l_e − l_f)‖²; they may be negative.
-        standard_errors: (E, E) theirs.
+        standard_errors: (E, E) theirs, wider by Student's quantile over the normal one where few cells carry the means.
         lower_limits: (E, E) lower 97.5 % limits from the area under the ROC curve; a bad fit only makes them lower.
         enough_overlap: (E, E) whether the cells of both overlap enough for the estimate; where they do not, it and its
             interval are no guide, and the lower limit is.
@@ -52,7 +54,7 @@ class EnvironmentGeometry:
         rank_p_values: (E − 1,) p-values of rank ≤ 0, 1, …
         euclidean: p-value of D being Euclidean, as every additive-shift model says.
         constant_order: p-value of distances that are the same at t = ¼, ½ and ¾, as every such model says; of the pairs
-            that overlap enough.
+            whose cells overlap enough at each of them.
         draws: (R, E, E) draws of the error of `squared_distances`.
 
     Example:
@@ -194,7 +196,7 @@ def environment_geometry(
     ]
     E = len(train.labels)
     squares, errors, lower, overlap = np.zeros((E, E)), np.zeros((E, E)), np.zeros((E, E)), np.ones((E, E), bool)
-    draws, contrasts, noise = np.zeros((n_multipliers, E, E)), [], []
+    draws, wider, contrasts, noise = np.zeros((n_multipliers, E, E)), np.ones((E, E)), [], []
     for e, f in combinations(range(E), 2):
         orders = [_at_order(ratios, train, (e, f), t) for t in _ORDERS]
         half = orders[0]
@@ -204,7 +206,8 @@ def environment_geometry(
         lower[e, f] = lower[f, e] = _ranking_limit(*half.logits)
         overlap[e, f] = overlap[f, e] = half.effective >= _MIN_EFFECTIVE
         draws[:, e, f] = draws[:, f, e] = shaken[0]
-        if overlap[e, f]:
+        wider[e, f] = wider[f, e] = half.standard_error / half.spread
+        if min(each.effective for each in orders) >= _MIN_EFFECTIVE_ORDERS:
             contrasts += [each.square - half.square for each in orders[1:]]
             fits = stream(root, "fits differ", e, f).standard_normal((len(_ORDERS) - 1, n_multipliers))
             noise += [
@@ -215,7 +218,7 @@ def environment_geometry(
     rank, p_values, euclidean = _whole_tests(squares, draws, bool(overlap.all()))
     return EnvironmentGeometry(
         train.space, train.labels, train.reference, squares, errors, lower, overlap, rank, p_values, euclidean,
-        constant, draws,
+        constant, draws * wider,
     )  # fmt: skip
 
 
@@ -260,8 +263,16 @@ class _AtOrder:
     lost: float
 
     @property
-    def standard_error(self) -> float:
+    def spread(self) -> float:
+        """Standard error of the two means."""
         return float(np.sqrt(sum(i.var() / len(i) for i in self.influences)))
+
+    @property
+    def standard_error(self) -> float:
+        """Wider than `spread` where few cells make it, by the degrees of freedom of Satterthwaite (1946)."""
+        squares = [i**2 / len(i) ** 2 for i in self.influences]
+        degrees = sum(s.sum() for s in squares) ** 2 / max(sum((s**2).sum() for s in squares), np.finfo(float).tiny)
+        return self.spread * float(stdtrit(max(degrees, 1.0), 0.975)) / _Z
 
     def shaken(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """(R,) draws of the error, by multipliers (R, n_e) and (R, n_f)."""
