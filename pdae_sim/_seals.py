@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 LARGEST_JSON = 2**28
 """Bytes of a JSON file that is read."""
 
-_SEAL = "sha256"
+SEAL = "sha256"
+"""The field of the checksum."""
 
 Record = TypeVar("Record")
 
@@ -66,7 +67,7 @@ def undamaged(path: object, fix: str) -> Iterator[None]:
 
 def sealed(record: Mapping, *files: Path) -> dict:
     """A record with the checksum of its content and of some files beside it."""
-    return {**record, _SEAL: _checksum(record, files)}
+    return {**record, SEAL: _checksum(record, files)}
 
 
 def unsealed(record: Any, *files: Path, where: object, fix: str, required: bool = False) -> dict:
@@ -77,10 +78,10 @@ def unsealed(record: Any, *files: Path, where: object, fix: str, required: bool 
     """
     if not isinstance(record, dict):
         raise DamagedError(f"{where}: holds no table of values; {fix}")
-    content = {key: value for key, value in record.items() if key != _SEAL}
-    if required and _SEAL not in record:
+    content = {key: value for key, value in record.items() if key != SEAL}
+    if required and SEAL not in record:
         raise DamagedError(f"{where}: has no checksum; {fix}")
-    if _SEAL in record and record[_SEAL] != _checksum(content, files):
+    if SEAL in record and record[SEAL] != _checksum(content, files):
         raise DamagedError(f"{where}: is not as it was written, its checksum says; {fix}")
     return content
 

@@ -197,6 +197,7 @@ class Support:
         error: Sampling error of Ŵ; None where W is taken as true.
         n_latents: d_Z.
         level: Confidence of the intervals.
+        ends: (E, 2) intervals of the distances, where they are known from elsewhere than `error`.
 
     Example:
         >>> train, W = [[0, 0], [1, 0]], [[1.0, 0.0], [0.0, 1.0]]
@@ -215,6 +216,7 @@ class Support:
     error: ShiftError | None
     n_latents: int
     level: float
+    ends: np.ndarray | None = None
 
     @property
     def nearest(self) -> int:
@@ -234,6 +236,8 @@ class Support:
     @cached_property
     def distance_intervals(self) -> np.ndarray:
         """(E, 2) an interval for each δ_e; both ends are δ_e where W has no stated error."""
+        if self.ends is not None:
+            return self.ends
         if self.error is None:
             return np.column_stack([self.distances, self.distances])
         ends = self.error.interval(self.squared, self.variances, self.n_latents, along=self.along, level=self.level)

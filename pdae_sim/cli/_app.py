@@ -25,6 +25,7 @@ from pdae_sim.cli._commands import (
     identify,
     model,
     span,
+    stability,
     study,
     twins,
 )
@@ -48,6 +49,7 @@ for function in (
     evaluate.evaluate,
     additivity.additivity,
     geometry.geometry,
+    stability.stability,
     design.design,
     twins.twins,
     check.check,

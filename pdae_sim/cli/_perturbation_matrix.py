@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 import pdae_sim
-from pdae_sim import analysis, io
+from pdae_sim import analysis, estimation, io
 from pdae_sim.analysis import hypothesis_tests
 from pdae_sim.cli._matching import read_matching
 from pdae_sim.errors import InputError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pdae_sim import PDAE, PerturbationData
     from pdae_sim.analysis import ShiftError
     from pdae_sim.cli._options import DatasetOptions
+    from pdae_sim.estimation import HalfFits
 
 
 _CELLS, _FEWEST, _CONDITIONS = 300, 20, 60
@@ -36,6 +37,7 @@ class KnownPerturbationMatrix:
         guaranteed: Whether its model class identifies labels in the span: not if the decoder's noise may have any law.
         spread: At which training conditions the spread of base latents changes, and what that costs; empty if at none.
         promise: How far predictions were off at training combinations left out, or that nobody knows.
+        halves: The fitted model and its fits to halves of the cells, if it keeps any.
     """
 
     matrix: np.ndarray
@@ -44,6 +46,7 @@ class KnownPerturbationMatrix:
     guaranteed: bool = True
     spread: str = ""
     promise: str = ""
+    halves: tuple[PDAE, HalfFits] | None = None
 
     @property
     def information(self) -> np.ndarray | None:
@@ -63,9 +66,10 @@ def read_with_model(
     if folder is None:
         data = io.read_labels(file, **options)
         return data, _perturbation_matrix(file, None, None, data)
-    model = pdae_sim.PDAE.load(folder)
+    model, halves = pdae_sim.PDAE.load(folder), estimation.HalfFits.load(folder)
     data = read_matching(model, folder, file, options)
-    return data, _perturbation_matrix(file, folder, model, data)
+    known = _perturbation_matrix(file, folder, model, data)
+    return data, replace(known, halves=(model, halves)) if known and halves else known
 
 
 _ONE_ROW = "Conditions have hardly more than one row each, so that the error of Ŵ is not known: it is taken for true."
@@ -88,8 +92,8 @@ def _perturbation_matrix(
     else:
         promise = f"{_ONE_ROW} {promise}"
     free = fitted.plan_.architecture.stochastic and not fitted.observation_.noisy
-    words = {"spread": changing_spread(fitted), "promise": promise}
-    return KnownPerturbationMatrix(fitted.perturbation_matrix_, "model", error, guaranteed=not free, **words)
+    W, spread = fitted.perturbation_matrix_, changing_spread(fitted)
+    return KnownPerturbationMatrix(W, "model", error, guaranteed=not free, spread=spread, promise=promise)
 
 
 def changing_spread(model: PDAE) -> str:

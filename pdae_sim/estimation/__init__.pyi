@@ -20,6 +20,8 @@ from .compositions import LinearNear as LinearNear
 from .compositions import TransportParts as TransportParts
 from .conditional import ConditionalGenerator as ConditionalGenerator
 from .counterexample import second_pdae as second_pdae
+from .halves import HalfFits as HalfFits
+from .halves import fit_halves as fit_halves
 from .pdae import PDAE as PDAE
 from .phases import Phase as Phase
 from .phases import Progress as Progress

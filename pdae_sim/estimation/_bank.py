@@ -39,17 +39,20 @@ def fit_bank(
     models: Sequence[PDAE],
     data: Sequence[PerturbationData],
     *,
+    like: PDAE | None = None,
     checkpoint: str | PathLike | None = None,
     on_step: Callable[[Progress], None] | None = None,
 ) -> None:
     """Fit each model to its data, all at once; a checkpoint is of the first, which is then the only one.
+
+    With `like` they have its observation model and number of latents, whatever their own data would say.
 
     Raises:
         InputError: If models or data differ in what a bank must have in common, or need more memory than there is.
         TrainingError: If a loss or a gradient of any model is not finite.
     """
     check_memory(models, data)
-    framed = frame(models, data)
+    framed = frame(models, data, like)
     for model, each in zip(models[1:], framed[1:], strict=True):
         _check_alike(models[0], model, len(framed[0].labels), len(each.labels))
     network, cells = start(models, framed)
@@ -78,20 +81,21 @@ def check_memory(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> No
     memory.check_available(memory.estimate(shape, plan.architecture, plan.phases), device)
 
 
-def frame(models: Sequence[PDAE], data: Sequence[PerturbationData]) -> list[PerturbationData]:
+def frame(models: Sequence[PDAE], data: Sequence[PerturbationData], like: PDAE | None = None) -> list[PerturbationData]:
     """Teach each model what is fixed before its first step; the training data of each in order.
 
     Data given many times are one record, and have one observation model and one estimate of d_Z where models ask for
     the same.
     """
-    known: dict[int, PerturbationData] = {}
+    ordered: dict[int, PerturbationData] = {}
     chosen: dict[tuple, tuple[ObservationChoice, Dimension | None]] = {}
     framed = []
     for model, each in zip(models, data, strict=True):
         asked = id(each), model.observation, repr(model.phases), model.n_latents
-        ready = model._frame(each, chosen.get(asked))
+        known = chosen.get(asked) if like is None else (like.observation_, like.dimension_)
+        ready = model._frame(each, known)
         chosen.setdefault(asked, (model.observation_, model.dimension_))
-        framed.append(known.setdefault(id(each), ready))
+        framed.append(ordered.setdefault(id(each), ready))
     return framed
 
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pdae_sim._files import beside, refuse_existing, remove, replace_directory, set_aside, sweep, writing
-from pdae_sim._seals import read_json, sealed, undamaged, unsealed
+from pdae_sim._seals import SEAL, read_json, sealed, undamaged, unsealed
 from pdae_sim.errors import InputError
 
 SCHEMA_VERSION = 4
@@ -50,6 +50,12 @@ def seal(directory: Path, config: dict) -> None:
     """Write config.json with a checksum of all that a model directory holds."""
     whole = sealed(config, directory / _HISTORY, directory / _WEIGHTS)
     (directory / _CONFIG).write_text(json.dumps(whole, indent=1))
+
+
+def digest(directory: Path) -> str | None:
+    """The checksum that a model directory was sealed with; None where there is none, or it was written before."""
+    config = read_json(directory / _CONFIG, fix=AGAIN) if (directory / _CONFIG).is_file() else None
+    return config.get(SEAL) if isinstance(config, dict) else None
 
 
 def load(directory: Path) -> tuple[dict, dict[str, torch.Tensor], list[dict]]:

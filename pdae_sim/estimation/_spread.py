@@ -49,8 +49,8 @@ def log_scales(
     scales = np.array([_half_log(_behind_draws(C, gain)) for C in covariances])
     scales -= np.tensordot(weights / weights.sum(), scales, 1)
     chance = (np.trace(gain @ gain) ** 2 + np.square(gain @ gain).sum()) / 4 / np.maximum(counts, 1)
-    size = np.maximum(np.square(scales).sum((1, 2)), np.finfo(float).tiny)
-    shrunk = np.maximum(1 - chance / size, 0.0)[:, None, None] * scales
+    size = np.maximum(np.square(scales).sum((1, 2)), chance)  # of chance at least, where none of it is left
+    shrunk = (1 - chance / size)[:, None, None] * scales
     root, design = np.sqrt(weights)[:, None], np.column_stack([np.ones(len(labels)), labels])
     fitted = np.linalg.lstsq(root * design, root * shrunk.reshape(len(labels), -1), rcond=None)[0]
     return level + fitted[0].reshape(d, d), fitted[1:].reshape(-1, d, d)

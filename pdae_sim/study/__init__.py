@@ -13,6 +13,8 @@
 | `check_fit`, `check_observation` | goodness of fit on fresh cells: part by part, and of the observation model by feature |
 | `keep_fresh`, `choose_fresh` | a seeded share of training cells kept out of fits, for goodness; which they are |
 | `fit_samples`, `refuse_cells_of_fit` | what that compares, and that no cell of the fit is among it |
+| `stability`, `Stability`, `StablePrediction`, `shuffled_conditions` | what fits to halves of the cells agree in |
+| `count_fit`, `feature_intervals` | verdicts, and predicted means and quantiles, with intervals that count the whole fit |
 | `find_counterexample`, `Counterexample`, `most_visible_move` | a second model that no training condition tells from the first |
 | `compare_models`, `ModelComparison`, `sample_pair`, `PairedSamples` | two models compared by their cells |
 | `run_demo`, `DemoResult` | simulate, fit, judge, identify on the demo world |

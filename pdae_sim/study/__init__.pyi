@@ -1,6 +1,12 @@
 from ._held_out import choose_fresh as choose_fresh
 from ._held_out import keep_fresh as keep_fresh
 from ._stopwatch import timed as timed
+from .agreement import Stability as Stability
+from .agreement import StablePrediction as StablePrediction
+from .agreement import count_fit as count_fit
+from .agreement import feature_intervals as feature_intervals
+from .agreement import shuffled_conditions as shuffled_conditions
+from .agreement import stability as stability
 from .backends import Backend as Backend
 from .backends import Dask as Dask
 from .backends import Loky as Loky

@@ -184,11 +184,18 @@ def predict(
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
-    """Sample an unseen condition. One that is not identified is refused."""
+    """Sample an unseen condition. One that is not identified is refused.
+
+    Where the model keeps fits to halves of its cells (stability --model) a table of every feature's mean and quantiles
+    with intervals is written beside.
+    """
     files.refuse_existing(out, force=force)
     if out.suffix.lower() not in (".h5ad", ".csv", ".parquet"):
         raise InputError(f"{out}: --out must end in .h5ad, .csv or .parquet")
-    fitted = pdae_sim.PDAE.load(model)
+    fitted, halves = pdae_sim.PDAE.load(model), estimation.HalfFits.load(model)
+    features = out.with_name(f"{out.stem}.features{'.parquet' if out.suffix.lower() == '.parquet' else '.csv'}")
+    if halves is not None:
+        files.refuse_existing(features, force=force)
     with naming(f"{model}: --condition"):
         label = fitted.space_.exact(condition)
     (certificate,) = pdae_sim.check_span(fitted.train_labels_, [label])
@@ -202,6 +209,10 @@ def predict(
     payload = {"file": out, "condition": condition, "cells": samples, "identified": certificate.identified}
     payload |= {"observation": fitted.observation_.name, "source": source or fitted.source_}
     told = _unmeasured_doses(fitted, condition)
+    if halves is not None:
+        files.write_table(features, study.feature_intervals(fitted, halves, condition, rng=seed), force=force)
+        payload |= {"features": features}
+        told.append(f"{features}: mean and quantiles of every feature, with 95 % intervals that count the whole fit")
     if fitted.selection_ is not None and fitted.selection_.pooling_is_nearer:
         told.append(_POOLED)
     output.result(payload, [f"{out}: {samples} cells of {condition}, {observation_in_words(fitted)}", *told])

@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 import pdae_sim
-from pdae_sim import analysis, io, report
+from pdae_sim import analysis, io, report, study
 from pdae_sim._checks import naming
 from pdae_sim.cli._additivity import related_additivity
 from pdae_sim.cli._contexts import identified_by, shared_effects
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from pdae_sim.analysis import SpanCertificate, Verdict
     from pdae_sim.simulation import TrueVerdict
 
-_CAVEAT = "Intervals count the cells that Ŵ was fitted to; what a learnt encoder adds to the error is not in them."
+_CAVEAT = (
+    "Intervals count the cells that Ŵ was fitted to; what a learnt encoder adds to the error is not in them"
+    " (stability --model counts it)."
+)
+_COUNTED = "Intervals count the whole fit, by fits to halves of its cells."
 _FREE_NOISE = (
     "The decoder of this model draws noise of any law, so nothing is guaranteed (theory, claim 2.11c): true effects may"
     " be larger than those of Ŵ, and training cells worth less; fit with an observation model."
@@ -94,7 +98,9 @@ def span(
         for row, adds in zip(rows, tested, strict=True):
             row["additivity"] = adds
     sentences = [_sentence(row, v, train) for row, v in zip(rows, verdicts, strict=True)]
-    caveats = [_CAVEAT] * bool(W and W.error) + [_FREE_NOISE] * bool(W and not W.guaranteed)
+    caveats = [_COUNTED if W and W.halves else _CAVEAT] * bool(W and W.error) + [_FREE_NOISE] * bool(
+        W and not W.guaranteed
+    )
     tests, about_contexts = shared_effects(file, data, options, seed)
     output.result(
         {"verdicts": rows, **tests, "spread": W.spread if W else None, "promise": W.promise if W else None},
@@ -133,7 +139,7 @@ def _judged(
     certificates: Sequence[SpanCertificate],
     W: KnownPerturbationMatrix | None,
 ) -> list[Verdict]:
-    return analysis.judge(
+    verdicts = analysis.judge(
         train.labels,
         labels,
         certificates=certificates,
@@ -142,6 +148,9 @@ def _judged(
         error=None if W is None else W.error,
         guaranteed=W is None or W.guaranteed,
     )
+    if W is None or W.halves is None or W.error is None:
+        return verdicts
+    return study.count_fit(verdicts, labels, *W.halves)
 
 
 def _pooled(

@@ -1,0 +1,194 @@
+"""Fits to halves of the cells: what a fit owes to its cells and its seed, and what to the world.
+
+Every split deals the cells of each condition into two halves that share none, each fitted from a start of its own.
+Half the difference of two such fits varies as a fit to all cells does around its mean: by its cells and by its seed,
+whatever the estimator, as long as its error falls with the root of the number of cells. No cell is seen twice, as in a
+bootstrap, where cells that phases keep out would be among those that they see.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from scipy.special import stdtrit
+
+from pdae_sim import _files as files
+from pdae_sim._checks import whole
+from pdae_sim._random import SeedLike, seed_sequence, stream, torch_seed
+from pdae_sim._seals import DamagedError, read_json, sealed, undamaged, unsealed
+from pdae_sim.data import PerturbationData
+from pdae_sim.errors import InputError
+from pdae_sim.estimation._bank import fit_bank
+from pdae_sim.estimation._kept_cells import keep
+from pdae_sim.estimation._persistence import digest
+from pdae_sim.estimation._validation import canonical
+from pdae_sim.estimation.pdae import PDAE
+from pdae_sim.estimation.phases import Progress
+
+_log = logging.getLogger(__name__)
+
+_FOLDER, _OF = "halves", "of.json"
+_AGAIN = "run stability with --model again, or remove this folder"
+
+
+@dataclass(frozen=True, eq=False)
+class HalfFits:
+    """Pairs of fits, the two of a pair to halves of the cells that have none in common.
+
+    Args:
+        pairs: The fits.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> pairs = HalfFits(tuple((SimpleNamespace(w=a), SimpleNamespace(w=b)) for a, b in ((1.0, 1.2), (0.9, 1.1))))
+        >>> [round(float(end), 2) for end in pairs.interval(lambda fit: fit.w, 1.05)]
+        [0.62, 1.48]
+    """
+
+    pairs: tuple[tuple[PDAE, PDAE], ...]
+
+    @property
+    def fits(self) -> tuple[PDAE, ...]:
+        """All of them, pair after pair."""
+        return tuple(fit for pair in self.pairs for fit in pair)
+
+    def standard_error(self, statistic: Callable[[PDAE], np.ndarray | float]) -> np.ndarray:
+        """Standard error (…) of a statistic (…) of a fit to all cells.
+
+        Args:
+            statistic: Of a fit; it must not depend on the rotation of the latents.
+        """
+        values = np.array([[statistic(fit) for fit in pair] for pair in self.pairs], dtype=np.float64)
+        return np.sqrt(((values[:, 0] - values[:, 1]) ** 2).mean(0) / 4)
+
+    def interval(
+        self, statistic: Callable[[PDAE], np.ndarray | float], value: np.ndarray | float, *, level: float = 0.95
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Ends of an interval around the value of a statistic of the fit to all cells, by Student's quantile.
+
+        Args:
+            statistic: As in `standard_error`.
+            value: That of the fit to all cells.
+            level: Confidence.
+        """
+        wide = float(stdtrit(len(self.pairs), (1 + level) / 2)) * self.standard_error(statistic)
+        return np.asarray(value) - wide, np.asarray(value) + wide
+
+    def save(self, model: str | PathLike) -> None:
+        """Keep the fits in the folder of the model whose halves they are, whole or not at all."""
+        folder = Path(model) / _FOLDER
+        files.sweep(folder.parent)
+        temporary = files.beside(folder)
+        try:
+            with files.writing(folder):
+                temporary.mkdir()
+                for number, fit in enumerate(self.fits):
+                    fit.save(temporary / f"{number:02d}")
+                told = {"model": digest(Path(model)), "fits": [digest(fit) for fit in sorted(temporary.iterdir())]}
+                (temporary / _OF).write_text(json.dumps(sealed(told)))
+                files.replace_directory(temporary, folder)
+        finally:
+            files.remove(temporary)
+
+    @classmethod
+    def load(cls, model: str | PathLike) -> HalfFits | None:
+        """The fits that a model keeps in its folder; None if it keeps none.
+
+        Raises:
+            InputError: If they are not whole, or those of another model.
+        """
+        folder = Path(model) / _FOLDER
+        if not folder.is_dir():
+            return None
+        with undamaged(folder, _AGAIN):
+            if not (folder / _OF).is_file():
+                raise DamagedError(f"{folder}: holds no {_OF}; {_AGAIN}")
+            told = unsealed(read_json(folder / _OF, fix=_AGAIN), where=folder / _OF, fix=_AGAIN, required=True)
+            if told["model"] != digest(Path(model)):
+                raise InputError(f"{folder}: belongs to another fit; {_AGAIN}")
+            parts = [folder / f"{number:02d}" for number in range(len(told["fits"]))]
+            if [digest(part) for part in parts] != told["fits"]:
+                raise DamagedError(f"{folder}: is not as it was written; {_AGAIN}")
+            fits = [PDAE.load(part) for part in parts]
+            return cls(tuple(zip(fits[::2], fits[1::2], strict=True)))
+
+
+def fit_halves(
+    model: PDAE,
+    data: PerturbationData,
+    *,
+    n_splits: int = 5,
+    rng: SeedLike = None,
+    on_step: Callable[[Progress], None] | None = None,
+) -> HalfFits:
+    """Fit to both halves of the training cells, split again and again.
+
+    Args:
+        model: The settings; where it is fitted, also its observation model, number of latents and way of prediction,
+            else they are chosen once, from all training cells.
+        data: The data; held-out conditions are never looked at. The one cell of a condition with no other is in both.
+        n_splits: How often to split; every split takes as long as two fits.
+        rng: Seed or generator of the splits and of the fits.
+        on_step: Called with the progress of each pair after every step.
+
+    Raises:
+        InputError: If a half cannot be fitted with these settings.
+        TrainingError: If a loss or a gradient is not finite.
+
+    References:
+        Shao & Tu (1995), The jackknife and bootstrap, section 5.2: half-samples, whose spread needs no rescaling.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(400, 3)) + np.repeat([[0, 0, 0], [2, 0, 0]], 200, axis=0)
+        >>> data = PerturbationData.from_arrays(x, np.repeat(["ctrl", "A"], 200))
+        >>> one, two = fit_halves(PDAE(1, steps=3, observation="gaussian"), data, n_splits=1, rng=0).fits
+        >>> one.train_counts_.tolist(), two.train_counts_.tolist()
+        ([100, 100], [100, 100])
+    """
+    whole("n_splits", n_splits)
+    train, root = data.train, seed_sequence(rng)
+    framed = _framed(model, train)
+    pairs = []
+    for split in range(n_splits):
+        halves = _halves(train, stream(root, "split", split))
+        one, two = (_like(framed, torch_seed(root, "fit", 2 * split + half)) for half in (0, 1))
+        fit_bank([one, two], halves, like=framed, on_step=on_step)
+        if framed is model:
+            _predict_alike(one, model, halves[0])
+            _predict_alike(two, model, halves[1])
+        pairs.append((one, two))
+        _log.info("stability: split %d of %d fitted", split + 1, n_splits)
+    return HalfFits(tuple(pairs))
+
+
+def _framed(model: PDAE, train: PerturbationData) -> PDAE:
+    """The model, or one of its settings that has learnt from all training cells what is fixed before a first step."""
+    if hasattr(model, "perturbation_matrix_"):
+        return model
+    framed = PDAE(**model.get_params())
+    framed._frame(train)
+    return framed
+
+
+def _like(framed: PDAE, seed: int) -> PDAE:
+    settings = {"n_latents": framed._d_Z, "observation": framed.observation_.name}
+    return PDAE(**framed.get_params() | settings | {"random_state": seed, "select": False})
+
+
+def _predict_alike(fit: PDAE, model: PDAE, half: PerturbationData) -> None:
+    """Let a fit predict in the way that a model has chosen."""
+    fit.source_ = model.source_
+    fit._kept = keep(fit, canonical(half))
+
+
+def _halves(train: PerturbationData, rng: np.random.Generator) -> list[PerturbationData]:
+    """Two data sets of the same conditions, which share no cell where a condition has more than one."""
+    dealt = [rng.permutation(rows) for rows in train.rows_by_environment]
+    parts = [(rows[: len(rows) // 2], rows[len(rows) // 2 :]) if len(rows) > 1 else (rows, rows) for rows in dealt]
+    return [train.rows(np.sort(np.concatenate(half))) for half in zip(*parts, strict=True)]

@@ -1,0 +1,92 @@
+"""`stability`: what it prints, what it keeps in a model, and that span and predict then count it."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from tests.test_cli.calls import answer, ran, refusal
+
+QUICK = ("--splits", 2, "--no-shuffled")
+
+
+def test_directions_effects_and_predictions(folder, capsys):
+    found = answer(
+        capsys,
+        "stability",
+        folder / "d.h5ad",
+        "--latents",
+        2,
+        "--steps",
+        5,
+        "--splits",
+        2,
+        "--test",
+        "A+B",
+        "--test",
+        "C",
+    )
+    assert (found["fits"], found["latents"], len(found["directions"])) == (4, 2, 2)
+    least, most = (row["agreement"] for row in found["directions"])
+    assert 0 <= least <= most <= 1
+    assert all(0 <= row["shuffled"] <= 1 for row in found["directions"])
+    assert [row["condition"] for row in found["effects"]] == ["A", "B"]
+    assert all(row["interval"][0] < row["size"] < row["interval"][1] for row in found["effects"])
+    assert [row["condition"] for row in found["predictions"]] == ["A+B"]
+    assert found["predictions"][0]["limit"] >= found["predictions"][0]["error"]
+    assert found["not_identified"] == ["C"]
+
+
+@pytest.fixture
+def model(folder, tmp_path):
+    shutil.copytree(folder / "m", tmp_path / "m")
+    return tmp_path / "m"
+
+
+def test_a_model_keeps_them_and_span_and_predict_count_them(folder, model, capsys, tmp_path):
+    before = answer(capsys, "span", folder / "d.h5ad", "--model", model)["verdicts"][0]
+    first = answer(capsys, "stability", folder / "d.h5ad", "--model", model, *QUICK)
+    kept = sorted(path.name for path in (model / "halves").iterdir())
+    assert kept == ["00", "01", "02", "03", "of.json"]
+    status, out, err = ran(capsys, "stability", folder / "d.h5ad", "--model", model, *QUICK, "--json")
+    assert status == 0
+    assert "keeps fits to 2 splits" in err
+    assert json.loads(out)["effects"] == first["effects"]
+
+    after = answer(capsys, "span", folder / "d.h5ad", "--model", model)["verdicts"][0]
+    assert after["effective_cells"] == before["effective_cells"]
+    assert after["effective_cells_interval"] != before["effective_cells_interval"]
+    assert "Intervals count the whole fit" in ran(capsys, "span", folder / "d.h5ad", "--model", model)[1]
+
+    out = tmp_path / "p.csv"
+    told = answer(capsys, "predict", model, "--condition", "A+B", "--out", out, "--samples", 50)
+    table = pd.read_csv(tmp_path / "p.features.csv")
+    assert told["features"] == str(tmp_path / "p.features.csv")
+    assert set(table["statistic"]) == {"mean", "q05", "q50", "q95"}
+    assert (table["low"] <= table["value"]).all()
+    assert (table["value"] <= table["high"]).all()
+    assert len(table) == 4 * (len(pd.read_csv(out).columns) - 2)
+    assert "p.features.csv: already exists" in refusal(
+        capsys, "predict", model, "--condition", "A+B", "--out", tmp_path / "p.parquet", "--out", tmp_path / "p.h5ad"
+    )
+
+
+def test_a_model_without_them_writes_no_table(model, capsys, tmp_path):
+    told = answer(capsys, "predict", model, "--condition", "A+B", "--out", tmp_path / "p.csv", "--samples", 5)
+    assert "features" not in told
+    assert [path.name for path in tmp_path.glob("p*")] == ["p.csv"]
+
+
+def test_settings_are_those_of_the_model(folder, model, capsys):
+    assert "leave them out" in refusal(capsys, "stability", folder / "d.h5ad", "--model", model, "--latents", 2)
+
+
+def test_fits_of_another_model_are_refused(folder, model, capsys):
+    answer(capsys, "stability", folder / "d.h5ad", "--model", model, "--splits", 1, "--no-shuffled")
+    told = json.loads((model / "halves" / "of.json").read_text())
+    (model / "halves" / "of.json").write_text(json.dumps(told | {"model": "0"}))
+    assert "run stability with --model again" in refusal(capsys, "span", folder / "d.h5ad", "--model", model)
+    found = answer(capsys, "stability", folder / "d.h5ad", "--model", model, "--force", *QUICK)
+    assert found["fits"] == 4
+    assert answer(capsys, "span", folder / "d.h5ad", "--model", model)["verdicts"]
