@@ -70,6 +70,7 @@ COMMANDS = {
     ),
     "additivity": Command("additivity d.h5ad --multipliers 199 --figure out.png", ("out.png",)),
     "geometry": Command("geometry d.h5ad", ()),
+    "stability": Command("stability d.h5ad --latents 2 --steps 3 --splits 1 --no-shuffled", ()),
     "design": Command("design d.h5ad --target A+C --figure out.png", ("out.png",)),
     "twins": Command(
         "twins d.h5ad --test A+C --cells 60 --out out", ("out/first.h5ad", "out/second.h5ad", "out/twins.png")
@@ -221,7 +222,7 @@ def test_a_full_disk_is_one_line_that_names_the_file(campaign):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("campaign", [name for name in COMMANDS if name != "geometry"], indirect=True)
+@pytest.mark.parametrize("campaign", [name for name in COMMANDS if COMMANDS[name][1]], indirect=True)
 def test_a_disk_that_is_full_after_some_bytes(campaign):
     rng = np.random.default_rng(SEED)
     for size in (0, *(2 ** rng.uniform(3, 18, 6)).astype(int).tolist()):
