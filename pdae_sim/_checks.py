@@ -108,6 +108,17 @@ def whole(name: str, value: object, *, at_least: int = 1) -> int:
     return int(value)
 
 
+_MOST_REPETITIONS = 10_000_000
+
+
+def repetitions(name: str, value: object, *, at_least: int = 1) -> int:
+    """`value` as a number of draws or resamples: whole, and not so large that they do not end."""
+    count = whole(name, value, at_least=at_least)
+    if count > _MOST_REPETITIONS:
+        raise InputError(f"{name} must be a whole number ≤ {_MOST_REPETITIONS:,}; received {value!r}")
+    return count
+
+
 def between(name: str, value: object, low: float, high: float) -> float:
     """`value` as a float strictly inside (low, high)."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low < float(value) < high:

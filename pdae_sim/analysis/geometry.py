@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import logsumexp, ndtri, stdtrit
 
 from pdae_sim._arguments import checked_numbers
-from pdae_sim._checks import whole
+from pdae_sim._checks import repetitions, whole
 from pdae_sim._random import SeedLike, seed_sequence, stream
 from pdae_sim.analysis._geometry_tests import euclidean_p_value, greatest_p_value, rank_p_values
 from pdae_sim.analysis._log_ratios import LogRatios, cross_fitted_log_ratios
@@ -133,7 +133,7 @@ class EnvironmentGeometry:
             n_dimensions) of their errors, up to rotation of all.
         """
         whole("n_dimensions", n_dimensions)
-        whole("n_draws", n_draws, at_least=2)
+        repetitions("n_draws", n_draws, at_least=2)
         known = np.where(self.enough_overlap, self.squared_distances, self.lower_limits)
         errors = np.maximum(self.standard_errors, 1e-3 * (1 + np.abs(known)))
         weights = np.where(self.enough_overlap, errors**-2.0, _BARELY / (1 + known) ** 2)
@@ -186,7 +186,7 @@ def environment_geometry(
         >>> bool(abs(found.squared_distances[0, 1] - 2.25) < 4 * found.standard_errors[0, 1]), found.rank
         (True, 1)
     """
-    whole("n_multipliers", n_multipliers, at_least=99)
+    repetitions("n_multipliers", n_multipliers, at_least=99)
     train, root = data.train, seed_sequence(rng)
     _check(train)
     x = train.gathered(slice(None)).astype(np.float64)

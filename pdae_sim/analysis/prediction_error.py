@@ -15,7 +15,7 @@ import torch
 from scipy.special import ndtri, stdtrit
 
 from pdae_sim._arguments import checked_numbers
-from pdae_sim._checks import between, matrix, whole
+from pdae_sim._checks import between, matrix, repetitions, whole
 from pdae_sim.analysis._energy_interval import TAIL, Noise, along, distance_interval
 from pdae_sim.analysis._kernels import bandwidths, gaussian
 from pdae_sim.analysis._permutation import distances_between, quadratic_forms
@@ -229,7 +229,7 @@ def mmd(predicted: np.ndarray, reference: np.ndarray, *, n_bandwidths: int = 5) 
         True
     """
     x, y = _pair(predicted, reference, 2)
-    widths = bandwidths(y, whole("n_bandwidths", n_bandwidths))
+    widths = bandwidths(y, repetitions("n_bandwidths", n_bandwidths))
     n, m = len(x), len(y)
     first = np.repeat([1.0, 0.0], [n, m])
     members = np.column_stack([first, 1 - first, np.ones(n + m)])

@@ -23,7 +23,7 @@ from scipy.special import gammaincinv, logsumexp
 
 from pdae_sim import _random
 from pdae_sim._arguments import checked_numbers
-from pdae_sim._checks import between, matrix, positive, whole
+from pdae_sim._checks import between, matrix, positive, repetitions
 from pdae_sim._linalg import whitening_root
 from pdae_sim._random import SeedLike
 from pdae_sim.analysis._information import inflation, inverse_information
@@ -339,8 +339,12 @@ def pooling_gain(
         >>> bool(np.allclose([alone, twins], 1.0))  # two environments with one law are as good as one with their cells
         True
     """
-    moves = matrix("means", means) - np.asarray(target, dtype=np.float64)  # μ_e − μ
-    n, draws = positive("counts", counts, len(moves)), whole("n_draws", n_draws, at_least=2)
+    moves = matrix("means", means)
+    aim = np.asarray(target, dtype=np.float64)
+    if aim.shape != moves.shape[1:]:
+        raise InputError(f"target must have shape {moves.shape[1:]}, as a row of means; received shape {aim.shape}")
+    moves = moves - aim  # μ_e − μ
+    n, draws = positive("counts", counts, len(moves)), repetitions("n_draws", n_draws, at_least=2)
     if not (np.abs(moves) <= _FARTHEST_POOLED).all():
         raise InputError(f"means must lie within {_FARTHEST_POOLED:.0e} of the target; no cell counts beyond")
     generator, squared = _random.stream(_random.seed_sequence(rng), "pooled"), (moves**2).sum(axis=1)

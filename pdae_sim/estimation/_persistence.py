@@ -30,6 +30,9 @@ def save(directory: Path, config: dict, tensors: dict[str, torch.Tensor], histor
             temporary.mkdir()
             save_file({k: v.contiguous() for k, v in tensors.items()}, temporary / _WEIGHTS)
             (temporary / _HISTORY).write_text(json.dumps(history))
+            (temporary / _WEIGHTS).chmod(
+                (temporary / _HISTORY).stat().st_mode
+            )  # as the umask says; it was for nobody else
             seal(temporary, {"schema_version": SCHEMA_VERSION, **config})
             replace_directory(temporary, directory.absolute())
     finally:

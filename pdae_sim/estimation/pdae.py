@@ -12,7 +12,7 @@ import torch
 
 from pdae_sim import _random
 from pdae_sim._arguments import checked_numbers
-from pdae_sim._checks import between, choice, matrix, naming, whole
+from pdae_sim._checks import between, choice, matrix, naming, repetitions, whole
 from pdae_sim._matrices import Matrix, checked_matrix
 from pdae_sim._random import SeedLike
 from pdae_sim._seals import undamaged
@@ -183,7 +183,7 @@ class PDAE(BaseEstimator):
         self._check_fitted()
         x = checked_matrix("x", x, names=self.features_)
         if draws is not None:
-            whole("draws", draws)
+            repetitions("draws", draws)
         if not self.observation_.noisy:
             latents = self._encoded(x, slice(None))
             return latents if draws is None else np.repeat(latents[None], draws, axis=0)

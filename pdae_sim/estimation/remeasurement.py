@@ -10,7 +10,7 @@ import torch
 
 from pdae_sim import _random
 from pdae_sim._arguments import checked_numbers
-from pdae_sim._checks import whole
+from pdae_sim._checks import repetitions
 from pdae_sim._matrices import checked_matrix
 from pdae_sim._random import SeedLike
 from pdae_sim.errors import InputError
@@ -64,7 +64,7 @@ def remeasure(
     model._check_fitted()
     if not model.observation_.noisy:
         raise InputError("this PDAE is noiseless: it measures a cell in one way only; judge its decoder instead")
-    whole("draws", draws)
+    repetitions("draws", draws)
     generator = model._generator(_random.seed_sequence(rng), "remeasure")
     x = checked_matrix("x", x, names=model.features_)
     measured = model._measured(x)

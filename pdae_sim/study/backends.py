@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import signal
+import threading
 import time
 import warnings
 from collections.abc import Collection, Hashable
@@ -122,7 +124,7 @@ class _LokyPool:
         # loky replaces workers that have grown, as a fit makes them, and warns of it
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         self._open = lambda: get_reusable_executor(
-            max_workers=workers, timeout=60, env=environment, initializer=_ignore_interrupts
+            max_workers=workers, timeout=60, env=environment, initializer=_follow, initargs=(os.getpid(),)
         )
         self._executor = self._open()
 
@@ -148,9 +150,16 @@ class _LokyPool:
             self._executor.shutdown(wait=True, kill_workers=True)
 
 
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C to the runner, which then stops this worker."""
+def _follow(runner: int) -> None:
+    """Leave Ctrl-C to the runner, which then stops this worker, and end when the runner was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(runner,), daemon=True).start()
+
+
+def _end_with(runner: int) -> None:
+    while os.getppid() == runner:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 @dataclass(frozen=True)

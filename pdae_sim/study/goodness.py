@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 
 from pdae_sim import _random
 from pdae_sim._arguments import checked
-from pdae_sim._checks import naming, whole
+from pdae_sim._checks import naming, repetitions, whole
 from pdae_sim._coding import factorize, row_keys
 from pdae_sim._random import SeedLike
 from pdae_sim.analysis.hypothesis_tests.goodness import (
@@ -131,6 +131,7 @@ def check_observation(
     if not model.observation_.noisy:
         return None
     refuse_cells_of_fit(model, fresh, fitted_on)
+    repetitions("n_draws", n_draws, at_least=2)
     root, E = _random.seed_sequence(rng), len(fresh.labels)
     share = math.ceil(whole("max_cells", max_cells, at_least=MIN_CELLS_PER_CONDITION) / E)
     pairs = [

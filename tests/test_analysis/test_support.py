@@ -290,6 +290,11 @@ class TestPooled:
         assert gain >= 1 - 1e-9
         assert gain * support.effective_cells <= counts.sum() * (1 + 0.5)  # 200 draws
 
+    @pytest.mark.parametrize("target", [0.0, [0.0], [[0.0, 0.0]], np.zeros((2, 2)), [0.0] * 3])
+    def test_a_target_of_another_shape(self, target):
+        with pytest.raises(InputError, match=r"target must have shape \(2,\)"):
+            pooling_gain([[0.0, 0.0], [3.0, 0.0]], [100, 100], target, rng=0)
+
     def test_far_away_it_is_finite_and_the_nearest_is_all(self):
         gain, error = pooling_gain([[0.0, 0.0], [3.0, 0.0]], [100, 100], [40.0, 0.0], rng=0)
         assert gain == pytest.approx(1.0, abs=1e-9)

@@ -116,9 +116,8 @@ def mutated_array(array: np.ndarray, rng: np.random.Generator) -> tuple[str, np.
     numeric = array.dtype.kind in "fiu"
     if kind < 4 and array.size and numeric:
         value = [np.nan, np.inf, -1, 1e30][kind] if array.dtype.kind == "f" else [-1, 2**31 - 1, 0, 10**6][kind]
-        changed.flat[rng.integers(array.size)] = (
-            np.clip(value, np.iinfo(array.dtype).min, None) if array.dtype.kind == "u" else value
-        )
+        whole = array.dtype.kind != "f" and np.iinfo(array.dtype)
+        changed.flat[rng.integers(array.size)] = np.clip(value, whole.min, whole.max) if whole else value
         return f"a value {value}", changed
     if kind == 4 and numeric:
         return "negated", -changed

@@ -11,6 +11,7 @@ from pdae_sim.cli._app import run
 from pdae_sim.errors import InputError
 from pdae_sim.labels import LabelSpace
 from pdae_sim.study.declaration import Declaration
+from tests.test_reliability.calls import calls
 
 STUDY = {"name": "n", "question": "?", "claim": "none", "prediction": ".", "worlds": [{"base": "three-singles"}]}
 
@@ -40,6 +41,17 @@ def test_a_dose_within_floats(dose):
 def test_toml(tmp_path, text, match):
     (tmp_path / "t.toml").write_text(text)
     refused_at_once(lambda: read_toml(tmp_path / "t.toml"), match)
+
+
+REPEATED = ("n_permutations", "n_multipliers", "n_resamples", "n_draws", "n_bandwidths", "draws")
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [(name, each) for name, call in calls().items() for each in call.arguments if each in REPEATED],
+)
+def test_resamples_that_would_not_end(name, argument):
+    refused_at_once(lambda: calls()[name](**{argument: 2**70}), f"{argument} must be")
 
 
 def test_seeds():

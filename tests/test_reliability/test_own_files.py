@@ -6,6 +6,7 @@ In `make test` some of each kind; under ``slow`` as many as ``PDAE_SIM_CAMPAIGN`
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -148,6 +149,18 @@ def test_a_checkpoint_is_resumed_as_written_or_refused(simulation, tmp_path, n):
         tally.judge(what, lambda: seen(fit(mutant), data.x), same)
     assert not tally.faults, f"{tally}\n" + "\n".join(tally.faults)
     assert tally.refused > n // 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of files")
+def test_a_model_can_be_read_by_whom_the_umask_lets(fitted, tmp_path):
+    before = os.umask(0o027)
+    try:
+        fitted["noiseless"].save(tmp_path / "m")
+    finally:
+        os.umask(before)
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in (tmp_path / "m").iterdir()} == dict.fromkeys(
+        ("config.json", "history.json", "weights.safetensors"), "0o640"
+    )
 
 
 def test_a_broken_task_is_set_aside_and_done_again(tmp_path, caplog):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+import warnings
+
 import pandas as pd
 import pytest
 
 from pdae_sim.errors import InputError
 from pdae_sim.study import backends, running
 from pdae_sim.study._driving import drive
-from pdae_sim.study.backends import Dask, Loky
+from pdae_sim.study.backends import Dask, Loky, _follow
 from pdae_sim.study.running import run_study
 from pdae_sim.study.store import Store
 from tests.test_study import toys
@@ -91,3 +96,22 @@ def threads(task: dict) -> list[dict]:
 
     pools = [pool["num_threads"] for pool in threadpoolctl.threadpool_info()]
     return [{"seed": task["seed"], "metric": "threads", "value": max(torch.get_num_threads(), *pools)}]
+
+
+def test_a_worker_ends_when_its_runner_was_killed():
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        runner = os.fork()
+    if runner == 0:
+        if os.fork() == 0:
+            _follow(os.getppid())
+            time.sleep(60)
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.close(writing)
+    os.waitpid(runner, 0)
+    started = time.monotonic()
+    assert os.read(reading, 1) == b""  # the end of the last process that could write
+    assert time.monotonic() - started < 30
+    os.close(reading)

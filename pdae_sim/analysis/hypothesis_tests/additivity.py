@@ -40,7 +40,7 @@ import numpy as np
 from scipy.special import softmax
 
 from pdae_sim._arguments import checked_numbers
-from pdae_sim._checks import listed, near_misses, whole
+from pdae_sim._checks import listed, near_misses, repetitions, whole
 from pdae_sim._linalg import on_one_thread
 from pdae_sim._random import SeedLike, child, seed_sequence, stream
 from pdae_sim.analysis._constrained_logistic import (
@@ -202,7 +202,7 @@ def additivity_test(
         >>> additivity_test(data, "A+B", rng=0).p_value == 0.001
         True
     """
-    whole("n_multipliers", n_multipliers, at_least=19)
+    repetitions("n_multipliers", n_multipliers, at_least=19)
     environments, w = _relation(data, target, coefficients)
     part = data.select(environments)
     _enough_cells(part, whole("n_folds", n_folds, at_least=2))

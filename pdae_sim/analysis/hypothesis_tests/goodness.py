@@ -25,7 +25,7 @@ from enum import StrEnum
 import numpy as np
 
 from pdae_sim._arguments import checked_numbers
-from pdae_sim._checks import at_least, between, choice, naming
+from pdae_sim._checks import at_least, between, choice, naming, repetitions
 from pdae_sim._random import SeedLike, child, seed_sequence, stream
 from pdae_sim.analysis.hypothesis_tests.latent_law import (
     LawTest,
@@ -292,6 +292,7 @@ def goodness_of_fit(
         ()
     """
     at_least("cells", cells, 1.0)
+    repetitions("n_resamples", n_resamples, at_least=19)
     root, settings = seed_sequence(rng), _Settings(cells, max(n_resamples, 400 * len(samples.base)))
     parts = (
         _by_condition(

@@ -16,7 +16,7 @@ from scipy.spatial.distance import pdist
 from scipy.special import gammaln, hyp1f1
 
 from pdae_sim._arguments import checked_numbers
-from pdae_sim._checks import matrix, whole
+from pdae_sim._checks import matrix, repetitions
 from pdae_sim._random import SeedLike, seed_sequence, stream
 from pdae_sim.analysis._permutation import merge_ties, quadratic_forms, upper_p_value
 from pdae_sim.errors import InputError
@@ -108,7 +108,7 @@ def spread_tests(
         (['B'], 3.5)
     """
     _stacked(samples)
-    whole("n_permutations", n_permutations, at_least=19)
+    repetitions("n_permutations", n_permutations, at_least=19)
     generator, left, found, p_value = stream(seed_sequence(rng), "spread"), dict(samples), {}, 0.0
     while len(left) > 1:
         tests = _compared(left, n_permutations, generator)
@@ -236,7 +236,7 @@ def common_law_test(samples: Mapping[str, np.ndarray], *, n_permutations: int = 
         True
     """
     z, sizes = _stacked(samples)
-    whole("n_permutations", n_permutations, at_least=19)
+    repetitions("n_permutations", n_permutations, at_least=19)
     codes = np.tile(np.repeat(np.arange(len(sizes)), sizes), (n_permutations + 1, 1))
     stream(seed_sequence(rng), "permutations").permuted(codes[1:], axis=1, out=codes[1:])
     values = _dispersions(z, codes, sizes)
@@ -274,7 +274,7 @@ def normal_law_test(x: np.ndarray, *, n_resamples: int = 999, rng: SeedLike = No
     """
     x = _enough("x", x)
     generator = stream(seed_sequence(rng), "normal")
-    draws = (generator.standard_normal(x.shape) for _ in range(whole("n_resamples", n_resamples, at_least=19)))
+    draws = (generator.standard_normal(x.shape) for _ in range(repetitions("n_resamples", n_resamples, at_least=19)))
     values = np.array([energy_to_normal(x), *(energy_to_normal(draw) for draw in draws)])
     return LawTest(len(x) * float(values[0]), upper_p_value(values), n_resamples, (len(x),))
 

@@ -17,7 +17,7 @@ from itertools import combinations
 import numpy as np
 
 from pdae_sim._arguments import checked_numbers
-from pdae_sim._checks import whole
+from pdae_sim._checks import repetitions
 from pdae_sim._random import SeedLike, seed_sequence, stream
 from pdae_sim.analysis._affinity import Affinity, affinity
 from pdae_sim.data import PerturbationData
@@ -115,7 +115,7 @@ def shared_effects_test(
         >>> shared_effects_test({"K562": context(1.0), "HepG2": context(0.3)}, rng=0).p_value > 0.05
         True
     """
-    whole("n_multipliers", n_multipliers, at_least=99)
+    repetitions("n_multipliers", n_multipliers, at_least=99)
     root, contexts = seed_sequence(rng), tuple(data)
     measured, skipped = {}, {}
     for pair in _shared_pairs(data, max_pairs, stream(root, "pairs")):

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from pdae_sim._arguments import checked_numbers
-from pdae_sim._checks import between, matrix, whole
+from pdae_sim._checks import between, matrix, repetitions
 from pdae_sim._random import SeedLike, seed_sequence, stream
 from pdae_sim.analysis._kernels import bandwidths, gaussian
 from pdae_sim.analysis._permutation import (
@@ -163,7 +163,7 @@ def mmd_test(
     z, H = _pooled(x, y, n_permutations, rng)
     # a subset of sorted rows: one that depended on the labels would spoil the exactness
     order = stream(seed_sequence(0), "bandwidths", len(z)).permutation(np.lexsort(z.T))
-    widths = bandwidths(z[order], whole("n_bandwidths", n_bandwidths))
+    widths = bandwidths(z[order], repetitions("n_bandwidths", n_bandwidths))
     values = merge_ties(*quadratic_forms(z, H, [partial(gaussian, bandwidth=width) for width in widths]))
     by_bandwidth = dict(zip(widths, values[:, 0].tolist(), strict=True))
     return _judged("mmd", aggregated(values), (len(x), len(y)), by_bandwidth)
@@ -306,7 +306,7 @@ def _samples(x: np.ndarray, y: np.ndarray, *, at_least_rows: int = 2) -> tuple[n
 
 def _pooled(x: np.ndarray, y: np.ndarray, n_permutations: int, rng: SeedLike) -> tuple[np.ndarray, np.ndarray]:
     generator = stream(seed_sequence(rng), "permutations")
-    H = relabellings(len(x), len(y), whole("n_permutations", n_permutations, at_least=19), generator)
+    H = relabellings(len(x), len(y), repetitions("n_permutations", n_permutations, at_least=19), generator)
     return np.vstack([x, y]), H
 
 
