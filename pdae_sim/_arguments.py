@@ -227,7 +227,8 @@ def _is(option: str, value: object, known: Mapping[str, Any]) -> bool:
         return isinstance(value, Mapping)
     inner = option.partition("[")[2]
     if name in ("Sequence", "Collection", "Iterable", "tuple", "list") and inner and inner.split("]")[0] not in _PLAIN:
-        return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+        kind = Iterable if name == "Iterable" else Collection
+        return isinstance(value, kind) and not isinstance(value, (str, bytes, Mapping)) and not _is_single(value)
     if name in _NUMERIC:
         return _is_numeric(value)
     if name == "Tensor":
@@ -259,8 +260,14 @@ def _are(value: object, kind: type) -> bool:
     return (
         isinstance(value, Collection)
         and not isinstance(value, (str, bytes))
+        and not _is_single(value)
         and all(isinstance(each, kind) for each in value)
     )
+
+
+def _is_single(value: object) -> bool:
+    """Whether a value is an array of no axis, which calls itself iterable and is not."""
+    return getattr(value, "shape", None) == ()
 
 
 def _is_seed(value: object) -> bool:

@@ -108,14 +108,19 @@ def whole(name: str, value: object, *, at_least: int = 1) -> int:
     return int(value)
 
 
-_MOST_REPETITIONS = 10_000_000
-
-
 def repetitions(name: str, value: object, *, at_least: int = 1) -> int:
     """`value` as a number of draws or resamples: whole, and not so large that they do not end."""
-    count = whole(name, value, at_least=at_least)
-    if count > _MOST_REPETITIONS:
-        raise InputError(f"{name} must be a whole number ≤ {_MOST_REPETITIONS:,}; received {value!r}")
+    return _limited(name, whole(name, value, at_least=at_least), 10_000_000)
+
+
+def size(name: str, value: object, *, at_least: int = 1) -> int:
+    """`value` as a number of rows, columns or layers: whole, and not so large that they cannot be held."""
+    return _limited(name, whole(name, value, at_least=at_least), 1_000_000)
+
+
+def _limited(name: str, count: int, most: int) -> int:
+    if count > most:
+        raise InputError(f"{name} must be a whole number ≤ {most:,}; received {count!r}")
     return count
 
 

@@ -208,6 +208,8 @@ def paired_distances(x: torch.Tensor, y: torch.Tensor, *, beta: float = 1.0) -> 
         >>> paired_distances(torch.tensor([[3.0, 4.0]]), torch.zeros(1, 2)).tolist()
         [5.0]
     """
+    if x.shape != y.shape:
+        raise InputError(f"x and y must have one shape; received {tuple(x.shape)} and {tuple(y.shape)}")
     squared = (x - y).square().sum(-1)
     apart = squared > 0
     return torch.where(apart, squared, 1.0).pow(beta / 2) * apart

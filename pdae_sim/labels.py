@@ -21,7 +21,7 @@ from typing import SupportsFloat
 import numpy as np
 
 from pdae_sim._arguments import checked_numbers
-from pdae_sim._checks import listed, near_misses
+from pdae_sim._checks import listed, matrix, near_misses
 from pdae_sim._contexts import AT, ContextNames, context_names
 from pdae_sim.errors import LabelError
 
@@ -51,6 +51,7 @@ def nearest_to_control(labels: np.ndarray) -> np.ndarray:
         >>> nearest_to_control(np.array([[1, 1], [0, 0.5]])).tolist() == [0, 0.5]
         True
     """
+    labels = matrix("labels", labels)
     return labels[np.abs(labels).sum(axis=1).argmin()]
 
 

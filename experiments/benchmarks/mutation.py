@@ -198,7 +198,6 @@ def _run_tests(copy: Path, paths: list[str]) -> None:
     import pytest
 
     os.chdir(copy)
-    os.setsid()
     os.environ |= {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
     sys.dont_write_bytecode = True
     sys.path[:] = [str(copy), *(path for path in sys.path if Path(path or ".").resolve() != ROOT)]

@@ -194,11 +194,11 @@ def _squares(task: dict) -> list[dict]:
 
 
 class Command:
-    """A command in a process of its own, forked from this one, and in a session of its own."""
+    """A command in a process of its own, forked from this one, and in a group of its own."""
 
     def __init__(self, words: str, folder: Path, largest: int | None = None):
         self.started, (self._err, write) = time.monotonic(), os.pipe()  # no file: those have no limit of size
-        arguments = [*words.split(), "--quiet"]
+        self._folder, arguments = folder, [*words.split(), "--quiet"]
         self.process = multiprocessing.get_context("fork").Process(
             target=_command, args=(arguments, folder, write, largest)
         )
@@ -215,8 +215,10 @@ class Command:
         os.kill(cast(int, self.process.pid), number)
 
     def holds_lock(self) -> bool:
-        """Whether it holds a lock on any file."""
-        return any(f" {self.process.pid} " in line for line in Path("/proc/locks").read_text().splitlines())
+        """Whether it holds a lock file of its folder, not that of a file which it reads."""
+        nodes = {path.stat().st_ino for path in self._folder.rglob(".*lock")}
+        locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+        return any(str(self.process.pid) in lock and int(lock[5].rpartition(":")[2]) in nodes for lock in locks)
 
     def ended(self, kill_at: float | None = None) -> Ended:
         """Wait for its end, or kill it, with all of its workers alive, after so many seconds.
@@ -243,7 +245,7 @@ def _command(arguments: list[str], folder: Path, err: int, largest: int | None) 
     from pdae_sim.cli._app import run
     from pdae_sim.estimation import _checkpoint
 
-    os.setsid()
+    os.setpgid(0, 0)
     os.chdir(folder)
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -297,7 +297,7 @@ class PDAE(BaseEstimator):
         if self.n_latents is not None:
             whole("n_latents", self.n_latents)
         if self.steps is not None:
-            whole("steps", self.steps, at_least=0)
+            repetitions("steps", self.steps, at_least=0)
         choice("observation", self.observation, ("auto", *OBSERVATION_MODELS))
         plan = framing.plan_of(self, noisy=bool(framing.expects_noise(self)))
         check_phases(plan.phases, plan.architecture)

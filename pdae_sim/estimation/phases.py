@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from pdae_sim._arguments import checked
-from pdae_sim._checks import at_least, choice, near_misses, whole
+from pdae_sim._checks import at_least, choice, near_misses, repetitions, whole
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._losses import PARTS, TERMS
 
@@ -65,7 +65,7 @@ class Phase:
 
     @checked
     def __post_init__(self) -> None:
-        whole("steps", self.steps, at_least=0)
+        repetitions("steps", self.steps, at_least=0)
         whole("cells", self.cells, at_least=2)
         whole("environments", self.environments)
         for name in ("learning_rate", "clip", "decay"):

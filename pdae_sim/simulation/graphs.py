@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pdae_sim._arguments import checked_numbers
-from pdae_sim._checks import at_least, choice, whole
+from pdae_sim._checks import at_least, choice, size, whole
 from pdae_sim._random import SeedLike
 
 
@@ -58,7 +58,7 @@ def random_dag(
         True
     """
     choice("graph", kind, GRAPHS)
-    n, degree, rng = whole("n_nodes", n_nodes), at_least("degree", degree, 0.0), np.random.default_rng(rng)
+    n, degree, rng = size("n_nodes", n_nodes), at_least("degree", degree, 0.0), np.random.default_rng(rng)
     uniform = np.zeros((n, n))
     uniform[np.tril_indices(n, -1)] = rng.random(n * (n - 1) // 2)
     causes = _layered(uniform, degree, layers) if kind == "layered" else _CAUSES[kind](uniform, degree)

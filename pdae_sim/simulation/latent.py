@@ -17,7 +17,7 @@ import numpy as np
 
 from pdae_sim import _random
 from pdae_sim._arguments import checked_numbers
-from pdae_sim._checks import finite, matrix, whole
+from pdae_sim._checks import finite, matrix, size
 from pdae_sim._linalg import whitening_root
 from pdae_sim._matrices import Locked
 from pdae_sim.errors import InputError
@@ -127,7 +127,7 @@ class LinearLatentModel(Locked):
             >>> bool(np.allclose(np.diag(model.covariance), 1))
             True
         """
-        d, K, recipe = whole("n_latents", n_latents), whole("n_perturbations", n_perturbations), Recipe.of(options)
+        d, K, recipe = size("n_latents", n_latents), size("n_perturbations", n_perturbations), Recipe.of(options)
         root = _random.seed_sequence(rng)
         A, D = random_base(d, graph, recipe, root)
         S = random_targets(targets, (d, K), recipe, root)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from pdae_sim import _random
-from pdae_sim._arguments import checked_numbers
+from pdae_sim._arguments import checked_numbers, shown
 from pdae_sim._checks import matrix, whole
 from pdae_sim._matrices import freeze
 from pdae_sim.data import PerturbationData, Simulation, Truth
@@ -22,6 +22,7 @@ from pdae_sim.simulation.latent import LinearLatentModel
 from pdae_sim.simulation.mixings import Mixing, random_mixing
 from pdae_sim.simulation.observation import OBSERVATIONS, Noiseless, Observation
 
+_MOST_CELLS = 2**31
 _Cells = int | Sequence[int] | np.ndarray
 
 
@@ -137,10 +138,13 @@ class Simulator:
 
     @staticmethod
     def _counts(n: _Cells, n_environments: int) -> list[int]:
-        counts = list(n) if isinstance(n, (Sequence, np.ndarray)) else [n] * n_environments
-        if len(counts) != n_environments:
-            raise InputError(f"n must be a number, or one per environment ({n_environments}); received {len(counts)}")
-        return [whole("n", count) for count in counts]
+        each = list(cast(Sequence, n)) if np.ndim(n) == 1 else [n] * n_environments
+        if len(each) != n_environments:
+            raise InputError(f"n must be a number, or one per environment ({n_environments}); received {len(each)}")
+        counts = [whole("n", count) for count in each]
+        if sum(counts) > _MOST_CELLS:
+            raise InputError(f"n must be {_MOST_CELLS:,} cells at most in all; received {shown(n)}")
+        return counts
 
     @checked_numbers
     def encode(self, x: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import importlib
 import inspect
 import math
 import pickle
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
@@ -187,6 +188,44 @@ def test_wrong_and_extreme_arguments_are_refused_or_as_good_as_others(campaign, 
     print(tally)
     assert not tally.faults, f"{tally}\n" + "\n".join(tally.faults[:40])
     assert tally.refused > tally.clean / 5
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "simulation.world(overrides=0-d)",
+        "simulation.Simulator.sample(labels=0-d)",
+        "simulation.Simulator.sample(n=0-d)",
+        "simulation.Simulator.sample(n=2**70)",
+        "simulation.designs.dose_grid(n_perturbations=2**70)",
+        "simulation.designs.singles(n_perturbations=2**70)",
+        "analysis.pooling_gain(target=fractions)",
+        "analysis.hypothesis_tests.observation_fit(measurements=0-d)",
+        "analysis.hypothesis_tests.additivity_tests(targets=0-d)",
+        "analysis.identifiability.r2(fitted=fractions)",
+        "analysis.identifiability.estimate_effects(z=negative seeds)",
+        "energy.paired_distances(y=tensor with a gradient)",
+        "contexts.in_contexts(covariates=generator of texts)",
+    ],
+)
+def test_refused_in_a_line(case):
+    name, argument, odd = re.match(r"(.*)\((.*)=(.*)\)", case).groups()
+    with pytest.raises(InputError, match=argument):
+        calls()[name](**{argument: ODD[odd]()})
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [
+        ("analysis.identifiability.effect_angles", "shifts"),
+        ("analysis.identifiability.joint_procrustes", "shifts"),
+        ("labels.nearest_to_control", "labels"),
+    ],
+)
+def test_fractions_are_numbers_as_others(name, argument):
+    call = calls()[name]
+    exact = np.vectorize(Fraction, otypes=[object])(np.asarray(call.arguments[argument], float))
+    assert list(map(str, leaves(call(**{argument: exact})))) == list(map(str, leaves(call())))
 
 
 def test_every_public_function_is_called():

@@ -10,6 +10,7 @@ from scipy import linalg
 
 from pdae_sim import _random
 from pdae_sim._arguments import checked_numbers
+from pdae_sim._checks import matrix
 from pdae_sim._random import SeedLike
 from pdae_sim.analysis._intervals import operator_radius, ratio_intervals
 from pdae_sim.analysis.identifiability._pairs import checked_pair
@@ -216,4 +217,7 @@ def r2(fitted: np.ndarray, Z: np.ndarray) -> float:
         >>> r2(np.zeros((2, 1)), np.array([[1.0], [-1.0]]))
         0.0
     """
+    fitted, Z = matrix("fitted", fitted), matrix("Z", Z)
+    if fitted.shape != Z.shape:
+        raise InputError(f"fitted must have the shape of Z, {Z.shape}; received {fitted.shape}")
     return float(1 - ((fitted - Z) ** 2).sum() / (Z**2).sum())

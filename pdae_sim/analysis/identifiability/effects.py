@@ -98,8 +98,10 @@ def estimate_effects(
     """
     z = matrix("z", z)
     if information is not None:
+        J = inverse_information(information)
+        z = matrix("z", z, columns=len(J))
         prior = np.zeros_like(z) if prior_means is None else matrix("prior_means", prior_means, columns=z.shape[1])
-        z = prior + (z - prior) @ inverse_information(information)
+        z = prior + (z - prior) @ J
     means, covariances = _moments(z, np.asarray(environment), whole("reference", reference, at_least=0))
     shifts, common = means[1:] - means[0], covariances[0]
     own = covariances[1:] + common
@@ -126,6 +128,7 @@ def effect_angles(shifts: np.ndarray) -> np.ndarray:
         >>> round(float(effect_angles(np.array([[1.0, 0.0], [1.0, 1.0]]))[0, 1]), 6)
         45.0
     """
+    shifts = matrix("shifts", shifts)
     G = shifts @ shifts.T
     lengths = np.sqrt(np.where(np.diagonal(G) > 0, np.diagonal(G), np.nan))
     angles = np.degrees(np.arccos(np.clip(G / np.outer(lengths, lengths), -1.0, 1.0)))

@@ -116,7 +116,8 @@ def joint_procrustes(
     if Z_hat.shape != Z.shape or estimate.perturbation_matrix.shape != W.shape:
         raise InputError(f"estimate must have the shapes of the truth, {Z.shape} and {W.shape}")
     w = {part: at_least(f"weights[{part}]", weights.get(part, 0.0), 0.0) for part in _PARTS}
-    moves_hat, moves = (np.asarray(shifts) @ V.T for V in (estimate.perturbation_matrix, W))
+    shifts = matrix("shifts", shifts, columns=W.shape[1])
+    moves_hat, moves = (shifts @ V.T for V in (estimate.perturbation_matrix, W))
     m_hat, m = estimate.z_base.mean(0), truth.z_base.mean(0)
     total, effect = ((Z - Z.mean(0)) ** 2).sum(), (moves**2).sum()
     if not total > 0 or not effect > 0:

@@ -6,7 +6,7 @@ import numpy as np
 
 from pdae_sim import _random
 from pdae_sim._arguments import checked_numbers
-from pdae_sim._checks import at_least, between, whole
+from pdae_sim._checks import at_least, between, size, whole
 from pdae_sim._random import SeedLike
 from pdae_sim.errors import InputError
 
@@ -44,7 +44,7 @@ def cell_counts(
         >>> cell_counts(4, total=100, control_excess=2.0).tolist() == [50, 17, 17, 16]
         True
     """
-    E, total = whole("n_environments", n_environments), whole("total", total)
+    E, total = size("n_environments", n_environments), whole("total", total)
     between("control_excess", control_excess, 0.0, np.inf)
     least, others = whole("least", least, at_least=0), E - 1
     control = round(control_excess * total / E)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations, product
-from math import comb
+from math import comb, log
 
 import numpy as np
 
 from pdae_sim import _random
 from pdae_sim._arguments import checked_numbers
-from pdae_sim._checks import finite, whole
+from pdae_sim._checks import finite, size, whole
 from pdae_sim._random import SeedLike
 from pdae_sim.errors import InputError
 from pdae_sim.simulation.designs._rows import FINEST, distinct_rows, with_control
@@ -30,7 +30,7 @@ def singles(n_perturbations: int) -> Design:
         >>> singles(2).train.tolist()
         [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
     """
-    return Design(with_control(np.eye(whole("n_perturbations", n_perturbations))))
+    return Design(with_control(np.eye(size("n_perturbations", n_perturbations))))
 
 
 @checked_numbers
@@ -56,7 +56,7 @@ def singles_and_doubles(
         >>> len(design.train), int(design.test.sum()), design.planted.tolist()
         (7, 2, [True])
     """
-    K = whole("n_perturbations", n_perturbations)
+    K = size("n_perturbations", n_perturbations)
     root = _random.seed_sequence(rng)
     if pairs is None and n_doubles is not None:
         pairs = _random_pairs(K, n_doubles, _random.stream(root, "pairs"))
@@ -78,7 +78,7 @@ def all_doubles(n_perturbations: int, *, n_held_out: int = 0, rng: SeedLike = No
         >>> len(all_doubles(4).train) == 1 + 4 + 6
         True
     """
-    pairs = list(combinations(range(whole("n_perturbations", n_perturbations)), 2))
+    pairs = list(combinations(range(size("n_perturbations", n_perturbations)), 2))
     return singles_and_doubles(n_perturbations, pairs=pairs, n_held_out=n_held_out, rng=rng)
 
 
@@ -94,7 +94,7 @@ def one_factor_at_a_time(n_perturbations: int, *, levels: Sequence[float]) -> De
         >>> one_factor_at_a_time(1, levels=[0.5, 1.0]).train.tolist()
         [[0.0], [0.5], [1.0]]
     """
-    eye = np.eye(whole("n_perturbations", n_perturbations))
+    eye = np.eye(size("n_perturbations", n_perturbations))
     return Design(with_control(*(level * eye for level in _levels(levels))))
 
 
@@ -110,11 +110,9 @@ def dose_grid(n_perturbations: int, *, levels: Sequence[float]) -> Design:
         >>> len(dose_grid(3, levels=[0.5, 1.0]).train) == 3**3
         True
     """
-    K, levels = whole("n_perturbations", n_perturbations), _levels(levels)
-    if (size := (len(levels) + 1) ** K) > _MOST_ROWS:
-        raise InputError(
-            f"a grid of {len(levels) + 1} doses of {K} perturbations has {size} rows; the most is {_MOST_ROWS}"
-        )
+    K, levels = size("n_perturbations", n_perturbations), _levels(levels)
+    if K * log(len(levels) + 1) > log(_MOST_ROWS):
+        raise InputError(f"a grid of {len(levels) + 1} doses of {K} perturbations has more than {_MOST_ROWS:,} rows")
     return Design(np.array(list(product([0.0, *levels], repeat=K))))
 
 
@@ -147,8 +145,8 @@ def random_doses(
         >>> random_doses(5, 8, per_environment=(1, 3), rng=0).train.shape
         (9, 5)
     """
-    K, n = whole("n_perturbations", n_perturbations), whole("n_environments", n_environments, at_least=0)
-    n += whole("n_test", n_test, at_least=0)
+    K, n = size("n_perturbations", n_perturbations), size("n_environments", n_environments, at_least=0)
+    n += size("n_test", n_test, at_least=0)
     orders, doses = _orders(K, per_environment), _dyadic(low, high, step)
     possible = sum(comb(K, order) * len(doses) ** order for order in orders)
     if n > possible:

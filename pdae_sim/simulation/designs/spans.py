@@ -6,7 +6,7 @@ import numpy as np
 
 from pdae_sim import _random
 from pdae_sim._arguments import checked_numbers
-from pdae_sim._checks import whole
+from pdae_sim._checks import size, whole
 from pdae_sim._random import SeedLike
 from pdae_sim.errors import InputError
 from pdae_sim.simulation.designs._rows import FINEST, distinct_rows, with_control
@@ -45,7 +45,7 @@ def planted(
         >>> int(np.linalg.matrix_rank(design.train)) == 2 and design.planted.tolist() == [True, False]
         True
     """
-    K, M = whole("n_perturbations", n_perturbations), whole("n_environments", n_environments, at_least=0)
+    K, M = size("n_perturbations", n_perturbations), size("n_environments", n_environments, at_least=0)
     r, n_in = whole("rank", rank, at_least=0), whole("n_in_span", n_in_span, at_least=0)
     n_out = whole("n_out_of_span", n_out_of_span, at_least=0)
     if r > min(K, M):

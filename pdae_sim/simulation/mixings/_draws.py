@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pdae_sim._checks import at_least, between, choice, whole
+from pdae_sim._checks import at_least, between, choice, size, whole
 from pdae_sim.errors import InputError
 from pdae_sim.simulation.mixings._layer import Layer
 from pdae_sim.simulation.mixings.affine import Affine, Orthonormal
@@ -94,7 +94,7 @@ def _stack(
     bias: float = 0.3,
 ) -> Draw:
     choice("activation", activation, ("tanh", "leaky", "linear"))
-    depth = 0 if activation == "linear" else whole("depth", depth, at_least=0)
+    depth = 0 if activation == "linear" else size("depth", depth, at_least=0)
     maps = []
     for index in range(depth + 1):
         Q = _haar(width, d if index == 0 else width, rng)
@@ -126,9 +126,9 @@ def _coupling(
     sharpness: float = 2.0,
     bias: float = 0.3,
 ) -> Draw:
-    k, h = d // 2, whole("hidden", hidden)
+    k, h = d // 2, size("hidden", hidden)
     sharpness = between("sharpness", sharpness, 0.0, np.inf)
-    turns, networks = _turns(d, whole("depth", depth), rng, bias), []
+    turns, networks = _turns(d, size("depth", depth), rng, bias), []
     for _ in turns:
         weights, offsets = rng.normal(0.0, sharpness / np.sqrt(k), (h, k)), rng.normal(0.0, 1.0, h)
         networks.append((weights, offsets, *rng.normal(0.0, 1.0 / np.sqrt(h), (2, d - k, h))))
@@ -141,7 +141,7 @@ def _coupling(
 
 def _henon(d: int, width: int, rng: np.random.Generator, *, depth: int = 2, bias: float = 0.3) -> Draw:
     k = d // 2
-    turns = _turns(d, whole("depth", depth), rng, bias)
+    turns = _turns(d, size("depth", depth), rng, bias)
     forms = [(_quadratic_forms(d - k, k, rng),) for _ in turns]
     return Draw(_between(turns, forms, lambda strength, C: QuadraticShear(strength * C)), 0.4, 4.0)
 
@@ -157,8 +157,8 @@ def _spline(
     bias: float = 0.3,
 ) -> Draw:
     Spline.load()
-    K, bound = whole("bins", bins, at_least=2), between("bound", bound, 0.0, np.inf)
-    turns = _turns(d, whole("depth", depth), rng, bias)
+    K, bound = size("bins", bins, at_least=2), between("bound", bound, 0.0, np.inf)
+    turns = _turns(d, size("depth", depth), rng, bias)
     knots = [tuple(rng.standard_normal((d, m)) for m in (K, K, K - 1)) for _ in turns]
     return Draw(_between(turns, knots, lambda t, w, h, d: Spline(t * w, t * h, t * d, bound)), 0.25, 4.0)
 
@@ -201,7 +201,7 @@ def random_curve(d: int, p: int, rng: np.random.Generator, *, bias: float, curva
         curvature: Root mean square height over the subspace, as a multiple of that of unit latents, at most.
         width: Hidden units, and the greatest number of directions bent into.
     """
-    h, curvature = whole("width", width), at_least("curvature", curvature, 0.0)
+    h, curvature = size("width", width), at_least("curvature", curvature, 0.0)
     m = min(h, p - d)
     weights, offsets = rng.normal(0.0, 2.0 / np.sqrt(d), (h, d)), rng.standard_normal(h)
     heights = rng.normal(0.0, curvature * np.sqrt(d / (m * h)), (m, h))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pdae_sim._arguments import checked_numbers
-from pdae_sim._checks import matrix, whole
+from pdae_sim._checks import matrix, size, whole
 from pdae_sim.errors import InputError
 from pdae_sim.simulation.mixings.composition import Mixing
 
@@ -75,7 +75,7 @@ def reference_latents(n_latents: int, n: int = 4096, *, covariance: np.ndarray |
     from scipy.special import ndtri
     from scipy.stats import qmc
 
-    d, power = whole("n_latents", n_latents), int(whole("n", n)).bit_length() - 1
+    d, power = size("n_latents", n_latents), int(whole("n", n)).bit_length() - 1
     if n != 2**power:
         raise InputError(f"n must be a power of two; received {n}")
     u = qmc.Sobol(d, scramble=True, seed=np.random.default_rng(0)).random_base2(power)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pdae_sim._arguments import checked_numbers
-from pdae_sim._checks import at_least, choice, near_misses, whole
+from pdae_sim._checks import at_least, choice, near_misses, size
 from pdae_sim._random import SeedLike
 from pdae_sim.errors import InputError
 from pdae_sim.simulation.mixings._calibration import Dials, Targets
@@ -67,7 +67,7 @@ def random_mixing(
         >>> bool(abs(np.median(condition_numbers(f, reference_latents(2))) / 10 - 1) < 0.02)
         True
     """
-    d, p, rng = whole("n_latents", n_latents), whole("n_observed", n_observed), np.random.default_rng(rng)
+    d, p, rng = size("n_latents", n_latents), size("n_observed", n_observed), np.random.default_rng(rng)
     choice("kind", kind, FAMILIES)
     choice("embedding", embedding, EMBEDDINGS)
     own, curve = _settings(kind, embedding, settings)
