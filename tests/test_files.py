@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from pdae_sim import _files as files
+from pdae_sim.errors import InputError
 
 OLD, YOUNG = (f"pdae-sim-{digit * 32}" for digit in "01")
 
@@ -68,9 +69,10 @@ class TestInterrupts:
                 reached.append(temporary.write_text("whole"))
 
         try:
-            with pytest.raises(raised):
+            with pytest.raises(raised) as ended:
                 write()
             assert signal.getsignal(number) is heeded
+            assert getattr(ended.value, "code", 143) == 128 + signal.SIGTERM
         finally:
             signal.signal(number, at_first)
         assert reached
@@ -131,3 +133,11 @@ class TestNames:
         monkeypatch.setattr(files, "remove", first_refused)
         files.sweep(tmp_path)
         assert list(tmp_path.iterdir()) == refused
+
+
+@pytest.mark.parametrize("said", ["no space left", "a stack:\nin C\ndisk: no space left", "x" * 500 + " no space left"])
+def test_what_a_library_says_of_a_full_disk_is_told_by_the_end_of_its_last_line(said, tmp_path):
+    with pytest.raises(InputError) as told, files.writing(tmp_path / "a"):
+        raise RuntimeError(said)
+    reason = said.splitlines()[-1][-120:]
+    assert str(told.value).startswith(f"{tmp_path / 'a'}: cannot be written ({reason});")

@@ -140,6 +140,32 @@ class TestProse:
         assert not begun
 
 
+MUTABLE = ("Progress", "Position", "_Lift", "_Progress", "_Share")
+"""Records that change while something goes on."""
+COMPARED = ("Term", "Activation", "Position")
+"""Records that hold functions of arrays, or are never compared."""
+
+
+def dataclasses_of(path: Path) -> Iterator[tuple[str, dict[str, object], str]]:
+    """Names of a module's dataclasses, the settings of their decorators, and the annotations of their fields."""
+    for node in ast.walk(tree(path)):
+        for decorator in node.decorator_list if isinstance(node, ast.ClassDef) else ():
+            call = decorator if isinstance(decorator, ast.Call) else ast.Call(decorator, [], [])
+            if ast.unparse(call.func) == "dataclass":
+                fields = [each for each in node.body if isinstance(each, ast.AnnAssign)]
+                settings = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
+                yield node.name, settings, " ".join(ast.unparse(each.annotation) for each in fields)
+
+
+class TestRecords:
+    @pytest.mark.parametrize("path", FILES, ids=named)
+    def test_are_frozen_and_those_with_arrays_are_compared_by_identity(self, path):
+        for name, settings, annotations in dataclasses_of(path):
+            assert settings.get("frozen", False) is (name not in MUTABLE), name
+            if "ndarray" in annotations or "Tensor" in annotations:
+                assert (settings.get("eq") is False) is (name not in COMPARED), name
+
+
 class TestFiles:
     @pytest.mark.parametrize("top", ["pdae_sim", "tests"])
     def test_none_is_over_four_hundred_lines(self, top):

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from pdae_sim.data import PerturbationData
-from pdae_sim.io import convert_file, read_table
+from pdae_sim.errors import InputError
+from pdae_sim.io import ReadOptions, convert_file, read_table
 from tests.test_io.refusals import said
 
 FRAME = pd.DataFrame({"drug": ["DMSO", "A", "A|B", "A"], "fold": ["train", "train", "ood", "train"]})
@@ -209,6 +210,8 @@ class TestContainers:
         made = adata()
         made.var_names = ["g", "g"]
         made.write_h5ad(tmp_path / "twice.h5ad")
+        with pytest.raises(InputError, match="feature 'g' and 1 more occurs twice"):
+            ReadOptions().chosen(["a", "g", "h", "g", "h"])
         assert "feature 'g' occurs twice" in said(convert_file, tmp_path / "twice.h5ad", **OPTIONS)
 
 

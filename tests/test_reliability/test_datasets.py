@@ -85,4 +85,5 @@ def test_read_in_full_or_refused(simulation, tmp_path, n):
         what = mutate(mutant, rng)
         for read in (Simulation.read, PerturbationData.read, read_labels):
             tally.judge(f"{read.__qualname__}: {what}", lambda read=read: read(mutant), wrong)
+    print(tally)
     assert not tally.faults, f"{tally}\n" + "\n".join(tally.faults)

@@ -87,6 +87,7 @@ class TestModels:
                 files = sorted(folder.iterdir())
                 what = mutate(files[rng.integers(len(files))], rng)
                 tally.judge(f"{name} {what}", lambda folder=folder: seen(PDAE.load(folder), x), same)
+        print(tally)
         assert not tally.faults, f"{tally}\n" + "\n".join(tally.faults)
         assert tally.refused > n // 2
 
@@ -101,6 +102,7 @@ class TestModels:
             persistence.seal(folder, {key: value for key, value in config.items() if key != "sha256"})
             finite = lambda found: None if all(np.isfinite(a).all() for a in found) else "not finite"  # noqa: E731
             tally.judge(what, lambda folder=folder: seen(PDAE.load(folder), x), finite)
+        print(tally)
         assert not tally.faults, f"{tally}\n" + "\n".join(tally.faults)
 
 
@@ -134,6 +136,7 @@ def test_a_study_reads_tasks_as_written_or_does_them_again(tmp_path, n, caplog):
             tally.judge(
                 what, lambda folder=folder: Store(folder).rows(TOY.name, TOY.ids), lambda r: None if r == rows else "?"
             )
+    print(tally)
     assert not tally.faults, f"{tally}\n" + "\n".join(tally.faults)
 
 
@@ -147,6 +150,7 @@ def test_a_checkpoint_is_resumed_as_written_or_refused(simulation, tmp_path, n):
         shutil.copy(path, mutant)
         what = mutate(mutant, rng)
         tally.judge(what, lambda: seen(fit(mutant), data.x), same)
+    print(tally)
     assert not tally.faults, f"{tally}\n" + "\n".join(tally.faults)
     assert tally.refused > n // 2
 

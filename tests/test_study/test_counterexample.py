@@ -149,6 +149,11 @@ class TestComparison:
         assert not found.told_apart
         assert max(found.gaps.values()) < 1e-3  # float32 networks
 
+    def test_rows_may_come_twice_if_either_model_draws_with_replacement(self, fitted):
+        model, _ = fitted
+        sides = [(a_world(), a_world()), (a_world(), model), (model, a_world()), (model, model)]
+        assert [sample_pair(*pair, ["A"], n=4, rng=0).resampled for pair in sides] == [False, True, True, True]
+
     def test_no_draw_is_on_both_sides(self):
         """Draws with replacement repeat cells: of each the first is kept, on one side only."""
         x = np.random.default_rng(0).integers(0, 50, size=(400, 1)).astype(float)
