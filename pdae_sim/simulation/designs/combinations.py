@@ -112,7 +112,8 @@ def dose_grid(n_perturbations: int, *, levels: Sequence[float]) -> Design:
     """
     K, levels = size("n_perturbations", n_perturbations), _levels(levels)
     if K * log(len(levels) + 1) > log(_MOST_ROWS):
-        raise InputError(f"a grid of {len(levels) + 1} doses of {K} perturbations has more than {_MOST_ROWS:,} rows")
+        more = f"a grid of {len(levels) + 1} doses of {K} perturbations has more rows"
+        raise InputError(f"{more}; the most is {_MOST_ROWS:,}, take fewer levels or perturbations")
     return Design(np.array(list(product([0.0, *levels], repeat=K))))
 
 
