@@ -3,8 +3,10 @@
 Where cells have a smooth density on a manifold of m dimensions and T_j is the distance to the j-th nearest one, the sum
 of log(T_k / T_j) over j < k is a Gamma variable of shape k − 1 and rate m. So m̂ = (k − 1) n / Σ Σ log(T_k / T_j), with
 standard error m̂ / √((k − 1) n). Few cells bias it downwards where dimensions are many, and that is measured: by the
-same estimate for as many standard normal cells. What neighbours leave open, autoencoders decide: up to the dimension
-of the manifold each further coordinate rebuilds cells much better, beyond it hardly.
+same estimate for as many standard normal cells. What neighbours leave open, and all that is noisy, is decided by a
+short fit with more latents than can be identified: of latents that are there a cell tells most of the variance, of
+superfluous ones little, and between the two is a gap of the eigenvalues of I − E Cov(z | x). Cells without noise are
+given some for it, which costs no identifiability and hides what a short fit leaves of the curvature.
 
 References:
     Levina & Bickel (2004), Maximum likelihood estimation of intrinsic dimension, NeurIPS 17; the mean over cells is
@@ -16,7 +18,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -32,10 +34,19 @@ _CELLS, _VALUES = 8000, 2**24
 _QUERIES, _FEWEST = 2000, 50
 LOW = 3
 """Up to here neighbours alone are trusted."""
-_TRIED = 6
-"""Numbers of coordinates that autoencoders are tried with beyond the first."""
-_GAIN = 0.9
-"""A coordinate that leaves more than this share of the error is not one of the manifold's."""
+BESIDE = 0.25
+"""Standard deviation of the noise added to standardised cells that have none, for a short fit."""
+_FIRST = 12
+"""Latents of a first short fit, at most; twice as many as long as cells tell of all."""
+_TOLD, _UNTOLD = 0.45, 0.65
+"""Least share of the variance of a latent that cells tell, and the largest of a superfluous one."""
+_GAP = 1.2
+"""Least fall of the log odds of that share from the last latent to a superfluous one."""
+_SURE_GAP, _SURE_UNTOLD = 1.8, 0.5
+"""Fall and share where one can be sure of it."""
+
+Information = Callable[[int], np.ndarray]
+"""Shares of the variance of so many latents that held-out cells tell after a short fit, descending; empty unknown."""
 
 _BY_DIMENSION, _ESTIMATED = ("expected", "errors"), ("estimate", "standard_error")
 
@@ -49,9 +60,10 @@ class Dimension:
         estimate: m̂ from nearest neighbours; NaN where too few cells differ.
         standard_error: Of m̂.
         expected: m̂ for standard normal cells of some dimensions, as many as there are.
-        errors: Error of rebuilding held-out cells with so many coordinates, where neighbours left it open.
+        errors: Share of the variance of each latent that cells leave open, the best told first, where a short fit
+            was needed.
         rank: Of the training shifts. Orthogonal identification needs a rank of n_latents − 1 or more.
-        sure: Whether the evidence agrees: neighbours with the choice, or a clear bend of the errors.
+        sure: Whether the evidence agrees: neighbours with the choice, or a clear gap of what cells tell.
         reason: In words.
 
     Example:
@@ -83,13 +95,13 @@ class Dimension:
         return rebuilt(cls, {**state, **{k: math.nan for k in _ESTIMATED if state[k] is None}})
 
 
-def choose(x: np.ndarray, rank: int, error: Callable[[int], float], rng: np.random.Generator) -> Dimension:
-    """The number of latents of some cells.
+def choose(x: np.ndarray, rank: int, information: Information, rng: np.random.Generator) -> Dimension:
+    """The number of latents of some cells without noise.
 
     Args:
         x: (n, d_X) standardised cells.
         rank: Of the training shifts.
-        error: Error of rebuilding held-out cells from so many coordinates; NaN where it cannot be told.
+        information: What cells tell of latents after a short fit.
         rng: Picks cells where there are many.
     """
     x = np.unique(x[rng.permutation(len(x))[: cells_of(x.shape[1])]].astype(np.float64), axis=0)
@@ -97,21 +109,56 @@ def choose(x: np.ndarray, rank: int, error: Callable[[int], float], rng: np.rand
     most = max(min(rank + 1, varied), 1)
     estimate, se = neighbour_dimension(rng.permutation(x))
     if math.isnan(estimate):
-        return _told(Dimension(min(rank, most), estimate, se, rank, False, "too few cells differ from one another"))
+        return tell(Dimension(min(rank, most), estimate, se, rank, False, "too few cells differ from one another"))
     expected = _expected(estimate, len(x), most, rng)
     nearest = min(expected, key=lambda d: abs(expected[d] - estimate))
     if nearest > most:
         why = "cells fill more dimensions than the shifts can identify: noise, or too few perturbations"
-        return _told(Dimension(min(rank, most), estimate, se, rank, False, why, expected))
+        return tell(Dimension(min(rank, most), estimate, se, rank, False, why, expected))
     if nearest <= LOW and _clear(expected, nearest, estimate, se):
-        return _told(Dimension(nearest, estimate, se, rank, True, "nearest neighbours", expected))
-    first = max(nearest - 1, 1)
-    found, errors = _bend(error, first, min(first + _TRIED, most))
-    if found is None:
-        why = "nearest neighbours, with too few cells for more"
-        return _told(Dimension(nearest, estimate, se, rank, False, why, expected))
-    sure = found - 1 in errors and (found + 1 in errors or found == varied)
-    return _told(Dimension(found, estimate, se, rank, sure, "where autoencoders stop gaining", expected, errors))
+        return tell(Dimension(nearest, estimate, se, rank, True, "nearest neighbours", expected))
+    found = by_information(rank, varied, information)
+    if len(found.errors) == varied <= most and max(found.errors.values()) <= 1 - _TOLD:
+        found = replace(found, n_latents=varied, sure=True, reason="cells tell of a latent for each of their directions")
+    sure = found.sure and found.n_latents >= nearest
+    return tell(replace(found, estimate=estimate, standard_error=se, expected=expected, sure=sure))
+
+
+def by_information(rank: int, varied: int, information: Information) -> Dimension:
+    """The number of latents that cells tell of, apart from superfluous ones.
+
+    Args:
+        rank: Of the training shifts; one latent more than that can be identified.
+        varied: Directions in which cells vary.
+        information: What cells tell of latents after a short fit.
+    """
+    limit, most = max(min(rank + 2, varied), 1), max(min(rank + 1, varied), 1)
+    tried = min(_FIRST, limit)
+    shares = information(tried)
+    while tried < limit and len(shares) and shares[-1] >= _TOLD:
+        tried = min(2 * tried, limit)
+        shares = information(tried)
+    if not len(shares):
+        why = "too few cells for a short fit; the rank of the shifts"
+        return Dimension(min(rank, most) or 1, math.nan, math.nan, rank, False, why)
+    errors = {d: 1 - float(share) for d, share in enumerate(shares, 1)}
+    found, sure = _gap(shares)
+    if found is None or found > most:
+        why = "cells tell of more latents than the shifts can identify, or of fewer: there is no gap"
+        return Dimension(min(rank, most) or 1, math.nan, math.nan, rank, False, why, errors=errors)
+    return Dimension(found, math.nan, math.nan, rank, sure, "cells tell of no more latents", errors=errors)
+
+
+def _gap(shares: np.ndarray) -> tuple[int | None, bool]:
+    """After how many latents what cells tell of them falls, and whether that is sure; None if it does not."""
+    odds = np.log(np.clip(shares, 1e-3, 1 - 1e-3)) - np.log1p(-np.clip(shares, 1e-3, 1 - 1e-3))
+    falls = odds[:-1] - odds[1:]
+    clear = (shares[:-1] >= _TOLD) & (shares[1:] <= _UNTOLD) & (falls >= _GAP)
+    if clear.any():
+        d = int(np.flatnonzero(clear)[-1]) + 1
+        return d, bool(falls[d - 1] >= max(_SURE_GAP, falls[d:].max(initial=0.0)) and shares[d] <= _SURE_UNTOLD)
+    d = int(falls.argmax()) + 1 if len(falls) else 0
+    return (d, False) if d and falls[d - 1] >= _GAP and shares[d] <= _UNTOLD else (None, False)
 
 
 def cells_of(d_X: int) -> int:
@@ -184,17 +231,7 @@ def _clear(expected: Mapping[int, float], nearest: int, estimate: float, se: flo
     return near and all(abs(value - estimate) > 4 * se for d, value in expected.items() if d != nearest)
 
 
-def _bend(error: Callable[[int], float], first: int, most: int) -> tuple[int | None, dict[int, float]]:
-    """The last dimension that still gains, from the first one on, and all errors; None where they cannot be told."""
-    errors = {first: error(first)}
-    for d in range(first + 1, most + 1):
-        errors[d] = error(d)
-        if errors[d] > _GAIN * errors[d - 1]:
-            return d - 1, errors
-    return (None if any(map(math.isnan, errors.values())) else max(errors)), errors
-
-
-def _told(choice: Dimension) -> Dimension:
+def tell(choice: Dimension) -> Dimension:
     how = "" if choice.sure else ", and this is not sure: give n_latents where it is known"
     say = _log.info if choice.sure else _log.warning
     say(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,15 +25,16 @@ from pdae_sim.estimation._scaling import LabelScaling, Scaling
 from pdae_sim.estimation._training import train
 from pdae_sim.estimation._weighted_terms import WeightedTerms
 from pdae_sim.estimation.likelihoods.counts import PoissonLikelihood
+from pdae_sim.estimation.phases import Phase
 from pdae_sim.estimation.presets import DEFAULT, MARGINAL, MARGINAL_SCREEN, Preset
 
 if TYPE_CHECKING:
     from pdae_sim.estimation.pdae import PDAE
 
-_CHART_PROBE = (replace(DEFAULT.phases[0], steps=300, cells=32, whiten=False),)
-"""A short chart, to compare numbers of coordinates."""
 _SHORT = 150
-"""Steps of a short fit under noise, to compare observation models and numbers of latents."""
+"""Steps of a short fit under noise, to compare observation models."""
+_LONGER, _BATCH = 300, 512
+"""Steps of one that tells latents from superfluous ones, and cells in each."""
 _DRAWS = 4
 """Latents that it tries for each cell in a step."""
 _PROBED_CELLS = 20_000
@@ -145,32 +145,33 @@ def _dimension(model: PDAE, data: PerturbationData, scores: _Scores) -> Dimensio
     rank = model._label_scaling.rank(data.labels, at_most=d_X)
     rng = _random.stream(_random.seed_sequence(0), "dimension")
     few = np.sort(rng.permutation(len(data.environment))[: dimension.cells_of(d_X)])
+    x = model._units.gathered(data.stored, few)
     if model.observation_.noisy:
-        varied = dimension.varied_directions(model._units.gathered(data.stored, few))
-        return evidence.dimension(model.observation_, rank, min(rank + 1, varied), scores)
-    return dimension.choose(model._units.gathered(data.stored, few), rank, lambda d: _chart_error(model, data, d), rng)
-
-
-def _chart_error(model: PDAE, data: PerturbationData, d_Z: int) -> float:
-    """Error of rebuilding cells kept out from d_Z coordinates, after a short training; NaN if none are."""
-    probe = type(model)(d_Z, phases=_CHART_PROBE, device=model.device)
-    network, cells = bank.start([probe], bank.frame([probe], [data]))
-    (history,) = train(WeightedTerms(network, probe.beta), cells, [probe.plan_.phases])
-    return min((row["held_out"] for row in history if "held_out" in row), default=math.nan)
+        law, varied = model.observation_, dimension.varied_directions(x)
+        return dimension.tell(dimension.by_information(rank, varied, partial(scores.information, law)))
+    noisier = _Scores(model, data, beside=dimension.BESIDE)
+    return dimension.choose(x, rank, partial(noisier.information, as_given("gaussian", x)), rng)
 
 
 class _Scores:
-    """Log-likelihoods of held-out cells after short fits, each made once."""
+    """What short fits say of held-out cells: their log-likelihoods, each made once, and what they tell of latents."""
 
-    def __init__(self, model: PDAE, data: PerturbationData) -> None:
-        self._model, self._all = model, data
+    def __init__(self, model: PDAE, data: PerturbationData, *, beside: float = 0.0) -> None:
+        self._model, self._all, self._beside = model, data, beside
         (phase,) = (MARGINAL_SCREEN if _many(data.counts) else MARGINAL).phases
-        self._phases = (replace(phase, steps=_SHORT, cells=phase.cells // 2, learning_rate=1e-2, whiten=False),)
+        self._phase = replace(phase, steps=_SHORT, cells=phase.cells // 2, learning_rate=1e-2, whiten=False)
+        each = _BATCH if phase.sampling == "cells" else _BATCH // min(len(data.labels), phase.environments)
+        self._longer = replace(self._phase, steps=_LONGER, cells=min(each, self._phase.cells))
         self._made: dict[tuple[str, int], np.ndarray] = {}
 
     @cached_property
     def _data(self) -> PerturbationData:
-        return _thinned(self._all)
+        data = _thinned(self._all)
+        if not self._beside:
+            return data
+        x = Scaling.of(data).gathered(data.stored, slice(None))
+        rng = _random.stream(_random.seed_sequence(0), "noise beside")
+        return replace(data, x=x + self._beside * rng.standard_normal(x.shape, dtype=np.float32))
 
     def __call__(self, choice: ObservationChoice, d_Z: int) -> np.ndarray:
         key = choice.name, d_Z
@@ -178,22 +179,39 @@ class _Scores:
             self._made[key] = self._score(choice, d_Z)
         return self._made[key]
 
-    @torch.no_grad()
-    def _score(self, choice: ObservationChoice, d_Z: int) -> np.ndarray:
-        probe = type(self._model)(d_Z, observation=choice.name, phases=self._phases, device=self._model.device)
-        probe._label_scaling, probe.space_ = self._model._label_scaling, self._model.space_
-        network, cells = bank.start([probe], bank.frame([probe], [self._data]))
-        assert isinstance(network, PosteriorNetwork), "candidates have noise"
-        network.draws = _DRAWS
-        with torch.enable_grad():
-            train(WeightedTerms(network, probe.beta), cells, [probe.plan_.phases])
-        _, held_out = cells.weighty().split_held_out(self._phases[0].held_out)
+    def information(self, choice: ObservationChoice, d_Z: int) -> np.ndarray:
+        """Eigenvalues of I − E Cov(z | x), descending: shares of the variance of latents that held-out cells tell."""
+        _, network, held_out = self._fitted(choice, d_Z, self._longer)
         if held_out is None:
             return np.empty(0)
         x, labels = held_out
         generator = torch.Generator(device=x.device).manual_seed(0)
-        bound = network.bound(x, network.shifts(labels), [generator], 4 * _DRAWS).flatten()
+        with torch.no_grad():
+            _, left = network.moments(x, network.shifts(labels), [generator], 4 * _DRAWS)
+        left = left.double().flatten(0, -3).mean(0).cpu().numpy()
+        return 1 - np.linalg.eigvalsh(left)
+
+    def _score(self, choice: ObservationChoice, d_Z: int) -> np.ndarray:
+        probe, network, held_out = self._fitted(choice, d_Z, self._phase)
+        if held_out is None:
+            return np.empty(0)
+        x, labels = held_out
+        generator = torch.Generator(device=x.device).manual_seed(0)
+        with torch.no_grad():
+            bound = network.bound(x, network.shifts(labels), [generator], 4 * _DRAWS).flatten()
         return bound.double().cpu().numpy() + _jacobian(probe, network, x)
+
+    def _fitted(
+        self, choice: ObservationChoice, d_Z: int, phase: Phase
+    ) -> tuple[PDAE, PosteriorNetwork, tuple[torch.Tensor, torch.Tensor] | None]:
+        """A model after a phase, its network, and the cells and labels that it kept out; None if there are too few."""
+        probe = type(self._model)(d_Z, observation=choice.name, phases=(phase,), device=self._model.device)
+        probe._label_scaling, probe.space_ = self._model._label_scaling, self._model.space_
+        network, cells = bank.start([probe], bank.frame([probe], [self._data]))
+        assert isinstance(network, PosteriorNetwork), "candidates have noise"
+        network.draws = _DRAWS
+        train(WeightedTerms(network, probe.beta), cells, [probe.plan_.phases])
+        return probe, network, cells.weighty().split_held_out(phase.held_out)[1]
 
 
 def _jacobian(probe: PDAE, network: PosteriorNetwork, x: torch.Tensor) -> float | np.ndarray:

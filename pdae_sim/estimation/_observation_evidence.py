@@ -1,10 +1,9 @@
-"""Which observation model, and how many latents under noise: short fits judged on training cells that they keep out.
+"""Which observation model: short fits judged on training cells that they keep out.
 
 Counts are recognised by being whole numbers, or a transform of whole numbers that can be undone. Of other cells the
 first question is whether there is noise at all. Cells without noise fill a manifold of d_Z dimensions at every scale,
 and their nearest neighbours show it; noise fills all of them at the smallest scale. Where there is noise, the model
-with the largest held-out likelihood is taken, the simplest where the difference is within its standard error; d_Z is
-where a further latent stops gaining.
+with the largest held-out likelihood is taken, the simplest where the difference is within its standard error.
 """
 
 from __future__ import annotations
@@ -13,13 +12,12 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 
 from pdae_sim._matrices import Matrix
 from pdae_sim.data import PerturbationData
-from pdae_sim.estimation._dimension import LOW, Dimension, cells_of, nearest_dimension
+from pdae_sim.estimation._dimension import LOW, cells_of, nearest_dimension
 from pdae_sim.estimation._measurement import recognise_counts, share_of_zeros
 from pdae_sim.estimation._observation import GAUSSIAN, ObservationChoice, as_given
 
@@ -31,14 +29,6 @@ _ERRORS = 3.0
 """Standard errors by which a richer model has to be better."""
 _GAIN = 0.01
 """And log-likelihood by cell, at least."""
-_SHARE = 0.25
-"""Beyond the rank of the shifts a latent that gains less than this share of the one before makes up for what a short
-fit, or the law, leaves out."""
-_PATIENCE = 3
-"""Numbers of latents that are tried beyond the best."""
-_LADDER = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128)
-"""Numbers of latents tried, in turn."""
-
 Score = Callable[[ObservationChoice, int], np.ndarray]
 """Log-likelihoods by held-out cell, in the units of x, after a short fit of so many latents; empty if none are kept."""
 
@@ -108,57 +98,6 @@ def _clear(options: Sequence[ObservationChoice], scores: Sequence[np.ndarray], b
     return best == other or transforms[0] == transforms[1] or abs(gain) > _ERRORS * se
 
 
-def dimension(choice: ObservationChoice, rank: int, most: int, score: Score) -> Dimension:
-    """The number of latents whose held-out likelihood a further one does not raise.
-
-    Args:
-        choice: The observation model.
-        rank: Of the training shifts.
-        most: Latents that can be identified or that x has directions for.
-        score: A short fit, judged.
-    """
-    scores: dict[int, np.ndarray] = {}
-    for d in [d for d in _LADDER if d <= most] or [1]:
-        scores[d] = score(choice, d)
-        if not len(scores[d]):
-            why = "too few cells for held-out likelihood; the rank of the shifts"
-            return _told(Dimension(min(rank, most), math.nan, math.nan, rank, False, why))
-        if len(scores) > _PATIENCE and not _gains(scores, rank):
-            break
-    best = _fewest(scores, rank)
-    errors = {d: -float(each.mean()) for d, each in scores.items()}
-    sure = best != max(scores) or best == most
-    why = "held-out marginal likelihood stops gaining"
-    return _told(Dimension(best, math.nan, math.nan, rank, sure, why, errors=errors))
-
-
-def _gains(scores: Mapping[int, np.ndarray], rank: int) -> bool:
-    """Whether the last numbers of latents tried are of any use."""
-    return _fewest(scores, rank) in list(scores)[-_PATIENCE:]
-
-
-def _fewest(scores: Mapping[int, np.ndarray], rank: int) -> int:
-    """The fewest latents within a standard error of the best; beyond the rank of the shifts one must gain a good share.
-
-    References:
-        Breiman et al. (1984), Classification and Regression Trees: the one-standard-error rule.
-    """
-    tried = list(scores)
-    allowed = tried[:1]
-    for before, d in pairwise(tried):
-        gain = _difference(scores[d], scores[before])[0] / (d - before)
-        first = _difference(scores[before], scores[allowed[-2]])[0] if len(allowed) > 1 else 0.0
-        if d > rank and gain < max(_SHARE * first, _GAIN):
-            break
-        allowed.append(d)
-    best = max(allowed, key=lambda d: scores[d].mean())
-    for d in allowed:
-        gain, se = _difference(scores[best], scores[d])
-        if gain <= max(se, _GAIN):
-            return d
-    return best
-
-
 def _difference(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
     """Mean and standard error of the difference of two scores of the same cells."""
     difference = first - second
@@ -167,13 +106,6 @@ def _difference(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
 
 def _only(name: str) -> str:
     return "a share of the entries is exactly zero" if name == "dropout" else "the only model that fits the table"
-
-
-def _told(choice: Dimension) -> Dimension:
-    how = "" if choice.sure else ", and this is not sure: give n_latents where it is known"
-    say = _log.info if choice.sure else _log.warning
-    say("n_latents = %d (%s; shifts have rank %d)%s", choice.n_latents, choice.reason, choice.rank, how)
-    return choice
 
 
 def tell(choice: ObservationChoice) -> ObservationChoice:

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdae_sim import PDAE
-from pdae_sim.estimation._dimension import Dimension, choose, neighbour_dimension
+from pdae_sim.estimation._dimension import Dimension, by_information, choose, neighbour_dimension
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.presets import DEFAULT
 from pdae_sim.simulation.worlds import world
 
 
-def unused(d: int) -> float:
+def unused(d: int) -> np.ndarray:
     raise AssertionError(f"neighbours should have settled it; asked for {d}")
 
 
@@ -58,16 +58,44 @@ def test_cells_that_fill_space_are_no_manifold_and_it_is_said(name, caplog):
     assert "not sure: give n_latents" in caplog.text
 
 
-def test_many_dimensions_are_left_to_autoencoders():
+def test_many_dimensions_are_left_to_a_short_fit():
     rng = np.random.default_rng(0)
     z = rng.normal(size=(2000, 8))
     x = np.column_stack([z, 0.3 * z**2])
-    falls = {d: 0.7 ** min(d, 8) for d in range(1, 20)}
-    choice = choose(x, 12, falls.__getitem__, rng)
+    choice = choose(x, 12, telling(8), rng)
     assert (choice.n_latents, choice.sure) == (8, True)
-    assert choice.errors[9] == choice.errors[8]
-    ever = choose(x, 7, lambda d: 0.7**d, rng)  # it never bends before shifts stop identifying
-    assert (ever.n_latents, ever.sure) == (8, False)
+    assert choice.errors[8] == pytest.approx(0.1)
+    assert choice.errors[9] == pytest.approx(0.9)
+
+
+def telling(d_Z: int):
+    """A short fit whose cells tell of d_Z latents and hardly of others."""
+    return lambda d: np.where(np.arange(d) < d_Z, 0.9, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("shares", "rank", "found"),
+    [
+        ([0.99, 0.97, 0.87, 0.80, 0.05, 0.04, 0.03], 6, (4, True)),
+        ([0.99, 0.79, 0.04], 2, (2, True)),  # the largest fall is no gap where cells tell of what follows
+        ([0.93, 0.84, 0.60, 0.39], 2, (2, False)),
+        ([0.84, 0.63, 0.45, 0.23, 0.06, 0.05], 5, (4, False)),
+        ([0.87, 0.80, 0.70], 1, (1, False)),  # more than can be identified
+        ([0.9, 0.05], 0, (1, True)),
+        ([], 3, (3, False)),
+    ],
+)
+def test_a_gap_of_what_cells_tell_is_the_number_of_latents(shares, rank, found):
+    choice = by_information(rank, 50, lambda d: np.array(shares[:d]))
+    assert (choice.n_latents, choice.sure) == found
+    assert list(choice.errors.values()) == pytest.approx(1 - np.array(shares))
+
+
+def test_more_latents_are_tried_while_cells_tell_of_all():
+    tried = []
+    choice = by_information(60, 80, lambda d: tried.append(d) or telling(30)(d))
+    assert (choice.n_latents, choice.sure) == (30, True)
+    assert tried == [12, 24, 48]
 
 
 def test_cells_that_tie_tell_nothing():
@@ -93,12 +121,14 @@ def test_a_fit_estimates_what_it_is_not_told_and_remembers_why(tmp_path, caplog)
 
 
 @pytest.mark.slow
-def test_ten_latents_are_found_by_autoencoders():
-    data = world("ten-latents", ("design.cells=1000",)).simulate().data
+@pytest.mark.parametrize(
+    ("name", "seed", "d_Z"),
+    [("doses", 0, 4), ("doses", 3, 4), ("dropout", 0, 2), ("dropout", 3, 2), ("ten-latents", 0, 10)],
+)
+def test_a_short_fit_finds_the_latents_of_named_worlds(name, seed, d_Z):
     model = PDAE()
-    model._frame(data)
-    assert model.dimension_.n_latents == 10
-    assert model.dimension_.sure
+    model._frame(world(name, ("design.cells=1000",), seed=seed).simulate().data)
+    assert (model.dimension_.n_latents, model.dimension_.sure) == (d_Z, True)
 
 
 def cells(name: str) -> tuple[np.ndarray, int]:
@@ -118,8 +148,8 @@ class TestOddCells:
         rng = np.random.default_rng(0)
         x = rng.normal(size=(3000, 4)) @ rng.normal(size=(4, 10))
         asked = []
-        choice = choose(x, 8, lambda d: asked.append(d) or 0.5**d, rng)
-        assert choice.n_latents == 4
+        choice = choose(x, 8, lambda d: asked.append(d) or telling(4)(d), rng)
+        assert (choice.n_latents, choice.sure) == (4, True)
         assert max(asked, default=4) <= 4
 
     def test_nearly_equidistant_cells_are_settled_at_once(self):
@@ -130,11 +160,10 @@ class TestOddCells:
     def test_a_fit_without_cells_kept_out_is_not_sure_of_many(self):
         rng = np.random.default_rng(0)
         x = rng.normal(size=(400, 6)) @ rng.normal(size=(6, 12))
-        choice = choose(x, 9, lambda d: math.nan, rng)
-        assert not choice.sure
-        assert abs(choice.n_latents - 6) <= 1
+        choice = choose(x, 9, lambda d: np.empty(0), rng)
+        assert (choice.n_latents, choice.sure) == (9, False)
 
     @pytest.mark.parametrize("n", [3, 40])
     def test_few_cells_and_constant_columns_are_no_error(self, n):
         x = np.random.default_rng(0).normal(size=(n, 3)) * [1.0, 1.0, 0.0]
-        assert choose(x, 4, lambda d: 1.0, np.random.default_rng(0)).n_latents in (1, 2)
+        assert choose(x, 4, telling(2), np.random.default_rng(0)).n_latents in (1, 2)
