@@ -118,6 +118,8 @@ def choose(x: np.ndarray, rank: int, information: Information, rng: np.random.Ge
     if nearest <= LOW and _clear(expected, nearest, estimate, se):
         return tell(Dimension(nearest, estimate, se, rank, True, "nearest neighbours", expected))
     found = by_information(rank, varied, information)
+    if not found.errors:
+        found = replace(found, n_latents=nearest, reason="nearest neighbours, with too few cells for more")
     if len(found.errors) == varied <= most and max(found.errors.values()) <= 1 - _TOLD:
         found = replace(found, n_latents=varied, sure=True, reason="cells tell of a latent for each of their directions")
     sure = found.sure and found.n_latents >= nearest

@@ -161,7 +161,8 @@ class TestOddCells:
         rng = np.random.default_rng(0)
         x = rng.normal(size=(400, 6)) @ rng.normal(size=(6, 12))
         choice = choose(x, 9, lambda d: np.empty(0), rng)
-        assert (choice.n_latents, choice.sure) == (9, False)
+        assert not choice.sure
+        assert abs(choice.n_latents - 6) <= 1
 
     @pytest.mark.parametrize("n", [3, 40])
     def test_few_cells_and_constant_columns_are_no_error(self, n):
