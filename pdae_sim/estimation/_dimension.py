@@ -121,7 +121,7 @@ def choose(x: np.ndarray, rank: int, information: Information, rng: np.random.Ge
     if not found.errors:
         found = replace(found, n_latents=nearest, reason="nearest neighbours, with too few cells for more")
     if len(found.errors) == varied <= most and max(found.errors.values()) <= 1 - _TOLD:
-        found = replace(found, n_latents=varied, sure=True, reason="cells tell of a latent for each of their directions")
+        found = replace(found, n_latents=varied, sure=True, reason="as many latents as directions")
     sure = found.sure and found.n_latents >= nearest
     return tell(replace(found, estimate=estimate, standard_error=se, expected=expected, sure=sure))
 
