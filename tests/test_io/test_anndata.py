@@ -253,8 +253,9 @@ class TestWholeOrNothing:
         assert "must end in .h5ad" in said(simulation.data.write, tmp_path / "data.csv")
 
     def test_values_beyond_float32_are_refused(self, tmp_path):
-        data = PerturbationData.from_arrays(np.full((2, 1), 1e300), ["ctrl", "A"])
-        with pytest.raises(InputError):
+        x = np.array([[1.0, 1e300, 1.0], [1.0, 1.0, -1e300]])
+        data = PerturbationData.from_arrays(x, ["ctrl", "A"], features=["a", "b", "c"])
+        with pytest.raises(InputError, match="column 'b' holds values beyond the range of float32"):
             data.write(tmp_path / "big.h5ad")
 
 
@@ -277,3 +278,11 @@ def test_predicted_cells_beside_measured_ones_are_neither_train_nor_test(tmp_pat
             assert np.array_equal(data.x, np.eye(4))
             assert data.test.conditions == ("B",)
     assert "2 cells of the split 'predicted' are set aside" in caplog.text
+
+
+@pytest.mark.parametrize("names", [[["A", "B"]], "A", [1, 2], 3.0])
+def test_names_of_perturbations_are_a_list_of_texts(names):
+    adata = to_anndata(PerturbationData.from_arrays(np.eye(2), ["ctrl", "A"]))
+    adata.uns["pdae_sim"] = {**adata.uns["pdae_sim"], "perturbations": names}
+    with pytest.raises(InputError, match="perturbations"):
+        from_anndata(adata)

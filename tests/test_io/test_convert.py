@@ -8,7 +8,7 @@ import pytest
 
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
-from pdae_sim.io import ReadOptions, convert_file, read_table
+from pdae_sim.io import Conversion, ReadOptions, convert_file, read_table
 from tests.test_io.refusals import said
 
 FRAME = pd.DataFrame({"drug": ["DMSO", "A", "A|B", "A"], "fold": ["train", "train", "ood", "train"]})
@@ -147,6 +147,13 @@ class TestColumnsThatAreNotGenes:
         read_table(tmp_path / "t.csv")
         assert "left out: batch (a code); choose with features= and leave_out=" in caplog.text
 
+    @pytest.mark.parametrize(("n", "end"), [(7, "g6"), (8, "g7"), (9, "g7 and 1 more"), (1008, "g7 and 1,000 more")])
+    def test_eight_of_those_left_out_are_named(self, n, end):
+        data = PerturbationData.from_arrays(np.eye(2), ["ctrl", "A"])
+        said_of_it = Conversion(data, {f"g{k}": "a code" for k in range(n)}).in_words()
+        assert said_of_it.partition(" (a code);")[0].partition("left out: ")[2].endswith(end)
+        assert said_of_it.count(", ") == min(n, 8) - 1
+
     def test_categories_without_rows_are_no_problem(self, tmp_path):
         condition = pd.Categorical(["ctrl", "A"], categories=["ctrl", "A", "bad+", "unused"])
         pd.DataFrame({"condition": condition, "g": [1.0, 2.0]}).to_parquet(tmp_path / "t.parquet")
@@ -167,9 +174,10 @@ class TestProblems:
         (tmp_path / "t.csv").write_text("condition,g,g\nctrl,1,2\nA,3,4\n")
         assert "column 'g' occurs 2 times; rename them" in said(convert_file, tmp_path / "t.csv")
 
-    def test_decimal_commas(self, tmp_path):
+    def test_decimal_commas(self, tmp_path, caplog):
         (tmp_path / "t.csv").write_text("condition;g;h\nctrl;1,5;2\nA;-2,5e-1;4\nB;1,0;3\n")
         assert convert_file(tmp_path / "t.csv").data.x.tolist() == [[1.5, 2], [-0.25, 4], [1, 3]]
+        assert "decimals are read after a comma, such as '1,5'" in caplog.text
         (tmp_path / "both.csv").write_text("condition;g;h\nctrl;1,5;2.5\nA;2,5;1.5\n")
         assert "column 'g': 2 rows not numeric, the first '1,5'" in said(convert_file, tmp_path / "both.csv")
 

@@ -9,7 +9,8 @@ from scipy import sparse
 
 from pdae_sim import strategies
 from pdae_sim.data import PerturbationData
-from pdae_sim.io import read_labels, read_truth
+from pdae_sim.errors import InputError
+from pdae_sim.io import _hdf5, read_labels, read_truth
 from tests.test_io.files import stored
 from tests.test_io.refusals import said
 
@@ -93,3 +94,11 @@ class TestLabelsAlone:
             assert np.array_equal(getattr(truth, name), getattr(simulation.truth, name))
         simulation.data.write(tmp_path / "data.h5ad")
         assert "obsm has no z_true or z_base" in said(read_truth, tmp_path / "data.h5ad")
+
+
+@pytest.mark.parametrize(("said_of_it", "reason"), [("first\nsecond", "first"), ("", "OSError")])
+def test_a_file_that_a_library_cannot_read_is_told_by_its_first_line(tmp_path, said_of_it, reason):
+    (tmp_path / "a.h5ad").write_bytes(b"x")
+    with pytest.raises(InputError) as told, _hdf5.readable(tmp_path / "a.h5ad"):
+        raise OSError(said_of_it)
+    assert f"a.h5ad: not a readable .h5ad file ({reason}); write it again" in str(told.value)

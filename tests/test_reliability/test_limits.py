@@ -24,23 +24,35 @@ def refused_at_once(call, match):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("dose", ["1e10000000", "1e-10000000", "1E0099999", "1" * 1001, "1e400", "1e-400"])
+@pytest.mark.parametrize("dose", ["1e10000000", "1e-10000000", "1E0099999", "0." + "1" * 999, "1e400", "1e-400"])
 def test_a_dose_beyond_floats(dose):
     refused_at_once(lambda: LabelSpace(("A",)).vector(f"A:{dose}"), "range of floats")
 
 
-@pytest.mark.parametrize("dose", ["1e300", "1e-0300", "0.1", "1/3", "1_0e1"])
+@pytest.mark.parametrize("dose", ["0." + "1" * 998, "1e300", "1e-0300", "0.1", "1/3", "1_0e1"])
 def test_a_dose_within_floats(dose):
     assert LabelSpace(("A",)).vector(f"A:{dose}").item() != 0
 
 
 @pytest.mark.parametrize(
     ("text", "match"),
-    [("a = " + "[" * 100_000, "nested too deeply"), ("a = " + "9" * 10_000, "not valid TOML"), ("#" * 2**23, "MiB")],
+    [
+        ("a = " + "[" * 100_000, "nested too deeply"),
+        ("a = " + "9" * 10_000, "not valid TOML"),
+        ("#" * 2**23, "more than 4 MiB"),
+        ("[[a]]\nb = 1\n[a]", "not valid TOML"),
+    ],
 )
 def test_toml(tmp_path, text, match):
     (tmp_path / "t.toml").write_text(text)
     refused_at_once(lambda: read_toml(tmp_path / "t.toml"), match)
+
+
+def test_toml_of_as_many_bytes_as_are_read(tmp_path):
+    (tmp_path / "t.toml").write_text("#" * 2**22)
+    assert read_toml(tmp_path / "t.toml") == {}
+    (tmp_path / "t.toml").write_text("#" * (2**22 + 1))
+    refused_at_once(lambda: read_toml(tmp_path / "t.toml"), "more than 4 MiB")
 
 
 REPEATED = ("n_permutations", "n_multipliers", "n_resamples", "n_draws", "n_bandwidths", "draws")
