@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -16,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from pdae_sim._files import whole_file
+from pdae_sim._files import beside, remove, whole_file
 from pdae_sim._seals import DamagedError, rebuilt, undamaged
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._batches import Cells
@@ -105,8 +107,9 @@ class Checkpoint:
         position = json.dumps(vars(progress))
         metadata = {"progress": position, "fingerprint": self._mark, "content": _content(held, position)}
         try:
-            with whole_file(self._path, force=True) as temporary:
-                save_file(held, temporary, metadata=metadata)
+            with whole_file(self._path, force=True) as temporary, _folder_beside(self._path) as folder:
+                save_file(held, folder / temporary.name, metadata=metadata)
+                os.replace(folder / temporary.name, temporary)
         except (OSError, SafetensorError, InputError) as error:
             self._cannot_be_written(error)
         self._written = time.monotonic()
@@ -116,6 +119,17 @@ class Checkpoint:
         if not self._warned:
             _log.warning("%s cannot be written (%s); the fit goes on without a checkpoint", self._path, error)
         self._warned = True
+
+
+@contextmanager
+def _folder_beside(path: Path) -> Iterator[Path]:
+    """A hidden folder, which is swept: safetensors begins files under a name of its own beside their place."""
+    folder = beside(path)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        remove(folder)
 
 
 def _fingerprint(cells: Cells, settings: Mapping) -> str:

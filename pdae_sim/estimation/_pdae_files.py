@@ -157,7 +157,7 @@ def _check_arrays(arrays: Mapping[str, np.ndarray], d_X: int, d_Z: int | None, K
                 f"{name} must be finite, of kind {kind!r} and shape {shape}; is {array.dtype} {array.shape}"
             )
     for name in ("base_environment", "environment"):
-        if name in arrays and not (np.bincount(arrays[name], minlength=E)[:E].all() and arrays[name].max() < E):
+        if name in arrays and not np.array_equal(np.unique(arrays[name]), np.arange(E)):
             raise ValueError(f"{name} must hold every training condition, 0 to {E - 1}")
     if arrays["train_counts"].min() < 1 or arrays.get("scaling.scale", np.ones(1)).min() <= 0:
         raise ValueError("train_counts and scaling.scale must be above 0")

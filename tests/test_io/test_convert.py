@@ -8,7 +8,7 @@ import pytest
 
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
-from pdae_sim.io import Conversion, ReadOptions, convert_file, read_table
+from pdae_sim.io import Conversion, ReadOptions, convert_file, from_anndata, read_table
 from tests.test_io.refusals import said
 
 FRAME = pd.DataFrame({"drug": ["DMSO", "A", "A|B", "A"], "fold": ["train", "train", "ood", "train"]})
@@ -285,3 +285,26 @@ def test_other_separators_are_named_and_then_read(tmp_path, sign):
     assert f"joins other conditions by {sign!r}" in said(convert_file, tmp_path / "t.csv")
     assert convert_file(tmp_path / "t.csv", separator=sign).data.names == ("A", "B")
     assert set(convert_file(tmp_path / "t.csv", separator="+").data.names) == {"A", "B", f"A{sign}B"}
+
+
+def test_every_condition_held_out_that_is_none_is_told(tmp_path):
+    pd.DataFrame({"condition": ["ctrl", "A", "B"], "g": [1.0, 2.5, 3.5], "h": [0.5, 1.5, 2.0]}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    told = said(convert_file, tmp_path / "t.csv", test=["A:1:2", "A+B", "A"])
+    assert "test='A:1:2': " in told
+    assert "test='A+B' has no row" in told
+    assert "test='A'" not in told
+
+
+@pytest.mark.parametrize(
+    ("names", "words"), [(["A"], "condition 'A':"), (["A", "B", "B"], "condition 'B' and 1 more:")]
+)
+def test_conditions_on_both_sides_of_a_split_are_named(names, words):
+    obs = pd.DataFrame(
+        {"condition": ["ctrl", *names, *names], "split": ["train"] * (len(names) + 1) + ["test"] * len(names)}
+    )
+    obs.index = obs.index.astype(str)
+    with pytest.raises(InputError) as told:
+        from_anndata(anndata.AnnData(np.random.default_rng(0).normal(size=(len(obs), 2)), obs=obs))
+    assert words in str(told.value)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pdae_sim.data import PerturbationData, Simulation
+from pdae_sim.errors import InputError
 from pdae_sim.io import read_labels
 from tests.test_reliability.mutations import FOREIGN as FILES
 from tests.test_reliability.mutations import SEED, SIZE, Tally, mutated_array
@@ -87,3 +88,18 @@ def test_read_in_full_or_refused(simulation, tmp_path, n):
             tally.judge(f"{read.__qualname__}: {what}", lambda read=read: read(mutant), wrong)
     print(tally)
     assert not tally.faults, f"{tally}\n" + "\n".join(tally.faults)
+
+
+def test_a_number_of_the_truth_that_is_another_is_known_by_the_checksum(simulation, tmp_path):
+    simulation.write(tmp_path / "whole.h5ad")
+    with h5py.File(tmp_path / "whole.h5ad") as file:
+        own = file["uns/pdae_sim"]
+        numbers = ["W", "Sigma", *(f"arrays/{name}" for name in own["arrays"])]
+        assert len(numbers) > 3
+    for name in numbers:
+        shutil.copy(tmp_path / "whole.h5ad", tmp_path / "mutant.h5ad")
+        with h5py.File(tmp_path / "mutant.h5ad", "a") as file:
+            own = file["uns/pdae_sim"][name]
+            own[...] = own[...] * (1 + 1e-12) + 1e-12
+        with pytest.raises(InputError, match="its checksum says"):
+            Simulation.read(tmp_path / "mutant.h5ad")

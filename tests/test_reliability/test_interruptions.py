@@ -222,7 +222,7 @@ def test_a_full_disk_is_one_line_that_names_the_file(campaign):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("campaign", [name for name in COMMANDS if COMMANDS[name][1]], indirect=True)
+@pytest.mark.parametrize("campaign", [name for name in COMMANDS if COMMANDS[name].outputs], indirect=True)
 def test_a_disk_that_is_full_after_some_bytes(campaign):
     rng = np.random.default_rng(SEED)
     for size in (0, *(2 ** rng.uniform(3, 18, 6)).astype(int).tolist()):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -15,7 +16,10 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from pdae_sim import PDAE
+from pdae_sim import _files as files
+from pdae_sim.errors import InputError
 from pdae_sim.estimation import Architecture, Phase
+from pdae_sim.estimation import _checkpoint as checkpoints
 from pdae_sim.estimation import _persistence as persistence
 from pdae_sim.study import Store, Study, run_study
 from tests.test_reliability.mutations import SEED, SIZE, Tally, mutated_array, mutated_bytes, mutated_tree
@@ -165,6 +169,34 @@ def test_a_model_can_be_read_by_whom_the_umask_lets(fitted, tmp_path):
     assert {path.name: oct(path.stat().st_mode & 0o777) for path in (tmp_path / "m").iterdir()} == dict.fromkeys(
         ("config.json", "history.json", "weights.safetensors"), "0o640"
     )
+
+
+def test_what_a_library_begins_beside_a_checkpoint_lies_where_it_is_swept(simulation, tmp_path, monkeypatch):
+    seen, write = [], checkpoints.save_file
+    monkeypatch.setattr(
+        checkpoints,
+        "save_file",
+        lambda held, path, metadata: (seen.append(path.parent), write(held, path, metadata=metadata)),
+    )
+    PDAE(2, architecture=SMALL, phases=(LATENTS, DECODER)).fit(simulation.data, checkpoint=tmp_path / "c")
+    assert seen
+    assert all(files._LEFT.fullmatch(folder.name) and folder.parent == tmp_path for folder in seen)
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+@pytest.mark.parametrize("value", [2**31 - 1, 2**62, -1])
+def test_a_model_of_environments_that_there_are_not_is_refused_without_room_for_them(fitted, tmp_path, value):
+    fitted["noiseless"].save(tmp_path / "m")
+    arrays = load_file(tmp_path / "m" / "weights.safetensors")
+    arrays["base_environment"][0] = value
+    save_file(arrays, tmp_path / "m" / "weights.safetensors")
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    persistence.seal(tmp_path / "m", {key: each for key, each in config.items() if key != "sha256"})
+    tracemalloc.start()
+    with pytest.raises(InputError, match="base_environment must hold every training condition"):
+        PDAE.load(tmp_path / "m")
+    assert tracemalloc.get_traced_memory()[1] < 2**26
+    tracemalloc.stop()
 
 
 def test_a_broken_task_is_set_aside_and_done_again(tmp_path, caplog):
