@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments import readme
-from experiments.benchmarks import atlas, geometry
+from experiments import judges_page, readme
+from experiments.benchmarks import atlas, geometry, judges
 from experiments.studies.intervals import in_words, median
 
 ROOT = Path(__file__).parent.parent
@@ -180,6 +180,22 @@ def _atlas(results: dict) -> str:
     return table(heads, rows)
 
 
+def _judges(results: dict) -> str:
+    n, _ = judges_page.sizes(results)
+    heads = (f"counts, {n} cells: %", *judges.PLANTED, "bias", "Spearman with KL")
+    return table(heads, (_judges_row(results, n, name) for name in judges.METRICS))
+
+
+def _judges_row(results: dict, n: int, name: str) -> list[str]:
+    found = results["counts"]["cells"][str(n)][name]
+    caught = [judges_page.power(results, "counts", n, name, error) for error in judges.PLANTED]
+    first = [judges_page.prefers(results, "counts", n, name, error) for error in judges.PLANTED]
+    cells = [f"{100 * c:.0f}" if f is None else f"first {100 * f:.0f}" for c, f in zip(caught, first, strict=True)]
+    rank = found["agreement"]["all"][0]
+    bias = "–" if found["bias"] is None else f"{100 * found['bias']:.0f}"
+    return [name, *cells, bias, f"{rank[0]:.2f} ± {rank[1]:.2f}"]
+
+
 def _demo(results: dict) -> str:
     words = (
         "The verdicts at the head of the columns are given before any cell of those conditions is seen. Orthogonal R² "
@@ -193,6 +209,7 @@ QUOTATIONS: dict[str, Quotation] = {
     "demo": Quotation("demo.json", "make demo", _demo),
     "atlas": Quotation("atlas.json", "python -m experiments.benchmarks.atlas", _atlas),
     "geometry": Quotation("geometry.json", "python -m experiments.benchmarks.geometry", _geometry),
+    "judges": Quotation("judges.json", "python -m experiments.benchmarks.judges", _judges),
     "strays": Quotation("strays.json", "python -m experiments.benchmarks.strays", _strays),
     "noise-in-words": Quotation("noise.json", "python -m experiments.benchmarks.noise", _noise_in_words),
     "noise": Quotation("noise.json", "python -m experiments.benchmarks.noise", _noise),

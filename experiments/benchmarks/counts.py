@@ -5,7 +5,7 @@ Run: `python -m experiments.benchmarks.counts [--seed 0] [--latents 20] [--obser
 which 26 are held out, 1,000 genes) of so many latents and fits the default with as many; with it, a table of counts
 with a column `condition`, whose numbers of latents are for the cells to say. Prints the energy distance at each
 held-out condition (unbiased; of the table in log1p), quartiles over them, in how many each estimator is below the
-linear shift, seconds and memory.
+linear shift, seconds and memory. `--out` adds the run to those that the file holds, by its number of latents.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from experiments.benchmarks._table import machine, options, print_table
+from experiments.benchmarks._table import command, machine, options, print_table, provenance
 from pdae_sim import PDAE, PerturbationData, energy_distance
 from pdae_sim.estimation import BASELINES
 from pdae_sim.simulation.worlds import world
@@ -107,7 +107,15 @@ def main() -> None:
         told |= {f"less {other}, 95 %": against(data, model, other, arguments.seed) for other in ("linear", "additive")}
     print(json.dumps(told))
     if arguments.out:
-        arguments.out.write_text(json.dumps(told | {name: v.round(5).tolist() for name, v in found.items()}, indent=1))
+        told["distances"] = {name: v.round(5).tolist() for name, v in found.items()}
+        keep(arguments.out, "table" if d_Z is None else str(d_Z), told)
+
+
+def keep(path: Path, name: str, told: dict) -> None:
+    """Add a run to the stored ones, by its number of latents, with what made it."""
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    kept[name] = {"provenance": provenance(command("counts")), **told}
+    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

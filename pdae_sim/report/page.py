@@ -148,6 +148,8 @@ class Page:
         sections: In order.
         facts: Key numbers below the lead.
         colophon: At the foot: versions, seed, how to repeat it.
+        legend: Whether the head says what colours mean in every figure (true, predicted, others); False where figures
+            have colours of their own.
 
     Example:
         >>> Page("How many cells?", sections=[Section("What came out")]).lead
@@ -159,6 +161,7 @@ class Page:
     sections: Sequence[Section] = ()
     facts: Sequence[Fact] = ()
     colophon: str = ""
+    legend: bool = True
 
 
 def render_page(page: Page) -> str:
