@@ -118,6 +118,8 @@ def energy_score(
     between("beta", beta, 0.0, 2.0)
     with torch.no_grad():
         score = 0.5 * _self_mean(samples, beta, unbiased, "samples") - row_sums(x, samples, beta=beta) / len(samples)
+    if not score.isfinite().all():
+        raise InputError(f"samples and x hold values too large for {x.dtype}; rescale them")
     return score.numpy() if as_array else score
 
 

@@ -151,6 +151,13 @@ class TestPopulation:
 
 
 class TestScoreAndLoss:
+    @pytest.mark.parametrize(("size", "dtype"), [(1e200, np.float64), (1e30, np.float32)])
+    def test_values_too_large_for_squares_are_refused(self, size, dtype):
+        x = np.random.default_rng(0).normal(size=(8, 2)).astype(dtype)
+        for pair in ((size * x, x), (x, size * x)):
+            with pytest.raises(InputError, match="values too large for torch"):
+                energy_score(*(side.astype(dtype) for side in pair))
+
     @given(samples(), st.sampled_from(BETAS))
     def test_the_score_is_the_definition(self, pair, beta):
         predicted, x = pair

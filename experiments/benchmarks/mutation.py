@@ -30,9 +30,13 @@ ROOT = Path(__file__).parents[2]
 TESTS = {
     "pdae_sim/analysis": ("tests/test_analysis", "tests/test_reliability/test_cancellation.py"),
     "pdae_sim/study": ("tests/test_study", "tests/test_reliability/test_own_files.py"),
-    "pdae_sim/labels.py": ("tests/test_labels.py", "tests/test_contexts.py"),
-    "pdae_sim/io": ("tests/test_io", "tests/test_reliability/test_datasets.py"),
-    "pdae_sim/_files.py": ("tests/test_files.py", "tests/test_reliability/test_interruptions.py"),
+    "pdae_sim/labels.py": ("tests/test_labels.py", "tests/test_contexts.py", "tests/test_reliability/test_limits.py"),
+    "pdae_sim/io": ("tests/test_io", "tests/test_reliability/test_datasets.py", "tests/test_contexts.py"),
+    "pdae_sim/_files.py": (
+        "tests/test_files.py",
+        "tests/test_reliability/test_limits.py",
+        "tests/test_reliability/test_interruptions.py",
+    ),
     "pdae_sim/energy.py": ("tests/test_energy.py",),
     "pdae_sim/estimation/_losses.py": ("tests/test_estimation/test_losses.py",),
 }

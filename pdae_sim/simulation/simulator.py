@@ -138,7 +138,8 @@ class Simulator:
 
     @staticmethod
     def _counts(n: _Cells, n_environments: int) -> list[int]:
-        each = list(cast(Sequence, n)) if np.ndim(n) == 1 else [n] * n_environments
+        single = not isinstance(n, Sequence) and not getattr(n, "shape", None)
+        each = [n] * n_environments if single else list(cast(Sequence, n))
         if len(each) != n_environments:
             raise InputError(f"n must be a number, or one per environment ({n_environments}); received {len(each)}")
         counts = [whole("n", count) for count in each]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from fractions import Fraction
 from typing import ClassVar
 
 import anndata
@@ -13,7 +14,7 @@ from scipy import sparse
 
 from pdae_sim import PerturbationData
 from pdae_sim.errors import InputError, LabelError
-from pdae_sim.io import ReadOptions, read_data, read_labels, read_table
+from pdae_sim.io import ReadOptions, from_anndata, read_data, read_labels, read_table, write_cell_eval
 from pdae_sim.io._grammar import space_of
 from pdae_sim.labels import LabelSpace
 
@@ -145,3 +146,23 @@ def test_names_that_look_like_doses_with_a_unit_are_told(caplog):
 def test_a_dose_with_a_unit_is_told_how_to_be_written():
     with pytest.raises(LabelError, match=r"write 0\.1 and all doses in one unit, unwritten"):
         LabelSpace.from_conditions(["A:0.1uM"])
+
+
+def test_other_joins_are_counted_and_unknown_options_refused():
+    x = np.random.default_rng(0).normal(size=(7, 2))
+    conditions = ["ctrl", "A", "B", "C", "A;B", "A;C", "B;C"]
+    with pytest.raises((InputError, LabelError), match="condition 'A;B' and 2 more joins other conditions by ';'"):
+        from_anndata(anndata.AnnData(x, obs=cells(conditions).obs))
+    with pytest.raises(InputError, match="unknown option 'separater'"):
+        ReadOptions.of({"separater": ";"})
+
+
+def test_cells_for_cell_eval_go_to_folders_that_are_made(tmp_path):
+    data = PerturbationData.from_arrays(np.eye(2), ["ctrl", "A"])
+    assert write_cell_eval(tmp_path / "a" / "b", {"real": data}) == {"real": 0.0}
+    assert (tmp_path / "a" / "b" / "real.h5ad").is_file()
+
+
+def test_an_exact_dose_is_written_as_a_fraction_where_its_decimals_hold_a_separator():
+    space = LabelSpace(("A",), dose_separator=".", separator="+")
+    assert "/" in space.condition([Fraction(1, 8)])

@@ -193,6 +193,8 @@ def _dyadic(low: float, high: float, step: float) -> np.ndarray:
     if step not in [2.0**-m for m in range(FINEST + 1)]:
         raise InputError(f"step must be 2^-m with m = 0 … {FINEST}, so that doses are exact; received {step!r}")
     low, high = (float(finite(name, np.array(end, dtype=np.float64))) for name, end in (("low", low), ("high", high)))
+    if abs(high - low) > _MOST_ROWS * step:
+        raise InputError(f"low = {low} and high = {high} are over {_MOST_ROWS:,} steps apart; take a coarser step")
     doses = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
     doses = doses[doses != 0]
     if not len(doses):
