@@ -122,7 +122,8 @@ def choose(x: np.ndarray, rank: int, information: Information, rng: np.random.Ge
         found = replace(found, n_latents=nearest, reason="nearest neighbours, with too few cells for more")
     if len(found.errors) == varied <= most and max(found.errors.values()) <= 1 - _TOLD:
         found = replace(found, n_latents=varied, sure=True, reason="as many latents as directions")
-    sure = found.sure and found.n_latents >= nearest
+    agreed = found.n_latents == nearest or found.n_latents > nearest > LOW + 1  # neighbours see too few of many
+    sure = found.sure and agreed
     return tell(replace(found, estimate=estimate, standard_error=se, expected=expected, sure=sure))
 
 

@@ -68,6 +68,12 @@ def test_many_dimensions_are_left_to_a_short_fit():
     assert choice.errors[9] == pytest.approx(0.9)
 
 
+def test_a_short_fit_that_neighbours_contradict_is_not_sure():
+    x = np.random.default_rng(0).normal(size=(3000, 4)) @ np.random.default_rng(1).normal(size=(4, 10))
+    x = np.column_stack([x, x**2])
+    assert not choose(x, 8, telling(5), np.random.default_rng(0)).sure
+
+
 def telling(d_Z: int):
     """A short fit whose cells tell of d_Z latents and hardly of others."""
     return lambda d: np.where(np.arange(d) < d_Z, 0.9, 0.1)
