@@ -308,3 +308,11 @@ def test_conditions_on_both_sides_of_a_split_are_named(names, words):
     with pytest.raises(InputError) as told:
         from_anndata(anndata.AnnData(np.random.default_rng(0).normal(size=(len(obs), 2)), obs=obs))
     assert words in str(told.value)
+
+
+@pytest.mark.parametrize(("values", "reason"), [([3] * 60, None), ([1, 2, 3] * 20, "a code")])
+def test_whole_numbers_among_fractions_are_a_code_if_they_vary(tmp_path, values, reason):
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    frame = pd.DataFrame(x, columns=list("ghi")).assign(condition=["ctrl", "A", "B"] * 20, k=values)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    assert convert_file(tmp_path / "t.csv").left_out.get("k") == reason

@@ -102,3 +102,16 @@ def test_a_file_that_a_library_cannot_read_is_told_by_its_first_line(tmp_path, s
     with pytest.raises(InputError) as told, _hdf5.readable(tmp_path / "a.h5ad"):
         raise OSError(said_of_it)
     assert f"a.h5ad: not a readable .h5ad file ({reason}); write it again" in str(told.value)
+
+
+def test_texts_are_read_from_codes_and_from_masked_values(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        text = h5py.string_dtype()
+        coded, masked, other = (file.create_group(name) for name in ("coded", "masked", "other"))
+        coded["codes"], coded["categories"] = np.array([1, -1, 0], "i1"), np.array(["a", "b"], text)
+        masked["values"], masked["mask"] = np.array(["a", "b", "c"], text), np.array([False, True, False])
+        other["codes"] = np.zeros(3, "i1")
+        assert _hdf5._texts(coded).tolist() == ["b", None, "a"]
+        assert _hdf5._texts(masked).tolist() == ["a", None, "c"]
+        with pytest.raises(_hdf5.OtherEncodingError):
+            _hdf5._texts(other)
