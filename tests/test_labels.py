@@ -287,3 +287,8 @@ def test_a_combination_joined_by_another_sign_is_told_how_it_is_written():
     space = LabelSpace(("A", "B"), separator="|")
     with pytest.raises(LabelError, match=r"parts are joined by '\|' here, 'A\|B'"):
         space.vector("A+B")
+
+
+def test_an_exact_dose_is_written_as_a_fraction_where_its_decimals_hold_a_separator():
+    space = LabelSpace(("A",), dose_separator=".", separator="+")
+    assert "/" in space.condition([Fraction(1, 8)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from fractions import Fraction
 from typing import ClassVar
 
 import anndata
@@ -161,8 +160,3 @@ def test_cells_for_cell_eval_go_to_folders_that_are_made(tmp_path):
     data = PerturbationData.from_arrays(np.eye(2), ["ctrl", "A"])
     assert write_cell_eval(tmp_path / "a" / "b", {"real": data}) == {"real": 0.0}
     assert (tmp_path / "a" / "b" / "real.h5ad").is_file()
-
-
-def test_an_exact_dose_is_written_as_a_fraction_where_its_decimals_hold_a_separator():
-    space = LabelSpace(("A",), dose_separator=".", separator="+")
-    assert "/" in space.condition([Fraction(1, 8)])
