@@ -4,7 +4,7 @@ Run: `python -m experiments.benchmarks.mutation [--mutants 200] [--seed 0] [--on
 those of Cosmic Ray (`pip install pdae-sim[mutation]`): another operator or comparison, another number, a condition
 negated. A module is drawn by its lines, then a place in it; annotations are left alone. Each is put into a copy of the
 repository, in which the fast tests of its module run until one fails: those of the file of its name first, then those
-of its room. In a stored result an outcome may be made `equivalent` by hand, which leaves it out of the score: for faults
+of its room. A stored outcome may be made `equivalent` by hand, which leaves it out of the score: for faults
 that change nothing that can be asked for.
 """
 
