@@ -18,6 +18,7 @@ import torch
 from pdae_sim._arguments import checked
 from pdae_sim._checks import nonzero
 from pdae_sim.errors import InputError
+from pdae_sim.estimation._kept_cells import KeptCells
 from pdae_sim.estimation._networks import Network
 from pdae_sim.estimation._posterior import PosteriorNetwork
 from pdae_sim.estimation._scaling import LabelScaling
@@ -83,6 +84,7 @@ def _displaced(model: PDAE, move: np.ndarray, direction: np.ndarray, offset: np.
     second.perturbation_matrix_ = model.perturbation_matrix_ + np.outer(move, direction)
     internal = np.outer(move, direction * LabelScaling.of(model.train_labels_, model.train_counts_).unit)
     second._network = _displaced_network(model._network, internal, offset)
+    second._kept = None if model._kept is None else KeptCells(second, model._kept.cells)
     return second
 
 

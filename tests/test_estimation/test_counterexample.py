@@ -96,3 +96,13 @@ class TestSecondPDAE:
             second_pdae(model, [0, 0], witness=witness, test=test)
         with pytest.raises(InputError, match="not fitted"):
             second_pdae(PDAE(2), [1, 0], witness=witness, test=test)
+
+
+def test_cells_that_a_noisy_fit_tilts_are_tilted_by_the_second_matrix():
+    data = a_world().sample(("ctrl", "A", "B"), 80, rng=0).data
+    model = PDAE(2, steps=3, observation="gaussian", select=False).fit(data)
+    witness = check_span(data.labels, data.space.label("A+C")[None])[0].witness
+    second = second_pdae(model, np.array([1.0, -2.0]), witness=witness, test="A+C")
+    own, other = ({c: m._kept.support(data.space.label(c)) for c in ("ctrl", "A", "B", "A+C")} for m in (model, second))
+    assert other["A"] == pytest.approx(own["A"], rel=1e-3)
+    assert other["A+C"] != pytest.approx(own["A+C"], rel=0.05)
