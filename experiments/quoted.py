@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from experiments import judges_page, readme
-from experiments.benchmarks import atlas, geometry, judges
+from experiments.benchmarks import atlas, dimension, geometry, halves, judges
 from experiments.studies.intervals import in_words, median
 
 ROOT = Path(__file__).parent.parent
@@ -205,10 +205,20 @@ def _demo(results: dict) -> str:
     return f"{readme.table(results)}\n\n{textwrap.fill(words, 120)}"
 
 
+def _halves(results: dict) -> str:
+    return table(halves.HEADS, halves.table_rows(results))
+
+
+def _dimension(results: dict) -> str:
+    return table(dimension.HEADS, dimension.table_rows(results))
+
+
 QUOTATIONS: dict[str, Quotation] = {
     "demo": Quotation("demo.json", "make demo", _demo),
     "atlas": Quotation("atlas.json", "python -m experiments.benchmarks.atlas", _atlas),
     "geometry": Quotation("geometry.json", "python -m experiments.benchmarks.geometry", _geometry),
+    "halves": Quotation("halves.json", "python -m experiments.benchmarks.halves", _halves),
+    "dimension": Quotation("dimension.json", "python -m experiments.benchmarks.dimension 6", _dimension),
     "judges": Quotation("judges.json", "python -m experiments.benchmarks.judges", _judges),
     "strays": Quotation("strays.json", "python -m experiments.benchmarks.strays", _strays),
     "noise-in-words": Quotation("noise.json", "python -m experiments.benchmarks.noise", _noise_in_words),

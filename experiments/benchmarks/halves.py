@@ -109,6 +109,15 @@ def rows_of(kind: str, worlds: list[dict]) -> Iterator[tuple]:
         )  # fmt: skip
 
 
+def table_rows(results: dict) -> Iterator[tuple[str, ...]]:
+    """Lines of the quoted table, in words."""
+    digits = ("s", "d", "s", ".1f", ".1f", ".2f")
+    for kind in KINDS:
+        worlds = [value for key, value in results["worlds"].items() if key.startswith(f"{kind},")]
+        for row in rows_of(kind, worlds) if worlds else ():
+            yield tuple("–" if value is None else format(value, d) for value, d in zip(row, digits, strict=True))
+
+
 def main() -> None:
     """Measure, keep and print."""
     arguments = options(
@@ -123,18 +132,15 @@ def main() -> None:
             some = seeds[start : start + arguments.workers]
             for s, found in zip(some, Parallel(arguments.workers)(delayed(_tried)(kind, s, *setting) for s in some)):  # noqa: B905
                 if found is not None:
-                    kept[f"{kind}, {s}"] = found
+                    kept[f"{kind}, {s}"] = _rounded(found)
             if path:
                 path.write_text(json.dumps({"command": _command(arguments), "machine": machine(), "worlds": kept}))
-    columns = dict.fromkeys(HEADS[:1], "") | {"worlds": "", "quantity": "", HEADS[3]: ".1f", HEADS[4]: ".1f"}
-    lines = [
-        row
-        for kind in KINDS
-        if (found := [value for key, value in kept.items() if key.startswith(f"{kind},")])
-        for row in rows_of(kind, found)
-    ]
     print(f"{machine()}\n")
-    print_table({**columns, HEADS[5]: ".2f"}, lines)
+    print_table(dict.fromkeys(HEADS, ""), table_rows({"worlds": kept}))
+
+
+def _rounded(found: dict) -> dict:
+    return json.loads(json.dumps(found), parse_float=lambda text: float(f"{float(text):.5g}"))
 
 
 def _command(arguments: object) -> str:
