@@ -188,8 +188,7 @@ class _Scores:
         generator = torch.Generator(device=x.device).manual_seed(0)
         with torch.no_grad():
             _, left = network.moments(x, network.shifts(labels), [generator], 4 * _DRAWS)
-        left = left.double().flatten(0, -3).mean(0).cpu().numpy()
-        return 1 - np.linalg.eigvalsh(left)
+        return 1 - np.linalg.eigvalsh(left.double().flatten(0, -3).mean(0).cpu().numpy())
 
     def _score(self, choice: ObservationChoice, d_Z: int) -> np.ndarray:
         probe, network, held_out = self._fitted(choice, d_Z, self._phase)
