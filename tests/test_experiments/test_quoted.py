@@ -34,7 +34,7 @@ def test_a_quotation_names_its_file_and_command_and_a_wrong_figure_is_noticed(na
     quotation = QUOTATIONS[name]
     assert f"from {quotation.source}, {quotation.command} -->" in text.splitlines()[0]
     assert (RESULTS / quotation.source).is_file()
-    figure = re.search(r"0\.\d+", text)
+    figure = re.search(r"0\.\d+|(?<=\| )\d+(?= \|)", text)
     wrong = text[: figure.start()] + "0.5" + text[figure.end() :]
     assert rewritten(wrong) == text != wrong
 
