@@ -235,6 +235,7 @@ def _clear(expected: Mapping[int, float], nearest: int, estimate: float, se: flo
 
 
 def tell(choice: Dimension) -> Dimension:
+    """Log a choice of the number of latents; a warning where it is not sure."""
     how = "" if choice.sure else ", and this is not sure: give n_latents where it is known"
     say = _log.info if choice.sure else _log.warning
     say(

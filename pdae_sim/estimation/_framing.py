@@ -16,6 +16,7 @@ from pdae_sim.errors import InputError
 from pdae_sim.estimation import _bank as bank
 from pdae_sim.estimation import _cell_numbers as cell_numbers
 from pdae_sim.estimation import _dimension as dimension
+from pdae_sim.estimation import _latent_ladder as ladder
 from pdae_sim.estimation import _observation_evidence as evidence
 from pdae_sim.estimation._dimension import Dimension
 from pdae_sim.estimation._measurement import StandardUnits, Units
@@ -148,7 +149,9 @@ def _dimension(model: PDAE, data: PerturbationData, scores: _Scores) -> Dimensio
     x = model._units.gathered(data.stored, few)
     if model.observation_.noisy:
         law, varied = model.observation_, dimension.varied_directions(x)
-        return dimension.tell(dimension.by_information(rank, varied, partial(scores.information, law)))
+        found = dimension.by_information(rank, varied, partial(scores.information, law))
+        most = max(min(rank + 1, varied), 1)
+        return dimension.tell(ladder.confirmed(found, most, partial(scores, law)))
     noisier = _Scores(model, data, beside=dimension.BESIDE)
     return dimension.choose(x, rank, partial(noisier.information, as_given("gaussian", x)), rng)
 

@@ -19,6 +19,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from pdae_sim import _files as files
+from pdae_sim._arguments import checked
 from pdae_sim._checks import whole
 from pdae_sim._random import SeedLike, seed_sequence, stream, torch_seed
 from pdae_sim._seals import DamagedError, read_json, sealed, undamaged, unsealed
@@ -34,6 +35,7 @@ from pdae_sim.estimation.phases import Progress
 _log = logging.getLogger(__name__)
 
 _FOLDER, _OF = "halves", "of.json"
+_MOST_SPLITS = 500
 _AGAIN = "run stability with --model again, or remove this folder"
 
 
@@ -119,6 +121,7 @@ class HalfFits:
             return cls(tuple(zip(fits[::2], fits[1::2], strict=True)))
 
 
+@checked
 def fit_halves(
     model: PDAE,
     data: PerturbationData,
@@ -151,7 +154,8 @@ def fit_halves(
         >>> one.train_counts_.tolist(), two.train_counts_.tolist()
         ([100, 100], [100, 100])
     """
-    whole("n_splits", n_splits)
+    if whole("n_splits", n_splits) > _MOST_SPLITS:
+        raise InputError(f"n_splits must be a whole number ≤ {_MOST_SPLITS}; received {n_splits}")
     train, root = data.train, seed_sequence(rng)
     framed = _framed(model, train)
     pairs = []

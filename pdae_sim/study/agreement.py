@@ -167,6 +167,7 @@ def stability(
     )
 
 
+@checked
 def shuffled_conditions(data: PerturbationData, rng: SeedLike = None) -> PerturbationData:
     """The training cells with their conditions shuffled among them: perturbations that tell nothing.
 
@@ -180,6 +181,7 @@ def shuffled_conditions(data: PerturbationData, rng: SeedLike = None) -> Perturb
     return replace(train, x=train.stored, environment=train.environment[order])
 
 
+@checked
 def count_fit(verdicts: Sequence[Verdict], labels: np.ndarray, model: PDAE, halves: HalfFits) -> list[Verdict]:
     """Verdicts by a fitted Ŵ whose intervals of distances and effective cells count the whole fit.
 

@@ -245,6 +245,7 @@ def test_every_public_function_is_called():
 
 NOT_CALLED = {
     "pdae_sim.cli.main": "a whole program, in tests of the command line",
+    "pdae_sim.estimation.fit_halves": "two whole fits a split",
     "pdae_sim.estimation.fit_replicates": "takes fits that are tried one by one",
     "pdae_sim.estimation.fit_restarts": "likewise",
     "pdae_sim.verdicts.in_words": "takes what is true or false",

@@ -49,7 +49,7 @@ def stability(
         list[str] | None,
         typer.Option(help="A condition whose prediction to compare; repeat for more. The held-out ones."),
     ] = None,
-    splits: Annotated[int, typer.Option(min=1, help="How often cells are split; each takes two fits.")] = 5,
+    splits: Annotated[int, typer.Option(min=1, max=500, help="How often cells are split; each takes two fits.")] = 5,
     shuffled: Annotated[bool, typer.Option(help="Also two fits to cells whose conditions are shuffled.")] = True,
     seed: Seed = 0,
     force: Force = False,
