@@ -81,6 +81,31 @@ def writing(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: cannot be written ({reason}); make room there, or choose another place") from None
 
 
+@contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """A hidden folder in that of `path`, there for the block; `sweep` removes it after a kill."""
+    folder = beside(path)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        remove(folder)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder under way that takes the name `path` when the block ends, in place of one that is there.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    final = path.absolute()
+    sweep(final.parent)
+    with writing(path), folder_beside(final) as temporary:
+        yield temporary
+        replace_directory(temporary, final)
+
+
 def sweep(directory: Path) -> None:
     """Remove what killed processes left half-written in a folder an hour ago or before."""
     with suppress(OSError):

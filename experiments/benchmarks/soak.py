@@ -32,6 +32,7 @@ import numpy as np
 from experiments.benchmarks._table import machine, options, print_table
 from experiments.benchmarks._timing import memory
 from pdae_sim import PDAE, PerturbationData, energy_distance
+from pdae_sim._files import remove
 from pdae_sim.simulation.worlds import world
 from pdae_sim.study import Store, Study, run_study
 
@@ -308,11 +309,6 @@ def grow_old(folder: Path) -> None:
         os.utime(path, (time.time() - 2 * HOUR,) * 2)
 
 
-def remove(folder: Path) -> None:
-    """Remove a folder."""
-    subprocess.run(["rm", "-rf", str(folder)], check=True)
-
-
 def expect(holds: bool, what: str) -> None:
     """Raise a RuntimeError that says what does not hold."""
     if not holds:
@@ -350,9 +346,8 @@ def soak(folder: Path, minutes: float, seed: int) -> dict:
     """Disturb commands for so long; what was done and found."""
     os.environ["OMP_NUM_THREADS"] = "1"
     rng = np.random.default_rng(seed)
-    tally = Tally()
     done = Soak(folder, rng)
-    done.tally = tally
+    tally = done.tally
     long = LongStudy(folder / "long", max(4, int(2 * minutes)))
     first, started = at_home(folder), time.monotonic()
     while time.monotonic() - started < 60 * minutes:

@@ -206,7 +206,7 @@ def environment_geometry(
         lower[e, f] = lower[f, e] = _ranking_limit(*half.logits)
         overlap[e, f] = overlap[f, e] = half.effective >= _MIN_EFFECTIVE
         draws[:, e, f] = draws[:, f, e] = shaken[0]
-        wider[e, f] = wider[f, e] = half.standard_error / half.spread
+        wider[e, f] = wider[f, e] = errors[e, f] / half.spread
         if min(each.effective for each in orders) >= _MIN_EFFECTIVE_ORDERS:
             contrasts += [each.square - half.square for each in orders[1:]]
             fits = stream(root, "fits differ", e, f).standard_normal((len(_ORDERS) - 1, n_multipliers))

@@ -89,6 +89,15 @@ def check_match(model: PDAE, data: PerturbationData, where: Path, file: Path) ->
             raise InputError(f"{file}: its {what} are not those of {where} in the same order; fit on this file")
 
 
+def check_same_training(model: PDAE, data: PerturbationData, where: Path, file: Path) -> None:
+    """Raise an InputError unless the training conditions of a dataset are those that a model was fitted on."""
+    fitted, held = (
+        {tuple(row) for row in (labels + 0.0).tolist()} for labels in (model.train_labels_, data.train.labels)
+    )
+    if fitted != held:
+        raise InputError(f"{file}: its training conditions are not those that {where} was fitted on; fit it again")
+
+
 def read_matching(
     model: PDAE, where: Path, file: Path, options: DatasetOptions, *, control: bool = False
 ) -> PerturbationData:

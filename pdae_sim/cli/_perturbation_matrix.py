@@ -11,8 +11,7 @@ import numpy as np
 import pdae_sim
 from pdae_sim import analysis, estimation, io
 from pdae_sim.analysis import hypothesis_tests
-from pdae_sim.cli._matching import read_matching
-from pdae_sim.errors import InputError
+from pdae_sim.cli._matching import check_same_training, read_matching
 
 if TYPE_CHECKING:
     from pdae_sim import PDAE, PerturbationData
@@ -83,8 +82,8 @@ def _perturbation_matrix(
         matrix = io.read_truth(file).isotropic().perturbation_matrix if io.has_truth(file) else None
         known = matrix is not None and matrix.shape[1] == len(data.names)  # contexts are coordinates that it lacks
         return KnownPerturbationMatrix(matrix, "truth") if matrix is not None and known else None
-    if _as_set(fitted.train_labels_) != _as_set(data.train.labels):
-        raise InputError(f"{file}: its training conditions are not those that {folder} was fitted on; fit it again")
+    assert folder is not None, "a fitted model has a folder"
+    check_same_training(fitted, data, folder, file)
     error = None
     promise = _promise(fitted)
     if int(fitted.train_counts_.sum()) - len(fitted.train_counts_) > len(fitted.perturbation_matrix_) + 1:
@@ -120,7 +119,3 @@ def _promise(model: PDAE) -> str:
     if model.selection_ is not None:
         return f"Predictions by {model.selection_.in_words()}."
     return "Predictions: how far they are off is not known, for no training combination was left out to learn it."
-
-
-def _as_set(labels: np.ndarray) -> set[tuple]:
-    return {tuple(row) for row in (labels + 0.0).tolist()}

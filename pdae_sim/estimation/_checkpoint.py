@@ -7,8 +7,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -18,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from pdae_sim._files import beside, remove, whole_file
+from pdae_sim._files import folder_beside, whole_file
 from pdae_sim._seals import DamagedError, rebuilt, undamaged
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._batches import Cells
@@ -107,7 +106,8 @@ class Checkpoint:
         position = json.dumps(vars(progress))
         metadata = {"progress": position, "fingerprint": self._mark, "content": _content(held, position)}
         try:
-            with whole_file(self._path, force=True) as temporary, _folder_beside(self._path) as folder:
+            # in a hidden folder, which is swept: safetensors begins files under a name of its own beside their place
+            with whole_file(self._path, force=True) as temporary, folder_beside(self._path) as folder:
                 save_file(held, folder / temporary.name, metadata=metadata)
                 os.replace(folder / temporary.name, temporary)
         except (OSError, SafetensorError, InputError) as error:
@@ -119,17 +119,6 @@ class Checkpoint:
         if not self._warned:
             _log.warning("%s cannot be written (%s); the fit goes on without a checkpoint", self._path, error)
         self._warned = True
-
-
-@contextmanager
-def _folder_beside(path: Path) -> Iterator[Path]:
-    """A hidden folder, which is swept: safetensors begins files under a name of its own beside their place."""
-    folder = beside(path)
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        remove(folder)
 
 
 def _fingerprint(cells: Cells, settings: Mapping) -> str:

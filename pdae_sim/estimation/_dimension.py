@@ -106,7 +106,7 @@ def choose(x: np.ndarray, rank: int, information: Information, rng: np.random.Ge
     """
     x = np.unique(x[rng.permutation(len(x))[: cells_of(x.shape[1])]].astype(np.float64), axis=0)
     varied = varied_directions(x)
-    most = max(min(rank + 1, varied), 1)
+    most = most_latents(rank, varied)
     estimate, se = neighbour_dimension(rng.permutation(x))
     if math.isnan(estimate):
         return tell(Dimension(min(rank, most), estimate, se, rank, False, "too few cells differ from one another"))
@@ -135,7 +135,7 @@ def by_information(rank: int, varied: int, information: Information) -> Dimensio
         varied: Directions in which cells vary.
         information: What cells tell of latents after a short fit.
     """
-    limit, most = max(min(rank + 2, varied), 1), max(min(rank + 1, varied), 1)
+    limit, most = most_latents(rank + 1, varied), most_latents(rank, varied)
     tried = min(_FIRST, limit)
     shares = information(tried)
     while tried < limit and len(shares) and shares[-1] >= _TOLD:
@@ -150,6 +150,11 @@ def by_information(rank: int, varied: int, information: Information) -> Dimensio
         why = "cells tell of more latents than the shifts can identify, or of fewer: there is no gap"
         return Dimension(min(rank, most) or 1, math.nan, math.nan, rank, False, why, errors=errors)
     return Dimension(found, math.nan, math.nan, rank, sure, "cells tell of no more latents", errors=errors)
+
+
+def most_latents(rank: int, varied: int) -> int:
+    """Latents that shifts of a rank can identify and that cells have directions for."""
+    return max(min(rank + 1, varied), 1)
 
 
 def _gap(shares: np.ndarray) -> tuple[int | None, bool]:

@@ -150,8 +150,7 @@ def _dimension(model: PDAE, data: PerturbationData, scores: _Scores) -> Dimensio
     if model.observation_.noisy:
         law, varied = model.observation_, dimension.varied_directions(x)
         found = dimension.by_information(rank, varied, partial(scores.information, law))
-        most = max(min(rank + 1, varied), 1)
-        return dimension.tell(ladder.confirmed(found, most, partial(scores, law)))
+        return dimension.tell(ladder.confirmed(found, dimension.most_latents(rank, varied), partial(scores, law)))
     noisier = _Scores(model, data, beside=dimension.BESIDE)
     return dimension.choose(x, rank, partial(noisier.information, as_given("gaussian", x)), rng)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -10,9 +9,8 @@ from itertools import pairwise
 import numpy as np
 
 from pdae_sim.estimation._dimension import Dimension
+from pdae_sim.estimation._observation_evidence import LEAST_GAIN, score_difference
 
-_GAIN = 0.01
-"""Log-likelihood by cell that a latent is worth, at least."""
 _SHARE = 0.25
 """Beyond the rank of the shifts a latent that gains less than this share of the one before makes up for what a short
 fit left undone."""
@@ -47,8 +45,8 @@ def _worth_it(more: np.ndarray, fewer: np.ndarray) -> bool:
     """Whether one more latent raises the likelihood by more than a standard error; true where none is known."""
     if not len(more) or not len(fewer):
         return True
-    gain, se = _difference(more, fewer)
-    return gain > max(se, _GAIN)
+    gain, se = score_difference(more, fewer)
+    return gain > max(se, LEAST_GAIN)
 
 
 def _climbed(rank: int, most: int, score: Score) -> int | None:
@@ -73,16 +71,10 @@ def _fewest(scores: Mapping[int, np.ndarray], rank: int) -> int:
     tried = list(scores)
     allowed = tried[:1]
     for before, d in pairwise(tried):
-        gain = _difference(scores[d], scores[before])[0] / (d - before)
-        first = _difference(scores[before], scores[allowed[-2]])[0] if len(allowed) > 1 else 0.0
-        if d > rank and gain < max(_SHARE * first, _GAIN):
+        gain = score_difference(scores[d], scores[before])[0] / (d - before)
+        first = score_difference(scores[before], scores[allowed[-2]])[0] if len(allowed) > 1 else 0.0
+        if d > rank and gain < max(_SHARE * first, LEAST_GAIN):
             break
         allowed.append(d)
     best = max(allowed, key=lambda d: scores[d].mean())
     return next((d for d in allowed if not _worth_it(scores[best], scores[d])), best)
-
-
-def _difference(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    """Mean and standard error of the difference of two scores of the same cells."""
-    difference = first - second
-    return float(difference.mean()), float(difference.std(ddof=1) / math.sqrt(len(difference)))

@@ -27,7 +27,7 @@ _ZEROS = (0.01, 0.9)
 """Shares of zeros that are dropout, in a table that is no table of counts."""
 _ERRORS = 3.0
 """Standard errors by which a richer model has to be better."""
-_GAIN = 0.01
+LEAST_GAIN = 0.01
 """And log-likelihood by cell, at least."""
 Score = Callable[[ObservationChoice, int], np.ndarray]
 """Log-likelihoods by held-out cell, in the units of x, after a short fit of so many latents; empty if none are kept."""
@@ -82,8 +82,8 @@ def choose(x: Matrix, names: Sequence[str], n_latents: int, score: Score) -> Obs
         return replace(options[-1], sure=False, reason="too few cells to compare observation models")
     best = 0
     for i in range(1, len(options)):
-        gain, se = _difference(scores[i], scores[best])
-        if gain > (0.0 if names[i] == "negative_binomial" else max(_ERRORS * se, _GAIN)):
+        gain, se = score_difference(scores[i], scores[best])
+        if gain > (0.0 if names[i] == "negative_binomial" else max(_ERRORS * se, LEAST_GAIN)):
             best = i
     sure = all(_clear(options, scores, best, i) for i in range(len(options)))
     evidence = {option.name: float(each.mean()) for option, each in zip(options, scores, strict=True)}
@@ -94,11 +94,11 @@ def choose(x: Matrix, names: Sequence[str], n_latents: int, score: Score) -> Obs
 def _clear(options: Sequence[ObservationChoice], scores: Sequence[np.ndarray], best: int, other: int) -> bool:
     """Whether a model is the other, holds it as a special case or is held by it, or is far from it in likelihood."""
     transforms = options[best].transform, options[other].transform
-    gain, se = _difference(scores[best], scores[other])
+    gain, se = score_difference(scores[best], scores[other])
     return best == other or transforms[0] == transforms[1] or abs(gain) > _ERRORS * se
 
 
-def _difference(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+def score_difference(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
     """Mean and standard error of the difference of two scores of the same cells."""
     difference = first - second
     return float(difference.mean()), float(difference.std(ddof=1) / math.sqrt(len(difference)))

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from pdae_sim._files import beside, refuse_existing, remove, replace_directory, set_aside, sweep, writing
+from pdae_sim._files import refuse_existing, set_aside, whole_folder
 from pdae_sim._seals import SEAL, read_json, sealed, undamaged, unsealed
 from pdae_sim.errors import InputError
 
@@ -23,20 +23,12 @@ AGAIN = "fit it again, or copy it again from where it is whole"
 def save(directory: Path, config: dict, tensors: dict[str, torch.Tensor], history: list[dict], *, force: bool) -> None:
     """Write a model directory beside its final place, then rename it there."""
     check_place(directory, force=force)
-    sweep(directory.absolute().parent)
-    temporary = beside(directory.absolute())
-    try:
-        with writing(directory):
-            temporary.mkdir()
-            save_file({k: v.contiguous() for k, v in tensors.items()}, temporary / _WEIGHTS)
-            (temporary / _HISTORY).write_text(json.dumps(history))
-            (temporary / _WEIGHTS).chmod(
-                (temporary / _HISTORY).stat().st_mode
-            )  # as the umask says; it was for nobody else
-            seal(temporary, {"schema_version": SCHEMA_VERSION, **config})
-            replace_directory(temporary, directory.absolute())
-    finally:
-        remove(temporary)
+    with whole_folder(directory) as temporary:
+        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary / _WEIGHTS)
+        (temporary / _HISTORY).write_text(json.dumps(history))
+        mode = (temporary / _HISTORY).stat().st_mode  # as the umask says; weights are written for nobody else
+        (temporary / _WEIGHTS).chmod(mode)
+        seal(temporary, {"schema_version": SCHEMA_VERSION, **config})
 
 
 def check_place(directory: Path, *, force: bool) -> None:

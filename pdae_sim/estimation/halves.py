@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from scipy.special import stdtrit
 
-from pdae_sim import _files as files
 from pdae_sim._arguments import checked
 from pdae_sim._checks import whole
+from pdae_sim._files import whole_folder
 from pdae_sim._random import SeedLike, seed_sequence, stream, torch_seed
 from pdae_sim._seals import DamagedError, read_json, sealed, undamaged, unsealed
 from pdae_sim.data import PerturbationData
@@ -84,19 +84,11 @@ class HalfFits:
 
     def save(self, model: str | PathLike) -> None:
         """Keep the fits in the folder of the model whose halves they are, whole or not at all."""
-        folder = Path(model) / _FOLDER
-        files.sweep(folder.parent)
-        temporary = files.beside(folder)
-        try:
-            with files.writing(folder):
-                temporary.mkdir()
-                for number, fit in enumerate(self.fits):
-                    fit.save(temporary / f"{number:02d}")
-                told = {"model": digest(Path(model)), "fits": [digest(fit) for fit in sorted(temporary.iterdir())]}
-                (temporary / _OF).write_text(json.dumps(sealed(told)))
-                files.replace_directory(temporary, folder)
-        finally:
-            files.remove(temporary)
+        with whole_folder(Path(model) / _FOLDER) as folder:
+            for number, fit in enumerate(self.fits):
+                fit.save(folder / f"{number:02d}")
+            told = {"model": digest(Path(model)), "fits": [digest(fit) for fit in sorted(folder.iterdir())]}
+            (folder / _OF).write_text(json.dumps(sealed(told)))
 
     @classmethod
     def load(cls, model: str | PathLike) -> HalfFits | None:

@@ -151,7 +151,9 @@ def stability(
     gram = lambda fit: (G := fit.perturbation_matrix_ @ shifts.T).T @ G  # noqa: E731
     size = lambda fit: np.linalg.norm(fit.perturbation_matrix_ @ shifts.T, axis=0)  # noqa: E731
     grams, sizes = (np.mean([of(fit) for fit in halves.fits], axis=0) for of in (gram, size))
-    predictions = [_prediction(halves, train, each, n_cells, _random.child(root, "draws")) for each in conditions]
+    draws = _random.child(root, "draws")
+    misfit = _misfit(halves, train, n_cells, draws) if conditions else float("nan")
+    predictions = [_prediction(halves, each, misfit, n_cells, draws) for each in conditions]
     return Stability(
         names,
         agreement,
@@ -277,7 +279,7 @@ def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _prediction(
-    halves: HalfFits, train: PerturbationData, condition: Condition, n: int, root: np.random.SeedSequence
+    halves: HalfFits, condition: Condition, misfit: float, n: int, root: np.random.SeedSequence
 ) -> StablePrediction:
     """Distances between predictions of two fits of a split, and a limit from their spread and from the misfit."""
     found = [
@@ -285,7 +287,6 @@ def _prediction(
         for s, pair in enumerate(halves.pairs)
     ]
     between = float(np.mean([each.value for each in found]))
-    misfit = _misfit(halves, train, n, root)
     error = max(between, 0.0) / 4
     most = error * float(fdtri(1, len(found), _LEVEL))  # as if all error lay in one direction, which is the longest
     limit = float((np.sqrt(most) + np.sqrt(max(misfit, 0.0))) ** 2)

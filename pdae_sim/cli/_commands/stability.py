@@ -14,7 +14,7 @@ import pdae_sim
 from pdae_sim import _files as files
 from pdae_sim import estimation, study
 from pdae_sim._checks import naming
-from pdae_sim.cli._matching import observation_in_words, read_matching
+from pdae_sim.cli._matching import check_same_training, observation_in_words, read_matching
 from pdae_sim.cli._options import DatasetFile, DatasetOptions, Force, Seed, command
 from pdae_sim.cli._output import Output
 from pdae_sim.cli._tables import Table, number, with_interval
@@ -90,8 +90,7 @@ def _settings(
         return pdae_sim.PDAE(latents, steps=steps, select=False, random_state=seed), data
     fitted = pdae_sim.PDAE.load(folder)
     data = read_matching(fitted, folder, file, options)
-    if {tuple(row) for row in fitted.train_labels_.tolist()} != {tuple(row) for row in data.train.labels.tolist()}:
-        raise InputError(f"{file}: its training conditions are not those that {folder} was fitted on; fit it again")
+    check_same_training(fitted, data, folder, file)
     return fitted, data
 
 
