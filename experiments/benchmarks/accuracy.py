@@ -1,10 +1,12 @@
-"""How accurate the default is, beside an oracle that sees the latents, the published loss and every baseline.
+"""How accurate the default is where cells have no noise, beside an oracle that sees the latents, and mean shifts.
 
-Run: `python -m experiments.benchmarks.accuracy [--worlds 20] [--workers 2] [--published-steps 1250] [--out DIR]`. Many
-random worlds on the study engine; prints Markdown tables with machine and versions, medians over worlds with 95 %
-intervals between order statistics. With `--out` finished worlds are kept, and a second call goes on.
+Run: `python -m experiments.benchmarks.accuracy [--worlds 20] [--workers 2] [--only plane,few,ten] [--published-steps
+0] [--out DIR] [--json FILE]`. Many random worlds on the study engine; prints Markdown tables with machine and
+versions, medians over worlds with 95 % intervals between order statistics. With `--out` finished worlds are kept, and a
+second call goes on; with `--json` values by world are written, which the documents quote.
 
-The plane: d_Z = 2, d_X = 10, control and three singles, 4,096 cells each. The ten: d_Z = 10, d_X = 50, 15 singles.
+The plane: d_Z = 2, d_X = 10, control and three singles, 4,096 cells each. The few: 250 cells each. The ten: d_Z = 10,
+d_X = 50, 15 singles, 4,096 cells each.
 """
 
 from __future__ import annotations
@@ -12,21 +14,22 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from experiments.benchmarks._table import machine, options, print_table
+from experiments.benchmarks._table import command, machine, options, print_table, provenance
 from experiments.studies.intervals import in_words, median
-from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.running import run_study
 from pdae_sim.study.store import Store
 
-CELLS = 4096
+CELLS, FEW = 4096, 250
 SUPPORTED, OFF_SUPPORT = ("A+B", "A:0.5+B:0.5"), ("A+B+C", "A:-1+B:-1", "A+B+C:2")
 ESTIMATORS = ("pdae", "tilting", "published")
 
@@ -40,6 +43,7 @@ PLANE = {
     },
 }
 """The plane, with the unseen conditions to predict."""
+_MEASURED = ["gram_error", "affine_r2", "orthogonality_defect", "energy_distance", "n_eff"]
 
 
 def plane(worlds: int, published_steps: int) -> Declaration:
@@ -48,12 +52,36 @@ def plane(worlds: int, published_steps: int) -> Declaration:
     return Declaration.parse(
         {
             "name": "accuracy-plane",
-            "question": "How near to an oracle is the default, and how far ahead of the published loss?",
+            "question": "How near to an oracle is the default, and how far ahead of mean shifts?",
             "claim": "2.3, 2.4 and 2.5",
-            "prediction": "Gram error within 1.25 times the oracle's; predictions worth n cells where supported.",
+            "prediction": "Gram error within 1.25 times the oracle's; predictions worth 1,800 cells where supported.",
             "worlds": [PLANE],
-            "estimators": ["pdae", {"kind": "tilting", "on": "pdae"}, *[published] * bool(published_steps), *BASELINES],
-            "metrics": ["gram_error", "affine_r2", "orthogonality_defect", "energy_distance", "n_eff"],
+            "estimators": [
+                "pdae",
+                {"kind": "tilting", "on": "pdae"},
+                *[published] * bool(published_steps),
+                "linear",
+                "additive",
+            ],
+            "metrics": _MEASURED,
+            "seeds": worlds,
+            "evaluation": {"n_samples": 2 * CELLS},
+        }
+    )
+
+
+def few(worlds: int) -> Declaration:
+    """The plane from few cells: identification alone."""
+    setting = {**PLANE["set"], "design.cells": FEW, "design.test": ["A+B"], "design.test_cells": 2 * CELLS}
+    return Declaration.parse(
+        {
+            "name": "accuracy-few",
+            "question": "How near to an oracle is the default where cells are few?",
+            "claim": "2.5",
+            "prediction": "Gram error within 1.4 times the oracle's.",
+            "worlds": [{**PLANE, "set": setting}],
+            "estimators": ["pdae", "additive"],
+            "metrics": _MEASURED,
             "seeds": worlds,
             "evaluation": {"n_samples": 2 * CELLS},
         }
@@ -160,20 +188,76 @@ def folder_of(arguments: argparse.Namespace) -> Iterator[Path]:
         yield arguments.out or Path(folder)
 
 
+def by_world(rows: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
+    """Values by world of every metric (and condition) of every estimator; spreads are E‖X − X'‖ of each condition."""
+    rows = rows[rows.status == "ok"]
+    found: dict[str, dict[str, list[float]]] = {}
+    for metric in ("gram_error", "orthogonality_defect", "affine_r2"):
+        names = dict.fromkeys(rows[rows.metric == metric].estimator)
+        found[metric] = {name: values(rows, metric, name).sort_index().tolist() for name in names}
+    for condition in dict.fromkeys(rows[rows.metric == "energy_distance"].condition):
+        names = dict.fromkeys(rows[rows.metric == "energy_distance"].estimator)
+        known = {name: values(rows, "energy_distance", name, condition).sort_index() for name in names}
+        found[f"energy distance at {condition}"] = {name: each.tolist() for name, each in known.items()}
+        spread = values(rows, "n_eff", "additive", condition).sort_index() * known["additive"]
+        found[f"spread at {condition}"] = {"truth": spread.tolist()}
+    return found
+
+
+HEADS = ("", "pdae", "tilting", "linear", "additive")
+
+
+def table_rows(results: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Rows of the table that documents quote, from stored results."""
+    for part, words in (("plane", f"{CELLS:,} cells"), ("few", f"{FEW} cells"), ("ten", "ten latents")):
+        if part in results:
+            yield from _identified(results[part], words)
+    at = "energy distance at "
+    for key, found in results["plane"].items():
+        if key.startswith(at):
+            condition = key.removeprefix(at)
+            spread = float(np.mean(results["plane"][f"spread at {condition}"]["truth"]))
+            yield [f"{condition}, {at.removesuffix(' at ')}", *(in_words(median(found[name])) for name in HEADS[1:])]
+            if condition in SUPPORTED:
+                yield [f"{condition}, worth in cells", *(_worth(spread, found[name]) for name in HEADS[1:])]
+
+
+def _identified(found: Mapping[str, Mapping[str, list[float]]], words: str) -> Iterator[list[str]]:
+    name = "pdae" if "pdae" in found["gram_error"] else "tilting"
+    errors, oracle = (np.array(found["gram_error"][key]) for key in (name, "oracle"))
+    ratio = f"{np.median(errors) / np.median(oracle):.2f} ({len(errors)} worlds)"
+    yield [f"Gram error over an oracle's, {words}", ratio, "the same", "–", "–"]
+    defect = in_words(median(found["orthogonality_defect"][name]))
+    yield [f"orthogonality defect, {words}", defect, "the same", "–", "–"]
+
+
+def _worth(spread: float, distances: list[float]) -> str:
+    """The cells that the median distance is worth, with the ends of its interval."""
+    estimate = median(distances)
+    low, middle, high = (spread / max(v, 1e-9) for v in (estimate.interval.high, estimate.value, estimate.interval.low))
+    shown = [f"{v:,.0f}" if v < _MOST else f"> {_MOST:,}" for v in (middle, low, high)]
+    return f"{shown[0]} ({shown[1]} to {shown[2]})"
+
+
+_MOST = 10_000
+"""Cells beyond which samples of this size cannot tell."""
+
+
 def main() -> None:
     """Print the tables."""
-    arguments = options(__doc__, worlds=20, workers=2, published_steps=1250, only="", out=None)
+    parts = {"plane": partial(plane, published_steps=0), "few": few, "ten": ten}
+    arguments = options(__doc__, worlds=20, workers=2, published_steps=0, only=",".join(parts), out=None, json=None)
+    parts["plane"] = partial(plane, published_steps=arguments.published_steps)
+    results: dict[str, Any] = {"provenance": provenance(command("accuracy"))}
     with folder_of(arguments) as folder:
-        if arguments.only != "ten":
-            declaration = plane(arguments.worlds, arguments.published_steps)
-            rows, provenance = run_declared(declaration, folder, arguments.workers)
-            print_identification(rows, ESTIMATORS, "d_Z = 2")
+        for name in arguments.only.split(","):
+            rows, seconds = run_declared(parts[name](arguments.worlds), folder, arguments.workers)
+            print_identification(rows, ESTIMATORS, name)
             print_predictions(rows)
-            print_seconds(provenance)
-        if arguments.only != "plane":
-            rows, provenance = run_declared(ten(arguments.worlds), folder, arguments.workers)
-            print_identification(rows, ("tilting",), "d_Z = 10")
-            print_seconds(provenance)
+            print_seconds(seconds)
+            results[name] = by_world(rows)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
