@@ -27,7 +27,7 @@ from pdae_sim.estimation._training import train
 from pdae_sim.estimation._weighted_terms import WeightedTerms
 from pdae_sim.estimation.likelihoods.counts import PoissonLikelihood
 from pdae_sim.estimation.phases import Phase
-from pdae_sim.estimation.presets import DEFAULT, MARGINAL, MARGINAL_SCREEN, STOCHASTIC, Preset
+from pdae_sim.estimation.presets import DEFAULT, MARGINAL, MARGINAL_SCREEN, Preset
 
 if TYPE_CHECKING:
     from pdae_sim.estimation.pdae import PDAE
@@ -71,9 +71,7 @@ def plan_of(model: PDAE, counts: np.ndarray | None = None, *, noisy: bool) -> Pr
         counts: (E,) cells of the training conditions, where they are known.
         noisy: Whether cells have noise.
     """
-    draws = model.architecture is not None and model.architecture.stochastic
-    noiseless = STOCHASTIC if draws else DEFAULT
-    default = (MARGINAL_SCREEN if _many(counts) else MARGINAL) if noisy else noiseless
+    default = (MARGINAL_SCREEN if _many(counts) else MARGINAL) if noisy else DEFAULT
     phases = default.phases if model.phases is None else tuple(model.phases)
     if counts is not None and cell_numbers.by_cells(counts):
         phases = tuple(phase.by_cells(len(counts)) for phase in phases)

@@ -179,6 +179,18 @@ def reconstruction(step: Step) -> torch.Tensor:
     return _reconstruction(step, step.z.detach())
 
 
+@term("decoder")
+def decoding(step: Step) -> torch.Tensor:
+    """‖x − f̂(g(x))‖² of latents that are known; the reconstruction term where the decoder draws noise.
+
+    A cell that is a function of its latents is reached sooner by squares than by distances, whose slope does not fall
+    with the error, and the last of the error is what tells where a decoder has to extrapolate.
+    """
+    if step.network.decoder.stochastic:
+        return reconstruction(step)
+    return (step.x - step.decode(step.z.detach())).square().sum(-1).mean((1, 2))
+
+
 @term("chart", "encoder", "decoder")
 def autoencoding(step: Step) -> torch.Tensor:
     """The reconstruction term that moves the encoder too."""

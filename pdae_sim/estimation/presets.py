@@ -53,24 +53,14 @@ DEFAULT = Preset(
             held_out=0.1,
             whiten=True,
         ),
-        Phase("decode", 1000, {"inversion": 1.0}, ("decoder",), cells=128, learning_rate=3e-3, held_out=0.1),
+        Phase("decode", 1000, {"decoding": 1.0}, ("decoder",), cells=128, learning_rate=3e-3, held_out=0.1),
     ),
     Architecture(),
 )
 """Three phases: a chart of the manifold of cells; latents and Ŵ by the likelihood of its coordinates and the density
-ratios between environments; then the decoder for these latents, by squared errors: where a cell is a function of its
-latents they lead nearer to it than distances do in as many steps, which tells beyond the support."""
+ratios between environments; then the decoder for these latents."""
 
-STOCHASTIC = Preset(
-    (
-        *DEFAULT.phases[:-1],
-        Phase("decode", 500, {"reconstruction": 1.0}, ("decoder",), cells=256, learning_rate=3e-3, held_out=0.1),
-    ),
-    DEFAULT.architecture,
-)
-"""The same for a decoder that draws noise, whose law the energy score asks for."""
-
-QUICK = Preset(
+_QUICK = Preset(
     tuple(replace(phase, steps=steps, cells=64) for phase, steps in zip(DEFAULT.phases, (200, 400, 300), strict=True)),
     Architecture(width=64),
 )
@@ -203,7 +193,7 @@ for noiseless cells on a manifold of d_Z dimensions and costs a Jacobian for eve
 
 PRESETS: dict[str, Preset] = {
     "staged": DEFAULT,
-    "quick": QUICK,
+    "quick": _QUICK,
     "marginal": MARGINAL,
     "marginal_screen": MARGINAL_SCREEN,
     "screen": _SCREEN,

@@ -181,6 +181,14 @@ def test_stochastic_reconstruction_uses_two_noise_draws():
     assert value < plain  # half the distance between two draws is taken off
 
 
+def test_decoding_is_a_squared_error_or_the_energy_score_of_a_decoder_with_noise():
+    s = step()
+    squares = (s.decode(s.z) - s.x).square().sum(-1).mean()
+    assert float(TERMS["decoding"](s).detach()) == pytest.approx(float(squares.detach()))
+    first, second = step(n_noise=2), step(n_noise=2)
+    assert torch.equal(TERMS["decoding"](first), TERMS["reconstruction"](second))
+
+
 def test_sparsity_is_the_sum_of_row_norms():
     s = step()
     assert float(TERMS["sparsity"](s).detach()) == pytest.approx(

@@ -25,8 +25,9 @@ from pdae_sim.errors import InputError
 if TYPE_CHECKING:
     from pdae_sim import PDAE, PerturbationData
 
-_PLANS = ("auto", "staged", "marginal", "marginal_screen", "screen", "joint", "published", "published_small")
-"""Plans that train a decoder; ``auto`` is staged for cells without noise and marginal for those with it."""
+_PLANS = ("auto", "staged", "quick", "marginal", "marginal_screen", "screen", "joint", "published", "published_small")
+"""Plans that train a decoder; ``auto`` is staged for cells without noise and marginal for those with it, ``quick`` is
+the first in seconds."""
 
 _OBSERVATIONS = (
     "auto",
