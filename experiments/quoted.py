@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from experiments import judges_page, readme
-from experiments.benchmarks import atlas, dimension, geometry, halves, judges
+from experiments.benchmarks import accuracy, atlas, dimension, geometry, halves, judges
 from experiments.studies.intervals import in_words, median
 
 ROOT = Path(__file__).parent.parent
@@ -213,8 +213,33 @@ def _dimension(results: dict) -> str:
     return table(dimension.HEADS, dimension.table_rows(results))
 
 
+def _accuracy(results: dict) -> str:
+    return table(accuracy.HEADS, accuracy.table_rows(results))
+
+
+def _accuracy_in_words(results: dict) -> str:
+    plane = results["plane"]
+    ratios = {part: accuracy.gram_ratio(results[part]) for part in accuracy.PARTS if part in results}
+    others = {"few": f"{accuracy.FEW} cells a condition", "ten": "ten latents and 15 singles"}
+    beside = [f"{ratios[part]:.2g} times with {words}" for part, words in others.items() if part in ratios]
+    worths = {name: accuracy.worth(plane, name, "A+B")[0] for name in ("pdae", "linear", "additive")}
+    best = max(("linear", "additive"), key=lambda name: worths[name])
+    far = [f"{np.median(plane[f'energy distance at {c}']['pdae']):.2g} at {c}" for c in accuracy.OFF_SUPPORT]
+    ours, rival = (accuracy.rounded(worths[name]) for name in ("pdae", best))
+    sentence = (
+        f"Over {len(plane['gram_error']['pdae'])} random worlds without noise (d_Z = 2, d_X = 10, control and three "
+        f"singles, {accuracy.CELLS:,} cells each; medians) the Gram error of Ŵ is {ratios['plane']:.2g} times that of "
+        f"an oracle that sees the latents{''.join(f', {words}' for words in beside)}; the prediction of the supported "
+        f"A+B is worth {ours} measured cells, against {rival} for the {best} shift. Off support the energy distance is "
+        f"{', '.join(far)}."
+    )
+    return textwrap.fill(sentence, 120)
+
+
 QUOTATIONS: dict[str, Quotation] = {
     "demo": Quotation("demo.json", "make demo", _demo),
+    "accuracy-in-words": Quotation("accuracy.json", "python -m experiments.benchmarks.accuracy", _accuracy_in_words),
+    "accuracy": Quotation("accuracy.json", "python -m experiments.benchmarks.accuracy", _accuracy),
     "atlas": Quotation("atlas.json", "python -m experiments.benchmarks.atlas", _atlas),
     "geometry": Quotation("geometry.json", "python -m experiments.benchmarks.geometry", _geometry),
     "halves": Quotation("halves.json", "python -m experiments.benchmarks.halves", _halves),

@@ -6,9 +6,7 @@ For β in (0, 2), with X, X' ~ P and Y, Y' ~ Q independent,
     ES(P, x) = ½ E‖X − X'‖^β − E‖X − x‖^β,   maximal in expectation at the true law.
 
 ED is neither halved nor rooted. The V-statistic averages over all pairs and is non-negative; the U-statistic leaves out
-the pairs of a sample with itself, is unbiased and may be negative.
-
-Numpy arrays in, floats out; torch tensors in, tensors with gradients out.
+the pairs of a sample with itself, is unbiased and may be negative. Arrays give floats, tensors tensors with gradients.
 
 References:
     Székely & Rizzo (2013), Energy statistics, J. Stat. Plan. Inference 143; Gneiting & Raftery (2007), JASA 102.
@@ -71,8 +69,7 @@ def energy_distance(
     """
     x, y, as_float = _pair(x, y)
     between("beta", beta, 0.0, 2.0)
-    centre = y.detach().mean(0)
-    x, y = x - centre, y - centre
+    x, y = x - (centre := y.detach().mean(0)), y - centre
     n, m = len(x), len(y)
     tell = None if on_block is None else _Share(n * m + (n * n + m * m) // 2, on_block).add
     cross = _distance_sum(x, y, beta, tell) / (n * m)
@@ -117,7 +114,8 @@ def energy_score(
     samples, x, as_array = _pair(samples, x)
     between("beta", beta, 0.0, 2.0)
     with torch.no_grad():
-        score = 0.5 * _self_mean(samples, beta, unbiased, "samples") - row_sums(x, samples, beta=beta) / len(samples)
+        own, cross = _self_mean(samples, beta, unbiased, "samples"), marginal_sums(x, samples, beta=beta)[0]
+        score = 0.5 * own - cross / len(samples)
     if not score.isfinite().all():
         raise InputError(f"samples and x hold values too large for {x.dtype}; rescale them")
     return score.numpy() if as_array else score
@@ -218,26 +216,29 @@ def paired_distances(x: torch.Tensor, y: torch.Tensor, *, beta: float = 1.0) -> 
 
 
 @checked_numbers
-def row_sums(x: torch.Tensor, y: torch.Tensor, *, beta: float = 1.0) -> torch.Tensor:
-    """Sums Σ_j ‖x_i − y_j‖^β over the rows of y, without gradients.
+def marginal_sums(
+    x: torch.Tensor, y: torch.Tensor | None = None, *, beta: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sums (n,) of ‖x_i − y_j‖^β over j and (m,) over i, in one pass, in float64 and without gradients.
 
     Args:
         x: (n, d).
-        y: (m, d).
+        y: (m, d); x itself where absent, which takes half as long.
         beta: Exponent in (0, 2).
 
-    Returns:
-        (n,) sums in float64.
-
     Example:
-        >>> row_sums(torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [4.0]])).tolist()
-        [5.0, 3.0]
+        >>> [sums.tolist() for sums in marginal_sums(torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [4.0]]))]
+        [[5.0, 3.0], [2.0, 6.0]]
     """
-    sums = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-    for rows, columns in _blocks(1, len(x), len(y), False):
-        squared = _squared_distances(x[None, rows], y[None, columns])[0]
-        sums[rows] += squared.pow_(beta / 2).sum(1, dtype=torch.float64)
-    return sums
+    same, y = y is None, x if y is None else y
+    sums = [torch.zeros(len(v), dtype=torch.float64, device=x.device) for v in ((x,) if same else (x, y))]
+    for rows, columns in _blocks(1, len(x), len(y), same):
+        diagonal = same and rows == columns
+        powers = _powers(_squared_distances(x[None, rows], y[None, columns], diagonal), beta)[0]
+        sums[0][rows] += powers.sum(1, dtype=torch.float64)
+        if not diagonal:
+            sums[-1][columns] += powers.sum(0, dtype=torch.float64)
+    return sums[0], sums[-1]
 
 
 _Tell = Callable[[int], None]
@@ -278,7 +279,7 @@ class _DistanceSum(torch.autograd.Function):
                     squared, x_block, y_block, beta, _slots(grad_x, grad_y, rows, columns, same)
                 )
             else:
-                total += twice * _power_sum(squared, beta)
+                total += twice * _powers(squared, beta).sum((1, 2), dtype=torch.float64)
             if tell is not None:
                 tell(squared.numel() if not diagonal else squared.numel() // 2)
         ctx.save_for_backward(*(grad for grad in (grad_x, grad_y) if grad is not None))
@@ -312,8 +313,8 @@ def _accumulate(squared: torch.Tensor, x: torch.Tensor, y: torch.Tensor, beta: f
     return weights.mul_(squared).sum((1, 2), dtype=torch.float64)
 
 
-def _power_sum(squared: torch.Tensor, beta: float) -> torch.Tensor:
-    return (squared.sqrt_() if beta == 1.0 else squared.pow_(beta / 2)).sum((1, 2), dtype=torch.float64)
+def _powers(squared: torch.Tensor, beta: float) -> torch.Tensor:
+    return squared.sqrt_() if beta == 1.0 else squared.pow_(beta / 2)
 
 
 def _blocks(batch: int, n: int, m: int, same: bool) -> Iterator[tuple[slice, slice]]:

@@ -198,6 +198,18 @@ def reference_sum(x, y, beta):
     return (torch.where(apart, squared, 1.0).pow(beta / 2) * apart).sum((-2, -1))
 
 
+@pytest.mark.parametrize("beta", BETAS)
+@pytest.mark.parametrize("d", [2, 5])
+@pytest.mark.parametrize("same", [True, False])
+def test_marginal_sums_are_those_of_the_matrix_of_distances(monkeypatch, d, beta, same):
+    monkeypatch.setattr(energy, "_BLOCK_ELEMENTS", 1)
+    x, y = normal(150, d), None if same else normal(80, d, seed=1)
+    D = torch.cdist(x, x if y is None else y, compute_mode="donot_use_mm_for_euclid_dist") ** beta
+    rows, columns = energy.marginal_sums(x, y, beta=beta)
+    torch.testing.assert_close(rows, D.sum(1))
+    torch.testing.assert_close(columns, D.sum(0))
+
+
 class TestGradients:
     @pytest.mark.parametrize("beta", BETAS)
     @pytest.mark.parametrize("d", [2, 5])

@@ -198,56 +198,64 @@ def by_world(rows: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
     for condition in dict.fromkeys(rows[rows.metric == "energy_distance"].condition):
         names = dict.fromkeys(rows[rows.metric == "energy_distance"].estimator)
         known = {name: values(rows, "energy_distance", name, condition).sort_index() for name in names}
-        found[f"energy distance at {condition}"] = {name: each.tolist() for name, each in known.items()}
+        found[_AT + condition] = {name: each.tolist() for name, each in known.items()}
         spread = values(rows, "n_eff", "additive", condition).sort_index() * known["additive"]
         found[f"spread at {condition}"] = {"truth": spread.tolist()}
     return found
 
 
 HEADS = ("", "pdae", "tilting", "linear", "additive")
+PARTS = {"plane": f"{CELLS:,} cells", "few": f"{FEW} cells", "ten": "ten latents"}
+_MOST = 10_000
+"""Cells of a worth beyond which samples of this size cannot tell."""
+_AT = "energy distance at "
 
 
 def table_rows(results: Mapping[str, Any]) -> Iterator[list[str]]:
     """Rows of the table that documents quote, from stored results."""
-    for part, words in (("plane", f"{CELLS:,} cells"), ("few", f"{FEW} cells"), ("ten", "ten latents")):
+    for part, words in PARTS.items():
         if part in results:
-            yield from _identified(results[part], words)
-    at = "energy distance at "
-    for key, found in results["plane"].items():
-        if key.startswith(at):
-            condition = key.removeprefix(at)
-            spread = float(np.mean(results["plane"][f"spread at {condition}"]["truth"]))
-            yield [f"{condition}, {at.removesuffix(' at ')}", *(in_words(median(found[name])) for name in HEADS[1:])]
-            if condition in SUPPORTED:
-                yield [f"{condition}, worth in cells", *(_worth(spread, found[name]) for name in HEADS[1:])]
+            found = results[part]
+            ratio = f"{gram_ratio(found):.2f} ({len(found['gram_error']['oracle'])} worlds)"
+            defect = in_words(median(found["orthogonality_defect"][_learnt(found)]))
+            yield [f"Gram error over an oracle's, {words}", ratio, "the same", "–", "–"]
+            yield [f"orthogonality defect, {words}", defect, "the same", "–", "–"]
+    plane = results["plane"]
+    for condition in (*SUPPORTED, *OFF_SUPPORT):
+        yield [f"{condition}, energy distance", *(in_words(median(plane[_AT + condition][name])) for name in HEADS[1:])]
+        if condition in SUPPORTED:
+            worths = ([rounded(v) for v in worth(plane, name, condition)] for name in HEADS[1:])
+            yield [f"{condition}, worth in cells", *(f"{v} ({low} to {high})" for v, low, high in worths)]
 
 
-def _identified(found: Mapping[str, Mapping[str, list[float]]], words: str) -> Iterator[list[str]]:
-    name = "pdae" if "pdae" in found["gram_error"] else "tilting"
-    errors, oracle = (np.array(found["gram_error"][key]) for key in (name, "oracle"))
-    ratio = f"{np.median(errors) / np.median(oracle):.2f} ({len(errors)} worlds)"
-    yield [f"Gram error over an oracle's, {words}", ratio, "the same", "–", "–"]
-    defect = in_words(median(found["orthogonality_defect"][name]))
-    yield [f"orthogonality defect, {words}", defect, "the same", "–", "–"]
+def gram_ratio(found: Mapping[str, Mapping[str, list[float]]]) -> float:
+    """The median Gram error of what was learnt over that of the oracle."""
+    learnt, oracle = (np.median(found["gram_error"][name]) for name in (_learnt(found), "oracle"))
+    return float(learnt / oracle)
 
 
-def _worth(spread: float, distances: list[float]) -> str:
-    """The cells that the median distance is worth, with the ends of its interval."""
-    estimate = median(distances)
-    low, middle, high = (spread / max(v, 1e-9) for v in (estimate.interval.high, estimate.value, estimate.interval.low))
-    shown = [f"{v:,.0f}" if v < _MOST else f"> {_MOST:,}" for v in (middle, low, high)]
-    return f"{shown[0]} ({shown[1]} to {shown[2]})"
+def _learnt(found: Mapping[str, Mapping[str, list[float]]]) -> str:
+    return next(name for name in ("pdae", "tilting") if name in found["gram_error"])
 
 
-_MOST = 10_000
-"""Cells beyond which samples of this size cannot tell."""
+def worth(found: Mapping[str, Mapping[str, list[float]]], name: str, condition: str) -> tuple[float, float, float]:
+    """The cells that the median energy distance at a condition is worth, and the ends of its interval."""
+    spread, (value, (low, high)) = (
+        np.mean(found[f"spread at {condition}"]["truth"]),
+        median(found[_AT + condition][name]),
+    )
+    return tuple(float(spread / max(distance, spread / (2 * _MOST))) for distance in (value, high, low))
+
+
+def rounded(cells: float) -> str:
+    """A number of cells in words."""
+    return f"{cells:,.0f}" if cells <= _MOST else f"> {_MOST:,}"
 
 
 def main() -> None:
     """Print the tables."""
-    parts = {"plane": partial(plane, published_steps=0), "few": few, "ten": ten}
-    arguments = options(__doc__, worlds=20, workers=2, published_steps=0, only=",".join(parts), out=None, json=None)
-    parts["plane"] = partial(plane, published_steps=arguments.published_steps)
+    arguments = options(__doc__, worlds=20, workers=2, published_steps=0, only=",".join(PARTS), out=None, json=None)
+    parts = {"plane": partial(plane, published_steps=arguments.published_steps), "few": few, "ten": ten}
     results: dict[str, Any] = {"provenance": provenance(command("accuracy"))}
     with folder_of(arguments) as folder:
         for name in arguments.only.split(","):

@@ -2,7 +2,7 @@
 
 Run: `python -m experiments.benchmarks.halves [WORLDS] [--cells 1000] [--splits 5] [--steps 400] [--first 0]
 [--only noiseless,noisy] [--workers 1] [--out FILE]`. Named worlds of two latents, control and two singles; the seed is
-the number of the world. The truth is the world's own W, and 20,000 cells of it for features at A+B, whose standard
+the number of the world. The truth is the world's own W, and 200,000 cells of it for features at A+B, whose standard
 error counts as nothing. With few steps a fit has an error of its own, which the intervals have to count too. `--out`
 keeps every world; worlds that the file holds are not measured again.
 """
@@ -28,7 +28,7 @@ from pdae_sim.study import count_fit, feature_intervals, stability
 
 KINDS = {"noiseless": ("two-latents", "noiseless"), "noisy": ("noisy", "gaussian")}
 """World and observation model by name."""
-TARGET, TRUE_CELLS, DRAWN = "A+B", 20_000, 4000
+TARGET, TRUE_CELLS, DRAWN, JUDGED = "A+B", 200_000, 20_000, 4000
 HEADS = ("cells are", "worlds", "quantity", "held, %", "without the fit, %", "length / truth")
 
 
@@ -49,7 +49,7 @@ def measure(kind: str, seed: int, cells: int, splits: int, steps: int) -> dict[s
         **_verdict(W, simulation, model, halves),
         **_features(x, model, halves),
     }
-    distance = energy_estimate(model.sample(TARGET, DRAWN, rng=seed, source="pool"), x[:DRAWN]).value
+    distance = energy_estimate(model.sample(TARGET, JUDGED, rng=seed, source="pool"), x[:JUDGED]).value
     (promised,) = found.predictions
     rows["limit of the energy distance"] = [[distance, promised.error, min(distance, 0.0), promised.limit]]
     rows["agreement"] = [found.agreement.tolist()]

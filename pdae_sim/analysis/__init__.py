@@ -10,7 +10,7 @@
 | `allocate_cells`, `CellAllocation` | how many cells of each condition a wanted precision takes |
 | `environment_geometry`, `EnvironmentGeometry` | squared latent distances from cells alone, rank, tests of the model |
 | `scale_doses`, `log_scale`, `hill_scale`, `learn_dose_scale`, `DoseScale` | doses on the scale in which effects add |
-| `energy_estimate`, `EnergyEstimate` | the energy distance of a prediction, unbiased, with an interval |
+| `energy_estimate`, `EnergyEstimate`, `EnergyReference` | energy distance of a prediction, unbiased, with an interval |
 | `worth`, `Worth` | n_eff: the number of measured cells that a prediction is as good as |
 | `mmd`, `mean_difference`, `mean_r2` | further distances between predicted and measured cells |
 | `pearson_delta`, `discrimination_score` | changes of means, by correlation and by rank among perturbations |

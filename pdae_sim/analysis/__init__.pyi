@@ -17,6 +17,7 @@ from .effect_metrics import pearson_delta as pearson_delta
 from .geometry import EnvironmentGeometry as EnvironmentGeometry
 from .geometry import environment_geometry as environment_geometry
 from .prediction_error import EnergyEstimate as EnergyEstimate
+from .prediction_error import EnergyReference as EnergyReference
 from .prediction_error import Worth as Worth
 from .prediction_error import energy_estimate as energy_estimate
 from .prediction_error import mean_difference as mean_difference

@@ -19,7 +19,7 @@ from pdae_sim._checks import between, matrix, repetitions, whole
 from pdae_sim.analysis._energy_interval import TAIL, Noise, along, distance_interval
 from pdae_sim.analysis._kernels import bandwidths, gaussian
 from pdae_sim.analysis._permutation import distances_between, quadratic_forms
-from pdae_sim.energy import row_sums
+from pdae_sim.energy import marginal_sums
 from pdae_sim.errors import InputError
 from pdae_sim.intervals import Interval
 
@@ -129,15 +129,64 @@ class Worth:
         return {"n_eff": self.value, "n_eff_low": low, "n_eff_high": high if self.bounded else None}
 
 
+@dataclass(frozen=True, eq=False)
+class EnergyReference:
+    """A reference sample with what its own distances say, for many predictions to be compared with.
+
+    Args:
+        x: (m, d_X) rows less their mean.
+        centre: (d_X,) that mean.
+        own: (m,) means of ‖y_i − y_j‖^β over the other rows.
+        spectrum: Eigenvalues of its noise, greatest first.
+        beta: Exponent in (0, 2).
+        spectrum_rows: Rows of each sample, at most, whose distances give the eigenvalues of the noise.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).normal(size=(1000, 2))
+        >>> reference = EnergyReference.of(x[500:])
+        >>> energy_estimate(x[:500], reference) == energy_estimate(x[:500], x[500:])
+        True
+    """
+
+    x: np.ndarray
+    centre: np.ndarray
+    own: np.ndarray
+    spectrum: np.ndarray
+    beta: float
+    spectrum_rows: int
+
+    @classmethod
+    @checked_numbers
+    def of(cls, reference: np.ndarray, *, beta: float = 1.0, spectrum_rows: int = 500) -> EnergyReference:
+        """A reference of (m, d_X) independent draws of its law, m ≥ 4.
+
+        Raises:
+            InputError: If a value is not finite or too large, or there are fewer than 4 rows.
+        """
+        y = _enough("reference", matrix("reference", reference))
+        between("beta", beta, 0.0, 2.0)
+        rows = whole("spectrum_rows", spectrum_rows, at_least=2)
+        centre = y.mean(0)
+        own = _own_means(y := y - centre, beta)
+        _refuse_large(own)
+        return cls(y, centre, own, _spectrum(y, beta, rows), beta, rows)
+
+
 @checked_numbers
 def energy_estimate(
-    predicted: np.ndarray, reference: np.ndarray, *, beta: float = 1.0, spectrum_rows: int = 500
+    predicted: np.ndarray,
+    reference: np.ndarray | EnergyReference,
+    *,
+    beta: float = 1.0,
+    spectrum_rows: int = 500,
 ) -> EnergyEstimate:
     """Estimate the energy distance between the law of a prediction and that of a reference sample, without bias.
 
     Args:
         predicted: (n, d_X) independent draws of P̂, n ≥ 4; with replacement where P̂ is itself an empirical law.
-        reference: (m, d_X) independent draws of P, m ≥ 4.
+        reference: (m, d_X) independent draws of P, m ≥ 4; or what was made of them once for many predictions, whose
+            `beta` and `spectrum_rows` then hold.
         beta: Exponent in (0, 2).
         spectrum_rows: Rows of each sample, at most, whose distances give the eigenvalues of the noise.
 
@@ -157,14 +206,14 @@ def energy_estimate(
         >>> 0 < estimate.interval.low < estimate.value < estimate.interval.high
         True
     """
-    x, y = _pair(predicted, reference, _LEAST_ROWS)
-    between("beta", beta, 0.0, 2.0)
-    n, m, spectrum_rows = len(x), len(y), whole("spectrum_rows", spectrum_rows, at_least=2)
-    x, y = x - y.mean(0), y - y.mean(0)
-    to_y, to_x = _mean_distances(x, y, beta), _mean_distances(y, x, beta)
-    if not to_y.mean() < _LARGEST_DISTANCE:
-        raise InputError("predicted and reference hold values too large for float64; rescale them")
-    own_x, own_y = _mean_distances(x, x, beta) * n / (n - 1), _mean_distances(y, y, beta) * m / (m - 1)
+    known = reference if isinstance(reference, EnergyReference) else None
+    y = known or EnergyReference.of(reference, beta=beta, spectrum_rows=spectrum_rows)  # type: ignore[arg-type]
+    x = _enough("predicted", matrix("predicted", predicted, columns=len(y.centre))) - y.centre
+    n, m, beta = len(x), len(y.x), y.beta
+    rows, columns = marginal_sums(torch.from_numpy(x), torch.from_numpy(y.x), beta=beta)
+    to_y, to_x = rows.numpy() / m, columns.numpy() / n
+    _refuse_large(to_y)
+    own_x, own_y = _own_means(x, beta), y.own
     spread = float(own_y.mean())
     value = float(2 * to_y.mean() - own_x.mean() - spread)
     share = value / spread if spread > 0 else 0.0
@@ -172,7 +221,7 @@ def energy_estimate(
     return EnergyEstimate(
         value,
         spread,
-        _noise(x, y, beta, spectrum_rows),
+        _noise(_spectrum(x, beta, y.spectrum_rows) / n, y.spectrum / m),
         first_x + _mean_variance(2 * (to_x - own_y)),
         (first_x + _mean_variance(2 * (to_x - (1 + share) * own_y))) / spread**2 if spread > 0 else 0.0,
         2 * math.sqrt(_mean_variance(own_y)),
@@ -287,10 +336,20 @@ def _pair(predicted: np.ndarray, reference: np.ndarray, least: int) -> tuple[np.
     return x, y
 
 
-def _mean_distances(x: np.ndarray, y: np.ndarray, beta: float) -> np.ndarray:
-    """(n,) means over j of ‖x_i − y_j‖^β."""
-    rows, columns = (torch.from_numpy(np.ascontiguousarray(v)) for v in (x, y))
-    return row_sums(rows, columns, beta=beta).numpy() / len(y)
+def _enough(name: str, x: np.ndarray) -> np.ndarray:
+    if len(x) < _LEAST_ROWS:
+        raise InputError(f"{name} must have at least {_LEAST_ROWS} rows; received {len(x)}")
+    return x
+
+
+def _refuse_large(distances: np.ndarray) -> None:
+    if not distances.mean() < _LARGEST_DISTANCE:
+        raise InputError("predicted and reference hold values too large for float64; rescale them")
+
+
+def _own_means(x: np.ndarray, beta: float) -> np.ndarray:
+    """(n,) means over j ≠ i of ‖x_i − x_j‖^β."""
+    return marginal_sums(torch.from_numpy(x), beta=beta)[0].numpy() / (len(x) - 1)
 
 
 def _mean_variance(values: np.ndarray) -> float:
@@ -298,11 +357,10 @@ def _mean_variance(values: np.ndarray) -> float:
     return float(values.var(ddof=1)) / len(values)
 
 
-def _noise(x: np.ndarray, y: np.ndarray, beta: float, rows: int) -> Noise:
-    """Eigenvalues of C_P̂ and C_P paired by size: exact for equal laws, else no less (von Neumann's inequality)."""
-    first, second = (_spectrum(v, beta, rows) for v in (x, y))
+def _noise(first: np.ndarray, second: np.ndarray) -> Noise:
+    """From eigenvalues of C_P̂ / n and C_P / m, paired by size: exact for equal laws, else no less (von Neumann)."""
     k = max(len(first), len(second))
-    nu = 2 * (np.pad(first, (0, k - len(first))) / len(x) + np.pad(second, (0, k - len(second))) / len(y))
+    nu = 2 * (np.pad(first, (0, k - len(first))) + np.pad(second, (0, k - len(second))))
     return Noise(float(nu[0]), float((nu**2).sum()), float((nu**3).sum()))
 
 

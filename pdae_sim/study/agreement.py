@@ -221,7 +221,7 @@ def _distances_and_log_cells(fit: PDAE, label: np.ndarray, counts: np.ndarray) -
 
 @checked
 def feature_intervals(
-    model: PDAE, halves: HalfFits, condition: Condition, *, n: int = 4 * _CELLS, rng: SeedLike = None
+    model: PDAE, halves: HalfFits, condition: Condition, *, n: int = 10 * _CELLS, rng: SeedLike = None
 ) -> list[dict[str, object]]:
     """Predicted mean and quantiles of every feature at a condition, with 95 % intervals that count the whole fit.
 

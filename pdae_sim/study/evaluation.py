@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
@@ -12,7 +12,15 @@ import numpy as np
 from pdae_sim._arguments import checked
 from pdae_sim._checks import near_misses
 from pdae_sim._random import SeedLike
-from pdae_sim.analysis.prediction_error import Worth, energy_estimate, mean_difference, mean_r2, mmd, worth
+from pdae_sim.analysis.prediction_error import (
+    EnergyReference,
+    Worth,
+    energy_estimate,
+    mean_difference,
+    mean_r2,
+    mmd,
+    worth,
+)
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation.baselines import BASELINES, Ceiling
@@ -207,6 +215,7 @@ class _Judge:
     held_out: HeldOut
     effects: EffectReference | None
     n_samples: int | None
+    _references: dict = field(default_factory=dict)
 
     def draw(self, name: str, estimator: Estimator, condition: str) -> np.ndarray:
         """The predicted cells."""
@@ -227,7 +236,7 @@ class _Judge:
             except Exception as error:
                 _log.warning("an estimator failed: %s", error)
                 return [{**about, **failed_row(chosen[0], error)}]
-            measures = _law_measures(predicted, self.held_out.reference.samples(self._index(condition)))
+            measures = _law_measures(predicted, *self._reference(condition))
             if self.effects is not None:
                 cells = self.replicate(condition) if name == "ceiling" else predicted
                 measures |= self.effects.measures(condition, cells)
@@ -239,9 +248,17 @@ class _Judge:
         replicate = self.replicate(row["condition"])
         about: dict = {"cells": len(replicate)}
         if row["metric"] == "energy_distance" and row["status"] == "ok":
-            estimate = energy_estimate(replicate, self.held_out.reference.samples(self._index(row["condition"])))
+            estimate = energy_estimate(replicate, self._reference(row["condition"])[1]())
             about |= {"limit": estimate.value, "limit_low": estimate.interval.low, "limit_high": estimate.interval.high}
         return {**row, **about}
+
+    def _reference(self, condition: str) -> tuple[np.ndarray, Callable[[], EnergyReference]]:
+        """The cells of a condition, and what their own distances say, which is computed once."""
+        if condition not in self._references:
+            cells = self.held_out.reference.samples(self._index(condition))
+            self._references.clear()  # conditions are judged one after another
+            self._references[condition] = cells, cache(lambda: EnergyReference.of(cells))
+        return self._references[condition]
 
     def _index(self, condition: str) -> int:
         return self.held_out.reference.conditions.index(condition)
@@ -255,9 +272,9 @@ def _scaled(rows: list[dict], pool: list[dict]) -> list[dict]:
     return [{**row, "scaled": place(row)} if row["metric"] in EFFECT_METRICS else row for row in rows]
 
 
-def _law_measures(predicted: np.ndarray, truth: np.ndarray) -> Measures:
+def _law_measures(predicted: np.ndarray, truth: np.ndarray, reference: Callable[[], EnergyReference]) -> Measures:
     """Metrics of a predicted law against a reference sample."""
-    energy = cache(lambda: energy_estimate(predicted, truth))
+    energy = cache(lambda: energy_estimate(predicted, reference()))
     return {
         "energy_distance": lambda: (energy().value, *energy().interval),
         "n_eff": lambda: _worth_numbers(worth(energy())),

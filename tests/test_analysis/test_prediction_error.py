@@ -12,7 +12,15 @@ from scipy import stats
 from experiments.benchmarks.worth import CASES, jackknife, shifted
 from pdae_sim import LinearLatentModel, Simulator, energy_distance
 from pdae_sim.analysis._energy_interval import Noise
-from pdae_sim.analysis.prediction_error import EnergyEstimate, energy_estimate, mean_difference, mean_r2, mmd, worth
+from pdae_sim.analysis.prediction_error import (
+    EnergyEstimate,
+    EnergyReference,
+    energy_estimate,
+    mean_difference,
+    mean_r2,
+    mmd,
+    worth,
+)
 from pdae_sim.errors import InputError
 from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.study.evaluation import worth_of
@@ -80,6 +88,13 @@ class TestEstimate:
         low, _ = estimate.interval
         assert stats.ncx2.cdf(value / nu + 1, 1, low / nu) == pytest.approx(0.975, abs=2e-3)
 
+    @pytest.mark.parametrize("beta", [0.5, 1.0])
+    def test_a_reference_that_was_kept_gives_the_same_estimate_bit_by_bit(self, beta):
+        rng = np.random.default_rng(0)
+        x, y = rng.normal(size=(2, 1500, 4))
+        kept = EnergyReference.of(y, beta=beta, spectrum_rows=100)
+        assert energy_estimate(x, kept) == energy_estimate(x, y, beta=beta, spectrum_rows=100)
+
     def test_cells_that_do_not_vary_leave_nothing_open(self):
         found = energy_estimate(np.ones((10, 2)), np.zeros((10, 2)))
         assert found.interval == pytest.approx((2 * math.sqrt(2),) * 2)
@@ -88,7 +103,7 @@ class TestEstimate:
     @pytest.mark.parametrize(
         ("x", "y", "message"),
         [
-            (np.zeros((3, 1)), np.zeros((9, 1)), "at least 4 rows; received 3 and 9"),
+            (np.zeros((3, 1)), np.zeros((9, 1)), "predicted must have at least 4 rows; received 3"),
             (np.zeros((9, 1)), np.zeros((9, 2)), "predicted must have 2 columns"),
             (np.full((9, 1), np.nan), np.zeros((9, 1)), "predicted must be finite"),
         ],

@@ -84,6 +84,9 @@ def _of_analysis() -> dict[str, Call]:
             {"means": [[0.0], [1.0]], "counts": [50, 50], "target": [2.0], "n_draws": 50, "rng": 0},
             ("means", "target"),
         ),
+        a + "EnergyReference.of": Call(
+            analysis.EnergyReference.of, {"reference": cells(), "beta": 1.0, "spectrum_rows": 30}, ("reference",)
+        ),
         a + "energy_estimate": Call(analysis.energy_estimate, {**pair, "beta": 1.0, "spectrum_rows": 30}, (*pair,)),
         a + "worth": Call(analysis.worth, {"estimate": estimate}),
         a + "mmd": Call(analysis.mmd, {**pair, "n_bandwidths": 2}, (*pair,)),

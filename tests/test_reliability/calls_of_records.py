@@ -63,7 +63,7 @@ def of_the_rest() -> dict[str, Call]:
         e + "mean_distance": Call(energy.mean_distance, {"x": x, "y": y, "beta": 1.0}, ("x", "y")),
         e + "distance_sum": Call(energy.distance_sum, {"x": x, "y": y, "beta": 1.0}, ("x", "y")),
         e + "paired_distances": Call(energy.paired_distances, {"x": x, "y": y, "beta": 1.0}, ("x", "y")),
-        e + "row_sums": Call(energy.row_sums, {"x": x, "y": y, "beta": 1.0}, ("x", "y")),
+        e + "marginal_sums": Call(energy.marginal_sums, {"x": x, "y": y, "beta": 1.0}, ("x", "y")),
         "labels.LabelSpace": Call(LabelSpace, {"names": ("A", "B"), "control": "ctrl", "separator": "+"}),
         "labels.LabelSpace.vector": Call(space.vector, {"condition": "A:0.5+B"}),
         "labels.LabelSpace.condition": Call(space.condition, {"label": [1.0, 0.5]}, ("label",)),

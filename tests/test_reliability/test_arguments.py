@@ -79,7 +79,7 @@ NOT_A_NUMBER_BY_MEANING = {
     "analysis.identifiability.effect_angles": "no angle on the diagonal, or beside a shift of length zero",
     "analysis.identifiability.estimate_effects": "likewise",
 }
-LOSSES = ("energy_loss", "mean_distance", "distance_sum", "paired_distances", "row_sums")
+LOSSES = ("energy_loss", "mean_distance", "distance_sum", "paired_distances", "marginal_sums")
 """Sums of tensors for training, which is told of one that is not finite by a name of its own."""
 
 
