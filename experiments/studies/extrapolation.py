@@ -27,7 +27,7 @@ _FLOOR = 3e-4
 
 def study(
     *,
-    seeds: int = 6,
+    seeds: int = 20,
     cells: int = 4096,
     draws: int = 2048,
     doses: tuple[float, ...] = DOSES,
