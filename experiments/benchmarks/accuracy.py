@@ -240,11 +240,9 @@ def _learnt(found: Mapping[str, Mapping[str, list[float]]]) -> str:
 
 def worth(found: Mapping[str, Mapping[str, list[float]]], name: str, condition: str) -> tuple[float, float, float]:
     """The cells that the median energy distance at a condition is worth, and the ends of its interval."""
-    spread, (value, (low, high)) = (
-        np.mean(found[f"spread at {condition}"]["truth"]),
-        median(found[_AT + condition][name]),
-    )
-    return tuple(float(spread / max(distance, spread / (2 * _MOST))) for distance in (value, high, low))
+    spread, estimate = np.mean(found[f"spread at {condition}"]["truth"]), median(found[_AT + condition][name])
+    ends = (estimate.value, estimate.high, estimate.low)
+    return tuple(float(spread / max(distance, spread / (2 * _MOST))) for distance in ends)
 
 
 def rounded(cells: float) -> str:
