@@ -78,6 +78,20 @@ class Output:
         Args:
             plan: The phases, once the first of them has begun.
         """
+        with self.bar("fitting") as tell:
+            if tell is None:
+                yield None
+                return
+
+            def show(progress: Progress) -> None:
+                steps, phase = [phase.steps for phase in plan()], plan()[progress.phase]
+                tell((sum(steps[: progress.phase]) + progress.step) / max(sum(steps), 1), phase.name)
+
+            yield show
+
+    @contextmanager
+    def bar(self, name: str) -> Iterator[Callable[..., None] | None]:
+        """A callback that draws the share that is done, and what is being done; None where no bar is drawn."""
         if self.quiet or not sys.stderr.isatty():
             yield None
             return
@@ -85,14 +99,8 @@ class Output:
         from rich.progress import Progress as Bars
 
         with Bars(console=Console(stderr=True), transient=True) as bars:
-            bar = bars.add_task("fitting", total=None)
-
-            def show(progress: Progress) -> None:
-                steps, phase = [phase.steps for phase in plan()], plan()[progress.phase]
-                done = sum(steps[: progress.phase]) + progress.step
-                bars.update(bar, total=sum(steps), completed=done, description=phase.name)
-
-            yield show
+            task = bars.add_task(name, total=1.0)
+            yield lambda share, doing=name: bars.update(task, completed=share, description=doing)
 
 
 def _json_text(payload: object, encoding: str | None) -> str:

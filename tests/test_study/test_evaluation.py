@@ -25,7 +25,9 @@ def simulation():
 
 def test_evaluation_has_a_row_for_every_estimator_and_metric(simulation):
     estimators = {name: cls().fit(simulation.data) for name, cls in BASELINES.items()}
-    rows = evaluate(estimators, simulation.data, n_samples=200, rng=0)
+    shares: list[float] = []
+    rows = evaluate(estimators, simulation.data, n_samples=200, rng=0, on_share=shares.append)
+    assert shares == [(k + 1) / len(shares) for k in range(len(simulation.data.test.conditions))]
     assert {(r["estimator"], r["metric"]) for r in rows} == {
         (e, m) for e in [*BASELINES, "ceiling"] for m in PREDICTION_METRICS
     }

@@ -100,7 +100,8 @@ def evaluate(
     if data.held_out.any():
         with naming(file):
             estimators = study.fitted_estimators(fitted, data, baselines=baselines)
-            rows = study.evaluate(estimators, data, metrics=computed, rng=seed)
+            with output.bar("judging") as tell:
+                rows = study.evaluate(estimators, data, metrics=computed, rng=seed, on_share=tell)
             exported = {} if folder is None else study.effect_cells(estimators, data, rng=seed)
         _export(output, folder, exported, force=force)
     tables = evaluation_tables(rows, shown=chosen or SHOWN_METRICS, top=top) + effect_tables(changes, top=top)
