@@ -89,7 +89,7 @@ def evaluate(
         n_samples: Draws from each predicted law; the size of the reference half, at least 2,000, when absent.
         metrics: Which of `PREDICTION_METRICS` to measure.
         rng: Whatever `numpy.random.default_rng` takes, for the split and the draws.
-        on_share: Called with the share of conditions that are judged after each, as for a progress bar.
+        on_share: Called with the share that is done after every prediction judged, as for a progress bar.
 
     Returns:
         Rows with condition, estimator, metric, value, low, high, status, error, and for metrics of effects `scaled`: 0
@@ -117,13 +117,16 @@ def evaluate(
     judge = _Judge(held_out, EffectReference.of(data.train, held_out.reference) if with_effects else None, n_samples)
     everyone = {**estimators, "ceiling": Ceiling().fit(held_out.replicate)}
     pool = BASELINES["pool"]().fit(data) if with_effects else None
-    conditions = held_out.reference.conditions
-    for number, condition in enumerate(conditions, 1):
-        own = [row for name in everyone for row in judge.rows(name, everyone[name], condition, metrics)]
+    conditions, done = held_out.reference.conditions, 0
+    for condition in conditions:
+        own: list[dict] = []
+        for name in everyone:
+            own += judge.rows(name, everyone[name], condition, metrics)
+            done += 1
+            if on_share is not None:
+                on_share(done / (len(conditions) * len(everyone)))
         chosen = [metric for metric in EFFECT_METRICS if metric in metrics]
         rows += _scaled(own, [] if pool is None else judge.rows("pool", pool, condition, chosen))
-        if on_share is not None:
-            on_share(number / len(conditions))
     return rows
 
 

@@ -27,7 +27,8 @@ def test_evaluation_has_a_row_for_every_estimator_and_metric(simulation):
     estimators = {name: cls().fit(simulation.data) for name, cls in BASELINES.items()}
     shares: list[float] = []
     rows = evaluate(estimators, simulation.data, n_samples=200, rng=0, on_share=shares.append)
-    assert shares == [(k + 1) / len(shares) for k in range(len(simulation.data.test.conditions))]
+    predictions = len(simulation.data.test.conditions) * (len(estimators) + 1)
+    assert shares == [(k + 1) / predictions for k in range(predictions)]
     assert {(r["estimator"], r["metric"]) for r in rows} == {
         (e, m) for e in [*BASELINES, "ceiling"] for m in PREDICTION_METRICS
     }
