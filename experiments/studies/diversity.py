@@ -48,7 +48,7 @@ _FRAME = np.array([[2.0, -2.0, 1.0], [1.0, 2.0, 2.0], [2.0, 1.0, -2.0]]).T / 3.0
 _STRENGTH = 1.5
 
 
-def study(*, seeds: int = 20, shifts: tuple[int, ...] = SHIFTS, cells: int = 4096, steps: int | None = None) -> Study:
+def study(*, seeds: int = 6, shifts: tuple[int, ...] = SHIFTS, cells: int = 4096, steps: int | None = None) -> Study:
     """The declaration; a smoke run takes fewer seeds, designs, cells and gradient steps."""
     common = {"cells": cells, "steps": QUICK["steps"] if steps is None else steps}
     return Study(

@@ -34,7 +34,7 @@ NEAR_ORACLE = 2.0
 """Gram errors up to this multiple of the oracle's count as near it."""
 
 
-def study(*, seeds: int = 20, cells: tuple[int, ...] = CELLS, draws: int = 4096, steps: int | None = None) -> Study:
+def study(*, seeds: int = 12, cells: tuple[int, ...] = CELLS, draws: int = 4096, steps: int | None = None) -> Study:
     """The declaration; a smoke run takes fewer seeds, sizes, draws and gradient steps."""
     fit = {"kind": LEARNT, **(SHORT if steps is None else {"steps": steps})}
     held_out = {"design.test": [LABEL], "design.test_cells": 2 * draws}
