@@ -3,7 +3,8 @@
 Run: `python -m experiments.benchmarks.accuracy [--worlds 20] [--workers 2] [--only plane,few,ten] [--published-steps
 0] [--out DIR] [--json FILE]`. Many random worlds on the study engine; prints Markdown tables with machine and
 versions, medians over worlds with 95 % intervals between order statistics. With `--out` finished worlds are kept, and a
-second call goes on; with `--json` values by world are written, which the documents quote.
+second call goes on; with `--json` values by world are written, which the documents quote, beside parts that the file
+holds already.
 
 The plane: d_Z = 2, d_X = 10, control and three singles, 4,096 cells each. The few: 250 cells each. The ten: d_Z = 10,
 d_X = 50, 15 singles, 4,096 cells each.
@@ -285,7 +286,9 @@ def main() -> None:
     """Print the tables."""
     arguments = options(__doc__, worlds=20, workers=2, published_steps=0, only=",".join(PARTS), out=None, json=None)
     parts = {"plane": partial(plane, published_steps=arguments.published_steps), "few": few, "ten": ten}
-    results: dict[str, Any] = {"provenance": provenance(command("accuracy"))}
+    kept = arguments.json and arguments.json.exists()
+    results: dict[str, Any] = json.loads(arguments.json.read_text(encoding="utf-8")) if kept else {}
+    results["provenance"] = provenance(command("accuracy"))
     with folder_of(arguments) as folder:
         for name in arguments.only.split(","):
             rows, seconds = run_declared(parts[name](arguments.worlds), folder, arguments.workers)
