@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,11 @@ def _noise_row(name: str, found: dict) -> list[str]:
         ", ".join(f"{kind} {count}" for kind, count in zip(kinds, counts, strict=True)),
         f"{np.median(found['seconds']):.0f}",
     ]
+
+
+def _rows_of(benchmark: ModuleType) -> Callable[[Any], str]:
+    """The table of a benchmark that words its own rows."""
+    return lambda results: table(benchmark.HEADS, benchmark.table_rows(results))
 
 
 def _noise(results: dict) -> str:
@@ -205,18 +211,6 @@ def _demo(results: dict) -> str:
     return f"{readme.table(results)}\n\n{textwrap.fill(words, 120)}"
 
 
-def _halves(results: dict) -> str:
-    return table(halves.HEADS, halves.table_rows(results))
-
-
-def _dimension(results: dict) -> str:
-    return table(dimension.HEADS, dimension.table_rows(results))
-
-
-def _accuracy(results: dict) -> str:
-    return table(accuracy.HEADS, accuracy.table_rows(results))
-
-
 def _accuracy_in_words(results: dict) -> str:
     plane = results["plane"]
     ratios = {part: accuracy.gram_ratio(results[part]) for part in accuracy.PARTS if part in results}
@@ -239,11 +233,11 @@ def _accuracy_in_words(results: dict) -> str:
 QUOTATIONS: dict[str, Quotation] = {
     "demo": Quotation("demo.json", "make demo", _demo),
     "accuracy-in-words": Quotation("accuracy.json", "python -m experiments.benchmarks.accuracy", _accuracy_in_words),
-    "accuracy": Quotation("accuracy.json", "python -m experiments.benchmarks.accuracy", _accuracy),
+    "accuracy": Quotation("accuracy.json", "python -m experiments.benchmarks.accuracy", _rows_of(accuracy)),
     "atlas": Quotation("atlas.json", "python -m experiments.benchmarks.atlas", _atlas),
     "geometry": Quotation("geometry.json", "python -m experiments.benchmarks.geometry", _geometry),
-    "halves": Quotation("halves.json", "python -m experiments.benchmarks.halves", _halves),
-    "dimension": Quotation("dimension.json", "python -m experiments.benchmarks.dimension 6", _dimension),
+    "halves": Quotation("halves.json", "python -m experiments.benchmarks.halves", _rows_of(halves)),
+    "dimension": Quotation("dimension.json", "python -m experiments.benchmarks.dimension 6", _rows_of(dimension)),
     "judges": Quotation("judges.json", "python -m experiments.benchmarks.judges", _judges),
     "strays": Quotation("strays.json", "python -m experiments.benchmarks.strays", _strays),
     "noise-in-words": Quotation("noise.json", "python -m experiments.benchmarks.noise", _noise_in_words),

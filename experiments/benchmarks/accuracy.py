@@ -1,13 +1,13 @@
 """How accurate the default is where cells have no noise, beside an oracle that sees the latents, and mean shifts.
 
-Run: `python -m experiments.benchmarks.accuracy [--worlds 20] [--workers 2] [--only plane,few,ten] [--published-steps
-0] [--out DIR] [--json FILE]`. Many random worlds on the study engine; prints Markdown tables with machine and
+Run: `python -m experiments.benchmarks.accuracy [--worlds 20] [--workers 2] [--only plane,quick,few,ten]
+[--published-steps 0] [--out DIR] [--json FILE]`. Many random worlds on the study engine; prints Markdown tables with machine and
 versions, medians over worlds with 95 % intervals between order statistics. With `--out` finished worlds are kept, and a
 second call goes on; with `--json` values by world are written, which the documents quote, beside parts that the file
 holds already.
 
-The plane: d_Z = 2, d_X = 10, control and three singles, 4,096 cells each. The few: 250 cells each. The ten: d_Z = 10,
-d_X = 50, 15 singles, 4,096 cells each.
+The plane: d_Z = 2, d_X = 10, control and three singles, 4,096 cells each; also by the plan `quick`. The few: 250 cells
+each. The ten: d_Z = 10, d_X = 50, 15 singles, 4,096 cells each.
 """
 
 from __future__ import annotations
@@ -75,17 +75,32 @@ def plane(worlds: int, published_steps: int) -> Declaration:
     )
 
 
+def quick(worlds: int) -> Declaration:
+    """The same worlds by the plan of a few seconds."""
+    estimator = {"kind": "pdae", "name": "quick", "plan": "quick"}
+    return _beside_additive(
+        "quick", "How near to an oracle is a fit of a few seconds?", worlds, PLANE["set"], estimator
+    )
+
+
 def few(worlds: int) -> Declaration:
-    """The plane from few cells: identification alone."""
-    setting = {**PLANE["set"], "design.cells": FEW, "design.test": ["A+B"], "design.test_cells": 2 * CELLS}
+    """The plane from few cells, and A+B alone."""
+    changes = {"design.cells": FEW, "design.test": ["A+B"], "design.test_cells": 2 * CELLS}
+    question = "How near to an oracle is the default where cells are few?"
+    return _beside_additive("few", question, worlds, {**PLANE["set"], **changes}, "pdae")
+
+
+def _beside_additive(
+    name: str, question: str, worlds: int, setting: Mapping[str, Any], estimator: str | dict
+) -> Declaration:
     return Declaration.parse(
         {
-            "name": "accuracy-few",
-            "question": "How near to an oracle is the default where cells are few?",
+            "name": f"accuracy-{name}",
+            "question": question,
             "claim": "2.5",
             "prediction": "Gram error within 1.4 times the oracle's.",
-            "worlds": [{**PLANE, "set": setting}],
-            "estimators": ["pdae", "additive"],
+            "worlds": [{**PLANE, "set": dict(setting)}],
+            "estimators": [estimator, "additive"],
             "metrics": _MEASURED,
             "seeds": worlds,
             "evaluation": {"n_samples": 2 * CELLS},
@@ -176,11 +191,16 @@ def print_predictions(rows: pd.DataFrame) -> None:
     print_table(dict.fromkeys(heads, ""), lines())
 
 
-def print_seconds(provenance: pd.DataFrame) -> None:
-    """Print the median seconds of each fit."""
+def fit_seconds(provenance: pd.DataFrame) -> dict[str, list[float]]:
+    """Seconds of the fits of each estimator, by world."""
     parts = [json.loads(text)["fit"] for text in provenance.parts]
     names = dict.fromkeys(name for part in parts for name in part)
-    medians = {name: np.median([part[name] for part in parts if name in part]) for name in names}
+    return {name: [part[name] for part in parts if name in part] for name in names}
+
+
+def print_seconds(provenance: pd.DataFrame) -> None:
+    """Print the median seconds of each fit."""
+    medians = {name: float(np.median(found)) for name, found in fit_seconds(provenance).items()}
     shown = (f"{name} {value:.1f} s" for name, value in medians.items() if value >= 0.05)
     print(f"median seconds of a fit: {', '.join(shown)}\n", flush=True)
 
@@ -236,8 +256,9 @@ def _efficient(seed: int) -> dict[str, float]:
     return found
 
 
-HEADS = ("", "pdae", "oracle", "tilting", "linear", "additive")
-PARTS = {"plane": f"{CELLS:,} cells", "few": f"{FEW} cells", "ten": "ten latents"}
+COLUMNS = ("pdae", "quick", "oracle", "tilting", "linear", "additive")
+HEADS = ("", *COLUMNS)
+PARTS = {"plane": f"{CELLS:,} cells", "quick": "in seconds", "few": f"{FEW} cells", "ten": "ten latents"}
 _MOST = 10_000
 """Cells of a worth beyond which samples of this size cannot tell."""
 _AT = "energy distance at "
@@ -245,19 +266,31 @@ _AT = "energy distance at "
 
 def table_rows(results: Mapping[str, Any]) -> Iterator[list[str]]:
     """Rows of the table that documents quote, from stored results."""
-    for part, words in PARTS.items():
+    for part in ("plane", "few", "ten"):
         if part in results:
-            found = results[part]
-            ratio = f"{gram_ratio(found):.2f} ({len(found['gram_error']['oracle'])} worlds)"
-            defect = in_words(median(found["orthogonality_defect"][_learnt(found)]))
-            yield [f"Gram error over an oracle's, {words}", ratio, "–", "the same", "–", "–"]
-            yield [f"orthogonality defect, {words}", defect, "–", "the same", "–", "–"]
-    plane = results["plane"]
+            seen = {"pdae": results[part]} | ({"quick": results["quick"]} if part == "plane" else {})
+            ratios = {name: f"{gram_ratio(found):.2f}" for name, found in seen.items()}
+            yield [f"Gram error over an oracle's, {PARTS[part]}", *_cells({**ratios, "oracle": "1"})]
+    defects = {name: results[of]["orthogonality_defect"] for name, of in (("pdae", "plane"), ("quick", "quick"))}
+    yield ["orthogonality defect", *_cells({name: in_words(median(found[name])) for name, found in defects.items()})]
+    plane = beside(results["plane"], results["quick"])
     for condition in (*SUPPORTED, *OFF_SUPPORT):
-        yield [f"{condition}, energy distance", *(in_words(median(plane[_AT + condition][name])) for name in HEADS[1:])]
+        known = plane[_AT + condition]
+        yield [f"energy distance at {condition}", *(in_words(median(known[name])) for name in COLUMNS)]
         if condition in SUPPORTED:
-            worths = ([rounded(v) for v in worth(plane, name, condition)] for name in HEADS[1:])
-            yield [f"{condition}, worth in cells", *(f"{v} ({low} to {high})" for v, low, high in worths)]
+            worths = ([rounded(v) for v in worth(plane, name, condition)] for name in COLUMNS)
+            yield [f"worth of {condition} in cells", *(f"{v} ({low} to {high})" for v, low, high in worths)]
+    seconds = {name: f"{np.median(found):.0f}" for name, found in plane["seconds"].items()}
+    yield ["seconds of a fit", *_cells({name: seconds[name] for name in ("pdae", "quick")})]
+
+
+def beside(*parts: Mapping[str, Mapping[str, list[float]]]) -> dict[str, dict[str, list[float]]]:
+    """Values of several parts in the same worlds together."""
+    return {key: {name: each for part in parts for name, each in part.get(key, {}).items()} for key in parts[0]}
+
+
+def _cells(known: Mapping[str, str]) -> list[str]:
+    return [known.get(name, "–") for name in COLUMNS]
 
 
 def gram_ratio(found: Mapping[str, Mapping[str, list[float]]]) -> float:
@@ -267,7 +300,7 @@ def gram_ratio(found: Mapping[str, Mapping[str, list[float]]]) -> float:
 
 
 def _learnt(found: Mapping[str, Mapping[str, list[float]]]) -> str:
-    return next(name for name in ("pdae", "tilting") if name in found["gram_error"])
+    return next(name for name in ("pdae", "quick", "tilting") if name in found["gram_error"])
 
 
 def worth(found: Mapping[str, Mapping[str, list[float]]], name: str, condition: str) -> tuple[float, float, float]:
@@ -285,7 +318,7 @@ def rounded(cells: float) -> str:
 def main() -> None:
     """Print the tables."""
     arguments = options(__doc__, worlds=20, workers=2, published_steps=0, only=",".join(PARTS), out=None, json=None)
-    parts = {"plane": partial(plane, published_steps=arguments.published_steps), "few": few, "ten": ten}
+    parts = {"plane": partial(plane, published_steps=arguments.published_steps), "quick": quick, "few": few, "ten": ten}
     kept = arguments.json and arguments.json.exists()
     results: dict[str, Any] = json.loads(arguments.json.read_text(encoding="utf-8")) if kept else {}
     results["provenance"] = provenance(command("accuracy"))
@@ -295,7 +328,7 @@ def main() -> None:
             print_identification(rows, ESTIMATORS, name)
             print_predictions(rows)
             print_seconds(seconds)
-            results[name] = by_world(rows)
+            results[name] = by_world(rows) | {"seconds": fit_seconds(seconds)}
             if name == "plane":
                 for key, values_of in efficient(arguments.worlds, arguments.workers).items():
                     results[name][key] |= values_of

@@ -11,7 +11,6 @@ from experiments.quoted import DOCUMENTS, QUOTATIONS, RESULTS, ROOT, block, quot
 README, DETAILS = (path.read_text(encoding="utf-8") for path in DOCUMENTS)
 
 NOT_STORED = {
-    "| | pdae | tilting | published loss": "`python -m experiments.benchmarks.accuracy`",
     "| latents | median | quartiles": "`python -m experiments.benchmarks.counts`",
     "| what | against | here | rival": "a command a row: seconds of one machine",
     "| what | worlds | found": "a command a row",
