@@ -1,10 +1,10 @@
 """How accurate the default is where cells have no noise, beside an oracle that sees the latents, and mean shifts.
 
 Run: `python -m experiments.benchmarks.accuracy [--worlds 20] [--workers 2] [--only plane,quick,few,ten]
-[--published-steps 0] [--out DIR] [--json FILE]`. Many random worlds on the study engine; prints Markdown tables with machine and
-versions, medians over worlds with 95 % intervals between order statistics. With `--out` finished worlds are kept, and a
-second call goes on; with `--json` values by world are written, which the documents quote, beside parts that the file
-holds already.
+[--published-steps 0] [--out DIR] [--json FILE]`. Many random worlds on the study engine; prints Markdown tables with
+machine and versions, medians over worlds with 95 % intervals between order statistics. With `--out` finished worlds are
+kept, and a second call goes on; with `--json` values by world are written, which the documents quote, beside parts that
+the file holds already.
 
 The plane: d_Z = 2, d_X = 10, control and three singles, 4,096 cells each; also by the plan `quick`. The few: 250 cells
 each. The ten: d_Z = 10, d_X = 50, 15 singles, 4,096 cells each.
