@@ -68,6 +68,9 @@ COMMANDS = {
     "evaluate": Command(
         "evaluate m d.h5ad --goodness --metrics energy_distance --csv out.csv --figure out.png", ("out.csv", "out.png")
     ),
+    "evaluate --export": Command(
+        "evaluate mc c.h5ad --metrics mean_difference --export cell-eval out", ("out/real.h5ad", "out/pdae.h5ad")
+    ),
     "additivity": Command("additivity d.h5ad --multipliers 199 --figure out.png", ("out.png",)),
     "geometry": Command("geometry d.h5ad", ()),
     "stability": Command("stability d.h5ad --latents 2 --steps 3 --splits 1 --no-shuffled", ()),
@@ -83,7 +86,7 @@ COMMANDS = {
 }
 CHANGES = (2, 3, 5, 8, 13)
 FAST = ("fit --force", "predict .csv --force", "study run")
-INPUTS = ("d.h5ad", "m", "cells.csv", "s.toml")
+INPUTS = ("d.h5ad", "m", "c.h5ad", "mc", "cells.csv", "s.toml")
 COPIED = {"old": "m", "old.csv": "old.csv", "done": "done"}
 """What is there before a command, and of what it is a copy."""
 
@@ -103,6 +106,8 @@ def base(tmp_path_factory):
         for words in (
             f"simulate demo --out d.h5ad {SIZE}",
             "fit d.h5ad --out m --latents 2 --steps 2",
+            f"simulate counts --out c.h5ad {SIZE}",
+            "fit c.h5ad --out mc --latents 2 --steps 2 --observation poisson",
             "study run s.toml --out done --workers 1",
         ):
             assert run([*words.split(), "--quiet"]) == 0
