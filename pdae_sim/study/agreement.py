@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import linalg
-from scipy.special import fdtri
+from scipy.special import erf, fdtri
 
 from pdae_sim import _random
 from pdae_sim._arguments import checked
@@ -49,6 +49,9 @@ class StablePrediction:
         misfit: Median energy distance between training conditions and their own predictions, unbiased.
         limit: Upper 95 % limit of the energy distance to the law, where the model is true and the condition identified.
         worth: Cells that a prediction at `limit` is worth.
+        total_variation: Upper 95 % limit of the total variation, between 0 and 1, that the error of the shift from the
+            reference puts between the prediction and the law: 2 Φ(‖e‖ / 2) − 1, which an injective f keeps (theory,
+            claim 2.4b). What is wrong with the decoder is not in it.
     """
 
     condition: str
@@ -57,6 +60,7 @@ class StablePrediction:
     misfit: float
     limit: float
     worth: float
+    total_variation: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +157,10 @@ def stability(
     grams, sizes = (np.mean([of(fit) for fit in halves.fits], axis=0) for of in (gram, size))
     draws = _random.child(root, "draws")
     misfit = _misfit(halves, train, n_cells, draws) if conditions else float("nan")
-    predictions = [_prediction(halves, each, misfit, n_cells, draws) for each in conditions]
+    predictions = [
+        _prediction(halves, each, misfit, _shift_error(halves, turns, train, each), n_cells, draws)
+        for each in conditions
+    ]
     return Stability(
         names,
         agreement,
@@ -278,8 +285,15 @@ def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return ((first * second).sum(1) / np.where(lengths > 0, lengths, 1.0)).mean(0)
 
 
+def _shift_error(halves: HalfFits, turns: Sequence[np.ndarray], train: PerturbationData, condition: Condition) -> float:
+    """‖e‖² of the shift from the reference to a condition by a fit to all cells, e the error of cells and seed."""
+    change = train.space.label(condition) - train.labels[train.reference]
+    shifts = np.array([Q @ fit.perturbation_matrix_ @ change for Q, fit in zip(turns, halves.fits, strict=True)])
+    return float(((shifts[0::2] - shifts[1::2]) ** 2).sum(1).mean() / 4)
+
+
 def _prediction(
-    halves: HalfFits, condition: Condition, misfit: float, n: int, root: np.random.SeedSequence
+    halves: HalfFits, condition: Condition, misfit: float, shift_error: float, n: int, root: np.random.SeedSequence
 ) -> StablePrediction:
     """Distances between predictions of two fits of a split, and a limit from their spread and from the misfit."""
     found = [
@@ -288,11 +302,12 @@ def _prediction(
     ]
     between = float(np.mean([each.value for each in found]))
     error = max(between, 0.0) / 4
-    most = error * float(fdtri(1, len(found), _LEVEL))  # as if all error lay in one direction, which is the longest
-    limit = float((np.sqrt(most) + np.sqrt(max(misfit, 0.0))) ** 2)
+    longest = float(fdtri(1, len(found), _LEVEL))  # as if all error lay in one direction, which is the longest
+    limit = float((np.sqrt(error * longest) + np.sqrt(max(misfit, 0.0))) ** 2)
+    variation = float(erf(np.sqrt(shift_error * longest / 8)))
     spread = float(np.mean([each.spread for each in found]))
     name = condition if isinstance(condition, str) else halves.fits[0].space_.condition(condition)
-    return StablePrediction(name, between, error, misfit, limit, spread / limit if limit > 0 else np.inf)
+    return StablePrediction(name, between, error, misfit, limit, spread / limit if limit > 0 else np.inf, variation)
 
 
 def _misfit(halves: HalfFits, train: PerturbationData, n: int, root: np.random.SeedSequence) -> float:

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.stats import ortho_group
 
 from pdae_sim import InputError, PerturbationData
@@ -74,6 +75,16 @@ class TestStability:
         (told,) = stability(halves(error=0.3), cells(), conditions=["A+B"], rng=0).predictions
         assert 0 < told.error < told.limit
         assert told.error == pytest.approx(told.between / 4)
+
+    def test_the_total_variation_is_that_of_the_longest_error_of_the_shift(self):
+        fits = halves(error=0.3)
+        (told,) = stability(fits, cells(), conditions=["A"], rng=0).predictions
+        sizes = np.array([np.linalg.norm(fit.perturbation_matrix_[:, 0]) for fit in fits.fits])
+        squared = (np.diff(sizes.reshape(-1, 2)).ravel() ** 2).mean() / 4
+        longest = np.sqrt(squared * stats.f.ppf(0.95, 1, len(fits.pairs)))
+        assert told.total_variation == pytest.approx(2 * stats.norm.cdf(longest / 2) - 1, rel=1e-6)
+        (none,) = stability(halves(), cells(), conditions=["A"], rng=0).predictions
+        assert none.total_variation == pytest.approx(0.0, abs=1e-6)
 
     def test_one_condition_alone_is_refused(self):
         with pytest.raises(InputError, match="differs from the reference"):

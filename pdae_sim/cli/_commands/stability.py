@@ -153,8 +153,8 @@ def _text(found: Stability, halves: HalfFits, unanswered: list[str]) -> list[str
         ),
     ]
     if found.predictions:
-        rows = [(p.condition, p.error, p.misfit, p.limit, p.worth) for p in found.predictions]
-        heads = ("condition", "error of cells and seed", "misfit", "at most", "worth at least")
+        rows = [(p.condition, p.error, p.misfit, p.limit, p.worth, p.total_variation) for p in found.predictions]
+        heads = ("condition", "error of cells and seed", "misfit", "at most", "worth at least", "TV of the shift")
         parts.append(Table("Predictions: expected energy distance to the law, were the model true", heads, rows))
     parts += [f"{condition}: not identified, so its predictions are not compared." for condition in unanswered]
     return parts
