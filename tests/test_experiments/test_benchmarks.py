@@ -188,7 +188,7 @@ class TestStudies:
         assert ours[-1].distance <= published.distance or len(ours) == 2
 
     def test_tables_of_accuracy_have_a_row_for_every_estimator(self, tmp_path, capsys):
-        declaration = accuracy.plane(1, 0)
+        declaration = accuracy.plane(1)
         baselines = [each for each in declaration.estimators if each.kind in ("additive", "pool")]
         small = declaration.worlds[0].model_copy(update={"set": declaration.worlds[0].set | SMALL})
         changes = {"estimators": baselines, "worlds": [small], "evaluation": {"n_samples": 40}}
