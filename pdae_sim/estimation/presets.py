@@ -144,8 +144,8 @@ _PUBLISHED_SMALL = Preset(
     ),
     Architecture(activation="elu", skip=False, charted=False),
 )
-"""The published loss at the size of a toy, two layers of 128 units. Weights, rate and schedule were chosen among eight on
-two worlds of two latents: with the prior at 0.1 the Gram error was 0.9, with even weights or a constant rate as bad.
+"""The published loss at the size of a toy, two layers of 128 units. Weights, rate and schedule were chosen among eight
+on two worlds of two latents: with the prior at 0.1 the Gram error was 0.9, with even weights or a constant rate as bad.
 """
 
 _REPRESENT = Preset(
