@@ -215,14 +215,14 @@ def _accuracy_in_words(results: dict) -> str:
     plane = results["plane"]
     ratios = {part: accuracy.gram_ratio(results[part]) for part in accuracy.PARTS if part in results}
     others = {"few": f"{accuracy.FEW} cells a condition", "ten": "ten latents and 15 singles"}
-    beside = [f"{ratios[part]:.2g} times with {words}" for part, words in others.items() if part in ratios]
+    beside = [f"{ratios[part]:.2f} times with {words}" for part, words in others.items() if part in ratios]
     worths = {name: accuracy.worth(plane, name, "A+B")[0] for name in ("pdae", "linear", "additive")}
     best = max(("linear", "additive"), key=lambda name: worths[name])
     far = [f"{np.median(plane[f'energy distance at {c}']['pdae']):.2g} at {c}" for c in accuracy.OFF_SUPPORT]
     ours, rival = (accuracy.rounded(worths[name]) for name in ("pdae", best))
     sentence = (
         f"Over {len(plane['gram_error']['pdae'])} random worlds without noise (d_Z = 2, d_X = 10, control and three "
-        f"singles, {accuracy.CELLS:,} cells each; medians) the Gram error of Ŵ is {ratios['plane']:.2g} times that of "
+        f"singles, {accuracy.CELLS:,} cells each; medians) the Gram error of Ŵ is {ratios['plane']:.2f} times that of "
         f"an oracle that sees the latents{''.join(f', {words}' for words in beside)}; the prediction of the supported "
         f"A+B is worth {ours} measured cells, against {rival} for the {best} shift. Off support the energy distance is "
         f"{', '.join(far)}."

@@ -67,14 +67,14 @@ def plane(worlds: int) -> Declaration:
 
 
 def published(worlds: int) -> Declaration:
-    """The same worlds by the published loss, which takes minutes."""
+    """Worlds of the plane by the published loss, which takes minutes."""
     estimator = {"kind": "pdae", "name": "published", "plan": "published_small"}
     question = "How near to an oracle is the published loss, at its best?"
     return _beside_additive("published", question, worlds, PLANE["set"], estimator)
 
 
 def quick(worlds: int) -> Declaration:
-    """The same worlds by the plan of a few seconds."""
+    """Worlds of the plane by the plan of a few seconds."""
     estimator = {"kind": "pdae", "name": "quick", "plan": "quick"}
     return _beside_additive(
         "quick", "How near to an oracle is a fit of a few seconds?", worlds, PLANE["set"], estimator
@@ -276,7 +276,8 @@ def table_rows(results: Mapping[str, Any]) -> Iterator[list[str]]:
         if part in results:
             seen = {"pdae": results[part]} | ({k: results[k] for k in _BESIDE} if part == "plane" else {})
             ratios = {name: f"{gram_ratio(found):.2f}" for name, found in seen.items()}
-            yield [f"Gram error over an oracle's, {PARTS[part]}", *_cells({**ratios, "oracle": "1"})]
+            words = f"{PARTS[part]}, {len(results[part]['gram_error']['oracle'])} worlds"
+            yield [f"Gram error over an oracle's, {words}", *_cells({**ratios, "oracle": "1"})]
     defects = {
         name: results[of]["orthogonality_defect"]
         for name, of in (("pdae", "plane"), *zip(_BESIDE, _BESIDE, strict=True))
@@ -287,8 +288,7 @@ def table_rows(results: Mapping[str, Any]) -> Iterator[list[str]]:
         known = plane[_AT + condition]
         yield [f"energy distance at {condition}", *(in_words(median(known[name])) for name in COLUMNS)]
         if condition in SUPPORTED:
-            worths = ([rounded(v) for v in worth(plane, name, condition)] for name in COLUMNS)
-            yield [f"worth of {condition} in cells", *(f"{v} ({low} to {high})" for v, low, high in worths)]
+            yield [f"worth of {condition} in cells", *(_in_words(worth(plane, name, condition)) for name in COLUMNS)]
     seconds = {name: f"{np.median(found):.0f}" for name, found in plane["seconds"].items()}
     yield ["seconds of a fit", *_cells({name: seconds[name] for name in ("pdae", *_BESIDE)})]
     worlds = {name: str(len(found)) for name, found in plane[_AT + SUPPORTED[0]].items()}
@@ -296,8 +296,9 @@ def table_rows(results: Mapping[str, Any]) -> Iterator[list[str]]:
 
 
 def beside(*parts: Mapping[str, Mapping[str, list[float]]]) -> dict[str, dict[str, list[float]]]:
-    """Values of several parts in the same worlds together."""
-    return {key: {name: each for part in parts for name, each in part.get(key, {}).items()} for key in parts[0]}
+    """Values of several parts in the same worlds together; of what several have, those of the first."""
+    last_first = parts[::-1]
+    return {key: {name: each for part in last_first for name, each in part.get(key, {}).items()} for key in parts[0]}
 
 
 def _cells(known: Mapping[str, str]) -> list[str]:
@@ -321,6 +322,11 @@ def worth(found: Mapping[str, Mapping[str, list[float]]], name: str, condition: 
     return tuple(float(spread / max(distance, spread / (2 * _MOST))) for distance in ends)
 
 
+def _in_words(cells: tuple[float, float, float]) -> str:
+    value, low, high = (rounded(each) for each in cells)
+    return value if cells[1] == 0 else f"{value} ({low} to {high})"
+
+
 def rounded(cells: float) -> str:
     """A number of cells in words."""
     return f"{cells:,.0f}" if cells <= _MOST else f"> {_MOST:,}"
@@ -332,7 +338,6 @@ def main() -> None:
     parts = {"plane": plane, "quick": quick, "published": published, "few": few, "ten": ten}
     kept = arguments.json and arguments.json.exists()
     results: dict[str, Any] = json.loads(arguments.json.read_text(encoding="utf-8")) if kept else {}
-    results["provenance"] = provenance(command("accuracy"))
     with folder_of(arguments) as folder:
         for name in arguments.only.split(","):
             rows, seconds = run_declared(parts[name](arguments.worlds), folder, arguments.workers)
@@ -340,6 +345,7 @@ def main() -> None:
             print_predictions(rows)
             print_seconds(seconds)
             results[name] = by_world(rows) | {"seconds": fit_seconds(seconds)}
+            results[name]["provenance"] = provenance(command("accuracy"))
             if name == "plane":
                 for key, values_of in efficient(arguments.worlds, arguments.workers).items():
                     results[name][key] |= values_of

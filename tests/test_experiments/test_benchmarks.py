@@ -189,7 +189,7 @@ class TestStudies:
 
     def test_tables_of_accuracy_have_a_row_for_every_estimator(self, tmp_path, capsys):
         declaration = accuracy.plane(1)
-        baselines = [each for each in declaration.estimators if each.kind in ("additive", "pool")]
+        baselines = [each for each in declaration.estimators if each.kind in ("additive", "linear")]
         small = declaration.worlds[0].model_copy(update={"set": declaration.worlds[0].set | SMALL})
         changes = {"estimators": baselines, "worlds": [small], "evaluation": {"n_samples": 40}}
         declaration = declaration.model_copy(update=changes)
@@ -198,11 +198,11 @@ class TestStudies:
         accuracy.print_seconds(provenance)
         lines = capsys.readouterr().out.splitlines()
         assert [line.split(" | ")[0] for line in lines if line.startswith("| ")][1:] == [
-            "| pool",
+            "| linear",
             "| additive",
             "| ceiling",
         ]
-        assert accuracy.values(rows, "energy_distance", "pool", "A+B").shape == (1,)
+        assert accuracy.values(rows, "energy_distance", "linear", "A+B").shape == (1,)
 
     def test_rivals_are_declared_beside_every_baseline(self):
         names = [each.name or each.kind for each in rivals.declaration(1).estimators]
