@@ -26,8 +26,7 @@ from joblib import Parallel, delayed
 from experiments.benchmarks._table import command, machine, options, print_table, provenance
 from experiments.studies.intervals import in_words, median
 from pdae_sim import energy_distance
-from pdae_sim.simulation.config import WorldConfig
-from pdae_sim.simulation.worlds import WORLDS
+from pdae_sim.simulation.worlds import world
 from pdae_sim.study.declaration import Declaration
 from pdae_sim.study.running import run_study
 from pdae_sim.study.store import Store
@@ -46,60 +45,56 @@ PLANE = {
     },
 }
 """The plane, with the unseen conditions to predict."""
-_MEASURED = ["gram_error", "affine_r2", "orthogonality_defect", "energy_distance", "n_eff"]
 
 
 def plane(worlds: int) -> Declaration:
     """Identification and prediction at d_Z = 2."""
-    return Declaration.parse(
-        {
-            "name": "accuracy-plane",
-            "question": "How near to an oracle is the default, and how far ahead of mean shifts?",
-            "claim": "2.3, 2.4 and 2.5",
-            "prediction": "Gram error within 1.25 times the oracle's; predictions worth 1,800 cells where supported.",
-            "worlds": [PLANE],
-            "estimators": ["pdae", {"kind": "tilting", "on": "pdae"}, "linear", "additive"],
-            "metrics": _MEASURED,
-            "seeds": worlds,
-            "evaluation": {"n_samples": 2 * CELLS},
-        }
-    )
+    estimators = ["pdae", {"kind": "tilting", "on": "pdae"}, "linear", "additive"]
+    prediction = "Gram error within 1.25 times the oracle's; predictions worth 1,800 cells where supported."
+    question = "How near to an oracle is the default, and how far ahead of mean shifts?"
+    return _in_the_plane("plane", question, worlds, estimators, claim="2.3, 2.4 and 2.5", prediction=prediction)
 
 
 def published(worlds: int) -> Declaration:
     """Worlds of the plane by the published loss, which takes minutes."""
     estimator = {"kind": "pdae", "name": "published", "plan": "published_small"}
     question = "How near to an oracle is the published loss, at its best?"
-    return _beside_additive("published", question, worlds, PLANE["set"], estimator)
+    return _in_the_plane("published", question, worlds, [estimator, "additive"])
 
 
 def quick(worlds: int) -> Declaration:
     """Worlds of the plane by the plan of a few seconds."""
     estimator = {"kind": "pdae", "name": "quick", "plan": "quick"}
-    return _beside_additive(
-        "quick", "How near to an oracle is a fit of a few seconds?", worlds, PLANE["set"], estimator
-    )
+    question = "How near to an oracle is a fit of a few seconds?"
+    return _in_the_plane("quick", question, worlds, [estimator, "additive"])
 
 
 def few(worlds: int) -> Declaration:
     """The plane from few cells, and A+B alone."""
     changes = {"design.cells": FEW, "design.test": ["A+B"], "design.test_cells": 2 * CELLS}
     question = "How near to an oracle is the default where cells are few?"
-    return _beside_additive("few", question, worlds, {**PLANE["set"], **changes}, "pdae")
+    return _in_the_plane("few", question, worlds, ["pdae", "additive"], changes=changes)
 
 
-def _beside_additive(
-    name: str, question: str, worlds: int, setting: Mapping[str, Any], estimator: str | dict
+def _in_the_plane(
+    name: str,
+    question: str,
+    worlds: int,
+    estimators: list[str | dict],
+    *,
+    changes: Mapping[str, Any] | None = None,
+    claim: str = "2.5",
+    prediction: str = "Gram error within 1.4 times the oracle's.",
 ) -> Declaration:
     return Declaration.parse(
         {
             "name": f"accuracy-{name}",
             "question": question,
-            "claim": "2.5",
-            "prediction": "Gram error within 1.4 times the oracle's.",
-            "worlds": [{**PLANE, "set": dict(setting)}],
-            "estimators": [estimator, "additive"],
-            "metrics": _MEASURED,
+            "claim": claim,
+            "prediction": prediction,
+            "worlds": [{**PLANE, "set": {**PLANE["set"], **(changes or {})}}],
+            "estimators": estimators,
+            "metrics": ["gram_error", "affine_r2", "orthogonality_defect", "energy_distance", "n_eff"],
             "seeds": worlds,
             "evaluation": {"n_samples": 2 * CELLS},
         }
@@ -238,7 +233,7 @@ def efficient(worlds: int, workers: int) -> dict[str, dict[str, list[float]]]:
 
 
 def _efficient(seed: int) -> dict[str, float]:
-    simulator = WorldConfig.parse({**WORLDS[str(PLANE["base"])].table, "seed": seed}).simulator()
+    simulator = world(str(PLANE["base"]), seed=seed).simulator()
     train = simulator.labels(["ctrl", *simulator.space.names])
     rng, found = np.random.default_rng(seed), {}
     for condition in (*SUPPORTED, *OFF_SUPPORT):
@@ -256,13 +251,7 @@ def _efficient(seed: int) -> dict[str, float]:
 
 COLUMNS = ("pdae", "quick", "published", "oracle", "tilting", "linear", "additive")
 HEADS = ("", *COLUMNS)
-PARTS = {
-    "plane": f"{CELLS:,} cells",
-    "quick": "in seconds",
-    "published": "the published loss",
-    "few": f"{FEW} cells",
-    "ten": "ten latents",
-}
+PARTS = {"plane": plane, "quick": quick, "published": published, "few": few, "ten": ten}
 _BESIDE = ("quick", "published")
 """Parts of their own in the worlds of the plane."""
 _MOST = 10_000
@@ -272,26 +261,24 @@ _AT = "energy distance at "
 
 def table_rows(results: Mapping[str, Any]) -> Iterator[list[str]]:
     """Rows of the table that documents quote, from stored results."""
-    for part in ("plane", "few", "ten"):
+    by_plan = {"pdae": results["plane"], **{name: results[name] for name in _BESIDE}}
+    for part, words in (("plane", f"{CELLS:,} cells"), ("few", f"{FEW} cells"), ("ten", "ten latents")):
         if part in results:
-            seen = {"pdae": results[part]} | ({k: results[k] for k in _BESIDE} if part == "plane" else {})
+            seen = by_plan if part == "plane" else {"pdae": results[part]}
             ratios = {name: f"{gram_ratio(found):.2f}" for name, found in seen.items()}
-            words = f"{PARTS[part]}, {len(results[part]['gram_error']['oracle'])} worlds"
+            words = f"{words}, {len(results[part]['gram_error']['oracle'])} worlds"
             yield [f"Gram error over an oracle's, {words}", *_cells({**ratios, "oracle": "1"})]
-    defects = {
-        name: results[of]["orthogonality_defect"]
-        for name, of in (("pdae", "plane"), *zip(_BESIDE, _BESIDE, strict=True))
-    }
-    yield ["orthogonality defect", *_cells({name: in_words(median(found[name])) for name, found in defects.items()})]
-    plane = beside(results["plane"], *(results[name] for name in _BESIDE))
+    defects = {name: in_words(median(found["orthogonality_defect"][name])) for name, found in by_plan.items()}
+    yield ["orthogonality defect", *_cells(defects)]
+    together = beside(*by_plan.values())
     for condition in (*SUPPORTED, *OFF_SUPPORT):
-        known = plane[_AT + condition]
+        known = together[_AT + condition]
         yield [f"energy distance at {condition}", *(in_words(median(known[name])) for name in COLUMNS)]
         if condition in SUPPORTED:
-            yield [f"worth of {condition} in cells", *(_in_words(worth(plane, name, condition)) for name in COLUMNS)]
-    seconds = {name: f"{np.median(found):.0f}" for name, found in plane["seconds"].items()}
+            yield [f"worth of {condition} in cells", *(_in_words(worth(together, name, condition)) for name in COLUMNS)]
+    seconds = {name: f"{np.median(found):.0f}" for name, found in together["seconds"].items()}
     yield ["seconds of a fit", *_cells({name: seconds[name] for name in ("pdae", *_BESIDE)})]
-    worlds = {name: str(len(found)) for name, found in plane[_AT + SUPPORTED[0]].items()}
+    worlds = {name: str(len(found)) for name, found in together[_AT + SUPPORTED[0]].items()}
     yield ["worlds", *_cells(worlds)]
 
 
@@ -335,12 +322,11 @@ def rounded(cells: float) -> str:
 def main() -> None:
     """Print the tables."""
     arguments = options(__doc__, worlds=20, workers=2, only=",".join(PARTS), out=None, json=None)
-    parts = {"plane": plane, "quick": quick, "published": published, "few": few, "ten": ten}
     kept = arguments.json and arguments.json.exists()
     results: dict[str, Any] = json.loads(arguments.json.read_text(encoding="utf-8")) if kept else {}
     with folder_of(arguments) as folder:
         for name in arguments.only.split(","):
-            rows, seconds = run_declared(parts[name](arguments.worlds), folder, arguments.workers)
+            rows, seconds = run_declared(PARTS[name](arguments.worlds), folder, arguments.workers)
             print_identification(rows, ESTIMATORS, name)
             print_predictions(rows)
             print_seconds(seconds)

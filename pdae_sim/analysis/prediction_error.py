@@ -277,7 +277,7 @@ def mmd(predicted: np.ndarray, reference: np.ndarray, *, n_bandwidths: int = 5) 
         >>> mmd(x[:200], x[200:]) < 0.01 < mmd(x[:200] + 1.0, x[200:])
         True
     """
-    x, y = _pair(predicted, reference, 2)
+    x, y = _pair(predicted, reference)
     widths = bandwidths(y, repetitions("n_bandwidths", n_bandwidths))
     n, m = len(x), len(y)
     first = np.repeat([1.0, 0.0], [n, m])
@@ -302,7 +302,7 @@ def mean_difference(predicted: np.ndarray, reference: np.ndarray) -> float:
         >>> mean_difference(np.zeros((3, 2)), np.ones((3, 2))) == 2**0.5
         True
     """
-    x, y = _pair(predicted, reference, 2)
+    x, y = _pair(predicted, reference)
     return float(np.linalg.norm(x.mean(0) - y.mean(0)))
 
 
@@ -322,17 +322,17 @@ def mean_r2(predicted: np.ndarray, reference: np.ndarray) -> float:
         >>> mean_r2([[1.0, 2.0], [3.0, 4.0]], [[2.0, 3.0], [2.0, 3.0]])
         1.0
     """
-    x, y = (v.mean(0) for v in _pair(predicted, reference, 2))
+    x, y = (v.mean(0) for v in _pair(predicted, reference))
     total = ((y - y.mean()) ** 2).sum()
     return float(1 - ((x - y) ** 2).sum() / total) if total > 0 else float("nan")
 
 
-def _pair(predicted: np.ndarray, reference: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
-    """Both samples as matrices of one width with at least so many rows each."""
+def _pair(predicted: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both samples as matrices of one width with two rows each at least."""
     y = matrix("reference", reference)
     x = matrix("predicted", predicted, columns=y.shape[1])
-    if min(len(x), len(y)) < least:
-        raise InputError(f"predicted and reference need at least {least} rows; received {len(x)} and {len(y)}")
+    if min(len(x), len(y)) < 2:
+        raise InputError(f"predicted and reference need at least 2 rows; received {len(x)} and {len(y)}")
     return x, y
 
 
