@@ -149,7 +149,7 @@ def stability(
     names = tuple(train.conditions[e] for e in others)
     x = _some_cells(train, n_cells, _random.stream(root, "cells"))
     turns, agreement, directions = _aligned([fit.encode(x) for fit in halves.fits])
-    effects = np.array([Q @ fit.perturbation_matrix_ @ shifts.T for Q, fit in zip(turns, halves.fits, strict=True)])
+    effects = _turned(halves, turns, shifts)
     apart = effects[0::2] - effects[1::2]  # (S, d_Z, M)
     mean = effects.mean(0)
     gram = lambda fit: (G := fit.perturbation_matrix_ @ shifts.T).T @ G  # noqa: E731
@@ -279,6 +279,11 @@ def _aligned(latents: Sequence[np.ndarray]) -> tuple[list[np.ndarray], np.ndarra
     return turns, 1 - share[::-1], vectors[:, ::-1]
 
 
+def _turned(halves: HalfFits, turns: Sequence[np.ndarray], shifts: np.ndarray) -> np.ndarray:
+    """(2 S, d_Z, M) effects of shifts (M, K) of labels by every fit, turned to the mean of their latents."""
+    return np.array([Q @ fit.perturbation_matrix_ @ shifts.T for Q, fit in zip(turns, halves.fits, strict=True)])
+
+
 def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """(M,) mean cosines between effects (S, d_Z, M); 0 where one is nothing."""
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
@@ -288,8 +293,8 @@ def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def _shift_error(halves: HalfFits, turns: Sequence[np.ndarray], train: PerturbationData, condition: Condition) -> float:
     """‖e‖² of the shift from the reference to a condition by a fit to all cells, e the error of cells and seed."""
     change = train.space.label(condition) - train.labels[train.reference]
-    shifts = np.array([Q @ fit.perturbation_matrix_ @ change for Q, fit in zip(turns, halves.fits, strict=True)])
-    return float(((shifts[0::2] - shifts[1::2]) ** 2).sum(1).mean() / 4)
+    effects = _turned(halves, turns, change[None])
+    return float(((effects[0::2] - effects[1::2]) ** 2).sum(1).mean() / 4)
 
 
 def _prediction(
