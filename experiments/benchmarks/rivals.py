@@ -1,68 +1,138 @@
-"""The default beside rivals: latent shifts in a VAE, CPA's adversary, engression's generator, every baseline.
+"""A league of the default and its rivals, by kind of world: through noise, in counts, few cells, broken assumptions.
 
-Run: `python -m experiments.benchmarks.rivals [--worlds 6] [--workers 2] [--only plane] [--out DIR]`. Random worlds on
-the study engine, control and singles with 4,096 cells each. The plane is `three-singles` (d_Z = 2, d_X = 10), where
-cells have no noise: medians with 95 % intervals between order statistics (six worlds at least). Under noise, `--only
-noise`, worlds are `noisy`, `proteins` and `counts`, and the rivals have the likelihoods that the default has: medians
-of the energy distance at A+B with quartiles, and in how many worlds the default is at or below a rival.
+Run: `python -m experiments.benchmarks.rivals [--worlds 6] [--workers 2] [--only noiseless,counts] [--tune] [--out DIR]
+[--json FILE]`. Energy distances at unseen conditions that the labels identify (mean over those of a world), by kind of
+world and estimator, on the study engine. Rivals are latent shifts in a VAE, CPA's adversary, engression's generator
+with noise beside the label or before the network, arithmetic of an autoencoder's latents under linear invariance, a
+contrastive encoder with a decoder, composed transport, and every baseline. Energy distances are unbiased: below 0 is
+noise about 0. The default is told d_Z, and so is the contrastive encoder; others have the code that served them best.
 
-Prints Markdown tables with machine and versions. Energy distances are unbiased: a value below 0 is noise about 0. The
-default is told d_Z, rivals have 8 latents unless said. With `--out` finished worlds are kept, a second call goes on,
-and distances by world are written to `noise.json`. The package takes part where `engression` is installed.
+With `--tune` the settings that each rival chose from are tried in worlds of their own, seeds from 100; the first of
+`SETTINGS` is the one with the least mean logarithm there. With `--out` finished worlds are kept and a second call goes
+on; `--json` writes what documents quote, beside kinds that the file holds.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from experiments.benchmarks._table import Spread, options, print_table
-from experiments.benchmarks.accuracy import (
-    CELLS,
-    PLANE,
-    folder_of,
-    print_predictions,
-    print_seconds,
-    run_declared,
-    values,
-)
+from experiments.benchmarks._table import command, options, print_table, provenance
+from experiments.benchmarks.accuracy import folder_of, print_seconds, run_declared
+from experiments.studies.intervals import in_words, median
 from pdae_sim import _random
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.study.declaration import Declaration
 
-PACKAGE = {"kind": "experiments.benchmarks.rivals:Package", "name": "engression (package)"}
-RIVALS: tuple[dict, ...] = (
-    {"kind": "additive_vae"},
-    {"kind": "adversarial"},
-    {"kind": "conditional"},
-    {"kind": "conditional", "name": "conditional, pre-additive", "n_latents": 2},
-)
+SCENARIOS: dict[str, dict[str, Any]] = {
+    "noiseless": {"base": "three-singles", "set": {"design.cells": 4096, "design.test": ["A+B"]}},
+    "noisy": {"base": "noisy", "set": {"design.cells": 4096}},
+    "counts": {"base": "counts", "set": {"design.cells": 4096}},
+    "few cells": {"base": "three-singles", "set": {"design.cells": 250, "design.test": ["A+B"]}},
+    "many conditions": {"base": "doses"},
+    "effects do not add": {"base": "epistatic"},
+    "variances change": {"base": "variance-changes"},
+    "heavy tails": {"base": "heavy-tails"},
+    "not injective": {"base": "folded"},
+}
+"""Kinds of worlds; the last four break an assumption each."""
+TUNED_IN = ("noiseless", "noisy", "counts", "many conditions")
+TUNING_SEED, TEST_CELLS, SAMPLES = 100, 8192, 4096
 
-NOISY = ("noisy", "proteins", "counts")
-"""Worlds with noise, by name."""
-THROUGH_NOISE: tuple[dict, ...] = (
-    {"kind": "additive_vae"},
-    {
-        "kind": "adversarial",
-        "name": "adversarial, likelihood chosen",
-        "observation": "auto",
-        "adversary": {"weight": 1000.0},
-        "steps": 1000,
-    },
-    {"kind": "adversarial", "name": "adversarial, own Gaussian"},
-)
-DOUBLE = "A+B"
+_ARITHMETIC = "experiments.benchmarks._latent_arithmetic:LatentArithmetic"
+_CONTRASTIVE = {"density_ratio": 1.0, "prior": 2.0, "inversion": 1.0}
+SETTINGS: dict[str, tuple[dict, ...]] = {
+    "contrastive": (
+        {"kind": "pdae", "plan": "staged", "refine": {"weights": _CONTRASTIVE}},
+        {"kind": "pdae", "plan": "staged", "refine": {"weights": {**_CONTRASTIVE, "prior": 0.5}}},
+        {"kind": "pdae", "plan": "staged", "refine": {"weights": _CONTRASTIVE, "cells": 256}},
+        {"kind": "pdae", "plan": "staged", "refine": {"weights": _CONTRASTIVE, "learning_rate": 1e-2}},
+    ),
+    "additive VAE": (
+        {"kind": "additive_vae"},
+        {"kind": "additive_vae", "steps": 3000},
+        {"kind": "additive_vae", "steps": 3000, "learning_rate": 1e-2},
+        {"kind": "additive_vae", "steps": 3000, "learning_rate": 1e-2, "n_latents": 3},
+    ),
+    "adversarial": (
+        {"kind": "adversarial"},
+        {"kind": "adversarial", "observation": "auto", "adversary": {"weight": 1000.0}, "steps": 1000},
+        {"kind": "adversarial", "observation": "auto", "adversary": {"weight": 30.0}, "steps": 2000},
+        {"kind": "adversarial", "adversary": {"weight": 30.0}, "steps": 2000},
+    ),
+    "conditional": (
+        {"kind": "conditional"},
+        {"kind": "conditional", "steps": 4000},
+        {"kind": "conditional", "learning_rate": 1e-2},
+        {"kind": "conditional", "learning_rate": 1e-2, "steps": 4000},
+    ),
+    "conditional, pre-additive": (
+        {"kind": "conditional", "n_latents": 2},
+        {"kind": "conditional", "n_latents": 4},
+        {"kind": "conditional", "n_latents": 8},
+        {"kind": "conditional", "n_latents": 4, "steps": 4000},
+    ),
+    "latent arithmetic": (
+        {"kind": _ARITHMETIC},
+        {"kind": _ARITHMETIC, "n_latents": 3},
+        {"kind": _ARITHMETIC, "n_latents": 4, "steps": 4000},
+        {"kind": _ARITHMETIC, "n_latents": 4, "weight": 10.0},
+    ),
+}
+"""What each rival with networks chose from; the first is what it chose."""
+PACKAGE = {"kind": "experiments.benchmarks.rivals:Package", "name": "engression (package)"}
+
+
+def estimators() -> list[str | dict]:
+    """The default, rivals at their best, and every baseline; engression's own package where it is installed."""
+    package = [PACKAGE] if importlib.util.find_spec("engression") else []
+    rivals = [{**settings, "name": name} for name, (settings, *_) in SETTINGS.items()]
+    return ["pdae", {"kind": "tilting", "on": "pdae"}, *rivals, *package, *BASELINES]
+
+
+def tried() -> list[str | dict]:
+    """Every setting that rivals choose from, numbered."""
+    return [{**each, "name": f"{name} {k}"} for name, some in SETTINGS.items() for k, each in enumerate(some, 1)]
+
+
+def declaration(name: str, seeds: int | list[int], of: Sequence[str | dict]) -> Declaration:
+    """The study of one kind of world."""
+    changes = {"design.test_cells": TEST_CELLS, **SCENARIOS[name].get("set", {})}
+    return Declaration.parse(
+        {
+            "name": name.replace(" ", "-"),
+            "question": f"How far ahead is the default of models of unseen perturbations: {name}?",
+            "claim": "2.4, 2.11 and 2.12",
+            "prediction": "Its median energy distance is the least where all assumptions hold.",
+            "worlds": [{"name": name, "base": SCENARIOS[name]["base"], "set": changes}],
+            "estimators": list(of),
+            "metrics": ["energy_distance"],
+            "seeds": seeds,
+            "timeout": 1800,
+            "evaluation": {"n_samples": SAMPLES},
+        }
+    )
+
+
+def distances(rows: pd.DataFrame) -> dict[str, list[float]]:
+    """Mean energy distance over the unseen conditions of each world, by estimator; worlds that all of them finished."""
+    found = rows[(rows.metric == "energy_distance") & (rows.status == "ok") & (rows.split == "test")]
+    by_world = found.pivot_table(index="seed", columns="estimator", values="value", aggfunc="mean", sort=False)
+    lost = by_world.columns[by_world.isna().any()]
+    if len(lost):
+        print(f"{', '.join(lost)}: failed in some world, whose values are missing")
+    return {str(name): by_world[name].dropna().tolist() for name in by_world.columns}
 
 
 class Package:
     """The package `engression` as an estimator: labels as predictors, cells as response.
-
     Its own draws come from torch's global generator, which is seeded in a fork and left as it was.
 
     Args:
@@ -113,87 +183,62 @@ class Package:
         return x.numpy().astype(np.float64)
 
 
-def declaration(worlds: int) -> Declaration:
-    """The study, with the package where it is installed."""
-    package = [PACKAGE] if importlib.util.find_spec("engression") else []
-    return Declaration.parse(
-        {
-            "name": "rivals",
-            "question": "How far ahead of other models of unseen perturbations is the default?",
-            "claim": "2.4",
-            "prediction": "Nothing that ignores the additive latent shift is worth as many cells where supported.",
-            "worlds": [PLANE],
-            "estimators": ["pdae", *RIVALS, *package, *BASELINES],
-            "metrics": ["energy_distance", "n_eff"],
-            "seeds": worlds,
-            "evaluation": {"n_samples": 2 * CELLS},
-        }
-    )
+LEAGUE = ("pdae", "tilting", *SETTINGS, "transport_parts", "linear", "additive", "pseudobulk", "control", "ceiling")
+HEADS = ("", *SCENARIOS)
 
 
-def noise(worlds: int) -> Declaration:
-    """The study under noise: the likelihoods are the same, the inference differs."""
-    changed = {"design.cells": CELLS, "design.test_cells": 2 * CELLS}
-    return Declaration.parse(
-        {
-            "name": "rivals-noise",
-            "question": "How far ahead is the default of rivals with the same likelihoods, where cells are noisy?",
-            "claim": "2.11 and 2.12",
-            "prediction": "Its median energy distance at the double is the least in every kind of world.",
-            "worlds": [{"name": name, "base": name, "set": changed} for name in NOISY],
-            "estimators": ["pdae", *THROUGH_NOISE, "additive", "linear"],
-            "metrics": ["energy_distance"],
-            "seeds": worlds,
-            "timeout": 1800,
-            "evaluation": {"n_samples": CELLS},
-        }
-    )
+def table_rows(results: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Rows of the table that documents quote: medians, and in how many worlds the default is at or below."""
+    kinds = [name for name in SCENARIOS if name in results]
+    for name in LEAGUE:
+        yield [name, *(_cell(results[kind]["energy distance"], name) for kind in kinds)]
+    yield ["worlds", *(str(len(results[kind]["energy distance"]["pdae"])) for kind in kinds)]
+    yield ["nearest of all", *(nearest(results[kind]["energy distance"]) for kind in kinds)]
 
 
-def distances(rows: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
-    """Energy distances at the double by kind of world, estimator and seed."""
-    names = dict.fromkeys(rows.estimator)
-    by_name = {name: values(rows, "energy_distance", name, DOUBLE) for name in names}
-    return {
-        scenario: {
-            name: {str(seed): float(value) for seed, value in found.xs(scenario).items()}
-            for name, found in by_name.items()
-            if scenario in found.index.get_level_values("scenario")
-        }
-        for scenario in dict.fromkeys(rows.scenario)
-    }
+def nearest(of: Mapping[str, Sequence[float]]) -> str:
+    """Who has the least median of all that are estimators."""
+    return min((name for name in of if name != "ceiling"), key=lambda name: np.median(of[name]))
 
 
-def print_noise(found: dict[str, dict[str, dict[str, float]]]) -> None:
-    """Print a table for each kind of world, and where the default loses."""
+def _cell(of: Mapping[str, Sequence[float]], name: str) -> str:
+    ours, theirs = of["pdae"], of.get(name, ())
+    if len(theirs) != len(ours):
+        return "–"
+    ahead = "" if name in ("pdae", "ceiling") else f" [{sum(a <= b for a, b in zip(ours, theirs, strict=True))}]"
+    return in_words(median(theirs)) + ahead
 
-    def lines(of: dict[str, dict[str, float]]) -> Iterator[tuple]:
-        ours = of["pdae"]
-        for name, each in of.items():
-            shared = [seed for seed in each if seed in ours]
-            ahead = sum(ours[seed] <= each[seed] for seed in shared)
-            told = None if name == "pdae" else f"{ahead} of {len(shared)}"
-            yield name, Spread.of(list(each.values())), told
 
-    for scenario, of in found.items():
-        columns = {"estimator": "", f"energy distance at {DOUBLE}": ".4f", "default at or below": ""}
-        print_table(columns, lines(of), title=scenario)
+def tuning_rows(results: Mapping[str, Mapping[str, Sequence[float]]]) -> Iterator[tuple]:
+    """Each setting of each rival: its energy distance in every kind, and the mean of their logarithms, least 0.001."""
+    for name in next(iter(results.values())):
+        values = [np.mean(of[name]) if of.get(name) else np.nan for of in results.values()]
+        yield name, *values, float(np.mean(np.log(np.maximum(values, 1e-3))))
 
 
 def main() -> None:
     """Print the tables."""
-    arguments = options(__doc__, worlds=6, workers=2, only="", out=None)
+    arguments = options(__doc__, worlds=6, workers=2, only=",".join(SCENARIOS), tune=False, out=None, json=None)
+    kept = arguments.json and arguments.json.exists()
+    results: dict[str, Any] = json.loads(arguments.json.read_text(encoding="utf-8")) if kept else {}
+    kinds = [name for name in arguments.only.split(",") if not arguments.tune or name in TUNED_IN]
+    key = "tuning" if arguments.tune else "energy distance"
     with folder_of(arguments) as folder:
-        if arguments.only != "noise":
-            rows, provenance = run_declared(declaration(arguments.worlds), folder, arguments.workers)
-            print_predictions(rows)
-            print_seconds(provenance)
-        if arguments.only != "plane":
-            rows, provenance = run_declared(noise(arguments.worlds), folder, arguments.workers)
-            found = distances(rows)
-            print_noise(found)
-            print_seconds(provenance)
-            (folder / "noise.json").write_text(json.dumps(found, indent=1))
+        for name in kinds:
+            seeds = [TUNING_SEED] if arguments.tune else arguments.worlds
+            declared = declaration(name, seeds, tried() if arguments.tune else estimators())
+            rows, seconds = run_declared(declared, folder / key.split()[0], arguments.workers)
+            print_seconds(seconds)
+            results.setdefault(name, {})[key] = distances(rows)
+            results[name][f"provenance of {key}"] = provenance(command("rivals"))
+            if arguments.json:
+                arguments.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    if arguments.tune:
+        heads = {"setting": "", **dict.fromkeys(kinds, ".4f"), "mean log": ".2f"}
+        print_table(heads, tuning_rows({name: results[name]["tuning"] for name in kinds}))
+    else:
+        shown = {name: results[name] for name in kinds}
+        print_table(dict.fromkeys(["", *kinds], ""), table_rows(shown))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Fits to halves of the cells: what a fit owes to its cells and its seed, and what to the world.
 
 Every split deals the cells of each condition into two halves that share none, each fitted from a start of its own.
-Half the difference of two such fits varies as a fit to all cells does around its mean: by its cells and by its seed,
-whatever the estimator, as long as its error falls with the root of the number of cells. No cell is seen twice, as in a
-bootstrap, where cells that phases keep out would be among those that they see.
+Half the difference of two such fits varies as a fit to all cells does around its mean by its cells, as long as its
+error falls with their root, and half as much by its seed. The mean of the two has seen all cells, whatever the split:
+that it differs between splits is the other half of what seeds do. No cell is seen twice, as in a bootstrap, where cells
+that phases keep out would be among those that they see.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class HalfFits:
         >>> from types import SimpleNamespace
         >>> pairs = HalfFits(tuple((SimpleNamespace(w=a), SimpleNamespace(w=b)) for a, b in ((1.0, 1.2), (0.9, 1.1))))
         >>> [round(float(end), 2) for end in pairs.interval(lambda fit: fit.w, 1.05)]
-        [0.62, 1.48]
+        [0.52, 1.58]
     """
 
     pairs: tuple[tuple[PDAE, PDAE], ...]
@@ -61,13 +62,23 @@ class HalfFits:
         return tuple(fit for pair in self.pairs for fit in pair)
 
     def standard_error(self, statistic: Callable[[PDAE], np.ndarray | float]) -> np.ndarray:
-        """Standard error (…) of a statistic (…) of a fit to all cells.
+        """Standard error (…) of a statistic (…) of a fit to all cells, by its cells and by its seed.
 
         Args:
             statistic: Of a fit; it must not depend on the rotation of the latents.
         """
         values = np.array([[statistic(fit) for fit in pair] for pair in self.pairs], dtype=np.float64)
-        return np.sqrt(((values[:, 0] - values[:, 1]) ** 2).mean(0) / 4)
+        return np.sqrt(self.variance(values))
+
+    @staticmethod
+    def variance(values: np.ndarray) -> np.ndarray:
+        """Variance (…) of a statistic of a fit to all cells, from those (S, 2, …) of the two fits of every split.
+
+        With one split nothing is seen of what seeds do to the mean of a pair, and half of their share is left out.
+        """
+        values = np.asarray(values, dtype=np.float64)
+        of_seeds = values.mean(1).var(0, ddof=1) if len(values) > 1 else 0.0
+        return ((values[:, 0] - values[:, 1]) ** 2).mean(0) / 4 + of_seeds
 
     def interval(
         self, statistic: Callable[[PDAE], np.ndarray | float], value: np.ndarray | float, *, level: float = 0.95

@@ -44,8 +44,8 @@ class StablePrediction:
     Args:
         condition: The condition.
         between: Mean energy distance between the predictions of the two fits of a split, unbiased.
-        error: A quarter of it: the energy distance that cells and seed alone put between the prediction of a fit to all
-            cells and that of infinitely many.
+        error: The energy distance that cells and seed alone put between the prediction of a fit to all cells and that
+            of infinitely many: a quarter of `between`, and the spread of the mean predictions of splits.
         misfit: Median energy distance between training conditions and their own predictions, unbiased.
         limit: Upper 95 % limit of the energy distance to the law, where the model is true and the condition identified.
         worth: Cells that a prediction at `limit` is worth.
@@ -150,7 +150,7 @@ def stability(
     x = _some_cells(train, n_cells, _random.stream(root, "cells"))
     turns, agreement, directions = _aligned([fit.encode(x) for fit in halves.fits])
     effects = _turned(halves, turns, shifts)
-    apart = effects[0::2] - effects[1::2]  # (S, d_Z, M)
+    in_pairs = effects.reshape(len(halves.pairs), 2, *effects.shape[1:])
     mean = effects.mean(0)
     gram = lambda fit: (G := fit.perturbation_matrix_ @ shifts.T).T @ G  # noqa: E731
     size = lambda fit: np.linalg.norm(fit.perturbation_matrix_ @ shifts.T, axis=0)  # noqa: E731
@@ -168,8 +168,8 @@ def stability(
         tuple(names[k] for k in np.abs(directions.T @ mean).argmax(1)),
         sizes,
         np.maximum(np.stack(halves.interval(size, sizes), -1), 0.0),
-        _cosines(effects[0::2], effects[1::2]),
-        np.sqrt((apart**2).mean((0, 1)) / 4),
+        _cosines(*in_pairs.swapaxes(0, 1)),
+        np.sqrt(halves.variance(in_pairs).mean(0)),
         grams,
         np.stack(halves.interval(gram, grams), -1),
         tuple(predictions),
@@ -294,25 +294,34 @@ def _shift_error(halves: HalfFits, turns: Sequence[np.ndarray], train: Perturbat
     """‖e‖² of the shift from the reference to a condition by a fit to all cells, e the error of cells and seed."""
     change = train.space.label(condition) - train.labels[train.reference]
     effects = _turned(halves, turns, change[None])
-    return float(((effects[0::2] - effects[1::2]) ** 2).sum(1).mean() / 4)
+    return float(halves.variance(effects.reshape(len(halves.pairs), 2, -1)).sum())
 
 
 def _prediction(
     halves: HalfFits, condition: Condition, misfit: float, shift_error: float, n: int, root: np.random.SeedSequence
 ) -> StablePrediction:
     """Distances between predictions of two fits of a split, and a limit from their spread and from the misfit."""
-    found = [
-        energy_estimate(*(fit.sample(condition, n, rng=_random.child(root, side, s)) for side, fit in enumerate(pair)))
+    drawn = [
+        [fit.sample(condition, n, rng=_random.child(root, side, s)) for side, fit in enumerate(pair)]
         for s, pair in enumerate(halves.pairs)
     ]
+    found = [energy_estimate(*pair) for pair in drawn]
     between = float(np.mean([each.value for each in found]))
-    error = max(between, 0.0) / 4
+    error = max(between / 4 + _between_means(drawn), 0.0)
     longest = float(fdtri(1, len(found), _LEVEL))  # as if all error lay in one direction, which is the longest
     limit = float((np.sqrt(error * longest) + np.sqrt(max(misfit, 0.0))) ** 2)
     variation = float(erf(np.sqrt(shift_error * longest / 8)))
     spread = float(np.mean([each.spread for each in found]))
     name = condition if isinstance(condition, str) else halves.fits[0].space_.condition(condition)
     return StablePrediction(name, between, error, misfit, limit, spread / limit if limit > 0 else np.inf, variation)
+
+
+def _between_means(drawn: Sequence[Sequence[np.ndarray]]) -> float:
+    """Variance over splits of the mean of the two predictions of a split, in energy distance; 0 of one split."""
+    if len(drawn) < 2:
+        return 0.0
+    means = [np.vstack([x[: len(x) // 2] for x in pair]) for pair in drawn]
+    return float(np.mean([energy_estimate(x, y).value / 2 for x, y in zip(means, means[1:] + means[:1], strict=True)]))
 
 
 def _misfit(halves: HalfFits, train: PerturbationData, n: int, root: np.random.SeedSequence) -> float:

@@ -56,6 +56,21 @@ class TestEstimate:
         expected = (nu.max(), (nu**2).sum(), (nu**3).sum())
         assert (noise.top, noise.squares, noise.cubes) == pytest.approx(expected)
 
+    @pytest.mark.parametrize("beta", [0.7, 1.0])
+    def test_variances_of_first_order_are_those_of_leaving_a_row_out(self, beta):
+        """Jackknife of all three, whose pseudo-values differ from projections by a row among fifty."""
+        x, y = two(60, 50, 2, shift=1.5)
+        found = energy_estimate(x, y, beta=beta)
+        parts = [
+            np.array([[e.value, e.value / e.spread, e.spread] for e in left_out])
+            for left_out in (
+                [energy_estimate(np.delete(x, i, 0), y, beta=beta) for i in range(60)],
+                [energy_estimate(x, np.delete(y, j, 0), beta=beta) for j in range(50)],
+            )
+        ]
+        expected = sum((len(part) - 1) ** 2 / len(part) * part.var(0, ddof=1) for part in parts)
+        assert [found.variance, found.share_variance, found.spread_error**2] == pytest.approx(expected, rel=0.05)
+
     @pytest.mark.statistical
     @pytest.mark.parametrize("shift", [0.0, pytest.param(0.5, marks=pytest.mark.slow), 4.0])
     def test_the_standard_error_is_the_spread_over_samples(self, shift):

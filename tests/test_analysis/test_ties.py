@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pdae_sim.analysis._kernels import bandwidths, gaussian
 from pdae_sim.analysis._permutation import (
     aggregated,
+    centred,
     distances_between,
     merge_ties,
     quadratic_forms,
@@ -210,6 +211,11 @@ class TestRounding:
         values = np.array([[2.0, 1.0, 1.1, 1.2, 3.0], [0.0, 0.2, 0.1, 5.0, 9.0]])
         merged = merge_ties(values, np.array([0.15, 0.0]))
         assert merged.tolist() == [[2.0, 1.0, 1.0, 1.0, 3.0], values[1].tolist()]
+
+    @pytest.mark.parametrize("n", [1, 2, 5, 12])
+    def test_rows_are_centred_at_the_lower_median(self, n):
+        z = np.random.default_rng(n).integers(-9, 9, (n, 3)).astype(float)
+        assert np.array_equal(centred(z), z - np.sort(z, axis=0)[(n - 1) // 2])
 
     def test_distances_of_whole_numbers_are_exact_in_any_dimension(self):
         x = np.random.default_rng(0).poisson(0.05, (60, 40)).astype(float)

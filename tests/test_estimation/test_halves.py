@@ -66,6 +66,29 @@ def test_intervals_of_a_mean_hold_it_as_often_as_they_say():
     assert np.mean(errors) == pytest.approx(1 / 60, rel=0.05)
 
 
+def seeded(seed_sd, rng, splits=5):
+    """Fits to halves, and the value of one to all cells: each has an error of its cells (here 1) and of its seed."""
+    of_all = rng.normal()
+    pairs = of_all + rng.normal(size=(splits, 1)) * [1.0, -1.0] + seed_sd * rng.normal(size=(splits, 2))
+    fits = tuple((SimpleNamespace(w=a), SimpleNamespace(w=b)) for a, b in pairs)
+    return HalfFits(fits), of_all + seed_sd * rng.normal()
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("seed_sd", [0.0, 1.0, 3.0])
+def test_the_error_of_a_seed_is_counted_whole(seed_sd):
+    rng, held, errors, differences = np.random.default_rng(1), [], [], []
+    for _ in range(2000):
+        halves, value = seeded(seed_sd, rng)
+        low, high = halves.interval(lambda fit: fit.w, value)
+        held.append(low <= 0 <= high)
+        errors.append(halves.standard_error(lambda fit: fit.w) ** 2)
+        differences.append(np.mean([(one.w - two.w) ** 2 / 4 for one, two in halves.pairs]))
+    assert np.mean(held) > 0.935
+    assert np.mean(errors) == pytest.approx(1 + seed_sd**2, rel=0.08)
+    assert np.mean(differences) == pytest.approx(1 + seed_sd**2 / 2, rel=0.08)
+
+
 def shifted():
     x = np.random.default_rng(0).normal(size=(240, 3)) + np.repeat([[0, 0, 0], [2, 0, 0]], 120, axis=0)
     return PerturbationData.from_arrays(x, np.repeat(["ctrl", "A"], 120))

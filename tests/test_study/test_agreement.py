@@ -63,24 +63,33 @@ class TestStability:
         assert found.agreement[1] > 0.99
         assert found.along == ("B", "A")
 
-    def test_the_error_of_an_effect_is_half_the_difference_of_halves(self):
+    def test_the_error_of_an_effect_is_half_the_difference_of_halves_and_what_splits_differ_by(self):
         found = stability(halves(error=0.1), cells(), rng=0)
         factors = np.array([np.linalg.norm(fit.perturbation_matrix_) for fit in halves(error=0.1).fits])
-        apart = np.diff(factors.reshape(-1, 2)).ravel() / np.linalg.norm(W)
-        assert found.standard_errors[0] == pytest.approx(2 * np.sqrt((apart**2).mean() / 4 / 2), rel=1e-6)
+        variance = HalfFits.variance(factors.reshape(-1, 2) / np.linalg.norm(W))
+        assert found.standard_errors[0] == pytest.approx(2 * np.sqrt(variance / 2), rel=1e-6)
         low, high = found.size_intervals[0]
         assert low < 2.0 < high
 
     def test_a_limit_is_above_what_cells_and_seed_make(self):
         (told,) = stability(halves(error=0.3), cells(), conditions=["A+B"], rng=0).predictions
-        assert 0 < told.error < told.limit
-        assert told.error == pytest.approx(told.between / 4)
+        assert 0 < told.between / 4 < told.error < told.limit
+
+    def test_the_error_of_a_prediction_is_that_of_its_mean_over_fits(self):
+        """Predictions that are moved by m are 2 E|m| apart far from one another, by what fits and splits differ."""
+        fits = halves(error=30.0)
+        (told,) = stability(fits, cells(), conditions=["A"], n_cells=4000, rng=0).predictions
+        moved = np.array([[fit.moved for fit in pair] for pair in fits.pairs])
+        spread = 2 * np.sqrt(2) * np.abs(moved[:, 0] - moved[:, 1]).mean()
+        assert told.between == pytest.approx(spread, rel=0.1)
+        (alike,) = stability(HalfFits(fits.pairs[:1] * 4), cells(), conditions=["A"], rng=0).predictions
+        assert alike.error == pytest.approx(alike.between / 4, rel=0.05)
 
     def test_the_total_variation_is_that_of_the_longest_error_of_the_shift(self):
         fits = halves(error=0.3)
         (told,) = stability(fits, cells(), conditions=["A"], rng=0).predictions
         sizes = np.array([np.linalg.norm(fit.perturbation_matrix_[:, 0]) for fit in fits.fits])
-        squared = (np.diff(sizes.reshape(-1, 2)).ravel() ** 2).mean() / 4
+        squared = HalfFits.variance(sizes.reshape(-1, 2))
         longest = np.sqrt(squared * stats.f.ppf(0.95, 1, len(fits.pairs)))
         assert told.total_variation == pytest.approx(2 * stats.norm.cdf(longest / 2) - 1, rel=1e-6)
         (none,) = stability(halves(), cells(), conditions=["A"], rng=0).predictions
