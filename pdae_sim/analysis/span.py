@@ -287,12 +287,9 @@ def _by_name(values: np.ndarray, names: Sequence[str] | None) -> dict[str, float
 
 def _combination(weights: np.ndarray, names: Sequence[str]) -> str:
     """``A + 2 B − ctrl`` from weights and names; zeros are left out, and of many all but the largest."""
-    used = np.flatnonzero(np.abs(weights) > 1e-12).tolist()
-    terms = [(float(weights[k]), names[k]) for k in used]
-    n_terms, least = len(terms), sorted((abs(w) for w, _ in terms), reverse=True)[:_TERMS]
-    if n_terms > _TERMS:
-        terms = [term for term in terms if abs(term[0]) >= least[-1]][:_TERMS]
-    terms.sort(key=lambda term: term[0] < 0)
+    used = np.flatnonzero(np.abs(weights) > 1e-12)
+    n_terms, largest = len(used), np.sort(used[np.argsort(-np.abs(weights[used]), kind="stable")[:_TERMS]]).tolist()
+    terms = sorted(((float(weights[k]), names[k]) for k in largest), key=lambda term: term[0] < 0)
     text = " ".join(
         f"{'−' if w < 0 else '+'} {'' if abs(abs(w) - 1) < 1e-12 else f'{abs(w):.4g} '}{name}" for w, name in terms
     )

@@ -263,6 +263,15 @@ class TestWords:
         certificate = check_span([ZERO, E1, E2], [[1, 1, 0]])[0]
         assert certificate.in_words("A+B", ["ctrl", "A", "B"], ["A", "B", "C"]) == "A+B = A + B − ctrl"
 
+    def test_of_many_terms_the_twelve_largest_stay_in_their_order(self):
+        names = [f"P{k}" for k in range(15)]
+        label = np.arange(1, 16) / 4  # 0.25 to 3.75, and 1 twice: of P3, and of ctrl with its sign
+        label[::2] *= -1
+        certificate = check_span(np.vstack([np.zeros(15), np.eye(15)]), [-label])[0]
+        words = certificate.in_words("T", ["ctrl", *names], names)
+        added = "1.25 P4 + 1.75 P6 + 2.25 P8 + 2.75 P10 + 3.25 P12 + 3.75 P14"
+        assert words == f"T = {added} − ctrl − 1.5 P5 − 2 P7 − 2.5 P9 − 3 P11 − 3.5 P13 … (16 terms in all)"
+
     def test_a_witness(self):
         certificate = check_span([ZERO, E1, E2], [[1, 0, 1]])[0]
         words = certificate.in_words("A+C", ["ctrl", "A", "B"], ["A", "B", "C"])
