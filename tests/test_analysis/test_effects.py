@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from scipy import stats
 
 from pdae_sim.analysis import _noncentral
-from pdae_sim.analysis.identifiability.effects import _effect_sizes, effect_angles, estimate_effects
+from pdae_sim.analysis.identifiability.effects import _angle_law, _effect_sizes, effect_angles, estimate_effects
 from pdae_sim.errors import InputError
 from tests.test_analysis.planted import latents, planted
 
@@ -67,6 +67,18 @@ class TestEffects:
             inside = (found.gram_low - 1e-12 <= G) & (found.gram_high + 1e-12 >= G)
             hits.append([inside[0, 0], inside[0, 1], found.angles_low[0, 1] <= angle <= found.angles_high[0, 1]])
         assert (np.sum(hits, axis=0) >= stats.binom.ppf(0.001, worlds, 0.95)).all()
+
+    @pytest.mark.parametrize(("one", "other"), [(4.0, 1.0), (1.0, 0.25), (3.0, 7.0)])
+    def test_the_law_of_an_angle_does_not_change_with_the_units_of_either_effect(self, one, other):
+        rng = np.random.default_rng(0)
+        first, second, error = rng.normal(5, 1, 3), rng.normal(5, 1, 3), rng.normal(size=(6, 40)) / 20
+        S = error @ error.T
+        law = _angle_law(first, second, (S[:3, :3], S[3:, 3:]), S[:3, 3:])
+        covariances = one**2 * S[:3, :3], other**2 * S[3:, 3:]
+        assert _angle_law(one * first, other * second, covariances, one * other * S[:3, 3:]) == pytest.approx(law)
+        drawn = rng.multivariate_normal(np.append(first, second), S / 100, 20_000)
+        u, v = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (drawn[:, :3], drawn[:, 3:]))
+        assert np.arccos((u * v).sum(1)).var() == pytest.approx(law.along / 100, rel=0.05)
 
     def test_angles_beside_no_effect_are_open(self):
         z, environment = latents(300, 2), np.repeat([0, 1, 2], 100)
