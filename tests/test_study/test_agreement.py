@@ -70,6 +70,9 @@ class TestStability:
         assert found.standard_errors[0] == pytest.approx(2 * np.sqrt(variance / 2), rel=1e-6)
         low, high = found.size_intervals[0]
         assert low < 2.0 < high
+        low, high = np.moveaxis(found.gram_intervals, -1, 0)
+        np.testing.assert_allclose((low + high) / 2, found.gram, atol=1e-9)
+        assert (np.diag(high - low) > 0).all()
 
     def test_a_limit_is_above_what_cells_and_seed_make(self):
         (told,) = stability(halves(error=0.3), cells(), conditions=["A+B"], rng=0).predictions
