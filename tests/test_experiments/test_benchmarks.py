@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from experiments.benchmarks import (
@@ -23,14 +22,17 @@ from experiments.benchmarks import (
     verdicts,
     worth,
 )
+from experiments.benchmarks._latent_arithmetic import LatentArithmetic
 from experiments.benchmarks._laws import count_distance, normal_distance, student_distance
 from experiments.benchmarks._table import Spread, machine, options, print_table
 from experiments.benchmarks._worlds import band, measure_worlds
 from pdae_sim.analysis import energy_estimate
 from pdae_sim.analysis.identifiability.alignment import align
-from pdae_sim.data import Simulation
+from pdae_sim.data import PerturbationData, Simulation
+from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.estimation.presets import PRESETS
 from pdae_sim.simulation.worlds import world
+from pdae_sim.study.declaration import Declaration
 
 
 class TestTable:
@@ -204,26 +206,57 @@ class TestStudies:
         ]
         assert accuracy.values(rows, "energy_distance", "linear", "A+B").shape == (1,)
 
-    def test_rivals_are_declared_beside_every_baseline(self):
-        names = [each.name or each.kind for each in rivals.declaration(1).estimators]
-        assert names[:5] == ["pdae", "additive_vae", "adversarial", "conditional", "conditional, pre-additive"]
+    def test_rivals_are_declared_beside_every_baseline_with_what_they_chose(self):
+        names = [each if isinstance(each, str) else each.get("name", each["kind"]) for each in rivals.estimators()]
+        assert names[:2] == ["pdae", "tilting"]
+        assert set(rivals.SETTINGS) | set(BASELINES) <= set(names)
+        assert set(rivals.LEAGUE) - {"ceiling"} <= set(names)
+        for scenario in rivals.SCENARIOS:
+            assert rivals.declaration(scenario, 1, rivals.estimators()).worlds[0].name == scenario
 
-    def test_rivals_under_noise_are_told_by_world_and_where_the_default_loses(self, capsys):
-        declaration = rivals.noise(3)
-        assert [world.name for world in declaration.worlds] == list(rivals.NOISY)
-        rows = pd.DataFrame(
-            [
-                ("noisy", seed, name, "energy_distance", condition, value, "ok")
-                for name, found in {"pdae": (0.1, 0.3, 0.2), "additive_vae": (0.2, 0.2, 0.2)}.items()
-                for condition in ("A", "A+B")
-                for seed, value in enumerate(found)
-            ],
-            columns=["scenario", "seed", "estimator", "metric", "condition", "value", "status"],
-        )
+    def test_every_rival_chose_from_as_many_settings_and_all_can_be_declared(self):
+        assert {len(some) for some in rivals.SETTINGS.values()} == {4}
+        assert len(rivals.declaration("counts", [100], rivals.tried()).estimators) == 4 * len(rivals.SETTINGS)
+
+    def test_a_league_is_a_study_like_any_other(self, tmp_path):
+        small = {"steps": 5, "cells": 8}
+        few = ["additive", {**rivals.SETTINGS["latent arithmetic"][0], "name": "latent arithmetic", **small}]
+        given = rivals.declaration("many conditions", 2, few).model_dump(exclude_unset=True)
+        (scenario,) = given["worlds"]
+        given |= {"worlds": [{**scenario, "set": SMALL}], "evaluation": {"n_samples": 20}}
+        rows, _ = accuracy.run_declared(Declaration.parse(given), tmp_path, 1)
         found = rivals.distances(rows)
-        assert found["noisy"]["pdae"] == {"0": 0.1, "1": 0.3, "2": 0.2}
-        rivals.print_noise(found)
-        assert "| additive_vae | 0.2000 (0.2000 to 0.2000) | 2 of 3 |" in capsys.readouterr().out
+        assert {name: len(values) for name, values in found.items()} == {
+            "additive": 2, "latent arithmetic": 2, "ceiling": 2
+        }  # fmt: skip
+        assert np.isfinite(list(found.values())).all()
+
+    def test_a_table_counts_the_worlds_where_the_default_is_at_or_below(self):
+        energies = {"pdae": [0.1, 0.3, 0.2], "tilting": [0.2, 0.2, 0.2], "linear": [0.5, 0.5], "ceiling": [0.0] * 3}
+        rows = {row[0]: row[1:] for row in rivals.table_rows({"noisy": {"energy distance": energies}})}
+        assert rows["pdae"] == ["0.20"]
+        assert rows["tilting"] == ["0.20 [2]"]
+        assert rows["linear"] == rows["additive VAE"] == ["–"]
+        assert rows["worlds"] == ["3"]
+        assert rivals.nearest({"pdae": [0.3], "linear": [0.1], "ceiling": [0.0]}) == "linear"
+
+    def test_settings_are_ranked_by_the_mean_logarithm(self):
+        results = {"noisy": {"a 1": [0.1], "a 2": [-1.0]}, "counts": {"a 1": [0.1], "a 2": [0.01]}}
+        ranked = {name: mean for name, *_, mean in rivals.tuning_rows(results)}
+        assert ranked["a 1"] == pytest.approx(np.log(0.1))
+        assert ranked["a 2"] == pytest.approx((np.log(1e-3) + np.log(1e-2)) / 2)
+
+    def test_latents_that_labels_explain_are_moved_by_them(self):
+        """Cells that are their latents: arithmetic needs no more, and a penalty on what labels leave out is none."""
+        rng, shifts = np.random.default_rng(0), np.array([[0, 0], [2, 0], [0, 2]])
+        x = rng.normal(size=(900, 2)) + shifts.repeat(300, axis=0)
+        data = PerturbationData.from_arrays(x, np.repeat(["ctrl", "A", "B"], 300))
+        fit = LatentArithmetic(2, steps=300, cells=64, width=32).fit(data)
+        moved = fit.sample("A+B", 2000, rng=0).mean(0)
+        assert np.abs(moved - [2, 2]).max() < 0.5
+        assert np.abs(fit.sample("A", 2000, rng=0).mean(0) - [2, 0]).max() < 0.5
+        again = LatentArithmetic(2, steps=300, cells=64, width=32).fit(data)
+        assert np.array_equal(fit.sample("A+B", 50, rng=1), again.sample("A+B", 50, rng=1))
 
 
 SMALL = {"design.cells": 40, "design.test_cells": 40}
