@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import re
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -77,6 +78,11 @@ def provenance(words: str) -> dict[str, str]:
     """What made stored results: the command in words, version of the library, day and machine."""
     day = datetime.now(UTC).date().isoformat()
     return {"command": words, "version": __version__, "date": day, "machine": machine()}
+
+
+def rounded(found: Any) -> Any:
+    """What JSON can hold, with numbers of five digits."""
+    return json.loads(json.dumps(found), parse_float=lambda text: float(f"{float(text):.5g}"))
 
 
 def print_table(columns: Mapping[str, str], rows: Iterable[Sequence[object]], *, title: str = "") -> list[Sequence]:

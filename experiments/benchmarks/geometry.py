@@ -1,8 +1,9 @@
 """Latent distances from cells alone: whether their intervals hold, how long they are, and how often tests reject.
 
-Run: `python -m experiments.benchmarks.geometry [WORLDS] [--cells 500,1000] [--only two-latents]
-[--out FILE]`. Named worlds without noise, seed = number of the world; every pair of training environments whose cells
-overlap enough. Length is over that of an oracle that sees the latents, whose standard error is d √(8 / n).
+Run: `python -m experiments.benchmarks.geometry [WORLDS] [--cells 500,1000] [--only two-latents] [--out FILE]`. Named
+worlds without noise, seed = number of the world; every pair of training environments whose cells overlap enough. Length
+is over that of an oracle that sees the latents, whose standard error is d √(8 / n). With `--out` kinds of worlds are
+kept beside those that the file holds.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from itertools import count, islice
 
 import numpy as np
 
-from experiments.benchmarks._table import machine, options, print_table
+from experiments.benchmarks._table import machine, options, print_table, rounded
 from pdae_sim.analysis import environment_geometry
 from pdae_sim.errors import InputError
 from pdae_sim.simulation.worlds import world
@@ -80,19 +81,22 @@ def row(name: str, cells: int | str, found: list[dict]) -> tuple[str, ...]:
 def main() -> None:
     """Print the table, and keep every number with `--out`."""
     arguments = options(__doc__, worlds=40, cells="500,1000", only="", out=None)
-    kept: dict[str, dict] = {}
+    path = arguments.out
+    kept: dict[str, list] = json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else {}
 
     def rows() -> Iterator[tuple]:
         for name in arguments.only.split(",") if arguments.only else NAMED:
             for cells in map(int, arguments.cells.split(",")):
                 found = list(islice(_measured(name, cells), arguments.worlds))
-                kept[f"{name}, {cells}"] = found
+                kept[f"{name}, {cells}"] = rounded(
+                    [{k: np.asarray(v).tolist() for k, v in each.items()} for each in found]
+                )
+                if path:
+                    path.write_text(json.dumps(kept), encoding="utf-8")
                 yield row(name, cells, found)
 
     print(f"{machine()}; {arguments.worlds} worlds, seeds from 0\n")
     print_table(dict.fromkeys(HEADS, ""), rows())
-    if arguments.out:
-        arguments.out.write_text(json.dumps(kept, default=lambda value: np.asarray(value).round(6).tolist()))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from joblib import Parallel, delayed
 from scipy.linalg import orthogonal_procrustes
 from scipy.special import erf
 
-from experiments.benchmarks._table import machine, options, print_table
+from experiments.benchmarks._table import machine, options, print_table, rounded
 from pdae_sim import PDAE, Simulation
 from pdae_sim.analysis import check_span, energy_estimate, judge
 from pdae_sim.analysis.support import ShiftError, supports
@@ -145,15 +145,11 @@ def main() -> None:
             some = seeds[start : start + arguments.workers]
             for s, found in zip(some, Parallel(arguments.workers)(delayed(_tried)(kind, s, *setting) for s in some)):  # noqa: B905
                 if found is not None:
-                    kept[f"{kind}, {s}"] = _rounded(found)
+                    kept[f"{kind}, {s}"] = rounded(found)
             if path:
                 path.write_text(json.dumps({"command": _command(arguments), "machine": machine(), "worlds": kept}))
     print(f"{machine()}\n")
     print_table(dict.fromkeys(HEADS, ""), table_rows({"worlds": kept}))
-
-
-def _rounded(found: dict) -> dict:
-    return json.loads(json.dumps(found), parse_float=lambda text: float(f"{float(text):.5g}"))
 
 
 def _command(arguments: object) -> str:

@@ -1,10 +1,13 @@
 """Tests of a matrix of squared distances against draws of its error: rank, Euclidean or not, the same at every order.
 
-Eigenvalues are compared to first order: of N'B̂N, with B the doubly centred matrix and N the eigenvectors beyond a rank,
-against those of N'ΔN for draws Δ of the error of B̂.
+Eigenvalues of the doubly centred matrix B̂ beyond a rank are compared with those of B̂_r + Δ, where B̂_r has the leading
+eigenvalues alone and Δ are draws of the error of B̂. To first order these are the eigenvalues of Δ beyond the leading
+eigenvectors; to second the leading ones push them down: where cells are few, far enough for the least to look negative.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -28,18 +31,16 @@ def rank_p_values(squares: np.ndarray, draws: np.ndarray) -> np.ndarray:
         squares: (E, E) estimates.
         draws: (R, E, E) draws of their error.
     """
-    B, noise = centred_gram(squares), centred_gram(draws)
-    ordered = _eigenvectors(B)
-    return np.array([_tail(B, noise, ordered[:, r:]) for r in range(len(B) - 1)])
+    values, shaken = _spectrum(squares), _shaken_spectra(squares, draws)
+    return np.array([_share(values[r], shaken(r)[:, r]) for r in range(len(values))])
 
 
 def euclidean_p_value(squares: np.ndarray, draws: np.ndarray, rank: int) -> float:
     """p-value of a positive semidefinite Gram matrix, by the least eigenvalue beyond its rank; 1 where none is left."""
-    B = centred_gram(squares)
-    beyond = _eigenvectors(B)[:, rank:]
-    if not beyond.shape[1]:
+    values = _spectrum(squares)
+    if rank >= len(values):
         return 1.0
-    return _tail(-B, -centred_gram(draws), beyond)
+    return _share(-values[-1], -_shaken_spectra(squares, draws)(rank)[:, -1])
 
 
 def greatest_p_value(values: np.ndarray, draws: np.ndarray) -> float:
@@ -53,16 +54,29 @@ def greatest_p_value(values: np.ndarray, draws: np.ndarray) -> float:
     return _share(abs(values / spread).max(initial=0.0), abs(draws / spread).max(1, initial=0.0))
 
 
-def _eigenvectors(B: np.ndarray) -> np.ndarray:
-    """(E, E − 1) eigenvectors of a centred matrix, eigenvalues decreasing; the constant vector is left out."""
-    E = len(B)
+def _inside(squares: np.ndarray) -> np.ndarray:
+    """(…, E − 1, E − 1) Gram matrices about the mean point, in coordinates of what is orthogonal to the constant."""
+    E = squares.shape[-1]
     free = np.linalg.qr(np.hstack([np.ones((E, 1)), np.eye(E)[:, 1:]]))[0][:, 1:]
-    return free @ np.linalg.eigh(free.T @ B @ free)[1][:, ::-1]
+    return free.T @ centred_gram(squares) @ free
 
 
-def _tail(B: np.ndarray, noise: np.ndarray, N: np.ndarray) -> float:
-    top = lambda M: np.linalg.eigvalsh(N.T @ M @ N)[..., -1]  # noqa: E731
-    return _share(float(top(B)), top(noise))
+def _spectrum(squares: np.ndarray) -> np.ndarray:
+    """(E − 1,) eigenvalues about the mean point, greatest first."""
+    return np.linalg.eigvalsh(_inside(squares))[::-1]
+
+
+def _shaken_spectra(squares: np.ndarray, draws: np.ndarray) -> Callable[[int], np.ndarray]:
+    """From a rank to the eigenvalues (R, E − 1), greatest first, of the leading part of that rank with errors."""
+    values, vectors = np.linalg.eigh(_inside(squares))
+    noise = _inside(draws)
+
+    def of(rank: int) -> np.ndarray:
+        leading = vectors[:, len(values) - rank :]
+        signal = leading * values[len(values) - rank :] @ leading.T
+        return np.linalg.eigvalsh(signal + noise)[:, ::-1]
+
+    return of
 
 
 def _share(value: float, draws: np.ndarray) -> float:

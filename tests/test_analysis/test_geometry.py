@@ -89,6 +89,25 @@ class TestTests:
         broken = line + 3 * (np.eye(4)[::-1])
         assert self.share(lambda D, draws: euclidean_p_value(D, draws, 1), broken) > 0.9
 
+    def test_errors_as_large_as_distances_do_not_make_a_square_look_bent(self):
+        """The least eigenvalue is pushed down by the others: against draws to first order it is too low too often."""
+        square = distances(np.array([[0.0, 0], [1, 0], [0, 1], [1, 1]]))
+
+        def to_first_order(D, draws):
+            inside = [np.eye(4)[:, 1:] - 0.25, centred_gram(D), centred_gram(draws)]
+            free = np.linalg.qr(inside[0])[0]
+            values, vectors = np.linalg.eigh(free.T @ inside[1] @ free)
+            across = free @ vectors[:, 0]
+            return np.mean(across @ inside[2] @ across <= values[0])
+
+        errors = error_draws(np.random.default_rng(0), 4, 1.0)
+        ways = (lambda D, draws: euclidean_p_value(D, draws, 2)), to_first_order
+        shares = [
+            np.mean([p(square + e, errors) <= 0.05 for e in error_draws(np.random.default_rng(1), 4, 1.0, 800)])
+            for p in ways
+        ]
+        assert shares[0] < 0.07 < 0.08 < shares[1]
+
     def test_centred_gram_is_that_of_the_points(self):
         y = POINTS - POINTS.mean(0)
         assert np.allclose(centred_gram(distances(POINTS)), y @ y.T)
