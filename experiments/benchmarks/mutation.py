@@ -30,7 +30,11 @@ from experiments.benchmarks._table import machine, options, print_table
 ROOT = Path(__file__).parents[2]
 TESTS = {
     "pdae_sim/analysis": ("tests/test_analysis", "tests/test_reliability/test_cancellation.py"),
-    "pdae_sim/study": ("tests/test_study", "tests/test_reliability/test_own_files.py"),
+    "pdae_sim/study": (
+        "tests/test_study",
+        "tests/test_analysis/test_goodness.py",
+        "tests/test_reliability/test_own_files.py",
+    ),
     "pdae_sim/labels.py": ("tests/test_labels.py", "tests/test_contexts.py", "tests/test_reliability/test_limits.py"),
     "pdae_sim/io": ("tests/test_io", "tests/test_reliability/test_datasets.py", "tests/test_contexts.py"),
     "pdae_sim/_files.py": (

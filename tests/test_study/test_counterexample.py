@@ -100,6 +100,11 @@ class TestComparison:
         assert found.gaps["A"] > 0.1 > found.gaps["B"]
         assert "told apart at training conditions A" in found.in_words()
 
+    @pytest.mark.parametrize("margin", [0.0, -0.5])
+    def test_a_margin_that_nothing_can_meet_is_refused(self, pair, margin):
+        with pytest.raises(InputError, match="margin must lie strictly between"):
+            compare_models(pair.sample(n=40, rng=1), margin=margin)
+
     def test_a_move_that_f_cannot_show_makes_no_difference(self):
         """Where f is even, the moved law is another only if it is not the mirror image (theory: injective)."""
         latent = LinearLatentModel([[0.0]], [1.0], [[0.0, -1.0]])

@@ -6,6 +6,7 @@ import pytest
 
 from pdae_sim import LinearLatentModel, Simulator
 from pdae_sim.simulation.worlds import world
+from pdae_sim.study import demo
 
 
 @pytest.fixture(scope="module")
@@ -23,3 +24,13 @@ def test_the_demo_world_shows_all_three_situations():
     W = simulation.truth.isotropic().perturbation_matrix
     verdicts = judge(train.labels, test.labels, counts=train.counts, perturbation_matrix=W)
     assert [v.name for v in verdicts] == [SUPPORTED, OFF_SUPPORT, NOT_IDENTIFIED]
+
+
+@pytest.mark.parametrize(("cells", "judged"), [(30, 60), (None, None)])
+def test_a_quick_look_judges_by_few_cells_and_the_demo_by_as_many_as_an_evaluation(monkeypatch, cells, judged):
+    seen = {}
+    monkeypatch.setattr(demo, "evaluate", lambda *_, n_samples, **__: seen.update(n=n_samples))
+    monkeypatch.setattr(demo, "identify", lambda *_, n, **__: seen.update(identified=n))
+    demo.run_demo(seed=0, steps=1, cells=cells)
+    assert seen["n"] == judged
+    assert seen["identified"] == (judged or demo._FRESH_CELLS)
