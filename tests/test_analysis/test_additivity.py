@@ -78,7 +78,9 @@ class TestCalibration:
         found = additivity_test(honest, "A:2", rng=0)
         assert found.weights.tolist() == [1.0, -2.0, 1.0]
         assert found.p_value > 0.05
-        assert additivity_test(saturating, "A:2", rng=0).p_value <= 0.01
+        broken = additivity_test(saturating, "A:2", rng=0)
+        assert broken.p_value <= 0.01
+        assert broken.statistic >= max(broken.null_quantiles.values()) > found.statistic
 
 
 class TestScore:
