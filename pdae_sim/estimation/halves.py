@@ -46,6 +46,7 @@ class HalfFits:
 
     Args:
         pairs: The fits.
+        seed: Seed of splits and fits, with which more can be added; None where it is not known.
 
     Example:
         >>> from types import SimpleNamespace
@@ -55,6 +56,7 @@ class HalfFits:
     """
 
     pairs: tuple[tuple[PDAE, PDAE], ...]
+    seed: int | None = None
 
     @property
     def fits(self) -> tuple[PDAE, ...]:
@@ -98,7 +100,8 @@ class HalfFits:
         with whole_folder(Path(model) / _FOLDER) as folder:
             for number, fit in enumerate(self.fits):
                 fit.save(folder / f"{number:02d}")
-            told = {"model": digest(Path(model)), "fits": [digest(fit) for fit in sorted(folder.iterdir())]}
+            fits = [digest(fit) for fit in sorted(folder.iterdir())]
+            told = {"model": digest(Path(model)), "seed": self.seed, "fits": fits}
             (folder / _OF).write_text(json.dumps(sealed(told)))
 
     @classmethod
@@ -121,7 +124,7 @@ class HalfFits:
             if [digest(part) for part in parts] != told["fits"]:
                 raise DamagedError(f"{folder}: is not as it was written; {_AGAIN}")
             fits = [PDAE.load(part) for part in parts]
-            return cls(tuple(zip(fits[::2], fits[1::2], strict=True)))
+            return cls(tuple(zip(fits[::2], fits[1::2], strict=True)), told.get("seed"))
 
 
 @checked
@@ -131,7 +134,9 @@ def fit_halves(
     *,
     n_splits: int = 5,
     rng: SeedLike = None,
+    begun: HalfFits | None = None,
     on_step: Callable[[Progress], None] | None = None,
+    on_split: Callable[[HalfFits], None] | None = None,
 ) -> HalfFits:
     """Fit to both halves of the training cells, split again and again.
 
@@ -141,10 +146,12 @@ def fit_halves(
         data: The data; held-out conditions are never looked at. The one cell of a condition with no other is in both.
         n_splits: How often to split; every split takes as long as two fits.
         rng: Seed or generator of the splits and of the fits.
+        begun: Fits to the first splits by the same model, data and seed, which are kept, all of them.
         on_step: Called with the progress of each pair after every step.
+        on_split: Called after every split with all fits so far.
 
     Raises:
-        InputError: If a half cannot be fitted with these settings.
+        InputError: If a half cannot be fitted with these settings, or `begun` is of another seed.
         TrainingError: If a loss or a gradient is not finite.
 
     References:
@@ -159,19 +166,24 @@ def fit_halves(
     """
     if whole("n_splits", n_splits) > _MOST_SPLITS:
         raise InputError(f"n_splits must be a whole number ≤ {_MOST_SPLITS}; received {n_splits}")
+    seed = int(rng) if isinstance(rng, (int, np.integer)) else None
+    done = begun or HalfFits((), seed)
+    if len(done.pairs) < n_splits and done.pairs and (seed is None or done.seed != seed):
+        raise InputError(f"begun must be of the same seed as rng, {seed}; received fits of seed {done.seed}")
     train, root = data.train, seed_sequence(rng)
     framed = _framed(model, train)
-    pairs = []
-    for split in range(n_splits):
+    for split in range(len(done.pairs), n_splits):
         halves = _halves(train, stream(root, "split", split))
         one, two = (_like(framed, torch_seed(root, "fit", 2 * split + half)) for half in (0, 1))
         fit_bank([one, two], halves, like=framed, on_step=on_step)
         if framed is model:
             _predict_alike(one, model, halves[0])
             _predict_alike(two, model, halves[1])
-        pairs.append((one, two))
+        done = HalfFits((*done.pairs, (one, two)), seed)
         _log.info("stability: split %d of %d fitted", split + 1, n_splits)
-    return HalfFits(tuple(pairs))
+        if on_split is not None:
+            on_split(done)
+    return done
 
 
 def _framed(model: PDAE, train: PerturbationData) -> PDAE:

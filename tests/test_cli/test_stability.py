@@ -6,6 +6,8 @@ import shutil
 import pandas as pd
 import pytest
 
+from pdae_sim._seals import SEAL, sealed
+from pdae_sim.estimation import HalfFits
 from tests.test_cli.calls import answer, ran, refusal
 
 QUICK = ("--splits", 2, "--no-shuffled")
@@ -70,6 +72,42 @@ def test_a_model_keeps_them_and_span_and_predict_count_them(folder, model, capsy
     assert "p.features.csv: already exists" in refusal(
         capsys, "predict", model, "--condition", "A+B", "--out", tmp_path / "p.parquet", "--out", tmp_path / "p.h5ad"
     )
+
+
+def test_an_interrupted_run_goes_on_after_its_last_split(folder, model, capsys, monkeypatch):
+    """Three splits in two runs are those of one, and cells of a seed are not mixed with those of another."""
+    call = ("stability", folder / "d.h5ad", "--model", model, "--no-shuffled")
+    save, saved = HalfFits.save, []
+
+    def stopping(self, path):
+        save(self, path)
+        saved.append(len(self.pairs))
+        if len(saved) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(HalfFits, "save", stopping)
+    assert ran(capsys, *call, "--splits", 3)[0] == 130
+    monkeypatch.undo()
+    assert saved == [1, 2]
+    assert len(HalfFits.load(model).pairs) == 2
+    assert "its fits to 2 splits are by --seed 0; give that" in refusal(capsys, *call, "--splits", 3, "--seed", 1)
+    status, out, err = ran(capsys, *call, "--splits", 3, "--json")
+    assert status == 0
+    assert "keeps fits to 2 splits" in err
+    assert "split 3 of 3" in err
+    assert "split 2 of 3" not in err
+    whole = answer(capsys, *call, "--splits", 3, "--force")
+    assert json.loads(out) == whole
+
+
+def test_fits_whose_seed_nobody_knows_are_used_and_not_added_to(folder, model, capsys):
+    call = ("stability", folder / "d.h5ad", "--model", model, "--no-shuffled")
+    answer(capsys, *call, "--splits", 1)
+    listed = model / "halves" / "of.json"
+    told = {k: v for k, v in json.loads(listed.read_text()).items() if k not in ("seed", SEAL)}
+    listed.write_text(json.dumps(sealed(told)))
+    assert answer(capsys, *call, "--splits", 1)["fits"] == 2
+    assert "by an unknown seed" in refusal(capsys, *call, "--splits", 2)
 
 
 def test_a_model_without_them_writes_no_table(model, capsys, tmp_path):

@@ -46,6 +46,20 @@ class TestSplits:
             np.testing.assert_array_equal(fit.perturbation_matrix_, same.perturbation_matrix_)
 
 
+def test_splits_can_be_added_by_the_same_seed_alone():
+    model, data, seen = PDAE(1, steps=3, observation="gaussian"), shifted(), []
+    whole = fit_halves(model, data, n_splits=2, rng=5, on_split=lambda fits: seen.append(len(fits.pairs)))
+    first = fit_halves(model, data, n_splits=1, rng=5)
+    added = fit_halves(model, data, n_splits=2, rng=5, begun=first)
+    assert seen == [1, 2]
+    assert added.pairs[0] is first.pairs[0]
+    for fit, same in zip(whole.fits, added.fits, strict=True):
+        np.testing.assert_array_equal(fit.perturbation_matrix_, same.perturbation_matrix_)
+    for rng in (4, None, np.random.default_rng(5)):
+        with pytest.raises(InputError, match="begun must be of the same seed as rng"):
+            fit_halves(model, data, n_splits=2, rng=rng, begun=first)
+
+
 def test_fits_predict_as_their_model_does():
     model = PDAE(1, steps=3, observation="gaussian", select=False).fit(shifted())
     model.source_ = "near-scaled+tilting"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,10 +16,12 @@ from pdae_sim.analysis.hypothesis_tests.multiple_testing import two_sample_tests
 from pdae_sim.errors import InputError
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.presets import DEFAULT
+from pdae_sim.labels import LabelSpace
 from pdae_sim.simulation.counterexample import _displaced as displaced
 from pdae_sim.simulation.laws import LAWS
 from pdae_sim.simulation.mixings import Affine, Fold, LinearTanh, Mixing, Orthonormal
 from pdae_sim.simulation.observation import GaussianNoise, Noiseless
+from pdae_sim.study import counterexample
 from pdae_sim.study.counterexample import find_counterexample, most_visible_move, sample_pair
 from pdae_sim.study.model_comparison import PairedSamples, compare_models
 from tests.counterexamples import TEST, TRAIN, a_world
@@ -51,6 +54,18 @@ class TestChoiceOfMove:
         u = most_visible_move(world, TEST, 2.0, rng=0)
         largest = np.sqrt(np.linalg.eigvalsh(M @ covariance @ M.T)[-1])
         assert np.linalg.norm(M @ u) == pytest.approx(2 * largest, rel=1e-6)
+
+    def test_what_is_even_in_a_direction_is_no_slope_there(self, monkeypatch):
+        """f(z) = (z_1 / 2, z_2²) at latents that lie alike on both sides of zero: the mean has no slope in z_2."""
+        half = np.random.default_rng(0).normal(size=(500, 2))
+        latents = np.vstack([half, -half])
+        model = SimpleNamespace(
+            space=LabelSpace(("A",)),
+            root=np.eye(2),
+            visible=lambda *_: (lambda z: np.column_stack([z[:, 0] / 2, z[:, 1] ** 2]), latents),
+        )
+        monkeypatch.setattr(counterexample, "_adapted", lambda _: model)
+        assert np.abs(most_visible_move(a_world(), "A", 1.0, rng=0)) == pytest.approx([1.0, 0.0], abs=1e-6)
 
     def test_of_a_curved_f_no_other_direction_moves_the_mean_much_more(self):
         world = a_world()

@@ -31,6 +31,7 @@ def test_a_quick_look_judges_by_few_cells_and_the_demo_by_as_many_as_an_evaluati
     seen = {}
     monkeypatch.setattr(demo, "evaluate", lambda *_, n_samples, **__: seen.update(n=n_samples))
     monkeypatch.setattr(demo, "identify", lambda *_, n, **__: seen.update(identified=n))
-    demo.run_demo(seed=0, steps=1, cells=cells)
+    found = demo.run_demo(seed=0, steps=1, cells=cells)
+    assert {len(x) for x in found.predictions.values()} == {judged or demo._PREDICTED_CELLS}
     assert seen["n"] == judged
     assert seen["identified"] == (judged or demo._FRESH_CELLS)

@@ -56,21 +56,24 @@ def stability(
 ) -> None:
     """Refit to halves of the cells: what is the same each time.
 
-    Latents are aligned by one rotation each. With --model the fits are kept in its folder, and from then on the
-    intervals of span and predict count them; they are fitted anew with --force alone.
+    Latents are aligned by one rotation each. With --model the fits are kept in its folder, split by split, and from
+    then on intervals of span and predict count them; the same command goes on after the last, --force begins anew.
     """
     if model is not None and (latents is not None or steps is not None):
         raise InputError("--latents and --steps are those of --model; leave them out")
     fitted, data = _settings(file, options, model, latents, steps, seed)
     conditions, unanswered = _conditions(file, data, test)
-    halves = None if model is None or force else estimation.HalfFits.load(model)
-    if halves is None:
-        with naming(file), files.claimed(model) if model else nullcontext():
-            halves = _fitted(output, fitted, data, splits, seed)
-        if model is not None:
-            halves.save(model)
-    else:
-        output.say(f"{model}: keeps fits to {len(halves.pairs)} splits; --force fits them anew")
+    kept = None if model is None or force else _kept(output, model, splits, seed)
+    with naming(file), files.claimed(model) if model else nullcontext():
+        halves = estimation.fit_halves(
+            fitted,
+            data,
+            n_splits=splits,
+            rng=seed,
+            begun=kept,
+            on_step=_telling(output, len(kept.pairs) if kept else 0, splits),
+            on_split=(lambda fits: fits.save(model)) if model else None,
+        )
     null = None
     if shuffled:
         output.say("fitting to shuffled conditions")
@@ -110,13 +113,25 @@ def _conditions(file: Path, data: PerturbationData, test: list[str] | None) -> t
     )
 
 
-def _fitted(output: Output, model: PDAE, data: PerturbationData, splits: int, seed: int) -> HalfFits:
-    return estimation.fit_halves(model, data, n_splits=splits, rng=seed, on_step=_telling(output, splits))
+def _kept(output: Output, folder: Path, splits: int, seed: int) -> HalfFits | None:
+    """The fits that a model keeps, enough or to go on from; None if it keeps none."""
+    kept = estimation.HalfFits.load(folder)
+    if kept is not None and kept.seed != seed and len(kept.pairs) < splits:
+        by = "an unknown seed" if kept.seed is None else f"--seed {kept.seed}"
+        raise InputError(
+            f"{folder}: its fits to {_counted(kept)} are by {by}; give that to go on, or --force to fit all anew"
+        )
+    if kept is not None:
+        output.say(f"{folder}: keeps fits to {_counted(kept)}; --force fits them anew")
+    return kept
 
 
-def _telling(output: Output, splits: int) -> Callable[[Progress], None]:
+def _counted(halves: HalfFits) -> str:
+    return f"{len(halves.pairs)} split{'s' * (len(halves.pairs) > 1)}"
+
+
+def _telling(output: Output, begun: int, splits: int) -> Callable[[Progress], None]:
     """A line at the first step of every split."""
-    begun = 0
 
     def tell(progress: Progress) -> None:
         nonlocal begun
