@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from experiments import judges_page, readme
-from experiments.benchmarks import accuracy, atlas, dimension, geometry, halves, judges
+from experiments.benchmarks import accuracy, atlas, dimension, geometry, halves, judges, rivals
 from experiments.studies.intervals import in_words, median
 
 ROOT = Path(__file__).parent.parent
@@ -110,27 +110,6 @@ def _noise(results: dict) -> str:
     return table(heads, (_noise_row(name, found) for name, found in results.items()))
 
 
-_RIVALS = {
-    "pdae": "pdae, told d_Z",
-    "additive_vae": "additive VAE, same likelihoods",
-    "adversarial, likelihood chosen": "adversarial, same likelihoods",
-    "adversarial, own Gaussian": "adversarial, own Gaussian",
-    "additive": "additive",
-    "linear": "linear",
-    "ceiling": "ceiling",
-}
-
-
-def _rivals_cell(of: dict, name: str) -> str:
-    values, ours = (np.array(list(of[key].values())) for key in (name, "pdae"))
-    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
-    digits = (lambda v: f"{v:.1f}") if middle >= 1 else (lambda v: f"{v:.2f}") if middle >= 0.1 else _small
-    if name == "ceiling":
-        return f"{middle:.4f}"
-    shown = f"{digits(middle)} ({digits(low)} to {digits(high)})"
-    return shown if name == "pdae" else f"{shown} [{int((ours <= values).sum())}]"
-
-
 def _small(value: float) -> str:
     return f"{value:.3f}" if value >= 0.01 else f"{value:.4f}"
 
@@ -154,11 +133,6 @@ def _noise_in_words(results: dict) -> str:
         f"{', '.join(rivals[:-1])} and {rivals[-1]}."
     )
     return textwrap.fill(sentence, 120)
-
-
-def _rivals(results: dict) -> str:
-    rows = ([words, *(_rivals_cell(of, name) for of in results.values())] for name, words in _RIVALS.items())
-    return table(("", *results), rows)
 
 
 def _strays(results: list[dict]) -> str:
@@ -242,7 +216,7 @@ QUOTATIONS: dict[str, Quotation] = {
     "strays": Quotation("strays.json", "python -m experiments.benchmarks.strays", _strays),
     "noise-in-words": Quotation("noise.json", "python -m experiments.benchmarks.noise", _noise_in_words),
     "noise": Quotation("noise.json", "python -m experiments.benchmarks.noise", _noise),
-    "rivals-noise": Quotation("rivals_noise.json", "python -m experiments.benchmarks.rivals 5 --only noise", _rivals),
+    "rivals": Quotation("rivals.json", "python -m experiments.benchmarks.rivals", _rows_of(rivals)),
 }
 """Quotations by the name that documents use."""
 

@@ -54,6 +54,13 @@ class TestLearning:
         with pytest.raises(InputError, match="must not exceed 10"):
             scale_doses(data, {"A": ours})
 
+    @pytest.mark.parametrize("doses", [(1, 3, 10), (-1, 0, 1), (0, 2)])
+    def test_without_a_control_or_with_doses_of_both_signs_there_is_no_scale(self, doses):
+        x = np.random.default_rng(0).normal(size=(40 * len(doses), 2))
+        data = PerturbationData(x, np.array(doses, float)[:, None], np.repeat(np.arange(len(doses)), 40), ("A",))
+        with pytest.raises(InputError, match="must hold the control and two doses or more of 'A'"):
+            learn_dose_scale(data, "A", rng=0)
+
     def test_too_few_doses_are_refused(self):
         with pytest.raises(InputError, match="the control and two doses or more of 'A' by itself"):
             learn_dose_scale(data_of(n=9).select([0, 4]), "A")
