@@ -132,14 +132,12 @@ def declaration(name: str, seeds: int | list[int], of: Sequence[str | dict]) -> 
     )
 
 
-def distances(rows: pd.DataFrame) -> dict[str, list[float]]:
-    """Mean energy distance over the unseen conditions of each world, by estimator; worlds that all of them finished."""
+def distances(rows: pd.DataFrame) -> dict[str, list[float | None]]:
+    """Mean energy distance over the unseen conditions of each world, by estimator; None where a fit failed."""
     found = rows[(rows.metric == "energy_distance") & (rows.status == "ok")]
     by_world = found.pivot_table(index="seed", columns="estimator", values="value", aggfunc="mean", sort=False)
-    lost = by_world.columns[by_world.isna().any()]
-    if len(lost):
-        print(f"{', '.join(lost)}: failed in some world, whose values are missing")
-    return {str(name): by_world[name].dropna().tolist() for name in by_world.columns}
+    by_world = by_world.sort_index().astype(object).where(by_world.notna(), None)
+    return {str(name): by_world[name].tolist() for name in by_world.columns}
 
 
 class Package:
@@ -208,23 +206,32 @@ def table_rows(results: Mapping[str, Any]) -> Iterator[list[str]]:
     yield ["nearest of all", *(nearest(results[kind]["energy distance"]) for kind in kinds)]
 
 
-def nearest(of: Mapping[str, Sequence[float]]) -> str:
-    """Who has the least median of all that are estimators."""
-    return min((name for name in of if name != "ceiling"), key=lambda name: np.median(of[name]))
+def nearest(of: Mapping[str, Sequence[float | None]]) -> str:
+    """Who has the least median of all estimators."""
+    medians = {name: np.median(_finished(values)) for name, values in of.items() if name != "ceiling"}
+    return min(medians, key=lambda name: medians[name])
 
 
-def _cell(of: Mapping[str, Sequence[float]], name: str) -> str:
+def _finished(values: Sequence[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _cell(of: Mapping[str, Sequence[float | None]], name: str) -> str:
+    """The median, and in brackets in how many worlds the default is at or below; failures are worlds where it is."""
     ours, theirs = of["pdae"], of.get(name, ())
-    if len(theirs) != len(ours):
+    if not _finished(theirs):
         return "–"
-    ahead = "" if name in ("pdae", "ceiling") else f" [{sum(a <= b for a, b in zip(ours, theirs, strict=True))}]"
-    return in_words(median(theirs)) + ahead
+    shown, lost = in_words(median(_finished(theirs))), len(theirs) - len(_finished(theirs))
+    if name in ("pdae", "ceiling"):
+        return shown
+    ahead = sum(b is None or a <= b for a, b in zip(ours, theirs, strict=True) if a is not None)
+    return f"{shown} [{ahead}{f', {lost} failed' if lost else ''}]"
 
 
-def tuning_rows(results: Mapping[str, Mapping[str, Sequence[float]]]) -> Iterator[tuple]:
+def tuning_rows(results: Mapping[str, Mapping[str, Sequence[float | None]]]) -> Iterator[tuple]:
     """Each setting of each rival: its energy distance in every kind, and the mean of their logarithms, least 0.001."""
     for name in next(iter(results.values())):
-        values = [np.mean(of[name]) if of.get(name) else np.nan for of in results.values()]
+        values = [np.mean(_finished(of.get(name, ())) or np.nan) for of in results.values()]
         yield name, *values, float(np.mean(np.log(np.maximum(values, 1e-3))))
 
 

@@ -173,6 +173,7 @@ def fit_halves(
     train, root = data.train, seed_sequence(rng)
     framed = _framed(model, train)
     for split in range(len(done.pairs), n_splits):
+        _log.info("split %d of %d", split + 1, n_splits)
         halves = _halves(train, stream(root, "split", split))
         one, two = (_like(framed, torch_seed(root, "fit", 2 * split + half)) for half in (0, 1))
         fit_bank([one, two], halves, like=framed, on_step=on_step)
@@ -180,7 +181,6 @@ def fit_halves(
             _predict_alike(one, model, halves[0])
             _predict_alike(two, model, halves[1])
         done = HalfFits((*done.pairs, (one, two)), seed)
-        _log.info("stability: split %d of %d fitted", split + 1, n_splits)
         if on_split is not None:
             on_split(done)
     return done

@@ -84,6 +84,13 @@ class TestCore:
         assert f"beyond that {beyond}" in found.in_words()
         assert found.spread["A"].p_value <= 0.05 < found.spread["B"].p_value
 
+    def test_a_base_at_fault_is_told_with_its_least_and_greatest_variance(self):
+        fit = samples(n=300)
+        found = goodness_of_fit(replace(fit, reference={"ctrl": 3.0 * fit.reference["ctrl"]}), rng=0)
+        assert found.faults() == (BASE,)
+        told = replace(found, base_variances=np.array([0.25, 1.0, 9.0])).in_words()
+        assert "variances 0.25 to 9, mean" in told
+
     def test_the_record_is_plain_json(self):
         found = goodness_of_fit(samples(n=20), n_resamples=19, rng=0).to_json()
         assert json.loads(json.dumps(found, allow_nan=False)) == found

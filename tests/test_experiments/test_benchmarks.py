@@ -232,11 +232,13 @@ class TestStudies:
         assert np.isfinite(list(found.values())).all()
 
     def test_a_table_counts_the_worlds_where_the_default_is_at_or_below(self):
-        energies = {"pdae": [0.1, 0.3, 0.2], "tilting": [0.2, 0.2, 0.2], "linear": [0.5, 0.5], "ceiling": [0.0] * 3}
+        energies = {"pdae": [0.1, 0.3, 0.2], "tilting": [0.2, 0.2, 0.2], "ceiling": [0.0] * 3}
+        energies["linear"] = [0.1, None, 0.1]
         rows = {row[0]: row[1:] for row in rivals.table_rows({"noisy": {"energy distance": energies}})}
         assert rows["pdae"] == ["0.20"]
         assert rows["tilting"] == ["0.20 [2]"]
-        assert rows["linear"] == rows["additive VAE"] == ["–"]
+        assert rows["linear"] == ["0.10 [2, 1 failed]"]
+        assert rows["additive VAE"] == ["–"]
         assert rows["worlds"] == ["3"]
         assert rivals.nearest({"pdae": [0.3], "linear": [0.1], "ceiling": [0.0]}) == "linear"
 

@@ -64,19 +64,20 @@ def stability(
     fitted, data = _settings(file, options, model, latents, steps, seed)
     conditions, unanswered = _conditions(file, data, test)
     kept = None if model is None or force else _kept(output, model, splits, seed)
-    with naming(file), files.claimed(model) if model else nullcontext():
+    done = len(kept.pairs) if kept else 0
+    with naming(file), files.claimed(model) if model else nullcontext(), output.bar("fitting") as tell:
         halves = estimation.fit_halves(
             fitted,
             data,
             n_splits=splits,
             rng=seed,
             begun=kept,
-            on_step=_telling(output, len(kept.pairs) if kept else 0, splits),
+            on_step=_telling(tell, done, splits) if tell else None,
             on_split=(lambda fits: fits.save(model)) if model else None,
         )
     null = None
     if shuffled:
-        output.say("fitting to shuffled conditions")
+        output.say("fitting to cells with their conditions shuffled")
         with naming(file):
             null = estimation.fit_halves(halves.fits[0], study.shuffled_conditions(data, seed), n_splits=1, rng=seed)
     found = study.stability(halves, data, conditions=conditions, shuffled=null, rng=seed)
@@ -130,16 +131,16 @@ def _counted(halves: HalfFits) -> str:
     return f"{len(halves.pairs)} split{'s' * (len(halves.pairs) > 1)}"
 
 
-def _telling(output: Output, begun: int, splits: int) -> Callable[[Progress], None]:
-    """A line at the first step of every split."""
+def _telling(tell: Callable[..., None], begun: int, splits: int) -> Callable[[Progress], None]:
+    """Which split is under way, from its first step on."""
 
-    def tell(progress: Progress) -> None:
+    def show(progress: Progress) -> None:
         nonlocal begun
         if progress.phase == 0 and progress.step == 1:
             begun += 1
-            output.say(f"split {begun} of {splits}")
+            tell((begun - 1) / splits, f"split {begun} of {splits}")
 
-    return tell
+    return show
 
 
 def _text(found: Stability, halves: HalfFits, unanswered: list[str]) -> list[str | Table]:
