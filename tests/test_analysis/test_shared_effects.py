@@ -7,8 +7,9 @@ import pytest
 
 from pdae_sim import InputError, PerturbationData
 from pdae_sim._json import plain
-from pdae_sim.analysis._affinity import affinity
+from pdae_sim.analysis._affinity import Affinity, affinity
 from pdae_sim.analysis.hypothesis_tests import shared_effects_test
+from pdae_sim.analysis.hypothesis_tests.shared_effects import _draws
 
 W = np.array([[1.2, 0.0], [0.3, 1.0]])
 LABELS = {"ctrl": (0, 0), "A": (1, 0), "B": (0, 1)}
@@ -42,6 +43,22 @@ class TestDistances:
         rng = np.random.default_rng(2)
         x = rng.normal(size=(120, 2)) * [1.0, 0.0]
         assert np.isfinite(affinity(x[:60], x[60:], rng).square)
+
+
+@pytest.mark.statistical
+def test_draws_have_the_spread_of_the_distances_and_what_pairs_share_of_a_condition():
+    rng, sizes = np.random.default_rng(0), {"ctrl": 60, "A": 40, "B": 50}
+    x = rng.normal(size=(150, 2))
+    data = {"one": PerturbationData.from_arrays(x, np.repeat(list(sizes), list(sizes.values())))}
+    influence = {name: rng.normal(size=n) for name, n in sizes.items()}
+    pairs = [("ctrl", "A"), ("ctrl", "B"), ("B", "A")]
+    measured = {(e, f): {"one": Affinity(1.0, influence[e], influence[f])} for e, f in pairs}
+    draws = _draws(measured, data, 20_000, rng)[:, :, 0]
+    squares = {name: (influence[name] ** 2).sum() / n**2 for name, n in sizes.items()}
+    own = [squares[e] + squares[f] for e, f in pairs]
+    assert draws.var(0) == pytest.approx(own, rel=0.05)
+    covariances = np.cov(draws.T)[np.triu_indices(3, 1)]
+    assert covariances == pytest.approx([squares["ctrl"], squares["A"], squares["B"]], abs=0.05 * max(own))
 
 
 @pytest.mark.statistical
