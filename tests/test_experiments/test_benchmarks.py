@@ -16,7 +16,6 @@ from experiments.benchmarks import (
     intervals,
     observation_fit,
     power,
-    race,
     rivals,
     scale,
     verdicts,
@@ -175,20 +174,6 @@ class TestCalibrations:
 
 
 class TestStudies:
-    def test_a_row_of_a_race_has_a_ratio_where_the_default_did_as_well(self):
-        published, ours = race.Run(10.0, 0.2), [race.Run(1.0, 0.3), race.Run(2.0, 0.1)]
-        assert race.row(0, published, ours) == (0, 0.2, 10.0, "6%", 0.1, 2.0, 5.0)
-        assert race.row(0, published, ours[:1])[-1] is None
-        assert len(race.row(0, published, ours)) == len(race.COLUMNS)
-
-    @pytest.mark.slow
-    def test_a_race_stops_where_the_default_does_as_well(self, monkeypatch):
-        monkeypatch.setattr(race, "SHARES", (0.001, 0.002))
-        monkeypatch.setattr(race, "FRESH", 200)
-        published, ours = race.race(0, 1)
-        assert 1 <= len(ours) <= 2
-        assert ours[-1].distance <= published.distance or len(ours) == 2
-
     def test_tables_of_accuracy_have_a_row_for_every_estimator(self, tmp_path, capsys):
         declaration = accuracy.plane(1)
         baselines = [each for each in declaration.estimators if each.kind in ("additive", "linear")]
