@@ -55,6 +55,21 @@ class TestWorkers:
             backends._needed("no_such_module", "slurm")
 
 
+def test_a_task_given_to_dask_again_is_computed_again():
+    """A call that counts as pure is known by its arguments: that of a worker that died would be answered as before."""
+    given = []
+
+    class Client:
+        def submit(self, *words, pure):
+            given.append((*words, pure))
+            return len(given)
+
+    pool = backends._DaskPool(Client(), None, workers=1)
+    assert [pool.submit("call", "batch"), pool.submit("call", "batch")] == [1, 2]
+    assert given == [("call", "batch", False)] * 2
+    assert pool._flying == {1, 2}
+
+
 class Frail:
     """A pool whose workers die of some tasks, one batch at a time."""
 
