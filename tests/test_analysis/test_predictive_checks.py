@@ -61,6 +61,18 @@ class TestLevel:
                     naive = np.convolve(naive, [1 - k / 4, k / 4])
             assert np.allclose(law, naive, atol=1e-14)
 
+    @pytest.mark.parametrize("chance", [0.1, 0.5, 0.9])
+    def test_the_p_value_of_zeros_is_that_of_adding_events_one_by_one(self, chance):
+        """Cells of which none is zero in all measurements, or all are, and such with both."""
+        rng = np.random.default_rng(int(10 * chance))
+        y = 1.0 * (rng.random((20, 12, 1)) > chance)
+        law, among = np.ones(1), (y == 0).sum(0)[:, 0]
+        for k in among:
+            law = np.convolve(law, [1 - k / 20, k / 20])
+        seen = int((y[0] == 0).sum())
+        expected = min(1.0, 2 * min(law[: seen + 1].sum(), law[seen:].sum()))
+        assert beside(y[0], y[1:]).tests.p_values["x1: zeros"] == pytest.approx(expected, abs=1e-9)
+
     def test_residuals_fill_their_bins_evenly_however_many_are_tied(self):
         y = cells("sparse counts", (20, 4000, 1), 0)
         assert np.abs(beside(y[0], y[1:]).histograms / 4000 - 0.1).max() < 4 * np.sqrt(0.09 / 4000)
