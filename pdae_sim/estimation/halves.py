@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 _FOLDER, _OF = "halves", "of.json"
 _MOST_SPLITS = 500
-_AGAIN = "run stability with --model again, or remove this folder"
+_AGAIN = "run stability with --model and --force, or remove this folder"
 
 
 @dataclass(frozen=True, eq=False)

@@ -124,7 +124,7 @@ def test_fits_of_another_model_are_refused(folder, model, capsys):
     answer(capsys, "stability", folder / "d.h5ad", "--model", model, "--splits", 1, "--no-shuffled")
     told = json.loads((model / "halves" / "of.json").read_text())
     (model / "halves" / "of.json").write_text(json.dumps(told | {"model": "0"}))
-    assert "run stability with --model again" in refusal(capsys, "span", folder / "d.h5ad", "--model", model)
+    assert "run stability with --model and --force" in refusal(capsys, "span", folder / "d.h5ad", "--model", model)
     found = answer(capsys, "stability", folder / "d.h5ad", "--model", model, "--force", *QUICK)
     assert found["fits"] == 4
     assert answer(capsys, "span", folder / "d.h5ad", "--model", model)["verdicts"]

@@ -148,5 +148,5 @@ class TestFiles:
             listed.unlink()
         else:
             listed.write_text(json.dumps(json.loads(listed.read_text()) | {"fits": []}))
-        with pytest.raises(InputError, match="run stability with --model again"):
+        with pytest.raises(InputError, match="run stability with --model and --force"):
             HalfFits.load(model)
