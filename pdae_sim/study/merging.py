@@ -41,8 +41,8 @@ def merge_stores(stores: Sequence[Store], into: Store) -> Tally:
     into.tasks.mkdir(parents=True, exist_ok=True)
     with into.locked():
         for name in _SHARED:
-            source = stores[0].directory / name
-            if source.is_file():
+            source = next((path for store in stores if (path := store.directory / name).is_file()), None)
+            if source is not None:
                 write_text(into.directory / name, source.read_text(encoding="utf-8"), force=True)
         for key in ids:
             record = _best((into, *stores), key)

@@ -19,6 +19,16 @@ class TestMerge:
         run_study(study, stores[1])
         assert merge_stores(stores, Store(tmp_path / "all")).failed == 0
 
+    @pytest.mark.parametrize("holders", ["a", "b", "ab"])
+    def test_what_declares_the_study_is_kept_whichever_part_has_it(self, tmp_path, holders):
+        stores = [Store(tmp_path / name) for name in "ab"]
+        for store in stores:
+            run_study(toys.study(2), store)
+        for name in holders:
+            (tmp_path / name / "declaration.toml").write_text(f"# of {name}")
+        merge_stores(stores, Store(tmp_path / "all"))
+        assert (tmp_path / "all" / "declaration.toml").read_text() == f"# of {holders[0]}"
+
     def test_refuses_another_study_and_nothing(self, tmp_path):
         run_study(toys.study(2), Store(tmp_path / "a"))
         run_study(toys.study(3), Store(tmp_path / "b"))
