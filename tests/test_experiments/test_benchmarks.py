@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import numpy as np
@@ -25,6 +26,7 @@ from experiments.benchmarks._latent_arithmetic import LatentArithmetic
 from experiments.benchmarks._laws import count_distance, normal_distance, student_distance
 from experiments.benchmarks._table import Spread, machine, options, print_table
 from experiments.benchmarks._worlds import band, measure_worlds
+from experiments.quoted import RESULTS
 from pdae_sim.analysis import energy_estimate
 from pdae_sim.analysis.identifiability.alignment import align
 from pdae_sim.data import PerturbationData, Simulation
@@ -202,6 +204,14 @@ class TestStudies:
     def test_every_rival_chose_from_as_many_settings_and_all_can_be_declared(self):
         assert {len(some) for some in rivals.SETTINGS.values()} == {4}
         assert len(rivals.declaration("counts", [100], rivals.tried()).estimators) == 4 * len(rivals.SETTINGS)
+
+    def test_every_rival_chose_the_best_of_what_was_stored(self):
+        stored = json.loads((RESULTS / "rivals.json").read_text(encoding="utf-8"))
+        tuned = {kind: found["tuning"] for kind, found in stored.items() if "tuning" in found}
+        assert set(tuned) == set(rivals.TUNED_IN)
+        mean = {name: value for name, *_, value in rivals.tuning_rows(tuned)}
+        for name, chosen in rivals.CHOSEN.items():
+            assert chosen == 1 + np.argmin([mean[f"{name} {k}"] for k in range(1, 5)])
 
     def test_a_league_is_a_study_like_any_other(self, tmp_path):
         small = {"steps": 5, "cells": 8}
