@@ -4,8 +4,8 @@ Run: `python -m experiments.benchmarks.mutation [--mutants 200] [--seed 0] [--on
 those of Cosmic Ray (`pip install pdae-sim[mutation]`): another operator or comparison, another number, a condition
 negated. A module is drawn by its lines, then a place in it; annotations are left alone. Each is put into a copy of the
 repository, in which the fast tests of its module run until one fails: those of the file of its name first, then those
-of its room. A stored outcome may be made `equivalent` by hand, which leaves it out of the score: for faults
-that change nothing that can be asked for.
+of its room, then those of the house. A stored outcome may be made `equivalent` by hand, which leaves it out of the
+score: for faults that change nothing that can be asked for.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ TESTS = {
     "pdae_sim/estimation/_losses.py": ("tests/test_estimation/test_losses.py",),
 }
 """Tests by the modules that they are of."""
+HOUSE = "tests/test_house.py"
+"""Tests of all modules alike."""
 KINDS = ("core/AddNot", "core/NumberReplacer", "core/Replace", "core/ZeroIteration")
 """How names of operators begin that are used."""
 LONGEST = 900.0
@@ -180,7 +182,7 @@ def tests_of(module: str) -> list[str]:
     for path in TESTS[room]:
         files = sorted((ROOT / path).glob("test_*.py")) if (ROOT / path).is_dir() else [ROOT / path]
         rest += [str(each.relative_to(ROOT)) for each in files]
-    return [*first, *(path for path in rest if path not in first)]
+    return [*first, *(path for path in rest if path not in first), HOUSE]
 
 
 def noticed(copy: Path, mutant: Mutant) -> bool:
