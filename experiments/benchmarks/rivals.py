@@ -17,6 +17,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,11 @@ import torch
 
 from experiments.benchmarks._table import command, options, print_table, provenance
 from experiments.benchmarks.accuracy import folder_of, print_seconds, run_declared
-from experiments.studies.intervals import in_words, median
+from experiments.studies.intervals import UNKNOWN, in_words, median
 from pdae_sim import _random
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.baselines import BASELINES
+from pdae_sim.intervals import Interval
 from pdae_sim.study.declaration import Declaration
 
 SCENARIOS: dict[str, dict[str, Any]] = {
@@ -216,12 +218,19 @@ def _finished(values: Sequence[float | None]) -> list[float]:
     return [value for value in values if value is not None]
 
 
+def _with_range(values: Sequence[float]) -> str:
+    """The median with its 95 % interval, or of fewer than six worlds with the least and the greatest."""
+    middle = median(values)
+    known = middle if middle.interval != UNKNOWN else replace(middle, interval=Interval(min(values), max(values)))
+    return in_words(known)
+
+
 def _cell(of: Mapping[str, Sequence[float | None]], name: str) -> str:
     """The median, and in brackets in how many worlds the default is at or below; failures are worlds where it is."""
     ours, theirs = of["pdae"], of.get(name, ())
     if not _finished(theirs):
         return "–"
-    shown, lost = in_words(median(_finished(theirs))), len(theirs) - len(_finished(theirs))
+    shown, lost = _with_range(_finished(theirs)), len(theirs) - len(_finished(theirs))
     if name in ("pdae", "ceiling"):
         return shown
     ahead = sum(b is None or a <= b for a, b in zip(ours, theirs, strict=True) if a is not None)

@@ -230,9 +230,9 @@ class TestStudies:
         energies = {"pdae": [0.1, 0.3, 0.2], "tilting": [0.2, 0.2, 0.2], "ceiling": [0.0] * 3}
         energies["linear"] = [0.1, None, 0.1]
         rows = {row[0]: row[1:] for row in rivals.table_rows({"noisy": {"energy distance": energies}})}
-        assert rows["pdae"] == ["0.20"]
-        assert rows["tilting"] == ["0.20 [2]"]
-        assert rows["linear"] == ["0.10 [2, 1 failed]"]
+        assert rows["pdae"] == ["0.20 (0.10 to 0.30)"]
+        assert rows["tilting"] == ["0.20 (0.20 to 0.20) [2]"]
+        assert rows["linear"] == ["0.10 (0.10 to 0.10) [2, 1 failed]"]
         assert rows["additive VAE"] == ["–"]
         assert rows["worlds"] == ["3"]
         assert rivals.nearest({"pdae": [0.3], "linear": [0.1], "ceiling": [0.0]}) == "linear"

@@ -10,9 +10,12 @@ import pandas as pd
 import pytest
 
 from pdae_sim.estimation.baselines import Control
+from pdae_sim.estimation.pdae import PDAE
+from pdae_sim.estimation.tilting import Tilting
+from pdae_sim.simulation.worlds import world
 from pdae_sim.study import _estimators as estimators
 from pdae_sim.study._costs import cost
-from pdae_sim.study._estimators import EstimatorKind
+from pdae_sim.study._estimators import EstimatorKind, FitJob, fit_all
 from pdae_sim.study._execute import execute
 from pdae_sim.study._stopwatch import recorded, timed
 from pdae_sim.study.datasets import Dataset
@@ -237,3 +240,11 @@ class TestProvenance:
     def test_of_tasks_without_parts_is_as_it_was(self, tmp_path):
         run_study(toys.study(2), Store(tmp_path))
         assert set(pd.read_parquet(tmp_path / "provenance.parquet").parts) == {"{}"}
+
+
+@pytest.mark.parametrize(("kind", "cls"), [("pdae", PDAE), ("tilting", Tilting), ("density_ratio", Tilting)])
+@pytest.mark.parametrize("replicates", [1, 2])
+def test_a_kind_that_is_tilted_predicts_by_cells_and_the_others_by_their_model(kind, cls, replicates):
+    data = world("two-latents", ("design.cells=40", "design.test_cells=4")).simulate().data
+    jobs = [FitJob(data, 2, seed, {"steps": 2}) for seed in range(replicates)]
+    assert [type(each) for each in fit_all(kind, jobs)] == [cls] * replicates
