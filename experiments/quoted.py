@@ -135,6 +135,10 @@ def _noise_in_words(results: dict) -> str:
     return textwrap.fill(sentence, 120)
 
 
+def _rivals(results: dict) -> str:
+    return table(("", *rivals.measured(results)), rivals.table_rows(results))
+
+
 def _strays(results: list[dict]) -> str:
     found: dict[tuple, list[float]] = {}
     for row in results:
@@ -216,7 +220,7 @@ QUOTATIONS: dict[str, Quotation] = {
     "strays": Quotation("strays.json", "python -m experiments.benchmarks.strays", _strays),
     "noise-in-words": Quotation("noise.json", "python -m experiments.benchmarks.noise", _noise_in_words),
     "noise": Quotation("noise.json", "python -m experiments.benchmarks.noise", _noise),
-    "rivals": Quotation("rivals.json", "python -m experiments.benchmarks.rivals", _rows_of(rivals)),
+    "rivals": Quotation("rivals.json", "python -m experiments.benchmarks.rivals 4", _rivals),
 }
 """Quotations by the name that documents use."""
 

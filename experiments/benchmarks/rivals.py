@@ -196,12 +196,16 @@ class Package:
 
 BESIDE = ("transport_parts", "linear", "additive", "pseudobulk", "control", "ceiling")
 LEAGUE = ("pdae", "tilting", *SETTINGS, "contrastive, tilted", *BESIDE)
-HEADS = ("", *SCENARIOS)
+
+
+def measured(results: Mapping[str, Any]) -> list[str]:
+    """Kinds of worlds that stored results have, in the order of the table's columns."""
+    return [name for name in SCENARIOS if "energy distance" in results.get(name, {})]
 
 
 def table_rows(results: Mapping[str, Any]) -> Iterator[list[str]]:
     """Rows of the table that documents quote: medians, and in how many worlds the default is at or below."""
-    kinds = [name for name in SCENARIOS if name in results]
+    kinds = measured(results)
     for name in LEAGUE:
         yield [name, *(_cell(results[kind]["energy distance"], name) for kind in kinds)]
     yield ["worlds", *(str(len(results[kind]["energy distance"]["pdae"])) for kind in kinds)]
