@@ -98,9 +98,10 @@ class HalfFits:
     def save(self, model: str | PathLike) -> None:
         """Keep the fits in the folder of the model whose halves they are, whole or not at all."""
         with whole_folder(Path(model) / _FOLDER) as folder:
-            for number, fit in enumerate(self.fits):
-                fit.save(folder / f"{number:02d}")
-            fits = [digest(fit) for fit in sorted(folder.iterdir())]
+            parts = [folder / f"{number:02d}" for number in range(len(self.fits))]
+            for part, fit in zip(parts, self.fits, strict=True):
+                fit.save(part)
+            fits = [digest(part) for part in parts]
             told = {"model": digest(Path(model)), "seed": self.seed, "fits": fits}
             (folder / _OF).write_text(json.dumps(sealed(told)))
 

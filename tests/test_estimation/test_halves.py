@@ -127,6 +127,14 @@ class TestFiles:
             np.testing.assert_array_equal(fit.perturbation_matrix_, same.perturbation_matrix_)
         assert PDAE.load(folder).n_latents == 1
 
+    def test_more_than_a_hundred_keep_their_order(self, kept, tmp_path):
+        shutil.copytree(kept[0], model := tmp_path / "model")
+        (one, two), *_ = kept[1].pairs
+        HalfFits(((one, two),) * 50 + ((two, one),)).save(model)
+        loaded = HalfFits.load(model)
+        assert len(loaded.pairs) == 51
+        np.testing.assert_array_equal(loaded.fits[100].perturbation_matrix_, two.perturbation_matrix_)
+
     def test_a_model_without_them_has_none(self, kept, tmp_path):
         shutil.copytree(kept[0], tmp_path / "model")
         shutil.rmtree(tmp_path / "model" / "halves")
