@@ -18,8 +18,8 @@ class LatentArithmetic:
     The loss is ‖x − ψ(φ(x))‖² / d_X + λ Σ_e ‖mean of r in e‖² / E, M by least squares over the means of the training
     conditions: linear invariance, with one kernel value for equal labels and none for others. Latents are standardised
     over each batch. Where labels are affinely independent the second term is nothing, and what is left is the
-    arithmetic of latents of an autoencoder. Prediction: ψ(M (1, l) + r) with residuals of training cells of the nearest
-    labels in equal parts.
+    arithmetic of latents of an autoencoder. Prediction: ψ(M (1, l) + r) with residuals of the training cells of the
+    nearest labels, all alike.
 
     References:
         Saengkyongam et al. (2024), Identifying representations for intervention extrapolation, ICLR. Lotfollahi et al.
@@ -65,7 +65,7 @@ class LatentArithmetic:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_random.torch_seed(root, "fit"))
             self._start(x.shape[1])
-            self._train(cells, _random.stream(root, "batches"))
+            self._train(cells, train.rows_by_environment, _random.stream(root, "batches"))
         with torch.no_grad():
             self.z_ = self._encoder(cells).numpy().astype(np.float64)
         means = np.array([self.z_[rows].mean(0) for rows in train.rows_by_environment])
@@ -93,8 +93,7 @@ class LatentArithmetic:
             for a, b, c, e in sizes
         )
 
-    def _train(self, x: torch.Tensor, rng: np.random.Generator) -> None:
-        groups = [np.flatnonzero(self.environment_ == e) for e in range(len(self.labels_))]
+    def _train(self, x: torch.Tensor, groups: Sequence[np.ndarray], rng: np.random.Generator) -> None:
         design = torch.from_numpy(_with_one(self.labels_))
         left = (torch.eye(len(design)) - design @ torch.linalg.pinv(design)).float()
         parameters = [*self._encoder.parameters(), *self._decoder.parameters()]

@@ -20,9 +20,8 @@ from pdae_sim.analysis import environment_geometry
 from pdae_sim.errors import InputError
 from pdae_sim.simulation.worlds import world
 
-HONEST = ("two-latents", "three-singles", "curved", "ten-latents")
-DEPARTURES = ("variance-changes", "mechanism-changes", "hard-interventions", "heavy-tails", "skewed", "bimodal")
-NAMED = (*HONEST, *DEPARTURES)
+NAMED = ("two-latents", "three-singles", "curved", "ten-latents")
+NAMED += ("variance-changes", "mechanism-changes", "hard-interventions", "heavy-tails", "skewed", "bimodal")
 HEADS = ("world", "cells", "pairs", "overlap", "held, %", "bias over s.e.", "length", "lower limit held, %")
 HEADS += ("constant order rejected, %", "Euclidean rejected, %", "rank right, %")
 

@@ -31,16 +31,16 @@ def rank_p_values(squares: np.ndarray, draws: np.ndarray) -> np.ndarray:
         squares: (E, E) estimates.
         draws: (R, E, E) draws of their error.
     """
-    values, shaken = _spectrum(squares), _shaken_spectra(squares, draws)
+    values, shaken = _spectra(squares, draws)
     return np.array([_share(values[r], shaken(r)[:, r]) for r in range(len(values))])
 
 
 def euclidean_p_value(squares: np.ndarray, draws: np.ndarray, rank: int) -> float:
     """p-value of a positive semidefinite Gram matrix, by the least eigenvalue beyond its rank; 1 where none is left."""
-    values = _spectrum(squares)
-    if rank >= len(values):
+    if rank >= len(squares) - 1:
         return 1.0
-    return _share(-values[-1], -_shaken_spectra(squares, draws)(rank)[:, -1])
+    values, shaken = _spectra(squares, draws)
+    return _share(-values[-1], -shaken(rank)[:, -1])
 
 
 def greatest_p_value(values: np.ndarray, draws: np.ndarray) -> float:
@@ -61,22 +61,16 @@ def _inside(squares: np.ndarray) -> np.ndarray:
     return free.T @ centred_gram(squares) @ free
 
 
-def _spectrum(squares: np.ndarray) -> np.ndarray:
-    """(E − 1,) eigenvalues about the mean point, greatest first."""
-    return np.linalg.eigvalsh(_inside(squares))[::-1]
-
-
-def _shaken_spectra(squares: np.ndarray, draws: np.ndarray) -> Callable[[int], np.ndarray]:
-    """From a rank to the eigenvalues (R, E − 1), greatest first, of the leading part of that rank with errors."""
-    values, vectors = np.linalg.eigh(_inside(squares))
+def _spectra(squares: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, Callable[[int], np.ndarray]]:
+    """Eigenvalues (E − 1,), greatest first; from a rank to those (R, E − 1) of the leading part with errors."""
+    values, vectors = (part[..., ::-1] for part in np.linalg.eigh(_inside(squares)))
     noise = _inside(draws)
 
-    def of(rank: int) -> np.ndarray:
-        leading = vectors[:, len(values) - rank :]
-        signal = leading * values[len(values) - rank :] @ leading.T
-        return np.linalg.eigvalsh(signal + noise)[:, ::-1]
+    def shaken(rank: int) -> np.ndarray:
+        leading = vectors[:, :rank]
+        return np.linalg.eigvalsh(leading * values[:rank] @ leading.T + noise)[:, ::-1]
 
-    return of
+    return values, shaken
 
 
 def _share(value: float, draws: np.ndarray) -> float:

@@ -169,7 +169,7 @@ def fit_halves(
         raise InputError(f"n_splits must be a whole number ≤ {_MOST_SPLITS}; received {n_splits}")
     seed = int(rng) if isinstance(rng, (int, np.integer)) else None
     done = begun or HalfFits((), seed)
-    if len(done.pairs) < n_splits and done.pairs and (seed is None or done.seed != seed):
+    if 0 < len(done.pairs) < n_splits and (seed is None or done.seed != seed):
         raise InputError(f"begun must be of the same seed as rng, {seed}; received fits of seed {done.seed}")
     train, root = data.train, seed_sequence(rng)
     framed = _framed(model, train)

@@ -150,8 +150,7 @@ def stability(
     x = _some_cells(train, n_cells, _random.stream(root, "cells"))
     turns, agreement, directions = _aligned([fit.encode(x) for fit in halves.fits])
     effects = _turned(halves, turns, shifts)
-    in_pairs = effects.reshape(len(halves.pairs), 2, *effects.shape[1:])
-    mean = effects.mean(0)
+    mean = effects.mean((0, 1))
     gram = lambda fit: (G := fit.perturbation_matrix_ @ shifts.T).T @ G  # noqa: E731
     size = lambda fit: np.linalg.norm(fit.perturbation_matrix_ @ shifts.T, axis=0)  # noqa: E731
     grams, sizes = (np.mean([of(fit) for fit in halves.fits], axis=0) for of in (gram, size))
@@ -168,8 +167,8 @@ def stability(
         tuple(names[k] for k in np.abs(directions.T @ mean).argmax(1)),
         sizes,
         np.maximum(np.stack(halves.interval(size, sizes), -1), 0.0),
-        _cosines(*in_pairs.swapaxes(0, 1)),
-        np.sqrt(halves.variance(in_pairs).mean(0)),
+        _cosines(*effects.swapaxes(0, 1)),
+        np.sqrt(halves.variance(effects).mean(0)),
         grams,
         np.stack(halves.interval(gram, grams), -1),
         tuple(predictions),
@@ -280,8 +279,9 @@ def _aligned(latents: Sequence[np.ndarray]) -> tuple[list[np.ndarray], np.ndarra
 
 
 def _turned(halves: HalfFits, turns: Sequence[np.ndarray], shifts: np.ndarray) -> np.ndarray:
-    """(2 S, d_Z, M) effects of shifts (M, K) of labels by every fit, turned to the mean of their latents."""
-    return np.array([Q @ fit.perturbation_matrix_ @ shifts.T for Q, fit in zip(turns, halves.fits, strict=True)])
+    """(S, 2, d_Z, M) effects of shifts (M, K) of labels by every fit, turned to the mean of their latents."""
+    effects = [Q @ fit.perturbation_matrix_ @ shifts.T for Q, fit in zip(turns, halves.fits, strict=True)]
+    return np.reshape(effects, (len(halves.pairs), 2, *effects[0].shape))
 
 
 def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -293,8 +293,7 @@ def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def _shift_error(halves: HalfFits, turns: Sequence[np.ndarray], train: PerturbationData, condition: Condition) -> float:
     """‖e‖² of the shift from the reference to a condition by a fit to all cells, e the error of cells and seed."""
     change = train.space.label(condition) - train.labels[train.reference]
-    effects = _turned(halves, turns, change[None])
-    return float(halves.variance(effects.reshape(len(halves.pairs), 2, -1)).sum())
+    return float(halves.variance(_turned(halves, turns, change[None])).sum())
 
 
 def _prediction(

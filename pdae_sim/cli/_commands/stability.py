@@ -117,13 +117,14 @@ def _conditions(file: Path, data: PerturbationData, test: list[str] | None) -> t
 def _kept(output: Output, folder: Path, splits: int, seed: int) -> HalfFits | None:
     """The fits that a model keeps, enough or to go on from; None if it keeps none."""
     kept = estimation.HalfFits.load(folder)
-    if kept is not None and kept.seed != seed and len(kept.pairs) < splits:
+    if kept is None:
+        return None
+    if kept.seed != seed and len(kept.pairs) < splits:
         by = "an unknown seed" if kept.seed is None else f"--seed {kept.seed}"
         raise InputError(
             f"{folder}: its fits to {_counted(kept)} are by {by}; give that to go on, or --force to fit all anew"
         )
-    if kept is not None:
-        output.say(f"{folder}: keeps fits to {_counted(kept)}; --force fits them anew")
+    output.say(f"{folder}: keeps fits to {_counted(kept)}; --force fits them anew")
     return kept
 
 
