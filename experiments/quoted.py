@@ -19,7 +19,8 @@ import numpy as np
 
 from experiments import judges_page, readme
 from experiments.benchmarks import accuracy, atlas, dimension, geometry, halves, judges, rivals
-from experiments.studies.intervals import in_words, median
+from pdae_sim.report import format_estimate
+from pdae_sim.study.medians import median
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "experiments" / "results"
@@ -87,12 +88,12 @@ def _noise_row(name: str, found: dict) -> list[str]:
     kinds, counts = np.unique(found["observation"], return_counts=True)
     return [
         name,
-        in_words(median(ours.tolist())),
+        format_estimate(median(ours.tolist())),
         f"{np.median(ours) / np.median(oracle):.1f}",
         f"{np.median(tilting):.4f}",
         f"{best} {distance:.3f}",
         f"{int((ours <= tilting).sum())} of {len(ours)}",
-        in_words(median(gram.tolist())),
+        format_estimate(median(gram.tolist())),
         f"{np.median(gram / efficient):.2g}" if np.isfinite(efficient).all() else "–",
         ", ".join(f"{kind} {count}" for kind, count in zip(kinds, counts, strict=True)),
         f"{np.median(found['seconds']):.0f}",
@@ -183,7 +184,7 @@ def _judges_row(results: dict, n: int, name: str) -> list[str]:
 def _demo(results: dict) -> str:
     words = (
         "The verdicts at the head of the columns are given before any cell of those conditions is seen. Orthogonal R² "
-        f"of the latents in the same run: {results['orthogonal_r2']:.3f}; over six random mixings, see "
+        f"of the latents in the same run: {results['orthogonal_r2']:.3f}; over random mixings, see "
         "[Studies](#studies)."
     )
     return f"{readme.table(results)}\n\n{textwrap.fill(words, 120)}"

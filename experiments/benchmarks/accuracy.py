@@ -24,10 +24,11 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from experiments.benchmarks._table import command, machine, options, print_table, provenance
-from experiments.studies.intervals import in_words, median
 from pdae_sim import energy_distance
+from pdae_sim.report import format_estimate
 from pdae_sim.simulation.worlds import world
 from pdae_sim.study.declaration import Declaration
+from pdae_sim.study.medians import median
 from pdae_sim.study.running import run_study
 from pdae_sim.study.store import Store
 
@@ -163,7 +164,7 @@ def print_identification(rows: pd.DataFrame, estimators: tuple[str, ...], title:
             ratio = (values(rows, "gram_error", name) / values(rows, "gram_error", "oracle")).dropna()
             if len(ratio):
                 others = (values(rows, metric, name) for metric in ("affine_r2", "orthogonality_defect"))
-                yield name, *(in_words(median(column.tolist())) for column in (ratio, *others))
+                yield name, *(format_estimate(median(column.tolist())) for column in (ratio, *others))
 
     columns = ("estimator", "Gram error / oracle's", "affine R²", "orthogonality defect")
     print_table(dict.fromkeys(columns, ""), lines(), title=title)
@@ -177,7 +178,7 @@ def print_predictions(rows: pd.DataFrame) -> None:
         for name in dict.fromkeys(rows.estimator):
             cells = [values(rows, metric, name, condition) for metric, condition in columns]
             if all(len(cell) for cell in cells):
-                yield name, *(in_words(median(cell.tolist())) for cell in cells)
+                yield name, *(format_estimate(median(cell.tolist())) for cell in cells)
 
     words = {"n_eff": "worth in cells", "energy_distance": "energy distance"}
     heads = ("estimator", *(f"{condition}, {words[metric]}" for metric, condition in columns))
@@ -268,12 +269,12 @@ def table_rows(results: Mapping[str, Any]) -> Iterator[list[str]]:
             ratios = {name: f"{gram_ratio(found):.2f}" for name, found in seen.items()}
             words = f"{words}, {len(results[part]['gram_error']['oracle'])} worlds"
             yield [f"Gram error over an oracle's, {words}", *_cells({**ratios, "oracle": "1"})]
-    defects = {name: in_words(median(found["orthogonality_defect"][name])) for name, found in by_plan.items()}
+    defects = {name: format_estimate(median(found["orthogonality_defect"][name])) for name, found in by_plan.items()}
     yield ["orthogonality defect", *_cells(defects)]
     together = beside(*by_plan.values())
     for condition in (*SUPPORTED, *OFF_SUPPORT):
         known = together[_AT + condition]
-        yield [f"energy distance at {condition}", *(in_words(median(known[name])) for name in COLUMNS)]
+        yield [f"energy distance at {condition}", *(format_estimate(median(known[name])) for name in COLUMNS)]
         if condition in SUPPORTED:
             yield [f"worth of {condition} in cells", *(_in_words(worth(together, name, condition)) for name in COLUMNS)]
     seconds = {name: f"{np.median(found):.0f}" for name, found in together["seconds"].items()}

@@ -21,12 +21,13 @@ import numpy as np
 from experiments.benchmarks._outside import OUTSIDE
 from experiments.benchmarks._table import machine, options, print_table
 from experiments.benchmarks._worlds import measure_worlds
-from experiments.studies.intervals import in_words, median
 from pdae_sim import PDAE, PerturbationData, energy_distance
 from pdae_sim._random import Streams, seed_sequence, stream
 from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.estimation.tilting import Tilting
+from pdae_sim.report import format_estimate
 from pdae_sim.simulation.worlds import world
+from pdae_sim.study.medians import median
 
 CELLS, JUDGED, ROUGHLY = 4096, 8192, 2048
 """Cells of a condition, cells that predictions are judged by, and those that are far off."""
@@ -142,11 +143,11 @@ def table(results: Mapping[str, Mapping[str, np.ndarray]]) -> Iterator[tuple]:
         kinds, counts = np.unique(found["observation"], return_counts=True)
         yield (
             name,
-            in_words(median(energies["pdae"].tolist())),
+            format_estimate(median(energies["pdae"].tolist())),
             f"{ours / oracle:.1f}" if oracle > 0 else "–",
             f"{best} {np.median(rivals[best]):.4f}",
             f"{ahead} of {len(energies['pdae'])}",
-            in_words(median(found["gram_error"].tolist())),
+            format_estimate(median(found["gram_error"].tolist())),
             f"{np.median(found['gram_error'] / found['gram_oracle']):.1f}",
             ", ".join(f"{kind} {count}" for kind, count in zip(kinds, counts, strict=True)),
             f"{np.median(found['seconds']):.0f}",

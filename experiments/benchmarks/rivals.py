@@ -26,12 +26,13 @@ import torch
 
 from experiments.benchmarks._table import command, options, print_table, provenance
 from experiments.benchmarks.accuracy import folder_of, print_seconds, run_declared
-from experiments.studies.intervals import UNKNOWN, in_words, median
 from pdae_sim import _random
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.intervals import Interval
+from pdae_sim.report import format_estimate
 from pdae_sim.study.declaration import Declaration
+from pdae_sim.study.medians import NO_INTERVAL, median
 
 SCENARIOS: dict[str, dict[str, Any]] = {
     "noiseless": {"base": "three-singles", "set": {"design.cells": 4096, "design.test": ["A+B"]}},
@@ -225,8 +226,8 @@ def _finished(values: Sequence[float | None]) -> list[float]:
 def _with_range(values: Sequence[float]) -> str:
     """The median with its 95 % interval, or of fewer than six worlds with the least and the greatest."""
     middle = median(values)
-    known = middle if middle.interval != UNKNOWN else replace(middle, interval=Interval(min(values), max(values)))
-    return in_words(known)
+    known = middle if middle.interval != NO_INTERVAL else replace(middle, interval=Interval(min(values), max(values)))
+    return format_estimate(known)
 
 
 def _cell(of: Mapping[str, Sequence[float | None]], name: str) -> str:

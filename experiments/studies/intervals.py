@@ -1,4 +1,4 @@
-"""Medians over worlds with intervals that assume nothing about how worlds scatter."""
+"""Medians over worlds by keys of the rows, and slopes against their size."""
 
 from __future__ import annotations
 
@@ -6,32 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
 from pdae_sim.intervals import Estimate, Interval
-from pdae_sim.report import format_value
+from pdae_sim.study.medians import NO_INTERVAL, median
 
 RESAMPLES = 1000
-
-
-UNKNOWN = Interval(-math.inf, math.inf)
-"""What too few worlds leave open."""
-
-
-def median(values: Sequence[float], *, level: float = 0.95) -> Estimate:
-    """The median with its interval between order statistics, exact for every continuous law.
-
-    The k-th smallest and the k-th greatest of n values enclose the median with probability 1 − 2 P(Bin(n, ½) < k).
-    Fewer than six values have no 95 % interval. Infinite values are values like any other.
-
-    Args:
-        values: One per world.
-        level: Least probability.
-    """
-    x = np.sort(np.asarray(values, dtype=np.float64))
-    middle = float(x[(len(x) - 1) // 2]) if np.isinf(x).any() else float(np.median(x))
-    k = int(stats.binom.ppf((1 - level) / 2, len(x), 0.5))
-    return Estimate(middle, Interval(float(x[k - 1]), float(x[-k])) if k else UNKNOWN)
 
 
 def slope(x: Sequence[float], worlds: np.ndarray, *, seed: int = 0) -> Estimate:
@@ -46,14 +25,8 @@ def slope(x: Sequence[float], worlds: np.ndarray, *, seed: int = 0) -> Estimate:
     slopes = [_log_slope(x, worlds[rows]) for rows in picks]
     value, known = _log_slope(x, worlds), [s for s in slopes if math.isfinite(s)]
     if len(worlds) < 2 or len(known) < RESAMPLES / 2:
-        return Estimate(value, UNKNOWN)
+        return Estimate(value, NO_INTERVAL)
     return Estimate(value, Interval(*np.quantile(known, [0.025, 0.975]).tolist()))
-
-
-def in_words(estimate: Estimate) -> str:
-    """The value, with its interval in brackets where there is one."""
-    value, *ends = (format_value(number, 2) for number in (estimate.value, *estimate.interval))
-    return value if estimate.interval == UNKNOWN else f"{value} ({' to '.join(ends)})"
 
 
 def grouped(rows: Sequence[Mapping], metric: str, *keys: str) -> dict[tuple, list[float]]:

@@ -22,7 +22,8 @@ Pages:
 | `study_page`, `study_index` | the page of a study, and an index of the studies in a folder |
 | `Page`, `Section`, `Callout`, `Illustration`, `Table`, `Fact` | records that a page is made of |
 | `render_page` | a page as one HTML document |
-| `format_value` | a number as text, as tables show it |
+| `format_value`, `format_estimate` | a number as text, as tables show it; one with its interval |
+| `Part`, `judged_part`, `sentences` | parts of a prediction with their evidence, and the verdict in words |
 
 Figures of one's own in the same look:
 

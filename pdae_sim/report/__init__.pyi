@@ -1,3 +1,4 @@
+from ._format import format_estimate as format_estimate
 from ._format import format_value as format_value
 from ._palette import ENVIRONMENTS as ENVIRONMENTS
 from ._palette import INK as INK
@@ -14,6 +15,9 @@ from .counterexample import counterexample_figure as counterexample_figure
 from .demo import demo_page as demo_page
 from .design import design_figure as design_figure
 from .evaluation import evaluation_figure as evaluation_figure
+from .findings import Part as Part
+from .findings import judged_part as judged_part
+from .findings import sentences as sentences
 from .geometry import geometry_figure as geometry_figure
 from .goodness import goodness_figure as goodness_figure
 from .identification import identifiability_figure as identifiability_figure

@@ -8,6 +8,12 @@ from fractions import Fraction
 
 import numpy as np
 
+from pdae_sim.intervals import Estimate
+from pdae_sim.study.medians import NO_INTERVAL
+
+MET = {True: "Met", False: "Not met", None: "Open"}
+"""What became of a part of a prediction."""
+
 _ABSENT = "–"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -36,6 +42,21 @@ def format_value(value: object, digits: int = 3) -> str:
     if isinstance(value, numbers.Real) and not isinstance(value, Fraction):
         return _format_real(float(value), digits)
     return str(value)
+
+
+def format_estimate(estimate: Estimate) -> str:
+    """The value to two digits, with its interval in brackets where there is one.
+
+    Args:
+        estimate: The estimate.
+
+    Example:
+        >>> from pdae_sim.intervals import Interval
+        >>> format_estimate(Estimate(1.234, Interval(0.5, 1000.0)))
+        '1.2 (0.50 to 1,000)'
+    """
+    value, *ends = (format_value(number, 2) for number in (estimate.value, *estimate.interval))
+    return value if estimate.interval == NO_INTERVAL else f"{value} ({' to '.join(ends)})"
 
 
 def _format_real(value: float, digits: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from pdae_sim import __version__
 from pdae_sim._seals import undamaged
 from pdae_sim.errors import InputError
+from pdae_sim.report._format import MET
 from pdae_sim.report._study_presentation import presentation
 from pdae_sim.report._templates import render_template
 from pdae_sim.study.registry import StudyModule, StudyRegistry
@@ -32,6 +32,7 @@ class _Entry:
     question: str
     claim: str
     verdict: str
+    evidence: list[str]
     link: str
     figure: Figure
 
@@ -62,7 +63,22 @@ def study_index(directory: Path, registry: StudyRegistry | None = None) -> str:
     if not entries:
         hint = f"run one with `{registry.command} run NAME --out {directory / 'NAME'}`"
         raise InputError(f"{directory}: holds no study with a page; {hint}")
-    return render_template("study_index.html.jinja", entries=entries, version=__version__, command=registry.command)
+    return render_template(
+        "study_index.html.jinja",
+        entries=entries,
+        tally=_tally(entries),
+        version=__version__,
+        command=registry.command,
+    )
+
+
+def _tally(entries: list[_Entry]) -> str:
+    """How many studies there are, and what became of the parts of their predictions."""
+    counts = {word: sum(part.startswith(f"{word}: ") for e in entries for part in e.evidence) for word in MET.values()}
+    studies = f"{len(entries)} stud{'y' if len(entries) == 1 else 'ies'}"
+    return f"{studies}, {sum(counts.values())} parts of predictions: " + ", ".join(
+        f"{count} {word.lower()}" for word, count in counts.items()
+    )
 
 
 def _entries(directory: Path, registry: StudyRegistry) -> list[_Entry]:
@@ -73,19 +89,21 @@ def _entries(directory: Path, registry: StudyRegistry) -> list[_Entry]:
     for page, table in places:
         try:
             with undamaged(table.parent, "run the study again into this folder, which keeps finished tasks"):
-                entries += _entry_of(page, table, directory, modules)
+                entries += _entry_of(page, table, directory, registry)
         except InputError as error:
             _log.warning("left out of the index: %s", error)
     order = {name: position for position, name in enumerate(modules)}
     return sorted(entries, key=lambda entry: order.get(entry.name, len(order)))
 
 
-def _entry_of(page: Path, table: Path, directory: Path, modules: Mapping[str, StudyModule]) -> list[_Entry]:
+def _entry_of(page: Path, table: Path, directory: Path, registry: StudyRegistry) -> list[_Entry]:
     """The entry of a study with a page; none where it is another table."""
     name = _name(table) if page.is_file() else None
-    module = modules.get(name or "")
-    study = _study(table, module)
-    if name is None or study is None:
+    if name is None:
+        return []
+    module = registry.modules().get(name)
+    study = _study(table, name, module, registry)
+    if study is None:
         return []
     return [_entry(study, module, os.path.relpath(page, directory), _read_rows(table))]
 
@@ -105,15 +123,16 @@ def _name(table: Path) -> str | None:
     return str(names[0]) if len(names) == 1 else None
 
 
-def _study(table: Path, module: StudyModule | None) -> Study | None:
-    """The study of a table: its module's, else that of the run in the same folder."""
+def _study(table: Path, name: str, module: StudyModule | None, registry: StudyRegistry) -> Study | None:
+    """The study of a table: its module's, else that of the run in the same folder, else the one declared."""
     if module is not None:
         return module.study()
     store = Store(table.parent)
-    return store.study() if store.about.is_file() else None
+    return store.study() if store.about.is_file() else registry.declared(name)
 
 
 def _entry(study: Study, module: StudyModule | None, link: str, rows: list[dict]) -> _Entry:
-    shown = presentation(module)
+    shown = presentation(study, module)
     address = quote(Path(link).as_posix())
-    return _Entry(study.name, study.question, study.claim, shown.findings(rows)[0], address, shown.figure(rows))
+    verdict, *evidence = shown.findings(rows)
+    return _Entry(study.name, study.question, study.claim, verdict, evidence, address, shown.figure(rows))

@@ -17,7 +17,7 @@ def study_page(
     Args:
         study: The study.
         rows: Its long table, not empty.
-        module: Shows a study in Python; a declared one is shown as medians, without a verdict.
+        module: Shows a study in Python; a declared one is shown as medians, with verdicts on what it expects.
         registry: Tells by what command and name the study is run again.
 
     Returns:
@@ -31,7 +31,7 @@ def study_page(
         'Does it run?'
     """
     registry = registry or StudyRegistry()
-    shown = presentation(module)
+    shown = presentation(study, module)
     verdict, *evidence = shown.findings(rows)
     command = f"{registry.command} run {_name(study, module, registry)} --out DIR"
     return Page(

@@ -19,6 +19,8 @@
 | `compare_models`, `ModelComparison`, `sample_pair`, `PairedSamples` | two models compared by their cells |
 | `run_demo`, `DemoResult` | simulate, fit, judge, identify on the demo world |
 | `Declaration`, `EstimatorDeclaration`, `Scenario`, `MeasuredTable`, `Dataset` | worlds × estimators × metrics × seeds, in TOML or Python |
+| `Expectation`, `Judgement` | a part of a prediction that the rows decide, and what they say of it |
+| `median`, `NO_INTERVAL` | a median over worlds with its exact interval, and what too few leave open |
 | `Study`, `Cost`, `seeds_of`, `task_root`, `timed` | a study as tasks that are pure functions of their descriptions |
 | `plan_study`, `StudyPlan` | tasks, time and memory before anything runs |
 | `run_study`, `merge_stores`, `Store`, `Tally` | run what is not finished; join shards; results on disk |

@@ -31,6 +31,8 @@ from .evaluation import effect_cells as effect_cells
 from .evaluation import evaluate as evaluate
 from .evaluation import fitted_estimators as fitted_estimators
 from .evaluation import worth_of as worth_of
+from .expectation import Expectation as Expectation
+from .expectation import Judgement as Judgement
 from .goodness import check_fit as check_fit
 from .goodness import check_observation as check_observation
 from .goodness import fit_samples as fit_samples
@@ -42,6 +44,8 @@ from .identification import training_shifts as training_shifts
 from .identification_metrics import IDENTIFICATION_METRICS as IDENTIFICATION_METRICS
 from .identification_metrics import identification_rows as identification_rows
 from .identification_metrics import oracle_rows as oracle_rows
+from .medians import NO_INTERVAL as NO_INTERVAL
+from .medians import median as median
 from .merging import merge_stores as merge_stores
 from .model_comparison import ModelComparison as ModelComparison
 from .model_comparison import PairedSamples as PairedSamples

@@ -156,6 +156,10 @@ class Scenario(BaseModel):
                 raise InputError("set, vary and together change simulated worlds; a table is taken as it is")
             _check_grid(self.vary, self.together)
 
+    def columns_taken(self) -> dict[str, list]:
+        """Columns that its rows have beside those of every study, and the values they take."""
+        return {**{key: [value] for key, value in self.columns.items()}, **self.vary, **self.together}
+
     def points(self, folder: str | Path = ".") -> Iterator[tuple[dict, dict]]:
         """Every point of the grid: its columns, and its world in full without a seed, or its table.
 

@@ -18,6 +18,7 @@ from pdae_sim.study._costs import cost
 from pdae_sim.study._estimators import ALWAYS, check_estimator, settings_of
 from pdae_sim.study._task import EVALUATION_DEFAULTS, METRICS, perform_task
 from pdae_sim.study.datasets import MeasuredTable, Scenario
+from pdae_sim.study.expectation import Expectation
 from pdae_sim.study.identification_metrics import IDENTIFICATION_METRICS
 from pdae_sim.study.spec import Study
 
@@ -66,6 +67,7 @@ class Declaration(BaseModel):
         seeds: How many worlds of each scenario, or which seeds.
         replicates: Seeds held by one task.
         timeout: Seconds a task may take.
+        expect: The parts of the prediction that the rows decide.
         evaluation: Draws from each predicted law (`n_samples`) and fresh cells for identification (`n_fresh`).
         folder: Where paths of tables begin: in a file, relative to the file's own.
 
@@ -90,6 +92,7 @@ class Declaration(BaseModel):
     replicates: int = Field(1, ge=1)
     timeout: float | None = Field(None, gt=0)
     evaluation: dict[str, int] = {}
+    expect: list[Expectation] = []
     folder: str = "."
 
     @field_validator("estimators", mode="before")
@@ -113,9 +116,10 @@ class Declaration(BaseModel):
     @checked
     def parse(cls, table: Mapping) -> Declaration:
         """A declaration from a nested mapping."""
-        table, worlds = dict(table), table.get("worlds")
-        if isinstance(worlds, list):
-            table["worlds"] = [_scenario(i, world) for i, world in enumerate(worlds)]
+        table = dict(table)
+        for key, kind in (("worlds", Scenario), ("expect", Expectation)):
+            if isinstance(table.get(key), list):
+                table[key] = [_parsed(kind, f"{key}.{i}", each) for i, each in enumerate(table[key])]
         declared = validated(cls, table)
         declared.check()
         return declared
@@ -141,6 +145,9 @@ class Declaration(BaseModel):
         _once("seeds", self.all_seeds)
         if min(self.all_seeds, default=-1) < 0:
             raise InputError("seeds must be a whole number ≥ 1, or a list of whole numbers ≥ 0")
+        _once("expect", [expected.that for expected in self.expect])
+        for expected in self.expect:
+            expected.check(self.metrics, self._columns())
         for scenario in self.worlds:
             scenario.check()
             if scenario.table is not None:
@@ -174,7 +181,19 @@ class Declaration(BaseModel):
             partial(perform_task, folder=folder),
             cost=partial(cost, folder=folder),
             timeout=self.timeout,
+            expect=tuple(self.expect),
         )
+
+    def _columns(self) -> dict[str, list]:
+        """Columns of the rows with the values they take; none where the world or its seed says them."""
+        known: dict[str, list] = {column: [] for column in ("condition", "verdict", "distance", "diversity")}
+        known["seed"] = self.all_seeds
+        known["scenario"] = [scenario.title for scenario in self.worlds]
+        known["estimator"] = [*(estimator["name"] for estimator in self.to_fit), *ALWAYS]
+        for scenario in self.worlds:
+            for column, values in scenario.columns_taken().items():
+                known.setdefault(column, []).extend(values)
+        return known
 
     def _check_table(self, table: MeasuredTable) -> None:
         """Refuse a table that cannot be read, and what needs a truth that it does not have."""
@@ -206,11 +225,11 @@ class Declaration(BaseModel):
             yield {"seed": block[0]} if size == 1 else {"seeds": block}
 
 
-def _scenario(position: int, world: object) -> Scenario:
-    if isinstance(world, Scenario):
-        return world
-    with naming(f"worlds.{position}"):
-        return Scenario.parse(world)
+def _parsed(kind: type[Scenario] | type[Expectation], place: str, said: object) -> Scenario | Expectation:
+    if isinstance(said, kind):
+        return said
+    with naming(place):
+        return kind.parse(said)
 
 
 def _once(field: str, values: list) -> None:

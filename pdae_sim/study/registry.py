@@ -87,6 +87,18 @@ class StudyRegistry:
         """Files of the folder that declare a study, by name."""
         return {path.stem: path for path in self._asked()}
 
+    def declared(self, name: str) -> Study | None:
+        """What a declaration of the folder says, without its tasks, to be shown and not run; None if there is none.
+
+        Raises:
+            InputError: If what it says or expects is no such thing.
+        """
+        path = self.declarations().get(name)
+        if path is None:
+            return None
+        with naming(path):
+            return Study.said(read_toml(path))
+
     def questions(self) -> dict[str, str]:
         """What each study asks, by name: modules first, then declarations."""
         asked = {name: module.study().question for name, module in self.modules().items()}

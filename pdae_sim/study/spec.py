@@ -14,6 +14,7 @@ from pdae_sim import _random
 from pdae_sim._arguments import checked
 from pdae_sim._checks import at_least
 from pdae_sim.errors import InputError
+from pdae_sim.study.expectation import Expectation
 
 _SCHEMA_VERSION = 2
 """Part of every task's id: a new version of what tasks mean makes old results count no longer."""
@@ -50,6 +51,7 @@ class Study:
             estimator, seed, condition, verdict, metric and value.
         cost: What a task is expected to take; `plan` shows its sum.
         timeout: Seconds after which a task is stopped and counts as a failure.
+        expect: The parts of the prediction that the rows decide, if it is said so.
 
     Raises:
         InputError: If a task is declared twice, has no seed or holds what is no JSON value, or the timeout is not
@@ -71,6 +73,7 @@ class Study:
     perform: Callable[[dict], list[dict]]
     cost: Callable[[Mapping], Cost] | None = None
     timeout: float | None = None
+    expect: Sequence[Expectation] = ()
 
     def __post_init__(self) -> None:
         if self.timeout is not None and not at_least("timeout", self.timeout, 0.0):
@@ -81,10 +84,29 @@ class Study:
         if len(set(self.ids)) < len(self.ids):
             raise InputError(f"study {self.name!r} declares the same task twice")
 
+    @classmethod
+    def said(cls, table: Mapping) -> Study:
+        """The study that a declaration or study.json tells of, to be shown and not run.
+
+        Args:
+            table: Name, question, claim, prediction, and what it expects and its tasks if they are told.
+
+        Raises:
+            InputError: If what it expects is no expectation.
+        """
+        name, question, claim, prediction = (str(table[key]) for key in ("name", "question", "claim", "prediction"))
+        expect = tuple(Expectation.parse(each) for each in table.get("expect", ()))
+        tasks = list(table.get("tasks", ()))
+        return cls(name, question, claim, prediction, tasks, _not_to_be_run, expect=expect)
+
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """The id of every task, in the order of the declaration."""
         return tuple(_task_id(self.name, task) for task in self.tasks)
+
+
+def _not_to_be_run(task: dict) -> list[dict]:
+    raise InputError("a study read from its folder cannot be run; run its declaration")
 
 
 def _task_id(study: str, task: Mapping) -> str:

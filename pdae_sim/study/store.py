@@ -107,7 +107,7 @@ class Store:
 
     @property
     def about(self) -> Path:
-        """Path of study.json: name, question, claim, prediction, tasks."""
+        """Path of study.json: name, question, claim, prediction, what is expected, tasks."""
         return self.directory / "study.json"
 
     def locked(self) -> AbstractContextManager[None]:
@@ -124,7 +124,7 @@ class Store:
         What is damaged is set aside: what the study is will be written again, and broken tasks are done again.
         """
         self.tasks.mkdir(parents=True, exist_ok=True)
-        about = {key: getattr(study, key) for key in _SAID}
+        about = _about(study)
         if (held := self._held()) not in (None, study.name):
             raise InputError(f"{self.directory}: holds the study {held!r}; choose another folder for {study.name!r}")
         for path in map(self.directory.joinpath, _DECLARED):
@@ -134,7 +134,6 @@ class Store:
         sweep(self.tasks)
         for name, text in files.items():
             write_text(self.directory / name, text, force=True)
-        about["tasks"] = [{**task, "task_id": key} for key, task in zip(study.ids, study.tasks, strict=True)]
         write_text(self.about, json.dumps(sealed(about), indent=1), force=True)
         for key in study.ids:
             if self._is_there(key) and self.record(key) is None:
@@ -150,7 +149,7 @@ class Store:
             return None
 
     def read_about(self) -> dict:
-        """What the study is: name, question, claim, prediction, and tasks with their ids.
+        """What the study is: name, question, claim, prediction, what it expects of its rows, and tasks with their ids.
 
         Raises:
             InputError: If there is none, or study.json is damaged.
@@ -163,6 +162,8 @@ class Store:
                 ids = [task["task_id"] for task in about["tasks"]]
                 if wrong or not all(isinstance(key, str) and key.isalnum() for key in ids):
                     raise TypeError(f"{', '.join(wrong) or 'task_id'} must be text")
+                if not all(isinstance(expected, dict) for expected in about.setdefault("expect", [])):
+                    raise TypeError("expect must hold tables")
                 return about
         except FileNotFoundError:
             raise InputError(f"{self.directory}: holds no study (there is no study.json); run one into it") from None
@@ -172,7 +173,7 @@ class Store:
         about = self.read_about()
         tasks = [{key: value for key, value in task.items() if key != "task_id"} for task in about["tasks"]]
         with naming(self.about):
-            return Study(**{key: about[key] for key in _SAID}, tasks=tasks, perform=_not_to_be_run)
+            return Study.said({**about, "tasks": tasks})
 
     def finished_ids(self) -> set[str]:
         """Ids of all tasks with a result. A file that a crash of the machine left empty is none."""
@@ -245,8 +246,13 @@ class Store:
         return (record for record in records if record is not None)
 
 
-def _not_to_be_run(task: dict) -> list[dict]:
-    raise InputError("a study read from its folder cannot be run; run its declaration")
+def _about(study: Study) -> dict:
+    """What study.json says."""
+    about: dict = {key: getattr(study, key) for key in _SAID}
+    if study.expect:
+        about["expect"] = [expected.model_dump(exclude_defaults=True) for expected in study.expect]
+    about["tasks"] = [{**task, "task_id": key} for key, task in zip(study.ids, study.tasks, strict=True)]
+    return about
 
 
 def _checked_record(record: dict, key: str) -> dict:

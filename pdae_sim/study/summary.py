@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import betaincinv, stdtrit
-from scipy.stats import binom, rankdata
+from scipy.stats import rankdata
 
 from pdae_sim._arguments import checked
 from pdae_sim.errors import InputError
 from pdae_sim.intervals import Estimate, Interval
+from pdae_sim.study.medians import median
 
 LESS_IS_BETTER = ("energy_distance", "mmd", "mean_difference", "mse", "mae")
 """Metrics of predictions that are errors; more is better of the others."""
@@ -126,7 +127,7 @@ def _summary(
         len(measured),
         len(values),
         _mean(measured),
-        _median(measured),
+        median(measured.tolist()),
         _count(int(best.sum()), len(best)) if rival else None,
         _within(_mean(ranks), 1.0, n_rivals) if rival else None,
     )
@@ -144,13 +145,6 @@ def _within(estimate: Estimate, least: float, most: float) -> Estimate:
     if not np.isfinite(estimate.high):
         return estimate
     return Estimate(estimate.value, Interval(max(estimate.low, least), min(estimate.high, most)))
-
-
-def _median(values: np.ndarray) -> Estimate:
-    """Median between the order statistics that hold it in 95 % of samples or more."""
-    ordered, skipped = np.sort(values), int(binom.ppf(_TAIL, len(values), 0.5))
-    ends = (ordered[skipped - 1], ordered[-skipped]) if skipped else (-np.inf, np.inf)
-    return Estimate(float(np.median(values)), Interval(*map(float, ends)))
 
 
 def _count(k: int, n: int) -> Estimate:

@@ -198,7 +198,7 @@ class TestOwnDeclarations:
 
     def test_plans_them_by_name(self, stage):
         status, out, _ = stage("plan", "noise", "--workers", 1)
-        assert (status, out.startswith("80 tasks, 0 finished, 80 to run\n")) == (0, True)
+        assert (status, out.startswith("96 tasks, 0 finished, 96 to run\n")) == (0, True)
 
     def test_runs_them_by_name(self, stage, tmp_path, monkeypatch):
         text = (
@@ -216,6 +216,29 @@ class TestOwnDeclarations:
         status, _, err = stage("run", "tiny", "--out", tmp_path / "other", "--smoke")
         assert (status, err.count("\n")) == (2, 1)
         assert "--set and --smoke are for studies in Python; change " in err
+
+    def test_what_a_declaration_expects_is_judged_on_its_page_and_in_the_index(self, stage, tmp_path):
+        text = (
+            'name = "tiny"\nquestion = "Does it run?"\nclaim = "2.4"\nprediction = "It does."\nseeds = 6\n'
+            'estimators = ["additive", "pool"]\nmetrics = ["mean_difference"]\nevaluation = {n_samples = 40}\n'
+            '[[expect]]\nthat = "adding up is no nearer than 1000"\nmetric = "mean_difference"\n'
+            'of = {estimator = "additive"}\nat_least = 1000\n'
+            '[[expect]]\nthat = "it is nearer than pooled cells"\nmetric = "mean_difference"\n'
+            'of = {estimator = "additive"}\nover = {estimator = "pool"}\nat_most = 1e9\n'
+            '[[worlds]]\nbase = "two-latents"\nset = {"design.cells" = 40, "design.test_cells" = 40}\n'
+        )
+        (tmp_path / "tiny.toml").write_text(text)
+        out = tmp_path / "runs" / "tiny"
+        assert stage("run", tmp_path / "tiny.toml", "--out", out, "--workers", 1)[0] == 0
+        said = "The prediction was met in 1 of its 2 parts. Not met: adding up is no nearer than 1000."
+        html = (out / "report.html").read_text()
+        assert said in html
+        assert "Met: it is nearer than pooled cells. The median ratio is " in html
+        assert stage("index", tmp_path / "runs")[0] == 0
+        assert said in (tmp_path / "runs" / "index.html").read_text()
+        (tmp_path / "tiny.toml").write_text(text.replace("1e9", "2e9"))
+        status, _, err = stage("run", tmp_path / "tiny.toml", "--out", out)
+        assert (status, "belongs to a run with other settings" in err) == (2, True)
 
     def test_suggests_them(self, stage):
         status, _, err = stage("plan", "nosie")

@@ -203,6 +203,10 @@ def of_study() -> dict[str, Call]:
         s + "keep_fresh": Call(study.keep_fresh, {"data": data(), "share": 0.2, "rng": 0}),
         s + "choose_fresh": Call(study.choose_fresh, {"data": data(), "share": 0.2, "rng": 0}),
         s + "summarise": Call(study.summarise, {"rows": rows, "metric": "energy_distance"}),
+        s + "median": Call(study.median, {"values": [1.0, 2.0, 4.0], "level": 0.9}),
+        s + "Expectation.judge": Call(
+            study.Expectation(that="it is", metric="n_eff", of={}, at_least=1.0).judge, {"rows": rows}
+        ),
         s + "seeds_of": Call(study.seeds_of, {"task": {"seed": 3}}),
         s + "task_root": Call(study.task_root, {"task": {"seed": 3}}),
         s + "Declaration.parse": Call(

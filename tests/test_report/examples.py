@@ -25,9 +25,12 @@ from pdae_sim.report import (
 )
 from pdae_sim.report._causal_graph import causal_graph
 from pdae_sim.report._cell_comparison import cell_comparison
+from pdae_sim.report._forest import forest
 from pdae_sim.report._latent_scatter import latent_scatter
 from pdae_sim.report._shift_vectors import shift_vectors
+from pdae_sim.report._study_presentation import presentation
 from pdae_sim.report._support_map import support_map
+from pdae_sim.study import Expectation, Study
 from pdae_sim.verdicts import NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED
 
 HOSTILE = '<script>alert("x")</script>$a_{$ & \'"'
@@ -125,7 +128,24 @@ W = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, -1.0]])
 ADJACENCY = np.array([[0, 0, 0], [0.8, 0, 0], [-0.5, 1.2, 0]])
 TWINS = {c: tuple(sample(600, 5, i).reshape(2, 300, 5)) for i, c in enumerate(["ctrl", "A", "B", "A+C"])}
 
+STUDY_ROWS = [
+    {"metric": "n_eff", "seed": seed, "condition": c, "value": 10.0**k * (1 + seed), "status": "ok"}
+    for k, c in enumerate(("A+B", LONG, HOSTILE, "C"))
+    for seed in range(7)
+]
+COMPARED = {"of": {"condition": "C"}, "over": {"condition": "A+B"}}
+EXPECTED = [
+    Expectation(that=f"worth 100 cells, {HOSTILE}", metric="n_eff", of={}, each=["condition"], at_least=100),
+    Expectation(that="C is worth more than A+B", metric="n_eff", **COMPARED, at_least=1),
+    Expectation(that="it is near " * 12, metric="mmd", of={}, at_most=0.1),
+]
+STUDY = Study("study", "?", "none", "", [{"scenario": HOSTILE, "seed": 0}], dict)
+
 FIGURES = {
+    "expectations": lambda: forest(EXPECTED, STUDY_ROWS),
+    "medians": lambda: presentation(STUDY, None).figure(
+        [{**row, "scenario": row["condition"], "estimator": "pdae"} for row in STUDY_ROWS]
+    ),
     "verdicts": lambda: verdict_figure(VERDICT_ROWS),
     "design": lambda: design_figure(
         PLAN, ["A+B", LONG, "A"], ["B"], before=BEFORE, cells={"ctrl": (750, 0), LONG: (0, 12_400)}
