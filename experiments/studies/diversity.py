@@ -9,9 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.studies.drawing import legend_below, line, panels
-from experiments.studies.intervals import UNKNOWN, curve, in_words, medians
-from experiments.studies.predictions import Part, sentences
+from experiments.studies.drawing import legend_below, line, logarithmic, panels
+from experiments.studies.intervals import curve, medians
 from experiments.studies.representation import QUICK
 from pdae_sim import _random
 from pdae_sim.analysis.identifiability.alignment import align, gram_error
@@ -20,13 +19,14 @@ from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.estimation.presets import PRESETS
 from pdae_sim.estimation.tilting import Tilting
 from pdae_sim.intervals import Estimate
-from pdae_sim.report import MUTED, PREDICTED, TRUE, styled
+from pdae_sim.report import MUTED, PREDICTED, TRUE, Part, format_estimate, sentences, styled
 from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.simulation.simulator import Simulator
 from pdae_sim.study._stopwatch import timed
 from pdae_sim.study.evaluation import evaluate
 from pdae_sim.study.identification import training_shifts
 from pdae_sim.study.identification_metrics import oracle_rows
+from pdae_sim.study.medians import NO_INTERVAL
 from pdae_sim.study.spec import Cost, Study, task_root
 
 N_LATENTS = 3
@@ -48,7 +48,7 @@ _FRAME = np.array([[2.0, -2.0, 1.0], [1.0, 2.0, 2.0], [2.0, 1.0, -2.0]]).T / 3.0
 _STRENGTH = 1.5
 
 
-def study(*, seeds: int = 6, shifts: tuple[int, ...] = SHIFTS, cells: int = 4096, steps: int | None = None) -> Study:
+def study(*, seeds: int = 20, shifts: tuple[int, ...] = SHIFTS, cells: int = 4096, steps: int | None = None) -> Study:
     """The declaration; a smoke run takes fewer seeds, designs, cells and gradient steps."""
     common = {"cells": cells, "steps": QUICK["steps"] if steps is None else steps}
     return Study(
@@ -222,7 +222,7 @@ def _blind(rows: list[dict]) -> Part:
 def _one_short(rows: list[dict]) -> Part:
     seen = {m: p for m, p in _r2(rows).items() if m == N_LATENTS - 1}
     expected = f"at rank 2 the energy prior adds to the two shifted directions (affine R² above {LEAST:.2f})"
-    return _part(expected, seen, all((p.value if p.interval == UNKNOWN else p.low) > LEAST for p in seen.values()))
+    return _part(expected, seen, all((p.value if p.interval == NO_INTERVAL else p.low) > LEAST for p in seen.values()))
 
 
 def _prior(rows: list[dict]) -> Part:
@@ -230,7 +230,7 @@ def _prior(rows: list[dict]) -> Part:
     expected = "at rank 2 a prior on two moments recovers less than the energy prior"
     if energy is None or moments is None:
         return Part(expected, None, "it was not measured")
-    evidence = f"median affine R² {in_words(moments)} against {in_words(energy)}"
+    evidence = f"median affine R² {format_estimate(moments)} against {format_estimate(energy)}"
     return Part(expected, moments.value < energy.value, evidence)
 
 
@@ -243,7 +243,7 @@ def _full(rows: list[dict]) -> Part:
 def _part(expected: str, seen: Mapping[int, Estimate], met: bool, what: str = "affine R²") -> Part:
     if not seen:
         return Part(expected, None, "it was not measured")
-    return Part(expected, met, f"median {what} {_by_shifts({m: in_words(p) for m, p in seen.items()})}")
+    return Part(expected, met, f"median {what} {_by_shifts({m: format_estimate(p) for m, p in seen.items()})}")
 
 
 def _by_shifts(seen: Mapping[int, str]) -> str:
@@ -319,7 +319,8 @@ def _grams(panel: Axes, rows: list[dict]) -> None:
         ("energy", "energy prior", PREDICTED),
     ):
         line(panel, curve(grams, estimator=name), label, colour, linestyle="--" if name == "oracle" else "-")
-    panel.set(title="shifts, Gram error", yscale="log")
+    panel.set_title("shifts, Gram error")
+    logarithmic(panel)
 
 
 def _predictions(panel: Axes, rows: list[dict]) -> None:
@@ -329,7 +330,8 @@ def _predictions(panel: Axes, rows: list[dict]) -> None:
         line(panel, points, label, colour, floor=_LOWEST, markerfacecolor="white")
         spanned = {m: max(p.value, _LOWEST) for m, p in points.items() if m >= _SPANNED[label]}
         panel.plot(list(spanned), list(spanned.values()), "o", color=colour, markersize=4.5)
-    panel.set(title="predictions, energy distance", yscale="log")
+    panel.set_title("labels, energy distance")
+    logarithmic(panel)
 
 
 _LOWEST = 1e-4
@@ -348,5 +350,6 @@ def summary(rows: list[dict]) -> list[tuple]:
     ]
     shifts = sorted({m for column in columns for m in column})
     return [
-        (m, min(m, N_LATENTS), *(in_words(column[m]) if m in column else None for column in columns)) for m in shifts
+        (m, min(m, N_LATENTS), *(format_estimate(column[m]) if m in column else None for column in columns))
+        for m in shifts
     ]

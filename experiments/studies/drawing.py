@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
-from experiments.studies.intervals import UNKNOWN
 from pdae_sim.intervals import Estimate
 from pdae_sim.report import new_figure
+from pdae_sim.study.medians import NO_INTERVAL
 
 
 def panels(n: int, *, height: float, sharey: bool = False) -> tuple[Figure, list[Axes]]:
@@ -29,10 +30,19 @@ def line(
     x = list(points)
     look = {"linewidth": 1.3, "marker": "o", "markersize": 3.2} | style
     axes.plot(x, [lift(p.value) for p in points.values()], color=colour, label=label, **look)
-    bounded = {at: p.interval for at, p in points.items() if p.interval != UNKNOWN}
+    bounded = {at: p.interval for at, p in points.items() if p.interval != NO_INTERVAL}
     if bounded:
         low, high = zip(*((lift(low), lift(high)) for low, high in bounded.values()), strict=True)
         axes.fill_between(list(bounded), low, high, color=colour, alpha=0.16, linewidth=0)
+
+
+def logarithmic(axes: Axes) -> None:
+    """A logarithmic y-axis with plain numbers, at 1, 2 and 5 where it spans less than two decades."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0) if high < 100 * low else ()))
+    for place in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        place(lambda value, _: f"{value:,g}")
 
 
 def legend_below(figure: Figure, axes: list[Axes]) -> None:

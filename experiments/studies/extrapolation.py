@@ -5,13 +5,13 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.studies.drawing import legend_below, line, panels
-from experiments.studies.intervals import UNKNOWN, curve, in_words, medians
-from experiments.studies.predictions import Part, sentences
+from experiments.studies.drawing import legend_below, line, logarithmic, panels
+from experiments.studies.intervals import curve, medians
 from pdae_sim.estimation.baselines import BASELINES
 from pdae_sim.intervals import Estimate
-from pdae_sim.report import ENVIRONMENTS, MUTED, PREDICTED, styled
+from pdae_sim.report import ENVIRONMENTS, MUTED, PREDICTED, Part, format_estimate, sentences, styled
 from pdae_sim.study.declaration import Declaration
+from pdae_sim.study.medians import NO_INTERVAL
 from pdae_sim.study.spec import Study
 from pdae_sim.verdicts import NOT_IDENTIFIED
 
@@ -125,7 +125,7 @@ def figure(rows: list[dict]) -> Figure:
     for panel, place in zip(axes, PLACES, strict=True):
         for name in dict.fromkeys(row["estimator"] for row in rows):
             _draw(panel, name, curve(points, place=place, estimator=name))
-        panel.set_yscale("log")
+        logarithmic(panel)
         panel.set_title(place)
         panel.set_xlabel("distance to training (latent sd)")
         panel.set_ylabel("energy distance")
@@ -149,7 +149,7 @@ def _line(points: dict[tuple, Estimate], place: str, distance: float) -> tuple:
 
 
 def _said(estimate: Estimate | None) -> str | None:
-    return None if estimate is None else in_words(estimate)
+    return None if estimate is None else format_estimate(estimate)
 
 
 def _distance(rows: list[dict]) -> dict[tuple, Estimate]:
@@ -183,5 +183,5 @@ _LOOKS = {
 def _draw(panel: Axes, name: str, points: dict[float, Estimate]) -> None:
     look = _LOOKS.get(name) or {"colour": ENVIRONMENTS[list(BASELINES).index(name)], "linewidth": 1.1}
     if name not in LEARNT:
-        points = {at: Estimate(p.value, UNKNOWN) for at, p in points.items()}
+        points = {at: Estimate(p.value, NO_INTERVAL) for at, p in points.items()}
     line(panel, points, name, floor=_FLOOR, **look)

@@ -11,14 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import logsumexp
 
-from experiments.studies.drawing import legend_below, line, panels
-from experiments.studies.intervals import in_words, median, slope
-from experiments.studies.predictions import Part, sentences
+from experiments.studies.drawing import legend_below, line, logarithmic, panels
+from experiments.studies.intervals import slope
 from pdae_sim.labels import LabelSpace
-from pdae_sim.report import MUTED, PREDICTED, TRUE, styled
+from pdae_sim.report import MUTED, PREDICTED, TRUE, Part, format_estimate, sentences, styled
 from pdae_sim.simulation.worlds import WORLDS
 from pdae_sim.study._estimators import latents_preset
 from pdae_sim.study.declaration import Declaration
+from pdae_sim.study.medians import median
 from pdae_sim.study.spec import Study
 
 CELLS = (250, 500, 1000, 2000, 4000, 8000, 16_000)
@@ -114,7 +114,7 @@ def _rate(expected: str, worlds: dict[int, list[float]], rate: float) -> Part:
     if not math.isfinite(estimate.value):
         return Part(expected, None, "a median is not positive and finite, so that there is no slope")
     near, sizes = abs(estimate.value - rate) <= TOLERANCE, list(worlds)
-    evidence = f"the slope in log-log is {in_words(estimate)} from {min(sizes):,} to {max(sizes):,} cells"
+    evidence = f"the slope in log-log is {format_estimate(estimate)} from {min(sizes):,} to {max(sizes):,} cells"
     if not near and rate in estimate.interval:
         return Part(expected, None, f"{evidence}, too wide an interval to tell")
     return Part(expected, near, evidence)
@@ -172,7 +172,8 @@ def figure(rows: list[dict]) -> Figure:
     left.set(title="Gram error", ylabel="‖Ĝ − G‖ / ‖G‖")
     right.set(title=f"worth of the prediction of {LABEL}", ylabel="cells")
     for axes in (left, right):
-        axes.set(xscale="log", yscale="log", xlabel="cells per condition")
+        axes.set(xscale="log", xlabel="cells per condition")
+        logarithmic(axes)
         axes.set_xticks(sorted({row[SIZE] for row in rows}))
         axes.xaxis.set_major_formatter(_in_thousands)
         axes.xaxis.set_minor_formatter("")
@@ -220,7 +221,7 @@ def summary(rows: list[dict]) -> list[tuple]:
 
 
 def _said(worlds: dict[int, list[float]], n: int) -> str | None:
-    return in_words(median(worlds[n])) if n in worlds else None
+    return format_estimate(median(worlds[n])) if n in worlds else None
 
 
 def worlds_of(

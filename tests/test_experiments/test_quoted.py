@@ -60,16 +60,23 @@ def test_no_table_is_excused_that_is_not_there():
     assert all(any(line.startswith(start) for line in (README + DETAILS).splitlines()) for start in NOT_STORED)
 
 
-@pytest.mark.parametrize("name", ["extrapolation", "diversity", "sample_size"])
-def test_figures_of_a_study_stand_on_its_page(name):
+STUDIES = re.findall(r"^\| \[(\w+)\]\(experiments/results/\1\.html\) \| .* \| (.*) \|$", README, re.M)
+
+
+@pytest.mark.parametrize(("name", "outcome"), STUDIES, ids=[name for name, _ in STUDIES])
+def test_figures_of_a_study_stand_on_its_page(name, outcome):
     """The page is written from the stored table, its verdicts with it."""
-    (row,) = (line for line in README.splitlines() if line.startswith(f"| [{name}]"))
     page = (RESULTS / f"{name}.html").read_text(encoding="utf-8")
     words = re.sub(r"<[^>]+>", " ", re.sub(r"<svg.*?</svg>", "", page, flags=re.S))
-    outcome = row.split(" | ")[2]
     assert numbers(outcome)
     assert not numbers(outcome) - numbers(words)
-    assert f"{name}.parquet" in {path.name for path in RESULTS.iterdir()}
+
+
+def test_every_stored_study_has_its_row():
+    stored = {path.stem for path in RESULTS.glob("*.parquet")} - {
+        path.name.removesuffix(".parquet") for path in RESULTS.glob("*.provenance.parquet")
+    }
+    assert {name for name, _ in STUDIES} == stored
 
 
 def test_make_results_is_the_command():

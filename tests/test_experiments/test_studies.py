@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,6 @@ from markupsafe import escape
 
 from experiments.__main__ import REGISTRY, main
 from experiments.studies import STUDIES, diversity, extrapolation, sample_size
-from experiments.studies.intervals import UNKNOWN, median
 from pdae_sim import _files as files
 from pdae_sim import _random
 from pdae_sim.analysis.identifiability.alignment import align
@@ -20,8 +20,10 @@ from pdae_sim.errors import InputError
 from pdae_sim.report import render_page, study_index, study_page
 from pdae_sim.report._study_index import _read_rows
 from pdae_sim.simulation.config import WorldConfig
+from pdae_sim.study.medians import NO_INTERVAL, median
 from pdae_sim.verdicts import NOT_IDENTIFIED, SUPPORTED
 
+RESULTS = Path(__file__).parents[2] / "experiments" / "results"
 WORLDS = range(6)
 
 
@@ -111,7 +113,7 @@ def test_a_study_states_question_claim_and_prediction_before_it_runs(name):
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_has_enough_worlds_for_an_interval(name):
     seeds = {task["seed"] for task in STUDIES[name].study().tasks}
-    assert median(list(seeds)).interval != UNKNOWN
+    assert median(list(seeds)).interval != NO_INTERVAL
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -195,6 +197,34 @@ def test_the_index_lists_folders_of_runs_and_leaves_out_what_has_no_page(tmp_pat
         study_index(tmp_path, REGISTRY)
     (tmp_path / "run 1" / "report.html").write_text("a page")
     assert '<h2><a href="run%201/report.html">' in study_index(tmp_path, REGISTRY)
+
+
+def test_the_index_knows_declared_studies_by_their_files(tmp_path):
+    rows = [{"study": "doses", "task_id": "t", "scenario": "one dose", "seed": 0, **row("pdae", "n_eff", 1.0)}]
+    files.write_table(tmp_path / "doses.parquet", rows)
+    (tmp_path / "doses.html").write_text("a page")
+    html = study_index(tmp_path, REGISTRY)
+    assert REGISTRY.declared("doses").question in html
+    assert "The prediction was met in 0 of its 5 parts." in html
+
+
+STORED = [path for path in sorted(RESULTS.glob("*.parquet")) if "provenance" not in path.name]
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda path: path.stem)
+def test_stored_results_are_of_the_study_as_it_is_declared_and_their_page_says_what_they_say(path):
+    """Every task once, failures as rows; a declaration whose table is elsewhere is left to its page."""
+    rows = _read_rows(path)
+    if path.stem in STUDIES:
+        study, module = STUDIES[path.stem].study(), STUDIES[path.stem]
+    else:
+        try:
+            study, module = REGISTRY.choose(path.stem)[0], None
+        except InputError as error:
+            pytest.skip(str(error))
+    assert list(dict.fromkeys(row["task_id"] for row in rows)) == list(study.ids)
+    verdict = study_page(study, rows, module=module, registry=REGISTRY).lead
+    assert str(escape(verdict)) in path.with_suffix(".html").read_text(encoding="utf-8")
 
 
 def test_tables_on_disk_say_what_the_rows_said(tmp_path):
