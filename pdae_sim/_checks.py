@@ -216,6 +216,8 @@ def _problems(error: ValidationError, table: type[BaseModel]) -> Iterator[str]:
         place = [str(part) for part in problem["loc"]]
         if problem["type"] == "extra_forbidden":
             yield f"unknown key {'.'.join(place)!r}; {near_misses(place[-1], _keys(table, place[:-1]))}"
+        elif problem["type"] == "value_error":
+            yield ": ".join([*([".".join(place)] if place else []), str(problem["ctx"]["error"])])
         else:
             yield f"{'.'.join(place)}: {problem['msg'].lower()}; received {problem['input']!r}"
 

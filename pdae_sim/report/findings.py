@@ -68,10 +68,12 @@ def judged_part(expected: Expectation, rows: Sequence[Mapping]) -> Part:
         >>> said = {"that": "it is large", "metric": "n_eff", "of": {}, "at_least": 10.0}
         >>> rows = [{"metric": "n_eff", "seed": s, "value": 20.0 + s, "status": "ok"} for s in range(9)]
         >>> print(judged_part(Expectation(**said), rows))
-        Met: it is large. The median is 24 (21 to 27), of 9 worlds.
+        Met: it is large. The median is 24 (21 to 27), of 9 seeds.
     """
     judgement = expected.judge(rows)
-    return Part(expected.that, judgement.met, judgement.reason or _evidence(expected, judgement))
+    said = [_evidence(expected, judgement)] if judgement.estimates else []
+    said += [judgement.reason] if judgement.reason else []
+    return Part(expected.that, judgement.met, "; ".join(said))
 
 
 def _evidence(expected: Expectation, judgement: Judgement) -> str:
@@ -83,5 +85,6 @@ def _evidence(expected: Expectation, judgement: Judgement) -> str:
         for group in order[:_SHOWN]
     )
     more = f", and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
-    worlds = f"{judgement.worlds} world{'s' * (judgement.worlds != 1)}{' each' if expected.each else ''}"
-    return f"the {what} is {shown}{more}, of {worlds}"
+    seeds = f"{judgement.seeds} seed{'s' * (judgement.seeds != 1)}{' each' if expected.each else ''}"
+    failed = f", where {judgement.failed} failed and count as misses" if judgement.failed else ""
+    return f"the {what} is {shown}{more}, of {seeds}{failed}"

@@ -21,6 +21,7 @@ from pdae_sim.study.datasets import MeasuredTable, Scenario
 from pdae_sim.study.expectation import Expectation
 from pdae_sim.study.identification_metrics import IDENTIFICATION_METRICS
 from pdae_sim.study.spec import Study
+from pdae_sim.verdicts import NO_GUARANTEE, NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED
 
 _MOST_SEEDS = 100_000
 
@@ -92,7 +93,7 @@ class Declaration(BaseModel):
     replicates: int = Field(1, ge=1)
     timeout: float | None = Field(None, gt=0)
     evaluation: dict[str, int] = {}
-    expect: list[Expectation] = []
+    expect: tuple[Expectation, ...] = ()
     folder: str = "."
 
     @field_validator("estimators", mode="before")
@@ -116,10 +117,11 @@ class Declaration(BaseModel):
     @checked
     def parse(cls, table: Mapping) -> Declaration:
         """A declaration from a nested mapping."""
-        table = dict(table)
-        for key, kind in (("worlds", Scenario), ("expect", Expectation)):
-            if isinstance(table.get(key), list):
-                table[key] = [_parsed(kind, f"{key}.{i}", each) for i, each in enumerate(table[key])]
+        table, worlds = dict(table), table.get("worlds")
+        if isinstance(worlds, list):
+            table["worlds"] = [_scenario(i, world) for i, world in enumerate(worlds)]
+        if "expect" in table:
+            table["expect"] = Expectation.parse_all(table["expect"])
         declared = validated(cls, table)
         declared.check()
         return declared
@@ -145,7 +147,6 @@ class Declaration(BaseModel):
         _once("seeds", self.all_seeds)
         if min(self.all_seeds, default=-1) < 0:
             raise InputError("seeds must be a whole number ≥ 1, or a list of whole numbers ≥ 0")
-        _once("expect", [expected.that for expected in self.expect])
         for expected in self.expect:
             expected.check(self.metrics, self._columns())
         for scenario in self.worlds:
@@ -181,12 +182,13 @@ class Declaration(BaseModel):
             partial(perform_task, folder=folder),
             cost=partial(cost, folder=folder),
             timeout=self.timeout,
-            expect=tuple(self.expect),
+            expect=self.expect,
         )
 
     def _columns(self) -> dict[str, list]:
         """Columns of the rows with the values they take; none where the world or its seed says them."""
-        known: dict[str, list] = {column: [] for column in ("condition", "verdict", "distance", "diversity")}
+        known: dict[str, list] = {column: [] for column in ("condition", "distance", "diversity")}
+        known["verdict"] = [SUPPORTED, OFF_SUPPORT, NOT_IDENTIFIED, NO_GUARANTEE, "identified"]
         known["seed"] = self.all_seeds
         known["scenario"] = [scenario.title for scenario in self.worlds]
         known["estimator"] = [*(estimator["name"] for estimator in self.to_fit), *ALWAYS]
@@ -225,11 +227,11 @@ class Declaration(BaseModel):
             yield {"seed": block[0]} if size == 1 else {"seeds": block}
 
 
-def _parsed(kind: type[Scenario] | type[Expectation], place: str, said: object) -> Scenario | Expectation:
-    if isinstance(said, kind):
-        return said
-    with naming(place):
-        return kind.parse(said)
+def _scenario(position: int, world: object) -> Scenario:
+    if isinstance(world, Scenario):
+        return world
+    with naming(f"worlds.{position}"):
+        return Scenario.parse(world)
 
 
 def _once(field: str, values: list) -> None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import product
 
 import numpy as np
 
@@ -106,8 +107,9 @@ def evaluate(
     """
     test, judged = data.test, [*estimators, "ceiling"]
     few = test.counts < MIN_CELLS
-    first = next((metric for metric in PREDICTION_METRICS if metric in metrics), "energy_distance")
-    rows = [_too_few(test.conditions[e], name, first, test.counts[e]) for e in np.flatnonzero(few) for name in judged]
+    chosen = [metric for metric in PREDICTION_METRICS if metric in metrics]
+    skipped = product(np.flatnonzero(few), judged, chosen)
+    rows = [_too_few(test.conditions[e], name, metric, test.counts[e]) for e, name, metric in skipped]
     if few.all():
         return rows
     held_out = HeldOut.of(data, rng)
@@ -125,8 +127,8 @@ def evaluate(
             done += 1
             if on_share is not None:
                 on_share(done / (len(conditions) * len(everyone)))
-        chosen = [metric for metric in EFFECT_METRICS if metric in metrics]
-        rows += _scaled(own, [] if pool is None else judge.rows("pool", pool, condition, chosen))
+        effects = [metric for metric in EFFECT_METRICS if metric in metrics]
+        rows += _scaled(own, [] if pool is None else judge.rows("pool", pool, condition, effects))
     return rows
 
 
@@ -243,7 +245,7 @@ class _Judge:
                 predicted = self.draw(name, estimator, condition)
             except Exception as error:
                 _log.warning("an estimator failed: %s", error)
-                return [{**about, **failed_row(chosen[0], error)}]
+                return [{**about, **failed_row(metric, error)} for metric in chosen]
             measures = _law_measures(predicted, *self._reference(condition))
             if self.effects is not None:
                 cells = self.replicate(condition) if name == "ceiling" else predicted

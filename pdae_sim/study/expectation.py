@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from pdae_sim._arguments import checked
 from pdae_sim._checks import naming, near_misses, validated
 from pdae_sim.errors import InputError
-from pdae_sim.intervals import Estimate
+from pdae_sim.intervals import Estimate, Interval
+from pdae_sim.study._comparison import ranges
 from pdae_sim.study.medians import median
+
+_SIGNED = {"energy_distance", "mmd"}
+"""Metrics whose unbiased estimates may be zero or below."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +26,11 @@ class Judgement:
     """What rows say of an expectation.
 
     Args:
-        estimates: Median over worlds by group, the values of `Expectation.each`; empty where there is no verdict.
+        estimates: Median over seeds by group, the values of `Expectation.each`; none of a group without a number.
         verdicts: By group, True if its interval lies within the bounds, False if outside, None where it holds a bound.
-        worlds: Worlds of the group that has fewest.
-        reason: Why there is no estimate.
+        seeds: Seeds of the group that has fewest.
+        failed: Numbers that stand for a world or a fit that failed, and count as misses.
+        reason: Why something has no estimate.
 
     Example:
         >>> Judgement(reason="it was not measured").met is None
@@ -34,7 +39,8 @@ class Judgement:
 
     estimates: Mapping[tuple, Estimate] = field(default_factory=dict)
     verdicts: Mapping[tuple, bool | None] = field(default_factory=dict)
-    worlds: int = 0
+    seeds: int = 0
+    failed: int = 0
     reason: str = ""
 
     @property
@@ -43,7 +49,7 @@ class Judgement:
         verdicts = self.verdicts.values()
         if False in verdicts:
             return False
-        return True if verdicts and None not in verdicts else None
+        return True if verdicts and None not in verdicts and not self.reason else None
 
 
 class Expectation(BaseModel):
@@ -52,15 +58,18 @@ class Expectation(BaseModel):
     Each seed gives one number, the median over its rows where it has several (conditions, or worlds that `each` does
     not tell apart). The median over seeds has a 95 % interval between order statistics: the expectation is met where
     that lies within the bounds, not met where it lies outside, and open where it holds a bound or where seeds are fewer
-    than six. A world or a fit that failed counts as one that misses.
+    than six. A world or a fit that failed counts as one that misses; a worth that cells only bound from below may be
+    anything above.
 
     Args:
         that: What is expected, a clause.
         metric: Which rows of the long table.
         of: Columns of these rows and the value each must have, or a list of values.
         each: Columns by whose values rows are grouped; the expectation is of every group.
-        over: Columns (or ``metric``) to change for the rows to divide by, world by world: a ratio, of positive values.
-        minus: Columns to change for the rows to subtract, world by world and condition by condition.
+        over: Columns (or ``metric``) to change for the rows to divide by: a ratio, of positive values. It is taken in
+            each world at each condition; where the change is one of world, of medians over the conditions of the two
+            worlds of a seed.
+        minus: Columns to change for the rows to subtract, likewise.
         at_least: Lower bound.
         at_most: Upper bound.
 
@@ -92,20 +101,76 @@ class Expectation(BaseModel):
         Raises:
             InputError: In one line.
         """
+        if isinstance(table, Expectation):
+            return table
         if not isinstance(table, Mapping):
             raise InputError(f"expected a table with that, metric, of and a bound; received {table!r}")
         return validated(cls, table)
+
+    @classmethod
+    def parse_all(cls, tables: object) -> tuple[Expectation, ...]:
+        """The expectations of a study, no two of one name.
+
+        Raises:
+            InputError: In one line, with the place in the list.
+        """
+        if not isinstance(tables, (list, tuple)):
+            raise InputError(f"expect must be a list of tables; received {tables!r}")
+        parsed: list[Expectation] = []
+        for i, table in enumerate(tables):
+            with naming(f"expect.{i}"):
+                parsed.append(cls.parse(table))
+                if parsed[-1].that in [earlier.that for earlier in parsed[:-1]]:
+                    raise InputError(f"{parsed[-1].that!r} is expected twice; put it in words of its own")
+        return tuple(parsed)
 
     @property
     def bounds(self) -> tuple[float, float]:
         """Lower and upper bound, infinite where there is none."""
         return -math.inf if self.at_least is None else self.at_least, math.inf if self.at_most is None else self.at_most
 
+    @property
+    def compares(self) -> bool:
+        """Whether rows are compared with others."""
+        return bool(self.over or self.minus)
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """Columns that tell the rows to compare with from those that are judged."""
+        return {column: value for column, value in (self.over or self.minus).items() if column != "metric"}
+
+    @property
+    def other_metric(self) -> str:
+        """The metric to compare with."""
+        return str((self.over or self.minus).get("metric", self.metric))
+
+    @property
+    def missed(self) -> float:
+        """What no bound admits, for what failed."""
+        return math.inf if self.at_least is None else -math.inf
+
     def group_name(self, group: tuple) -> str:
         """A group of a judgement in words: values, those of settings beside their names."""
-        values = (f"{value:g}" if isinstance(value, float) else str(value) for value in group)
-        named = zip(self.each, values, strict=True)
-        return ", ".join(f"{column} {value}" if "." in column else value for column, value in named)
+        return ", ".join(
+            f"{column} {_in_short(value)}" if "." in column else _in_short(value)
+            for column, value in zip(self.each, group, strict=True)
+        )
+
+    def model_post_init(self, _: object) -> None:
+        """Refuse bounds and comparisons that no rows could meet."""
+        low, high = self.bounds
+        if low == -math.inf and high == math.inf:
+            raise InputError("give at_least, at_most or both")
+        if low > high:
+            raise InputError(f"at_least {low:g} is above at_most {high:g}; change them round")
+        if self.over and self.minus:
+            raise InputError("give over (a ratio) or minus (a difference), one of the two")
+        if self.compares and self.other_metric == self.metric and self.changed.items() <= self.of.items():
+            raise InputError("over and minus must change something; otherwise rows are compared with themselves")
+        if self.over and (signed := _SIGNED & {self.metric, self.other_metric}):
+            raise InputError(f"{signed.pop()} may be zero or below, so that it has no ratios; take minus")
+        if "seed" in self.each:
+            raise InputError("each cannot hold seed, for medians are over seeds")
 
     def check(self, metrics: Collection[str], columns: Mapping[str, Collection]) -> None:
         """Refuse what no row of a study can answer.
@@ -118,22 +183,14 @@ class Expectation(BaseModel):
             InputError: In one line.
         """
         with naming(f"expect {self.that!r}"):
-            low, high = self.bounds
-            if low == -math.inf and high == math.inf:
-                raise InputError("give at_least, at_most or both")
-            if low > high:
-                raise InputError(f"at_least {low:g} is above at_most {high:g}; change them round")
-            if self.over and self.minus:
-                raise InputError("give over (a ratio) or minus (a difference), one of the two")
-            for metric in (self.metric, self._changed_metric):
+            for metric in (self.metric, self.other_metric):
                 if metric not in metrics:
                     raise InputError(f"the study does not measure {metric!r}; {near_misses(metric, metrics)}")
-            for column in (*self.each, *self.of, *self._changed):
-                if column not in columns:
-                    raise InputError(f"rows have no column {column!r}; {near_misses(column, columns)}")
+            for column in (*self.each, *self.of, *self.changed):
+                _check_column(column, columns)
             for column, value in self.of.items():
                 _check_values(column, value if isinstance(value, list) else [value], columns[column])
-            for column, value in self._changed.items():
+            for column, value in self.changed.items():
                 _check_values(column, [value], columns[column])
 
     @checked
@@ -143,77 +200,32 @@ class Expectation(BaseModel):
         Args:
             rows: Its long table: each row has metric, value, status, seed and, where it knows them, the columns named.
         """
-        worlds = self._worlds(rows)
-        worlds |= {key: [self._missed] for key in self._failed(rows, {group for group, _ in worlds})}
-        groups: dict[tuple, list[float]] = {}
-        for (group, _), numbers in worlds.items():
-            if numbers:
-                groups.setdefault(group, []).append(float(np.median(numbers)))
-        if not groups:
-            return Judgement(reason="it was not measured")
-        if any(math.isnan(number) for numbers in groups.values() for number in numbers):
-            return Judgement(reason="what it is divided by is not positive in every world")
-        estimates = {group: median(numbers) for group, numbers in groups.items()}
-        verdicts = {group: self._verdict(estimate) for group, estimate in estimates.items()}
-        return Judgement(estimates, verdicts, min(map(len, groups.values())))
+        found = ranges(self, rows)
+        estimates, verdicts, unknown = {}, {}, self._unmeasured(found)
+        for group, seeds in found.items():
+            medians = zip(*(np.median(numbers, axis=0).tolist() for numbers in seeds.values()), strict=True)
+            least, values, most = map(list, medians)
+            if any(map(math.isnan, values)):
+                unknown.append(f"{self.group_name(group) or 'it'} is divided by what is not positive")
+                continue
+            interval = Interval(median(least).low, median(most).high)
+            estimates[group] = Estimate(median(values).value, interval)
+            verdicts[group] = self._verdict(estimates[group])
+        every = [number for seeds in found.values() for numbers in seeds.values() for number in numbers]
+        failed = sum(math.isinf(value) for _, value, _ in every)
+        return Judgement(estimates, verdicts, min(map(len, found.values()), default=0), failed, "; ".join(unknown))
 
-    def _worlds(self, rows: Sequence[Mapping]) -> dict[tuple, list[float]]:
-        """By group and seed a number for each condition, the value or how it compares; none without its other."""
-        worlds: dict[tuple, list[float]] = {}
-        twins: dict[tuple, list[float]] = {}
-        for row in _where(rows, self._changed_metric, {**self.of, **self._changed}) if self._compares else ():
-            twins.setdefault(self._shared(row), []).append(self._number(row))
-        for row in _where(rows, self.metric, self.of):
-            if self._changed and _has(row, self._changed):
-                continue  # what others are compared with
-            number, group = self._number(row), tuple(row.get(column) for column in self.each)
-            numbers = [self._compared(number, twin) for twin in twins.get(self._shared(row), ())]
-            worlds.setdefault((group, row["seed"]), []).extend(numbers if self._compares else [number])
-        return worlds
-
-    def _failed(self, rows: Sequence[Mapping], groups: Iterable[tuple]) -> Iterator[tuple]:
-        """Group and seed of what failed as a whole: its rows have no metric, and of the columns only what was known."""
-        for row in _where(rows, None, {}):
-            own = tuple(row.get(column) for column in self.each)
-            for group in {*groups, *([own] if None not in own else [])}:
-                here = {**self.of, **dict(zip(self.each, group, strict=True))}
-                there = {**here, **self._changed}
-                compared_with = bool(self._changed) and here == there
-                if not compared_with and any(_has(row, of, absent=True) for of in (here, there)):
-                    yield group, row["seed"]
-
-    def _shared(self, row: Mapping) -> tuple:
-        return tuple(row.get(column) for column in (*self.each, "seed", "condition") if column not in self._changed)
-
-    def _number(self, row: Mapping) -> float:
-        """The value of a row; of one that failed, what no bound admits."""
-        return self._missed if row["status"] != "ok" or row["value"] is None else float(row["value"])
-
-    def _compared(self, number: float, twin: float) -> float:
-        """Difference or ratio; NaN where there is no ratio."""
-        if math.isinf(number) or math.isinf(twin):
-            return self._missed
-        if self.minus:
-            return number - twin
-        return number / twin if twin > 0 else math.nan
-
-    @property
-    def _missed(self) -> float:
-        """What no bound admits, for a row that failed."""
-        return math.inf if self.at_least is None else -math.inf
-
-    @property
-    def _compares(self) -> bool:
-        return bool(self.over or self.minus)
-
-    @property
-    def _changed(self) -> dict[str, Any]:
-        """Columns that tell the rows to compare with from those that are judged."""
-        return {column: value for column, value in (self.over or self.minus).items() if column != "metric"}
-
-    @property
-    def _changed_metric(self) -> str:
-        return str((self.over or self.minus).get("metric", self.metric))
+    def _unmeasured(self, found: Collection[tuple]) -> list[str]:
+        """What was asked for by name and is in no row."""
+        if not found:
+            return ["it was not measured"]
+        asked = [(i, c, self.of[c]) for i, c in enumerate(self.each) if isinstance(self.of.get(c), list)]
+        return [
+            f"{column} {value} was not measured"
+            for i, column, values in asked
+            for value in values
+            if value not in {group[i] for group in found} and self.changed.get(column) != value
+        ]
 
     def _verdict(self, estimate: Estimate) -> bool | None:
         low, high = self.bounds
@@ -222,22 +234,25 @@ class Expectation(BaseModel):
         return False if estimate.high < low or high < estimate.low else None
 
 
-def _where(rows: Sequence[Mapping], metric: str | None, of: Mapping) -> list[Mapping]:
-    return [row for row in rows if row["metric"] == metric and _has(row, of)]
-
-
-def _has(row: Mapping, of: Mapping, *, absent: bool = False) -> bool:
-    """Whether columns of a row have these values, or one of those in a list; or, with `absent`, none at all."""
-    return all(
-        (absent and row.get(column) is None) or row.get(column) in (value if isinstance(value, list) else [value])
-        for column, value in of.items()
-    )
-
-
 def _check_values(column: str, values: Sequence, taken: Collection) -> None:
     """Refuse values that are none, and those that no row of the column has, where it is known which it has."""
-    if not values or not all(isinstance(value, (bool, int, float, str)) for value in values):
+    if not values or not all(
+        isinstance(v, (bool, int, str)) or (isinstance(v, float) and math.isfinite(v)) for v in values
+    ):
         raise InputError(f"{column} must be a text or a number, or in `of` a list of them; received {values!r}")
     for value in values:
-        if taken and value not in taken:
+        if taken and not any(value == known and isinstance(value, bool) == isinstance(known, bool) for known in taken):
             raise InputError(f"no row has {column} {value!r}; {near_misses(str(value), map(str, taken))}")
+
+
+def _check_column(column: str, columns: Mapping[str, Collection]) -> None:
+    """Refuse a column that rows have not, and one whose values cannot be told apart."""
+    if column not in columns:
+        raise InputError(f"rows have no column {column!r}; {near_misses(column, columns)}")
+    kinds = {"number" if type(value) in (int, float) else type(value).__name__ for value in columns[column]}
+    if kinds & {"list", "dict"} or len(kinds) > 1:
+        raise InputError(f"{column} takes lists, or values of several kinds; give each a world of its own, by name")
+
+
+def _in_short(value: object) -> str:
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)

@@ -94,10 +94,13 @@ class Study:
         Raises:
             InputError: If what it expects is no expectation.
         """
-        name, question, claim, prediction = (str(table[key]) for key in ("name", "question", "claim", "prediction"))
-        expect = tuple(Expectation.parse(each) for each in table.get("expect", ()))
+        for key in ("name", "question", "claim", "prediction"):
+            if not isinstance(table.get(key), str):
+                raise InputError(f"{key} must be a text; received {table.get(key)!r}")
+        expect = Expectation.parse_all(table.get("expect", []))
         tasks = list(table.get("tasks", ()))
-        return cls(name, question, claim, prediction, tasks, _not_to_be_run, expect=expect)
+        words = (table["name"], table["question"], table["claim"], table["prediction"])
+        return cls(*words, tasks, _not_to_be_run, expect=expect)
 
     @cached_property
     def ids(self) -> tuple[str, ...]:

@@ -139,6 +139,16 @@ EXPECTED = [
     Expectation(that="C is worth more than A+B", metric="n_eff", **COMPARED, at_least=1),
     Expectation(that="it is near " * 12, metric="mmd", of={}, at_most=0.1),
 ]
+EXPECTED += [
+    Expectation(that="all failed", metric="mse", of={}, at_least=100),
+    Expectation(that="one failed", metric="mae", of={}, each=["condition"], at_most=3, at_least=-1),
+]
+STUDY_ROWS += [
+    {"metric": metric, "seed": seed, "condition": "A", "value": 1.0 + seed, "status": status}
+    for metric, status in (("mse", "failed"), ("mae", "ok"))
+    for seed in range(7)
+]
+STUDY_ROWS[-1]["status"] = "failed"
 STUDY = Study("study", "?", "none", "", [{"scenario": HOSTILE, "seed": 0}], dict)
 
 FIGURES = {

@@ -33,13 +33,13 @@ def test_the_evidence_names_groups_that_miss_first_and_counts_the_rest():
     assert part.met is False
     assert part.evidence == (
         "the median is 1.0 (1.0 to 1.0) at design.cells 4; 9.0 (9.0 to 9.0) at design.cells 0; "
-        "8.0 (8.0 to 8.0) at design.cells 1; 7.0 (7.0 to 7.0) at design.cells 2, and 1 more, of 6 worlds each"
+        "8.0 (8.0 to 8.0) at design.cells 1; 7.0 (7.0 to 7.0) at design.cells 2, and 1 more, of 6 seeds each"
     )
 
 
 def test_a_ratio_and_a_difference_are_called_so():
     ratio = judged([9.0, 3.0], of={"design.cells": 0}, over={"design.cells": 1})
-    assert str(ratio) == "Met: it is so. The median ratio is 3.0 (3.0 to 3.0), of 6 worlds."
+    assert str(ratio) == "Met: it is so. The median ratio is 3.0 (3.0 to 3.0), of 6 seeds."
     difference = judged([9.0, 3.0], of={"design.cells": 0}, minus={"design.cells": 1})
     assert "the median difference is 6.0" in difference.evidence
     assert judged([]).evidence == "it was not measured"

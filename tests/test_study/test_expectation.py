@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.intervals import Interval
-from pdae_sim.study import Declaration, Expectation, median
+from pdae_sim.study import Declaration, Expectation, evaluate, median
 
 WORLDS = range(9)
 
@@ -46,7 +47,7 @@ def test_the_interval_of_the_median_decides(bounds, met):
     assert found.met is met
     assert found.estimates[()] == median(range(1, 10))
     assert found.estimates[()].interval == Interval(2.0, 8.0)
-    assert found.worlds == 9
+    assert found.seeds == 9
 
 
 def test_few_worlds_leave_it_open_with_their_median():
@@ -77,6 +78,50 @@ def test_a_difference_is_taken_at_each_condition():
     assert expecting(of={"estimator": "b"}, minus={"estimator": "a"}, at_most=0.0).judge(table).met is False
 
 
+def test_worlds_with_other_conditions_are_compared_by_their_medians():
+    """Held-out doubles are drawn anew in a world of another size."""
+    table = rows([2.0] * 9, n=1, condition="A+B") + rows([4.0] * 9, n=1, condition="A+C")
+    table += rows([12.0] * 9, n=2, condition="C+D") + rows([6.0] * 9, n=2, condition="A+B")
+    found = expecting(of={"n": 2}, over={"n": 1}, at_least=1.0).judge(table)
+    assert found.estimates[()].value == 3.0
+
+
+def test_worlds_that_are_pooled_are_each_compared_with_themselves():
+    table = [
+        row
+        for scenario, a, b in (("x", 9.0, 1.0), ("y", 90.0, 10.0), ("z", 50.0, 100.0))
+        for name, value in (("a", a), ("b", b))
+        for row in rows([value] * 9, estimator=name, scenario=scenario)
+    ]
+    expected = expecting(of={"estimator": "a"}, over={"estimator": "b"}, at_least=8.0)
+    assert expected.judge(table).estimates[()].value == 9.0
+    moved = [{**row, "scenario": "x", "design.cells": row["scenario"]} for row in table]
+    assert expected.judge(moved).estimates[()].value == 9.0
+
+
+def test_another_scenario_is_compared_with_at_each_value_of_each_alone():
+    table = [
+        row
+        for scenario, factor in (("x", 1.0), ("y", 3.0))
+        for snr in (1.0, 10.0)
+        for row in rows([factor * snr] * 9, scenario=scenario, **{"observation.snr": snr})
+    ]
+    expected = expecting(each=["scenario", "observation.snr"], over={"scenario": "x"}, at_least=1.0)
+    found = expected.judge(table)
+    assert {group: estimate.value for group, estimate in found.estimates.items()} == {("y", 1.0): 3.0, ("y", 10.0): 3.0}
+    assert found.met is True
+
+
+def test_a_worth_that_is_only_bounded_may_be_anything_above():
+    table = [{**row, "high": None} for row in rows([150.0] * 9)]
+    assert expecting(at_most=170.0).judge(table).met is None
+    assert expecting(at_least=100.0).judge(table).met is True
+    assert expecting(at_most=170.0).judge([{**row, "high": 160.0} for row in table]).met is True
+    both = [{**row, "estimator": "a"} for row in table] + rows([100.0] * 9, estimator="b", high=120.0)
+    assert expecting(of={"estimator": "a"}, over={"estimator": "b"}, at_most=2.0).judge(both).met is None
+    assert expecting(of={"estimator": "b"}, over={"estimator": "a"}, at_most=0.7).judge(both).met is True
+
+
 def test_another_condition_can_be_compared_with():
     table = rows([8.0] * 9, condition="A:3") + rows([2.0] * 9, condition="A")
     found = expecting(of={"condition": "A:3"}, over={"condition": "A"}, at_least=3.9).judge(table)
@@ -84,8 +129,8 @@ def test_another_condition_can_be_compared_with():
 
 
 def test_another_metric_can_be_compared_with():
-    table = rows([8.0] * 9) + rows([2.0] * 9, metric="mmd")
-    assert expecting(over={"metric": "mmd"}, at_least=1.0).judge(table).estimates[()].value == 4.0
+    table = rows([8.0] * 9) + rows([2.0] * 9, metric="mse")
+    assert expecting(over={"metric": "mse"}, at_least=1.0).judge(table).estimates[()].value == 4.0
 
 
 def test_every_group_must_be_as_expected_and_the_one_compared_with_is_none_of_them():
@@ -97,13 +142,24 @@ def test_every_group_must_be_as_expected_and_the_one_compared_with_is_none_of_th
     assert expected.judge(table[:-9]).met is True
 
 
-def test_what_was_not_measured_or_cannot_be_divided_is_open_with_a_reason():
+def test_what_was_not_measured_is_open_with_a_reason():
     assert expecting(at_least=1.0).judge([]).reason == "it was not measured"
-    table = rows([1.0] * 9, n=1) + rows([0.0] * 9, n=2)
-    found = expecting(of={"n": 1}, over={"n": 2}, at_least=1.0).judge(table)
-    assert (found.met, found.estimates) == (None, {})
-    assert "not positive" in found.reason
+    table = rows([1.0] * 9, n=1)
     assert expecting(of={"n": 1}, minus={"n": 3}, at_least=1.0).judge(table).reason == "it was not measured"
+    half = expecting(of={"n": [1, 2]}, each=["n"], at_least=0.5).judge(table)
+    assert (half.met, half.reason) == (None, "n 2 was not measured")
+    assert expecting(of={"n": [1, 2]}, each=["n"], at_least=2.0).judge(table).met is False
+
+
+def test_one_zero_to_divide_by_leaves_the_other_groups_their_verdicts():
+    about = {"metric": "mse"}
+    table = rows([1.0] * 9, estimator="a", n=1, **about) + rows([1.0] * 8 + [0.0], estimator="b", n=1, **about)
+    table += rows([1.0] * 9, estimator="a", n=2, **about) + rows([9.0] * 9, estimator="b", n=2, **about)
+    asked = {"metric": "mse", "of": {"estimator": "a"}, "each": ["n"], "over": {"estimator": "b"}}
+    found = expecting(**asked, at_least=1.0).judge(table)
+    assert (found.met, found.verdicts) == (False, {(2,): False})
+    assert found.reason == "1 is divided by what is not positive"
+    assert expecting(**asked, at_most=1.0).judge(table).met is None
 
 
 @pytest.mark.parametrize("bounds", [{"at_least": 1.0}, {"at_most": 3.0}])
@@ -133,7 +189,7 @@ def test_a_fit_that_failed_is_a_miss_of_its_estimator_alone():
     assert expecting(of={"estimator": "a"}, at_least=1.0).judge(table).met is True
     assert expecting(of={"estimator": "b"}, at_least=1.0).judge(table).met is None
     assert expecting(of={"estimator": "a"}, over={"estimator": "b"}, at_most=3.0).judge(table).met is None
-    assert expecting(of={"estimator": "b"}, at_least=1.0).judge(table).worlds == 9
+    assert expecting(of={"estimator": "b"}, at_least=1.0).judge(table).seeds == 9
 
 
 def test_a_world_that_died_is_a_miss_of_its_group_even_where_nothing_of_it_is_left():
@@ -142,6 +198,47 @@ def test_a_world_that_died_is_a_miss_of_its_group_even_where_nothing_of_it_is_le
     assert expected.judge(table).verdicts == {(1,): True, (2,): False}
     compared = expecting(of={"estimator": "a"}, each=["n"], over={"n": 2}, at_most=1.0)
     assert compared.judge(table).verdicts == {(1,): False}
+
+
+def test_a_failure_of_what_was_not_asked_for_is_no_miss():
+    table = [row for name in "abc" for row in rows([2.0] * 9, estimator=name)]
+    table += [failure(seed, estimator="c") for seed in range(9)]
+    expected = expecting(of={"estimator": ["a", "b"]}, each=["estimator"], at_least=1.0)
+    assert expected.judge(table).verdicts == {("a",): True, ("b",): True}
+    table = rows([2.0] * 9, n=1) + [failure(seed, scenario="another") for seed in range(9)]
+    assert expecting(of={"n": 1}, at_least=1.0).judge(table).met is True
+
+
+def test_failures_without_a_condition_are_misses_at_each():
+    table = rows([2.0] * 9, estimator="a", condition="A+B")
+    table += [failure(seed, estimator="b") for seed in range(9)]
+    expected = expecting(of={"estimator": ["a", "b"]}, each=["estimator", "condition"], at_least=1.0)
+    assert expected.judge(table).verdicts == {("a", "A+B"): True, ("b", "A+B"): False}
+    dead = expecting(of={"estimator": ["a", "b"]}, each=["estimator"], at_least=1.0).judge(
+        [failure(s) for s in range(9)]
+    )
+    assert (dead.verdicts, dead.failed) == ({("a",): False, ("b",): False}, 18)
+
+
+def test_one_world_of_several_that_failed_is_one_miss_and_not_a_seed():
+    table = [row for k in range(12) for row in rows([2.0] * 9, scenario=f"s{k}")]
+    table += [failure(seed, scenario=f"t{seed}") for seed in range(9)]
+    assert expecting(at_least=1.0).judge(table).met is True
+
+
+def test_an_estimator_that_fails_to_predict_has_a_row_of_every_metric():
+    class Broken:
+        def fit(self, data):
+            return self
+
+        def sample(self, condition, n, *, rng=None):
+            raise RuntimeError("no")
+
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    data = PerturbationData.from_arrays(x, ["ctrl", "A", "B"] * 20, held_out=[False, False, True] * 20)
+    found = evaluate({"broken": Broken()}, data, metrics=["energy_distance", "n_eff"], rng=0)
+    failed = [(row["metric"], row["status"]) for row in found if row["estimator"] == "broken"]
+    assert failed == [("energy_distance", "failed"), ("n_eff", "failed")]
 
 
 @given(st.randoms(use_true_random=False))
@@ -170,15 +267,28 @@ def test_what_is_no_expectation_is_refused_in_a_line(expect):
     assert "\n" not in str(refused.value)
 
 
+def test_a_ratio_of_what_may_be_negative_is_refused():
+    with pytest.raises(InputError, match="energy_distance may be zero or below, so that it has no ratios; take"):
+        Expectation.parse_all([{**PART, "metric": "energy_distance", "over": {"estimator": "b"}}])
+
+
+def test_a_column_of_lists_is_refused():
+    worlds = [{"base": "three-singles", "vary": {"design.train": [["ctrl", "A"], ["ctrl", "B"]]}}]
+    with pytest.raises(InputError, match="takes lists"):
+        Declaration.parse({**SAID, "worlds": worlds, "expect": [{**PART, "each": ["design.train"]}]})
+
+
+PART = {"that": "it is", "metric": "n_eff", "of": {}, "at_least": 1}
+
+
 def test_two_parts_of_one_name_are_refused():
-    part = {"that": "it is", "metric": "n_eff", "of": {}, "at_least": 1}
-    with pytest.raises(InputError, match="expect: 'it is' is declared twice"):
-        Declaration.parse({**SAID, "expect": [part, {**part, "at_least": 2}]})
+    with pytest.raises(InputError, match="'it is' is expected twice"):
+        Declaration.parse({**SAID, "expect": [PART, {**PART, "at_least": 2}]})
 
 
 def test_a_declaration_carries_what_it_expects():
     declaration = declared(of={"design.cells": 40, "estimator": "additive"}, at_least=1.0)
-    assert declaration.study().expect == tuple(declaration.expect)
+    assert declaration.study().expect == declaration.expect
     assert declaration.study().ids == Declaration.parse(SAID).study().ids
 
 
@@ -194,6 +304,15 @@ def test_a_declaration_carries_what_it_expects():
         ({"at_least": 1.0, "of": {"condition": {"A": 1}}}, "condition must be a text or a number"),
         ({"at_least": 1.0, "over": {"condition": ["A"]}}, "or in `of` a list of them"),
         ({"at_least": 1.0, "of": {"seed": 99}}, "no row has seed 99"),
+        ({"at_least": 1.0, "of": {"distance": float("inf")}}, "distance must be a text or a number"),
+        (
+            {"at_least": 1.0, "of": {"estimator": "additive"}, "over": {"estimator": "additive"}},
+            "must change something",
+        ),
+        ({"at_least": 1.0, "over": {"metric": "n_eff"}}, "must change something"),
+        ({"at_least": 1.0, "each": ["seed"]}, "each cannot hold seed"),
+        ({"at_least": 1.0, "of": {"verdict": "suported"}}, "no row has verdict 'suported'"),
+        ({"at_least": 1.0, "of": {"design.cells": True}}, "no row has design.cells True"),
         ({"at_least": 1.0, "over": {"seed": 1}, "minus": {"seed": 1}}, "one of the two"),
         ({"at_least": 1.0, "metric": "mmd"}, "the study does not measure 'mmd'; known: n_eff"),
         ({"at_least": 1.0, "of": {"estimator": "aditive"}}, "no row has estimator 'aditive'; did you mean 'additive'"),
