@@ -33,10 +33,12 @@ def study_page(
     registry = registry or StudyRegistry()
     shown = presentation(study, module)
     verdict, *evidence = shown.findings(rows)
+    done = len({row["task_id"] for row in rows})
+    lead = verdict if done == len(study.tasks) else f"So far, with {done} of {len(study.tasks)} tasks: {verdict}"
     command = f"{registry.command} run {_name(study, module, registry)} --out DIR"
     return Page(
         title=study.question,
-        lead=verdict,
+        lead=lead,
         sections=(
             Section("What theory predicts", paragraphs=(f"Tests claim {study.claim}.", study.prediction)),
             Section("How it was measured", paragraphs=(shown.setting(study),)),
