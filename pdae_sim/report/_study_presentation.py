@@ -28,7 +28,10 @@ class _Declared:
     def CAPTION(self) -> str:  # noqa: N802
         """What the figure shows."""
         if self._expect:
-            return "Medians over worlds with 95 % intervals between order statistics; what was expected is shaded."
+            return (
+                "Medians over worlds with 95 % intervals between order statistics, with an arrow where one has no end; "
+                "what was expected is shaded."
+            )
         return "Medians over seeds and conditions, with quartiles, of the first metric declared."
 
     COLUMNS = ("scenario", "varied", "estimator", "metric", "median", "lower quartile", "upper quartile", "values")
