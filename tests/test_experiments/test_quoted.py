@@ -17,6 +17,9 @@ NOT_STORED = {
 }
 """Tables of figures whose numbers are in no file yet, by how they begin, and what prints them; this list may shrink."""
 
+ON_PAGES = "| study | question | outcome |"
+"""The table of studies, whose figures are held to their pages below."""
+
 
 def numbers(text: str) -> set[str]:
     return set(re.findall(r"\d(?:[\d.,]*\d)?", text))
@@ -53,7 +56,7 @@ def test_every_table_of_figures_is_quoted_or_known_not_to_be_stored(text):
     by_hand = re.sub(r"<!-- quoted: .*?<!-- end of quotation -->", "", text, flags=re.S)
     for table in re.findall(r"(?:^\|.*\n)+", by_hand, re.M):
         decimals = re.findall(r"\d\.\d", table)
-        assert len(decimals) < 10 or table.startswith(tuple(NOT_STORED)), table.splitlines()[0]
+        assert len(decimals) < 10 or table.startswith((*NOT_STORED, ON_PAGES)), table.splitlines()[0]
 
 
 def test_no_table_is_excused_that_is_not_there():
