@@ -1,5 +1,6 @@
 """The strategies themselves: what they plant is true, they shrink to the simple case and find the hard one."""
 
+import warnings
 from decimal import Decimal
 from fractions import Fraction
 from random import Random
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import HypothesisWarning
 
 from pdae_sim import strategies
 from pdae_sim.contexts import by_context, context_levels, sharing_contexts
@@ -25,8 +27,10 @@ def simplest(strategy, condition=lambda _: True):
 
 
 def some(strategy, condition):
-    """Any example that meets the condition: that there is one is the test."""
-    return find(strategy, condition, settings=settings(database=None, max_examples=5000, phases=[Phase.generate]))
+    """Any example that meets the condition: that there is one is the test, and not how long it is when printed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HypothesisWarning)
+        return find(strategy, condition, settings=settings(database=None, max_examples=5000, phases=[Phase.generate]))
 
 
 class TestSpanProblems:

@@ -101,7 +101,7 @@ INDEX: dict[str, Places] = {
     "poisson_counts": Places("estimation/likelihoods theory/counts", declarations="noise", benchmarks="noise rivals"),
     "dispersed_counts": Places("theory/counts"),
     "depth": Places("theory/counts"),
-    "posterior_variance": Places("theory/posterior_variance"),
+    "posterior_variance": Places("theory/posterior_variance", declarations="noise violations"),
     "noisy_gain": Places("theory/posterior_variance"),
     "affinity": Places("analysis/shared_effects theory/limits"),
     "lower_limits": Places("theory/limits"),
