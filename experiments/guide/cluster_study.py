@@ -58,7 +58,7 @@ def guide(seeds: int = 3, steps: int = 800, workers: int = 2, dask: bool = True)
 
     # ## Was the prediction met?
     # The rows decide, here by a ratio taken world by world; below six worlds its median has no interval and it is open.
-    print(judged_part(study.expect[0], rows.astype(object).where(rows.notna(), None).to_dict("records")))
+    print(judged_part(study.expect[0], local.rows(study.name, study.ids)))
 
     # ## On a cluster
     # `Dask(cluster="dask_jobqueue:SLURMCluster", arguments=…)` starts workers by your queue, `Dask("tcp://head:8786")`

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 
 from pdae_sim.intervals import Estimate
 from pdae_sim.report import new_figure
+from pdae_sim.report._palette import plain_decades
 from pdae_sim.study.medians import NO_INTERVAL
 
 
@@ -37,12 +37,9 @@ def line(
 
 
 def logarithmic(axes: Axes) -> None:
-    """A logarithmic y-axis with plain numbers, at 1, 2 and 5 where it spans less than two decades."""
+    """A logarithmic y-axis with plain numbers."""
     axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    axes.yaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0) if high < 100 * low else ()))
-    for place in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        place(lambda value, _: f"{value:,g}")
+    plain_decades(axes.yaxis, *axes.get_ylim())
 
 
 def legend_below(figure: Figure, axes: list[Axes]) -> None:

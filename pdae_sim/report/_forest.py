@@ -8,10 +8,9 @@ from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 
 from pdae_sim.report._format import MET, truncated
-from pdae_sim.report._palette import INK, MUTED, new_figure, styled
+from pdae_sim.report._palette import INK, MUTED, new_figure, plain_decades, styled
 from pdae_sim.study.expectation import Expectation, Judgement
 
 _COLOURS = {True: "#12755f", False: "#8e2a63", None: MUTED}
@@ -88,9 +87,7 @@ def _range(panel: Axes, expected: Expectation, judgement: Judgement) -> tuple[fl
     low, high = min(numbers), max(numbers)
     if low > 0 and math.log10(high / low) > _DECADES:
         panel.set_xscale("log")
-        panel.xaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0) if high < 100 * low else ()))
-        for place in (panel.xaxis.set_major_formatter, panel.xaxis.set_minor_formatter):
-            place(lambda value, _: f"{value:,g}")
+        plain_decades(panel.xaxis, low, high)
         return low / 1.6, high * 1.6
     margin = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
     return low - margin, high + margin

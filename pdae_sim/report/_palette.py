@@ -10,10 +10,12 @@ from functools import wraps
 from typing import ParamSpec
 
 from matplotlib import style
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import LogLocator
 
 from pdae_sim.verdicts import NO_GUARANTEE, NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED
 
@@ -136,6 +138,13 @@ def new_figure(height: float, *, width: float = WIDTH, side: float = 0.06) -> Fi
     figure = Figure(figsize=(width, height), layout=engine, facecolor=PAPER)
     FigureCanvasAgg(figure)
     return figure
+
+
+def plain_decades(axis: Axis, low: float, high: float) -> None:
+    """Plain numbers on a logarithmic axis, at 1, 2 and 5 where it spans less than two decades."""
+    axis.set_minor_locator(LogLocator(subs=(2.0, 5.0) if high < 100 * low else ()))
+    for place in (axis.set_major_formatter, axis.set_minor_formatter):
+        place(lambda value, _: f"{value:,g}")
 
 
 def settle_layout(figure: Figure) -> None:

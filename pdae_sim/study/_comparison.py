@@ -32,7 +32,7 @@ def ranges(expected: Expectation, rows: Sequence[Mapping]) -> dict[tuple, dict[A
     return found
 
 
-def has(row: Mapping, of: Mapping, *, absent: Iterable[str] = ()) -> bool:
+def _has(row: Mapping, of: Mapping, *, absent: Iterable[str] = ()) -> bool:
     """Whether columns of a row have these values, or one of those in a list; those of `absent` may have none."""
     return all(
         row.get(column) in (value if isinstance(value, list) else [value])
@@ -70,7 +70,7 @@ def _failed(expected: Expectation, measured: Sequence[tuple], rows: Sequence[Map
         groups: dict[tuple, None] = {}
         for of, hidden in sides:
             known = {c: row[c] for c in expected.each if row.get(c) is not None and c not in hidden}
-            if has(row, of, absent=_KNOWN_LATER):
+            if _has(row, of, absent=_KNOWN_LATER):
                 groups |= dict.fromkeys(_groups(expected, known, measured))
         for group in groups:
             if not _is_other(expected, dict(zip(expected.each, group, strict=True))):
@@ -94,11 +94,11 @@ def _groups(expected: Expectation, known: Mapping, measured: Sequence[tuple]) ->
 
 def _is_other(expected: Expectation, row: Mapping) -> bool:
     """Whether a row is of those to compare with, and of no group."""
-    return bool(expected.changed) and has({**expected.of, **row}, expected.changed)
+    return bool(expected.changed) and _has({**expected.of, **row}, expected.changed)
 
 
 def _where(rows: Sequence[Mapping], metric: str | None, of: Mapping) -> list[Mapping]:
-    return [row for row in rows if row["metric"] == metric and has(row, of)]
+    return [row for row in rows if row["metric"] == metric and _has(row, of)]
 
 
 def _cells(rows: Sequence[Mapping], columns: Sequence[str]) -> dict[tuple, list[Mapping]]:

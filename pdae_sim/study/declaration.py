@@ -147,8 +147,9 @@ class Declaration(BaseModel):
         _once("seeds", self.all_seeds)
         if min(self.all_seeds, default=-1) < 0:
             raise InputError("seeds must be a whole number ≥ 1, or a list of whole numbers ≥ 0")
+        columns = self._columns()
         for expected in self.expect:
-            expected.check(self.metrics, self._columns())
+            expected.check(self.metrics, columns)
         for scenario in self.worlds:
             scenario.check()
             if scenario.table is not None:
