@@ -202,7 +202,7 @@ class DesignConfig(OpenTable):
         further = np.array([space.vector(condition) for condition in self.test]).reshape(-1, len(space))
         if self.kind == "given":
             return Design(np.array([space.vector(condition) for condition in self.train or [space.control]]), further)
-        design = DESIGNS.make(self.kind, self.settings, n_perturbations=len(space), rng=root)
+        design = DESIGNS.make(self.kind, self.settings, n_perturbations=len(space), taken=further, rng=root)
         return Design(design.train, np.vstack([design.test, further])) if len(further) else design
 
     def counts(self, n_train: int, n_test: int, rng: _random.SeedLike) -> np.ndarray:

@@ -26,6 +26,7 @@ from pdae_sim.simulation.designs import (
     singles,
     singles_and_doubles,
 )
+from pdae_sim.simulation.worlds import world
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -171,6 +172,35 @@ class TestCombinations:
         assert orders[0] <= counts.min() <= counts.max() <= orders[1]
         assert set(design.labels.ravel()) <= {-0.5, -0.25, 0.0, 0.25, 0.5, 0.75}
         assert (len(design.train), len(design.test)) == (10, 4)
+
+    @pytest.mark.parametrize(
+        "draw",
+        [
+            lambda taken: random_doses(3, 2, per_environment=2, low=1, high=1, step=1.0, taken=taken, rng=0),
+            lambda taken: singles_and_doubles(3, n_doubles=2, taken=taken, rng=0),
+        ],
+    )
+    def test_nothing_is_drawn_that_is_held_out_elsewhere(self, draw):
+        out = [[1.0, 1.0, 0.0], [0.0, 0.0, 5.0]]
+        assert {tuple(row) for row in draw(out).train[-2:]} == {(1.0, 0.0, 1.0), (0.0, 1.0, 1.0)}
+        with pytest.raises(InputError, match="received 2"):
+            draw([*out, [0.0, 1.0, 1.0]])
+        with pytest.raises(InputError, match=r"taken must have shape \(M, 3\)"):
+            draw([[1.0, 1.0]])
+
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            'kind="random_doses", n_environments=2, per_environment=2, low=1, high=1, step=1.0',
+            'kind="singles_and_doubles", n_doubles=2',
+        ],
+    )
+    @pytest.mark.parametrize("seed", range(4))
+    def test_a_world_draws_no_condition_that_it_holds_out(self, kind, seed):
+        told = f'design={{{kind}, names=["A", "B", "C"], test=["A+B"], cells=5}}'
+        data = world("doses", [told, "latent.n_perturbations=3"], seed=seed).simulate().data
+        assert set(data.train.conditions[-2:]) == {"A+C", "B+C"}
+        assert data.test.conditions == ("A+B",)
 
     def test_every_environment_that_exists_can_be_asked_for(self):
         design = random_doses(3, 3 * 4 + 8, n_test=6, per_environment=[1, 3], low=1, high=2, step=1.0, rng=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def with_control(*blocks: np.ndarray) -> np.ndarray:
     return np.vstack([np.zeros((1, blocks[0].shape[1])), *blocks])
 
 
-def distinct_rows(draw: Callable[[], np.ndarray], n: int, taken: Sequence[np.ndarray] = ()) -> list[np.ndarray]:
+def distinct_rows(draw: Callable[[], np.ndarray], n: int, taken: Iterable[Sequence[float]] = ()) -> list[np.ndarray]:
     """n different rows, none of them taken; the caller knows that there are enough."""
     seen = {tuple(row) for row in taken}
     rows: list[np.ndarray] = []

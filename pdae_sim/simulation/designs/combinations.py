@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations, product
+from itertools import combinations, islice, product
 from math import comb, log
 
 import numpy as np
@@ -40,6 +40,7 @@ def singles_and_doubles(
     pairs: Sequence[Sequence[int]] | None = None,
     n_doubles: int | None = None,
     n_held_out: int = 0,
+    taken: Sequence[Sequence[float]] | np.ndarray = (),
     rng: SeedLike = None,
 ) -> Design:
     """The control, all singles and some doubles, of which a random few are held out; those are in the span.
@@ -49,6 +50,7 @@ def singles_and_doubles(
         pairs: The doubles as pairs of distinct indices 0 … K − 1; or
         n_doubles: how many different ones to draw.
         n_held_out: How many of the doubles become test labels.
+        taken: (M, K) labels, held out elsewhere, that no drawn double may have.
         rng: Seed or generator.
 
     Example:
@@ -59,7 +61,7 @@ def singles_and_doubles(
     K = size("n_perturbations", n_perturbations)
     root = _random.seed_sequence(rng)
     if pairs is None and n_doubles is not None:
-        pairs = _random_pairs(K, n_doubles, _random.stream(root, "pairs"))
+        pairs = _random_pairs(K, n_doubles, _labels_taken(taken, K), _random.stream(root, "pairs"))
     elif pairs is None or n_doubles is not None:
         raise InputError("give exactly one of pairs and n_doubles")
     doubles = np.array([_double(K, pair) for pair in pairs]).reshape(-1, K)
@@ -127,6 +129,7 @@ def random_doses(
     low: float = 0.25,
     high: float = 2.0,
     step: float = 0.125,
+    taken: Sequence[Sequence[float]] | np.ndarray = (),
     rng: SeedLike = None,
 ) -> Design:
     """The control and different random combinations, at doses that are random multiples of a power of two.
@@ -140,6 +143,7 @@ def random_doses(
         low: Least dose.
         high: Greatest dose.
         step: Doses are multiples of this power of two, 0 left out.
+        taken: (M, K) labels, held out elsewhere, that no combination may have.
         rng: Seed or generator.
 
     Example:
@@ -149,21 +153,33 @@ def random_doses(
     K, n = size("n_perturbations", n_perturbations), size("n_environments", n_environments, at_least=0)
     n += size("n_test", n_test, at_least=0)
     orders, doses = _orders(K, per_environment), _dyadic(low, high, step)
-    possible = sum(comb(K, order) * len(doses) ** order for order in orders)
+    gone = {
+        tuple(row) for row in _labels_taken(taken, K) if np.count_nonzero(row) in orders and set(row) <= {0.0, *doses}
+    }
+    possible = sum(comb(K, order) * len(doses) ** order for order in orders) - len(gone)
     if n > possible:
         raise InputError(f"only {possible} different environments exist; received {n}: widen the doses or orders")
     rng = _random.stream(_random.seed_sequence(rng), "random doses")
-    rows = np.array(distinct_rows(lambda: _combination(K, orders, doses, rng), n)).reshape(n, K)
+    rows = np.array(distinct_rows(lambda: _combination(K, orders, doses, rng), n, gone)).reshape(n, K)
     return Design(with_control(rows[:n_environments]), rows[n_environments:])
 
 
-def _random_pairs(K: int, n: int, rng: np.random.Generator) -> list[tuple[int, int]]:
-    possible = comb(K, 2)
+def _labels_taken(taken: Sequence[Sequence[float]] | np.ndarray, K: int) -> np.ndarray:
+    labels = finite("taken", np.array(taken, dtype=np.float64))
+    if labels.size and labels.shape[1:] != (K,):
+        raise InputError(f"taken must have shape (M, {K}); received {labels.shape}")
+    return labels.reshape(-1, K)
+
+
+def _random_pairs(K: int, n: int, taken: np.ndarray, rng: np.random.Generator) -> list[tuple[int, int]]:
+    gone = {tuple(np.flatnonzero(row).tolist()) for row in taken if row.sum() == 2 and set(row) <= {0, 1}}
+    possible = comb(K, 2) - len(gone)
     if whole("n_doubles", n, at_least=0) > possible:
-        raise InputError(f"n_doubles must be at most K (K − 1) / 2 = {possible}; received {n}")
-    first, second = np.triu_indices(K, 1)
-    chosen = rng.permutation(possible)[:n]
-    return list(zip(first[chosen].tolist(), second[chosen].tolist(), strict=True))
+        held_out = f" − {len(gone)} held out" if gone else ""
+        raise InputError(f"n_doubles must be at most K (K − 1) / 2{held_out} = {possible}; received {n}")
+    pairs = np.column_stack(np.triu_indices(K, 1)).tolist()
+    drawn = (tuple(pairs[k]) for k in rng.permutation(len(pairs)))
+    return list(islice((pair for pair in drawn if pair not in gone), n))
 
 
 def _double(K: int, pair: Sequence[int]) -> np.ndarray:

@@ -27,5 +27,6 @@ DESIGNS: Registry[Design] = Registry(
     },
     "n_perturbations",
     "rng",
+    "taken",
 )
 """The designs by the name that files use."""
