@@ -118,4 +118,5 @@ def _promise(model: PDAE) -> str:
     """What is known of the error of predictions before a held-out cell is seen."""
     if model.selection_ is not None:
         return f"Predictions by {model.selection_.in_words()}."
-    return "Predictions: how far they are off is not known, for no training combination was left out to learn it."
+    unknown = "Predictions: how far they are off is not known, for no training combination was left out to learn it"
+    return f"{unknown}." if model.composing_ is None else f"{unknown}; {model.composing_.in_words()}."

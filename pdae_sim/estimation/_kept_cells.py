@@ -18,8 +18,9 @@ import numpy as np
 from pdae_sim import _random
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
+from pdae_sim.estimation._composing import COMPOSED
 from pdae_sim.estimation._sources import SOURCES
-from pdae_sim.estimation.compositions import COMPOSITIONS, AdditiveParts, LinearNear, TransportParts
+from pdae_sim.estimation.compositions import COMPOSITIONS, AdditiveParts, LinearNear, TransportParts, adds_singles
 
 if TYPE_CHECKING:
     from pdae_sim.estimation.pdae import PDAE
@@ -45,11 +46,13 @@ class KeptCells:
 
     def __init__(self, model: PDAE, cells: PerturbationData) -> None:
         self._model, self.cells = model, replace(cells, x=cells.stored.astype(np.float32))
+        self._compositions: dict[str, AdditiveParts | LinearNear | TransportParts] = {}
 
-    @cached_property
-    def composition(self) -> AdditiveParts | LinearNear | TransportParts:
-        """The composition that the model predicts by."""
-        return COMPOSITIONS[self._model.source_]().fit(self.cells)
+    def composition(self, name: str) -> AdditiveParts | LinearNear | TransportParts:
+        """A composition of the cells, by name."""
+        if name not in self._compositions:
+            self._compositions[name] = COMPOSITIONS[name]().fit(self.cells)
+        return self._compositions[name]
 
     @cached_property
     def _tilting(self) -> Tilting:
@@ -80,10 +83,23 @@ def tilts(model: PDAE, data: PerturbationData) -> bool:
 
 def keep(model: PDAE, data: PerturbationData) -> KeptCells | None:
     """The cells that a fitted model predicts by, if it does."""
-    return KeptCells(model, data) if tilts(model, data) or model.source_ in COMPOSITIONS else None
+    return KeptCells(model, data) if tilts(model, data) or compositions(model) else None
+
+
+def source_at(model: PDAE, label: np.ndarray) -> str:
+    """How a fitted model predicts at a label (K,) unless it is told."""
+    if model.composing_ is None or not model.composing_.chosen or model._kept is None:
+        return model.source_
+    return COMPOSED if adds_singles(label, model._kept.cells) else model.source_
+
+
+def compositions(model: PDAE) -> list[str]:
+    """Names of the compositions that a fitted model predicts by, at some labels or at all."""
+    at_some = [COMPOSED] if model.composing_ and model.composing_.chosen else []
+    return [model.source_] if model.source_ in COMPOSITIONS else at_some
 
 
 def sources(model: PDAE) -> tuple[str, ...]:
     """Names of sources that a fitted model can predict from."""
     tilted = [source + TILTED for source in SOURCES] if model._kept and model.observation_.noisy else []
-    return *SOURCES, *tilted, *([model.source_] if model.source_ in COMPOSITIONS else [])
+    return *SOURCES, *tilted, *compositions(model)

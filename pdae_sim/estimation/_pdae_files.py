@@ -13,13 +13,13 @@ from pdae_sim._seals import rebuilt
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation import _bank as bank
 from pdae_sim.estimation import _framing as framing
+from pdae_sim.estimation._composing import Composing
 from pdae_sim.estimation._dimension import Dimension
-from pdae_sim.estimation._kept_cells import KeptCells, sources
+from pdae_sim.estimation._kept_cells import KeptCells, compositions, sources
 from pdae_sim.estimation._observation import ObservationChoice
 from pdae_sim.estimation._scaling import LabelScaling
 from pdae_sim.estimation._selection import Selection
 from pdae_sim.estimation.architecture import Architecture
-from pdae_sim.estimation.compositions import COMPOSITIONS
 from pdae_sim.estimation.phases import Phase
 from pdae_sim.labels import LabelSpace
 
@@ -39,6 +39,7 @@ def config_of(model: PDAE) -> dict:
         "source": model.source_,
         "select": bool(model.select),
         "selection": model.selection_ and model.selection_.to_json(),
+        "composing": model.composing_ and model.composing_.to_json(),
         "architecture": vars(model.plan_.architecture).copy(),
         "phases": [phase.to_json() for phase in model.plan_.phases],
         "beta": float(model.beta),
@@ -97,6 +98,7 @@ def restore(model: PDAE, config: Mapping, tensors: Mapping[str, torch.Tensor], h
     model.dimension_ = Dimension.from_json(config.get("dimension"))
     model.observation_ = ObservationChoice.from_json(config.get("observation"))
     model.selection_ = Selection.from_json(config.get("selection"))
+    model.composing_ = Composing.from_json(config.get("composing"))
     model.plan_ = framing.plan_of(model, noisy=model.observation_.noisy)
     model.source_ = rebuilt(str, config.get("source", "pool"))
     d_Z = model.dimension_.n_latents if model.dimension_ else model.n_latents
@@ -118,8 +120,8 @@ def restore(model: PDAE, config: Mapping, tensors: Mapping[str, torch.Tensor], h
 def _kept(model: PDAE, arrays: Mapping[str, np.ndarray]) -> KeptCells | None:
     """The training cells that a model predicts by, if it does."""
     if "cells" not in arrays:
-        if model.source_ in COMPOSITIONS:
-            raise ValueError(f"the cells are gone that source {model.source_!r} is of")
+        if names := compositions(model):
+            raise ValueError(f"the cells are gone that source {names[0]!r} is of")
         return None
     space = model.space_
     cells = PerturbationData(

@@ -24,8 +24,10 @@ from pdae_sim._checks import choice
 from pdae_sim._seals import rebuilt
 from pdae_sim.data import PerturbationData
 from pdae_sim.energy import energy_distance
+from pdae_sim.estimation import _kept_cells as keeping
 from pdae_sim.estimation._cell_numbers import by_cells, weighty
-from pdae_sim.estimation._sources import scaled_source
+from pdae_sim.estimation._composing import compose
+from pdae_sim.estimation._sources import better_source, scaled_source
 from pdae_sim.estimation.baselines import Pool
 from pdae_sim.estimation.compositions import COMPOSITIONS
 
@@ -121,6 +123,22 @@ class Selection:
             raise ValueError("selection.distances must have a value at each of its conditions")
         choice("selection.chosen", read.chosen, read.distances)
         return read
+
+
+def choose(model: PDAE, data: PerturbationData) -> None:
+    """Give a fitted model its way to predict, what that was judged by, and the cells that it needs.
+
+    Args:
+        model: Fitted.
+        data: Its training environments, in order.
+    """
+    model.source_ = better_source(model, data) if model.observation_.noisy else "pool"
+    model.source_ += keeping.TILTED if keeping.tilts(model, data) else ""
+    model.selection_ = select(model, data) if model.select else None
+    model.source_ = model.selection_.chosen if model.selection_ else model.source_
+    model._kept = keeping.keep(model, data)
+    model.composing_ = compose(model, data) if model.select and not model.selection_ else None
+    model._kept = model._kept or keeping.keep(model, data)
 
 
 def select(model: PDAE, data: PerturbationData) -> Selection | None:

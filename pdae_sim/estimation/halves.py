@@ -203,7 +203,7 @@ def _like(framed: PDAE, seed: int) -> PDAE:
 
 def _predict_alike(fit: PDAE, model: PDAE, half: PerturbationData) -> None:
     """Let a fit predict in the way that a model has chosen."""
-    fit.source_ = model.source_
+    fit.source_, fit.composing_ = model.source_, model.composing_
     fit._kept = keep(fit, canonical(half))
 
 

@@ -28,6 +28,7 @@ from pdae_sim.estimation import _posterior_prediction as prediction
 from pdae_sim.estimation import _selection as selecting
 from pdae_sim.estimation._base import BaseEstimator
 from pdae_sim.estimation._batches import by_environment
+from pdae_sim.estimation._composing import Composing
 from pdae_sim.estimation._dimension import Dimension
 from pdae_sim.estimation._measurement import Units
 from pdae_sim.estimation._networks import PRECISIONS, Network
@@ -35,7 +36,7 @@ from pdae_sim.estimation._observation import OBSERVATION_MODELS, ObservationChoi
 from pdae_sim.estimation._posterior import PosteriorNetwork
 from pdae_sim.estimation._scaling import LabelScaling, blocks
 from pdae_sim.estimation._selection import Selection
-from pdae_sim.estimation._sources import better_source, draw_base
+from pdae_sim.estimation._sources import draw_base
 from pdae_sim.estimation._validation import canonical, check_device, check_phases, fittable
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.compositions import COMPOSITIONS
@@ -77,6 +78,7 @@ class PDAE(BaseEstimator):
         plan_: Phases and networks of the fit.
         source_: How `sample` predicts unless it is told.
         selection_: Ways to predict compared on left-out training combinations; None where too few can be left out.
+        composing_: Else what composed cells say of the model, and whether combinations of measured parts are composed.
         history_: One dictionary per recorded step: phase, step, the loss terms.
         dimension_: The choice of d_Z with its evidence; None if `n_latents` is given.
 
@@ -99,6 +101,7 @@ class PDAE(BaseEstimator):
     plan_: Preset
     source_: str
     selection_: Selection | None
+    composing_: Composing | None
     _kept: keeping.KeptCells | None
     _units: Units
     _d_Z: int  # noqa: N815
@@ -252,18 +255,23 @@ class PDAE(BaseEstimator):
                 replaces half of the cells, or fewer where few bear the label, by training cells tilted to it. None
                 takes `source_`: ``pool`` without noise, and with it ``model`` or ``near``, whichever stands for
                 training conditions better, tilted where that can be; or the way that `selection_` has chosen, which
-                may be a composition of measured cells.
+                may be a composition of measured cells; or that of a sum of measured parts, if `composing_` says so.
         """
         self._check_fitted()
         label, root = self.space_.label(condition), _random.seed_sequence(rng)
-        source = choice("source", self.source_ if source is None else source, keeping.sources(self))
+        source = self.source_at(label) if source is None else choice("source", source, keeping.sources(self))
         if self._kept and source in COMPOSITIONS:
-            return self._kept.composition.sample(label, whole("n", n), rng=root)
+            return self._kept.composition(source).sample(label, whole("n", n), rng=root)
         base = source.removesuffix(keeping.TILTED)
         latents, exposure = draw_base(self, base, label, whole("n", n), root)
         latents += self.perturbation_matrix_ @ label
         drawn = self._decoded(latents, exposure, _random.child(root, "noise"))
         return self._kept.tilted(drawn, label, root) if self._kept and base != source else drawn
+
+    def source_at(self, condition: Condition) -> str:
+        """How `sample` predicts at a condition unless it is told: `source_`, or by composing cells of its parts."""
+        self._check_fitted()
+        return keeping.source_at(self, self.space_.label(condition))
 
     @staticmethod
     def check_save(directory: str | PathLike, *, force: bool = False) -> None:
@@ -337,7 +345,7 @@ class PDAE(BaseEstimator):
         self.train_labels_ = data.labels.copy()
         self.train_counts_ = data.counts.copy()
         self._label_scaling = LabelScaling.of(data.labels, data.counts)
-        self.source_, self.selection_, self._kept = "pool", None, None
+        self.source_, self.selection_, self.composing_, self._kept = "pool", None, None, None
         framing.frame(self, data, known)
         return data
 
@@ -361,11 +369,7 @@ class PDAE(BaseEstimator):
         self.base_latents_ = base.astype(np.float32).astype(
             np.float64
         )  # what files keep: a loaded model draws the same
-        self.source_ = better_source(self, data) if self.observation_.noisy else "pool"
-        self.source_ += keeping.TILTED if keeping.tilts(self, data) else ""
-        self.selection_ = selecting.select(self, data) if self.select else None
-        self.source_ = self.selection_.chosen if self.selection_ else self.source_
-        self._kept = keeping.keep(self, data)
+        selecting.choose(self, data)
 
     @property
     def _posterior(self) -> PosteriorNetwork:

@@ -105,6 +105,7 @@ def fit(
         "observation": model.observation_.to_json(),
         "source": model.source_,
         "selection": model.selection_ and model.selection_.to_json(),
+        "composing": model.composing_ and model.composing_.to_json(),
     }
     ended = "; ".join(
         f"{phase}: " + ", ".join(f"{k} {v:.4g}" for k, v in terms.items()) for phase, terms in losses.items()
@@ -127,8 +128,10 @@ def _read(file: Path, options: DatasetOptions, hold_out: float | None, seed: int
 
 
 def _selected(model: PDAE) -> str:
-    """What the training combinations that were left out say of predictions."""
-    return "" if model.selection_ is None else f"; predicts by {model.selection_.in_words()}"
+    """What training combinations that were left out say of predictions, or else composed cells."""
+    if model.selection_ is not None:
+        return f"; predicts by {model.selection_.in_words()}"
+    return f"; {model.composing_.in_words()}" if model.composing_ and model.composing_.chosen else ""
 
 
 def _diverged(history: Sequence[dict]) -> list[str]:
@@ -208,7 +211,7 @@ def predict(
         )
     _write_cells(out, fitted.sample(condition, samples, rng=seed, source=source), condition, fitted, force=force)
     payload = {"file": out, "condition": condition, "cells": samples, "identified": certificate.identified}
-    payload |= {"observation": fitted.observation_.name, "source": source or fitted.source_}
+    payload |= {"observation": fitted.observation_.name, "source": source or fitted.source_at(condition)}
     told = _unmeasured_doses(fitted, condition)
     if halves is not None:
         files.write_table(features, study.feature_intervals(fitted, halves, condition, rng=seed), force=force)
