@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -19,29 +19,31 @@ import numpy as np
 
 from pdae_sim import _random
 from pdae_sim._checks import finite
+from pdae_sim._contexts import context_names
 from pdae_sim._seals import rebuilt
 from pdae_sim.data import PerturbationData
 from pdae_sim.energy import energy_distance
-from pdae_sim.estimation._cell_numbers import by_cells, sits_out
+from pdae_sim.estimation._cell_numbers import by_cells
 from pdae_sim.estimation.compositions import TransportParts
 
 if TYPE_CHECKING:
     from pdae_sim.estimation.pdae import PDAE
+    from pdae_sim.labels import LabelSpace
 
 _log = logging.getLogger(__name__)
 
 COMPOSED = "transport_parts"
 """The composition, by name."""
-_VALUES = 2**25
-"""Values of x up to which it is tried."""
-_PAIRS, _DRAWN = 4, 2000
-"""Sums of two singles, and cells that are drawn of each and compared."""
-_COMPOSED, _REPEATS = 600, 3
+_VALUES = 2**22
+"""Values of x up to which it is tried: beyond it nearest neighbours take minutes."""
+_PAIRS, _SINGLES, _DRAWN = 4, 40, 2000
+"""Sums of two singles, singles that they are chosen from, and cells of each that are drawn and compared."""
+_CELLS, _REPEATS = 600, 3
 """Cells of a condition that are composed at most, and how often the model draws as many of its own."""
-_SINGLES = 40
-"""Training conditions of one perturbation that pairs are drawn from, at most."""
 _FEWEST = 50
-"""Cells of each of three conditions, at least."""
+"""Cells of a part, at least."""
+_BOUND = ("counts", "log")
+"""Tables whose values are whole or positive, which composed ones would not be."""
 _WEIGHT, _LIMIT = 3.0, 2.0
 """Chosen in thrown-away worlds: the weight of misfit, and the multiple of the price beyond which cells are composed."""
 
@@ -55,38 +57,43 @@ class Composing:
         apart: At each of them, between cells of the model and composed measured cells.
         price: The same where the model drew the cells that are composed: what to compose costs if it is right.
         misfit: The greatest of their parts, between measured cells and what shifts make of all other conditions.
+        parts: Training conditions of one perturbation each, of cells enough to be composed.
 
     Example:
-        >>> Composing(("A+B",), apart=(0.02,), price=(0.03,), misfit=(0.001,)).chosen
-        False
-        >>> Composing(("A+B",), apart=(0.16,), price=(0.03,), misfit=(0.01,)).chosen
-        True
+        >>> said = {"conditions": ("A+B",), "price": (0.03,), "parts": ("A", "B")}
+        >>> [Composing(**said, apart=(apart,), misfit=(0.001,)).chosen for apart in (0.02, 0.16)]
+        [False, True]
     """
 
     conditions: tuple[str, ...]
     apart: tuple[float, ...]
     price: tuple[float, ...]
     misfit: tuple[float, ...]
+    parts: tuple[str, ...]
 
     @property
     def chosen(self) -> bool:
         """Whether combinations of measured parts are composed."""
-        apart, price, misfit = map(np.median, (self.apart, self.price, self.misfit))
+        apart, price, misfit = self._medians
         return bool(apart + _WEIGHT * misfit > _LIMIT * price)
+
+    @property
+    def _medians(self) -> tuple[float, float, float]:
+        apart, price, misfit = (float(np.median(each)) for each in (self.apart, self.price, self.misfit))
+        return apart, price, max(misfit, 0.0)
 
     def in_words(self) -> str:
         """What was found, and what is made of it."""
-        apart, price, misfit = map(np.median, (self.apart, self.price, self.misfit))
+        apart, price, misfit = self._medians
         n = len(self.conditions)
         at = self.conditions[0] if n == 1 else f"{n} sums of measured singles"
         found = f"at {at} composed cells are {apart:.3g} from the model's, where {price:.3g} is to be expected of it"
-        if not self.chosen:
-            return f"{found} (energy distance): it fits"
-        return f"{found}, and shifts miss a training condition by {misfit:.3g} (energy distance): so cells are composed"
+        found += f", and shifts miss a training condition by {misfit:.3g} (energy distance)"
+        return f"{found}: sums of measured singles are composed" if self.chosen else f"{found}: no misfit is seen"
 
     def to_json(self) -> dict:
         """The record as plain JSON values."""
-        return {name: list(getattr(self, name)) for name in ("conditions", "apart", "price", "misfit")}
+        return {name: list(getattr(self, name)) for name in ("conditions", "apart", "price", "misfit", "parts")}
 
     @classmethod
     def from_json(cls, state: Mapping | None) -> Composing | None:
@@ -100,44 +107,70 @@ class Composing:
         return read
 
 
+def adds(label: np.ndarray, space: LabelSpace, parts: Collection[str]) -> bool:
+    """Whether a label (K,) is the sum of two parts or more."""
+    singles = {space.condition(single) for single in np.diag(label)[label != 0]}
+    return len(singles) > 1 and singles <= set(parts)
+
+
 def compose(model: PDAE, data: PerturbationData) -> Composing | None:
-    """What composed cells say of a model; None where nothing can be composed, cells are few or x is large.
+    """What composed cells say of a model; None where they can say nothing, or are no use.
+
+    That is where no two parts are measured, cells are few, x is large, values are bound or contexts are told apart; and
+    where a sum that was measured is nearer to the model, which has seen it, than to cells composed.
 
     Args:
         model: Fitted.
         data: Its training environments, in order.
     """
-    if math.prod(data.stored.shape) > _VALUES or by_cells(data.counts) or data.labels[data.reference].any():
+    if not _composable(model, data):
         return None
+    parts = tuple(data.conditions[e] for e in _alone(data))
+    measured = TransportParts().fit(_some(data))
     pairs = _pairs(data)
-    if not pairs:
+    if not pairs or _misses(model, data, measured, parts):
         return None
+    sums = {data.space.condition(data.labels[list(pair)].sum(0)): pair for pair in pairs}
     used = sorted({data.reference, *(e for pair in pairs for e in pair)})
     seen = _some(data.select(np.array(used)))
-    measured, own = TransportParts().fit(seen), [TransportParts().fit(each) for each in _drawn(model, seen)]
+    source = "model" if model.observation_.noisy else "pool"
+    drawn = {name: model.sample(name, _DRAWN, rng=0, source=source) for name in sums}
+    prices = [_apart(TransportParts().fit(own), drawn) for own in _drawn(model, seen, source)]
+    floor = _spread(drawn) / int(seen.counts.min())  # below it unbiased distances are noise
+    price = tuple(max(float(np.mean(each)), floor) for each in zip(*prices, strict=True))
     misfit = {e: _misfit(model, data, e) for e in used}
-    found: dict[str, tuple[float, float, float]] = {}
-    for pair in pairs:
-        label = data.labels[list(pair)].sum(0)
-        cells = model.sample(label, _DRAWN, rng=0)
-        apart, *price = (_distance(each.sample(label, _DRAWN, rng=1), cells) for each in (measured, *own))
-        most = max(misfit[e] for e in (data.reference, *pair))
-        found[data.space.condition(label)] = apart, float(np.mean(price)), most
-    composing = Composing(tuple(found), *zip(*found.values(), strict=True))
+    most = tuple(max(misfit[e] for e in (data.reference, *pair)) for pair in sums.values())
+    composing = Composing(tuple(sums), _apart(measured, drawn), price, most, parts)
     _log.info("predictions: %s", composing.in_words())
     return composing
 
 
+def _composable(model: PDAE, data: PerturbationData) -> bool:
+    """Whether cells of these data can be composed at all, and in the time that a fit may take."""
+    return not (
+        math.prod(data.stored.shape) > _VALUES
+        or by_cells(data.counts)
+        or data.labels[data.reference].any()
+        or data.counts[data.reference] < _FEWEST
+        or model.observation_.transform in _BOUND
+        or context_names(data.names, data.control)
+    )
+
+
+def _alone(data: PerturbationData) -> np.ndarray:
+    """Training conditions of one perturbation each, of cells enough."""
+    return np.flatnonzero((data.counts >= _FEWEST) & ((data.labels != 0).sum(1) == 1))
+
+
 def _pairs(data: PerturbationData) -> list[tuple[int, int]]:
-    """Training conditions of one perturbation each, two by two, some of all those of different ones."""
-    able = ~sits_out(data.counts) & (data.counts >= _FEWEST)
-    if not able[data.reference]:
-        return []
-    alone = np.flatnonzero(able & ((data.labels != 0).sum(1) == 1)).tolist()
-    of = {e: int(np.flatnonzero(data.labels[e])[0]) for e in alone}
-    order = _random.stream(_random.seed_sequence(0), "composed").permutation(alone)[:_SINGLES].tolist()
-    possible: Iterable[tuple[int, int]] = combinations(order, 2)
-    pairs = [pair for pair in possible if of[pair[0]] != of[pair[1]]]
+    """Some of the pairs of singles of different perturbations whose sum was not measured, by size of their effects."""
+    alone, known = _alone(data), {tuple(label) for label in data.labels}
+    of = {int(e): int(np.flatnonzero(data.labels[e])[0]) for e in alone}
+    means = {e: data.samples(e).mean(0, dtype=np.float64) for e in (*of, data.reference)}
+    sizes = {e: float(np.linalg.norm(means[e] - means[data.reference])) for e in of}
+    order = sorted(of, key=sizes.__getitem__, reverse=True)[:_SINGLES]
+    different = (pair for pair in combinations(order, 2) if of[pair[0]] != of[pair[1]])
+    pairs = [pair for pair in different if tuple(data.labels[list(pair)].sum(0)) not in known]
     picked = np.linspace(0, len(pairs) - 1, min(len(pairs), _PAIRS)).astype(int)
     return [pairs[i] for i in picked]
 
@@ -145,19 +178,33 @@ def _pairs(data: PerturbationData) -> list[tuple[int, int]]:
 def _some(data: PerturbationData) -> PerturbationData:
     """These data with fewer cells of large conditions."""
     rng = _random.stream(_random.seed_sequence(0), "some")
-    picked = [rng.permutation(rows)[:_COMPOSED] for rows in data.rows_by_environment]
+    picked = [rng.permutation(rows)[:_CELLS] for rows in data.rows_by_environment]
     return data.rows(np.sort(np.concatenate(picked)))
 
 
-def _drawn(model: PDAE, data: PerturbationData) -> list[PerturbationData]:
-    """Data like these, which the model drew."""
-    drawn = []
+def _drawn(model: PDAE, data: PerturbationData, source: str) -> Iterator[PerturbationData]:
+    """Data like these, which the model drew, one after another."""
+    root = _random.child(_random.seed_sequence(0), "drawn")
     for repeat in range(_REPEATS):
         x = np.empty(data.stored.shape)
         for e, rows in enumerate(data.rows_by_environment):
-            x[rows] = model.sample(data.labels[e], len(rows), rng=(repeat, e))
-        drawn.append(replace(data, x=x))
-    return drawn
+            x[rows] = model.sample(data.labels[e], len(rows), rng=_random.child(root, repeat, e), source=source)
+        yield replace(data, x=x)
+
+
+def _apart(composed: TransportParts, drawn: Mapping[str, np.ndarray]) -> tuple[float, ...]:
+    return tuple(_distance(composed.sample(name, _DRAWN, rng=1), cells) for name, cells in drawn.items())
+
+
+def _misses(model: PDAE, data: PerturbationData, composed: TransportParts, parts: tuple[str, ...]) -> bool:
+    """Whether sums of parts that were measured are nearer to the model than to composed cells, in the mean."""
+    excess = []
+    for e, label in enumerate(data.labels):
+        if adds(label, data.space, parts):
+            x = data.samples(e)[:_DRAWN].astype(np.float64)
+            ours, models = (_distance(each.sample(label, _DRAWN, rng=2), x) for each in (composed, model))
+            excess.append(ours - models)
+    return bool(excess) and float(np.mean(excess)) >= 0
 
 
 def _misfit(model: PDAE, data: PerturbationData, e: int) -> float:
@@ -167,6 +214,12 @@ def _misfit(model: PDAE, data: PerturbationData, e: int) -> float:
     z = model.base_latents_[rows] + model.perturbation_matrix_ @ data.labels[e]
     x = data.gathered(rng.permutation(data.rows_by_environment[e])[:_DRAWN]).astype(np.float64)
     return _distance(model._decoded(z, model._exposure[rows], _random.seed_sequence(e)), x)
+
+
+def _spread(drawn: Mapping[str, np.ndarray]) -> float:
+    """Mean distance between two cells of a condition."""
+    halves = [np.array_split(cells, 2) for cells in drawn.values()]
+    return float(np.mean([np.linalg.norm(a - b, axis=1).mean() for a, b in halves]))
 
 
 def _distance(x: np.ndarray, y: np.ndarray) -> float:

@@ -18,9 +18,9 @@ import numpy as np
 from pdae_sim import _random
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
-from pdae_sim.estimation._composing import COMPOSED
+from pdae_sim.estimation._composing import COMPOSED, adds
 from pdae_sim.estimation._sources import SOURCES
-from pdae_sim.estimation.compositions import COMPOSITIONS, AdditiveParts, LinearNear, TransportParts, adds_singles
+from pdae_sim.estimation.compositions import COMPOSITIONS, AdditiveParts, LinearNear, TransportParts
 
 if TYPE_CHECKING:
     from pdae_sim.estimation.pdae import PDAE
@@ -88,9 +88,10 @@ def keep(model: PDAE, data: PerturbationData) -> KeptCells | None:
 
 def source_at(model: PDAE, label: np.ndarray) -> str:
     """How a fitted model predicts at a label (K,) unless it is told."""
-    if model.composing_ is None or not model.composing_.chosen or model._kept is None:
+    composing = model.composing_
+    if composing is None or not composing.chosen or (model.train_labels_ == label).all(1).any():
         return model.source_
-    return COMPOSED if adds_singles(label, model._kept.cells) else model.source_
+    return COMPOSED if adds(label, model.space_, composing.parts) else model.source_
 
 
 def compositions(model: PDAE) -> list[str]:

@@ -107,7 +107,7 @@ class TransportParts(BaseEstimator):
 
     def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         label, train, root = self.space.label(label), self.cells, seed_sequence(rng)
-        singles = singles_of(label, train)
+        singles = _singles_of(label, train)
         if not singles:
             return resampling.moved(train, [train.reference], label, self._effects, n, root)
         sizes = np.full(len(singles), n // len(singles)) + (np.arange(len(singles)) < n % len(singles))
@@ -150,7 +150,7 @@ class TransportParts(BaseEstimator):
         return cKDTree(before[rows]), after[columns] - before[rows]
 
 
-def singles_of(label: np.ndarray, train: PerturbationData) -> list[int]:
+def _singles_of(label: np.ndarray, train: PerturbationData) -> list[int]:
     """For each perturbation of a label (K,) the training condition of it alone whose dose is nearest."""
     alone, found = ((train.labels != 0).sum(1) == 1) & ~sits_out(train.counts), []
     for k in np.flatnonzero(label):
@@ -158,12 +158,6 @@ def singles_of(label: np.ndarray, train: PerturbationData) -> list[int]:
         if own.size:
             found.append(int(own[np.abs(train.labels[own, k] - label[k]).argmin()]))
     return found
-
-
-def adds_singles(label: np.ndarray, train: PerturbationData) -> bool:
-    """Whether a label (K,) is the sum of two or more training conditions of one perturbation each."""
-    singles = singles_of(label, train)
-    return len(singles) > 1 and np.allclose(train.labels[singles].sum(0), label, rtol=1e-9, atol=0.0)
 
 
 COMPOSITIONS: dict[str, type[AdditiveParts | LinearNear | TransportParts]] = {

@@ -59,7 +59,8 @@ class PDAE(BaseEstimator):
             noise (`MARGINAL`) or without (`DEFAULT`).
         steps: Gradient steps of each phase, in place of the plan's.
         select: Whether to choose how to predict by leaving out training combinations, where three or more of them are
-            identified by the others and x has at most 2²⁵ values; shorter fits without them take as long as the fit.
+            identified by the others and x has at most 2²⁵ values (shorter fits without them take as long as the fit);
+            or else, up to 2²² values, by whether measured cells, composed, agree with the model.
         beta: Exponent of the energy terms, in (0, 2).
         random_state: Seed; the same seed, data and number of threads give the same fit on a CPU.
         device: Where to train, for example ``cpu`` or ``cuda``.
@@ -259,7 +260,7 @@ class PDAE(BaseEstimator):
         """
         self._check_fitted()
         label, root = self.space_.label(condition), _random.seed_sequence(rng)
-        source = self.source_at(label) if source is None else choice("source", source, keeping.sources(self))
+        source = choice("source", self.source_at(label) if source is None else source, keeping.sources(self))
         if self._kept and source in COMPOSITIONS:
             return self._kept.composition(source).sample(label, whole("n", n), rng=root)
         base = source.removesuffix(keeping.TILTED)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pdae_sim import PDAE, PerturbationData, energy_distance
 from pdae_sim.errors import InputError
-from pdae_sim.estimation import fit_halves
+from pdae_sim.estimation import _composing, fit_halves
 from pdae_sim.estimation._composing import COMPOSED, Composing, _pairs
 from pdae_sim.estimation._validation import canonical
 
@@ -44,14 +46,14 @@ class TestChoice:
         assert not shifted.composing_.chosen
         assert shifted.source_at("A+B") == shifted.source_ == "pool"
         assert shifted._kept is None
-        assert shifted.composing_.in_words().endswith("it fits")
+        assert shifted.composing_.in_words().endswith("no misfit is seen")
 
     def test_cells_are_composed_where_perturbations_stretch(self, stretched):
         assert stretched.composing_.chosen
         fresh = data_of(("ctrl", "A+B"), n=2000, stretch=2.0, seed=9).samples(1)
         ours, models = (energy_distance(stretched.sample("A+B", 2000, rng=0, source=s), fresh) for s in (None, "pool"))
         assert ours < models / 2
-        assert "so cells are composed" in stretched.composing_.in_words()
+        assert "sums of measured singles are composed" in stretched.composing_.in_words()
 
     @pytest.mark.parametrize(
         ("condition", "source"),
@@ -68,8 +70,37 @@ class TestChoice:
         assert stretched.source_at(condition) == source
 
     def test_misfit_weighs_where_composed_cells_say_little(self):
-        none, some = (Composing(("A+B",), (0.03,), (0.02,), (misfit,)).chosen for misfit in (0.0, 0.01))
+        none, some = (Composing(("A+B",), (0.03,), (0.02,), (misfit,), ("A", "B")).chosen for misfit in (-0.1, 0.01))
         assert (none, some) == (False, True)
+
+    def test_cells_are_composed_through_noise_too_and_the_model_draws_none_that_were_measured(self, monkeypatch):
+        drawn: list[PerturbationData] = []
+        real = _composing._drawn
+        monkeypatch.setattr(_composing, "_drawn", lambda *given: drawn.extend(real(*given)) or drawn)
+        data = data_of(stretch=2.0)
+        noise = np.random.default_rng(1).normal(size=(len(data.x), 6)) / 4
+        data = PerturbationData.from_arrays(
+            np.hstack([data.x] * 2) + noise, np.array(data.conditions)[data.environment]
+        )
+        model = PDAE(3, observation="gaussian", steps=150).fit(data)
+        assert model.source_.endswith("+tilting")
+        assert model.source_at("A+B") == COMPOSED
+        seen = {row.tobytes() for row in data.x.astype(np.float32)}
+        assert not any(row.tobytes() in seen for own in drawn for row in own.x.astype(np.float32))
+
+    def test_a_combination_that_was_measured_is_never_composed(self):
+        data = data_of((*NAMES, "A+B"), stretch=2.0)
+        model = PDAE(3, observation="noiseless", steps=60).fit(data)
+        assert "A+B" not in (model.composing_.conditions if model.composing_ else ())
+        assert model.source_at("A+B") == "pool"
+
+    def test_one_that_the_model_is_nearer_to_forbids_all(self):
+        """A and B cancel together, which no composition of them shows."""
+        data = data_of((*NAMES, "A+B"), stretch=2.0)
+        x = data.x.copy()
+        x[data.environment == data.conditions.index("A+B")] -= 8.0
+        model = PDAE(3, observation="noiseless", steps=60).fit(replace(data, x=x))
+        assert model.composing_ is None
 
 
 class TestWhere:
@@ -78,6 +109,26 @@ class TestWhere:
     )
     def test_nothing_is_asked_where_nothing_can_be_composed(self, conditions):
         assert PDAE(1, observation="gaussian", steps=2).fit(data_of(conditions)).composing_ is None
+
+    def test_nor_of_contexts_nor_of_whole_numbers(self):
+        told = {"names": ["A", "@K"], "control": "ctrl@H"}
+        data = data_of(("ctrl", "A", "B"))
+        labels = np.repeat([[0, 0], [1, 0], [0, 1]], N, axis=0).astype(float)
+        contexts = PerturbationData.from_arrays(data.x, labels, **told)
+        assert PDAE(2, observation="noiseless", steps=2).fit(contexts).composing_ is None
+        counts = np.random.default_rng(0).poisson(5.0 + 5.0 * (data.labels @ np.ones((2, 3)))[data.environment])
+        model = PDAE(1, observation="poisson", steps=2).fit(replace(data, x=counts.astype(float)))
+        assert model.observation_.transform == "counts"
+        assert model.composing_ is None
+
+    def test_parts_of_few_cells_are_not_composed_neither_by_fits_to_halves(self):
+        data = data_of(stretch=2.0)
+        few = np.flatnonzero(data.environment == data.conditions.index("C"))[45:]
+        data = data.rows(np.setdiff1d(np.arange(len(data.environment)), few))
+        model = PDAE(3, observation="noiseless", steps=60).fit(data)
+        halves = fit_halves(model, data, n_splits=1, rng=0).fits
+        assert {fit.source_at("A+B") for fit in (model, *halves)} == {COMPOSED}
+        assert {fit.source_at("A+C") for fit in (model, *halves)} == {"pool"}
 
     def test_nothing_is_asked_of_few_cells_or_unless_wanted(self):
         assert PDAE(1, observation="gaussian", steps=2).fit(data_of(n=40)).composing_ is None
@@ -95,6 +146,12 @@ class TestWhere:
         assert len(pairs) == 4
         assert ("A", "A:2") not in pairs
 
+    def test_pairs_do_not_depend_on_the_names_of_perturbations(self):
+        data = canonical(data_of())
+        renamed = canonical(PerturbationData.from_arrays(data.x, data.labels[data.environment], names=["C", "B", "A"]))
+        of = [{frozenset(each.samples(e).sum() for e in pair) for pair in _pairs(each)} for each in (data, renamed)]
+        assert of[0] == of[1]
+
 
 class TestFiles:
     def test_a_loaded_model_composes_alike(self, stretched, tmp_path):
@@ -105,8 +162,9 @@ class TestFiles:
 
     @pytest.mark.parametrize("state", [{"apart": [0.1, 0.2]}, {"conditions": []}, {"price": [float("nan")]}])
     def test_a_record_that_does_not_go_together_is_refused(self, state):
-        whole = Composing(("A+B",), (0.1,), (0.1,), (0.1,)).to_json()
-        assert Composing.from_json(whole) == Composing(("A+B",), (0.1,), (0.1,), (0.1,))
+        record = Composing(("A+B",), (0.1,), (0.1,), (0.1,), ("A", "B"))
+        whole = record.to_json()
+        assert Composing.from_json(whole) == record
         with pytest.raises((ValueError, InputError)):
             Composing.from_json(whole | state)
 

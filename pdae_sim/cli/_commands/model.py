@@ -63,7 +63,7 @@ def fit(
     observation: Annotated[str, typer.Option(help=f"{', '.join(_OBSERVATIONS)}.")] = "auto",
     steps: Annotated[int | None, typer.Option(min=1, help="Gradient steps of each phase.")] = None,
     select: Annotated[
-        bool, typer.Option(help="Choose how to predict by leaving out training combinations, where there are three.")
+        bool, typer.Option(help="Choose how to predict by training combinations left out, or else by composed cells.")
     ] = True,
     hold_out: HoldOut = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
