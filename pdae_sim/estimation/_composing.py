@@ -116,8 +116,8 @@ def adds(label: np.ndarray, space: LabelSpace, parts: Collection[str]) -> bool:
 def compose(model: PDAE, data: PerturbationData) -> Composing | None:
     """What composed cells say of a model; None where they can say nothing, or are no use.
 
-    That is where no two parts are measured, cells are few, x is large, values are bound or contexts are told apart; and
-    where a sum that was measured is nearer to the model, which has seen it, than to cells composed.
+    That is where no two parts are measured, cells are few, x is large, values are bound, contexts are told apart or the
+    plan is the caller's own; and where a sum that was measured is nearer to the model, which has seen it.
 
     Args:
         model: Fitted.
@@ -148,7 +148,8 @@ def compose(model: PDAE, data: PerturbationData) -> Composing | None:
 def _composable(model: PDAE, data: PerturbationData) -> bool:
     """Whether cells of these data can be composed at all, and in the time that a fit may take."""
     return not (
-        math.prod(data.stored.shape) > _VALUES
+        model.phases is not None
+        or math.prod(data.stored.shape) > _VALUES
         or by_cells(data.counts)
         or data.labels[data.reference].any()
         or data.counts[data.reference] < _FEWEST

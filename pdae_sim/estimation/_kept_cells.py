@@ -48,11 +48,12 @@ class KeptCells:
         self._model, self.cells = model, replace(cells, x=cells.stored.astype(np.float32))
         self._compositions: dict[str, AdditiveParts | LinearNear | TransportParts] = {}
 
-    def composition(self, name: str) -> AdditiveParts | LinearNear | TransportParts:
-        """A composition of the cells, by name."""
+    def composed(self, name: str, label: np.ndarray, n: int, root: np.random.SeedSequence) -> np.ndarray:
+        """n draws (n, d_X) of a composition of the cells, by name; none is negative where no cell is."""
         if name not in self._compositions:
             self._compositions[name] = COMPOSITIONS[name]().fit(self.cells)
-        return self._compositions[name]
+        drawn = self._compositions[name].sample(label, n, rng=root)
+        return drawn if self.cells.stored.min() < 0 else np.maximum(drawn, 0.0)
 
     @cached_property
     def _tilting(self) -> Tilting:

@@ -60,7 +60,7 @@ class PDAE(BaseEstimator):
         steps: Gradient steps of each phase, in place of the plan's.
         select: Whether to choose how to predict by leaving out training combinations, where three or more of them are
             identified by the others and x has at most 2²⁵ values (shorter fits without them take as long as the fit);
-            or else, up to 2²² values, by whether measured cells, composed, agree with the model.
+            or else, if no phases are given and up to 2²² values, by whether measured cells, composed, agree with it.
         beta: Exponent of the energy terms, in (0, 2).
         random_state: Seed; the same seed, data and number of threads give the same fit on a CPU.
         device: Where to train, for example ``cpu`` or ``cuda``.
@@ -262,7 +262,7 @@ class PDAE(BaseEstimator):
         label, root = self.space_.label(condition), _random.seed_sequence(rng)
         source = choice("source", self.source_at(label) if source is None else source, keeping.sources(self))
         if self._kept and source in COMPOSITIONS:
-            return self._kept.composition(source).sample(label, whole("n", n), rng=root)
+            return self._kept.composed(source, label, whole("n", n), root)
         base = source.removesuffix(keeping.TILTED)
         latents, exposure = draw_base(self, base, label, whole("n", n), root)
         latents += self.perturbation_matrix_ @ label

@@ -9,8 +9,9 @@ import pytest
 
 from pdae_sim import PDAE, PerturbationData, energy_distance
 from pdae_sim.errors import InputError
-from pdae_sim.estimation import _composing, fit_halves
+from pdae_sim.estimation import DEFAULT, _composing, fit_halves
 from pdae_sim.estimation._composing import COMPOSED, Composing, _pairs
+from pdae_sim.estimation._kept_cells import KeptCells
 from pdae_sim.estimation._validation import canonical
 
 NAMES = ("ctrl", "A", "B", "A:2", "C")
@@ -129,6 +130,19 @@ class TestWhere:
         halves = fit_halves(model, data, n_splits=1, rng=0).fits
         assert {fit.source_at("A+B") for fit in (model, *halves)} == {COMPOSED}
         assert {fit.source_at("A+C") for fit in (model, *halves)} == {"pool"}
+
+    def test_nothing_is_asked_of_a_plan_of_ones_own(self):
+        """Who names a plan wants to see what that plan predicts."""
+        phases = tuple(replace(phase, steps=20) for phase in DEFAULT.phases)
+        assert PDAE(3, observation="noiseless", phases=phases).fit(data_of(stretch=2.0)).composing_ is None
+
+    def test_a_table_without_negatives_gets_none(self):
+        data = data_of(stretch=2.0)
+        model = PDAE(3, observation="noiseless", steps=60).fit(replace(data, x=np.maximum(data.x, 0.0)))
+        model.composing_ = Composing(("A+B",), (1.0,), (0.1,), (0.0,), ("A", "B"))
+        model._kept = KeptCells(model, canonical(replace(data, x=np.maximum(data.x, 0.0)).train))
+        assert model.source_at("A+B") == COMPOSED
+        assert model.sample("A+B", 1000, rng=0).min() == 0.0
 
     def test_nothing_is_asked_of_few_cells_or_unless_wanted(self):
         assert PDAE(1, observation="gaussian", steps=2).fit(data_of(n=40)).composing_ is None
