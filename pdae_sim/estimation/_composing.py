@@ -123,16 +123,15 @@ def compose(model: PDAE, data: PerturbationData) -> Composing | None:
         model: Fitted.
         data: Its training environments, in order.
     """
-    if not _composable(model, data):
+    if not _composable(model, data) or not (pairs := _pairs(data)):
         return None
-    parts = tuple(data.conditions[e] for e in _alone(data))
-    measured = TransportParts().fit(_some(data))
-    pairs = _pairs(data)
-    if not pairs or _misses(model, data, measured, parts):
+    parts, some = tuple(data.conditions[e] for e in _alone(data)), _some(data)
+    measured = TransportParts().fit(some)
+    if _misses(model, data, measured, parts):
         return None
     sums = {data.space.condition(data.labels[list(pair)].sum(0)): pair for pair in pairs}
     used = sorted({data.reference, *(e for pair in pairs for e in pair)})
-    seen = _some(data.select(np.array(used)))
+    seen = some.select(np.array(used))
     source = "model" if model.observation_.noisy else "pool"
     drawn = {name: model.sample(name, _DRAWN, rng=0, source=source) for name in sums}
     prices = [_apart(TransportParts().fit(own), drawn) for own in _drawn(model, seen, source)]
