@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -38,13 +38,13 @@ _VALUES = 2**22
 """Values of x up to which it is tried: beyond it nearest neighbours take minutes."""
 _PAIRS, _SINGLES, _DRAWN = 4, 40, 2000
 """Sums of two singles, singles that they are chosen from, and cells of each that are drawn and compared."""
-_CELLS, _REPEATS = 600, 3
-"""Cells of a condition that are composed at most, and how often the model draws as many of its own."""
+_CELLS, _REPEATS = 600, 4
+"""Cells of a condition that are composed at most, and how often, for a single sum; half as often for several."""
 _FEWEST = 50
 """Cells of a part, at least."""
 _BOUND = ("counts", "log")
 """Tables whose values are whole or positive, which composed ones would not be."""
-_WEIGHT, _LIMIT = 3.0, 2.0
+_WEIGHT, _LIMIT = 2.0, 2.0
 """Chosen in thrown-away worlds: the weight of misfit, and the multiple of the price beyond which cells are composed."""
 
 
@@ -56,7 +56,8 @@ class Composing:
         conditions: Sums of two training conditions of one perturbation each.
         apart: At each of them, between cells of the model and composed measured cells.
         price: The same where the model drew the cells that are composed: what to compose costs if it is right.
-        misfit: The greatest of their parts, between measured cells and what shifts make of all other conditions.
+        misfit: The greatest of their parts, between measured cells and what shifts make of all other conditions, above
+            what is due to chance.
         parts: Training conditions of one perturbation each, of cells enough to be composed.
 
     Example:
@@ -125,21 +126,22 @@ def compose(model: PDAE, data: PerturbationData) -> Composing | None:
     """
     if not _composable(model, data) or not (pairs := _pairs(data)):
         return None
-    parts, some = tuple(data.conditions[e] for e in _alone(data)), _some(data)
-    measured = TransportParts().fit(some)
-    if _misses(model, data, measured, parts):
+    parts = tuple(data.conditions[e] for e in _alone(data))
+    if _misses(model, data, TransportParts().fit(_some(data, 0)), parts):
         return None
     sums = {data.space.condition(data.labels[list(pair)].sum(0)): pair for pair in pairs}
     used = sorted({data.reference, *(e for pair in pairs for e in pair)})
-    seen = some.select(np.array(used))
+    seen = data.select(np.array(used))
     source = "model" if model.observation_.noisy else "pool"
     drawn = {name: model.sample(name, _DRAWN, rng=0, source=source) for name in sums}
-    prices = [_apart(TransportParts().fit(own), drawn) for own in _drawn(model, seen, source)]
-    floor = _spread(drawn) / int(seen.counts.min())  # below it unbiased distances are noise
-    price = tuple(max(float(np.mean(each)), floor) for each in zip(*prices, strict=True))
-    misfit = {e: _misfit(model, data, e) for e in used}
+    some = [_some(seen, repeat) for repeat in range(_REPEATS if len(sums) == 1 else _REPEATS // 2)]
+    own = (_redrawn(model, cells, source, repeat) for repeat, cells in enumerate(some))
+    spread = _spread(drawn)  # over cells, about what unbiased distances are by chance
+    floor = spread / (int(some[0].counts.min()) * math.sqrt(len(some)))
+    apart, price = (_apart(each, drawn, floor) for each in (some, own))
+    misfit = {e: _misfit(model, data, e) - spread / min(int(data.counts[e]), _DRAWN) for e in used}
     most = tuple(max(misfit[e] for e in (data.reference, *pair)) for pair in sums.values())
-    composing = Composing(tuple(sums), _apart(measured, drawn), price, most, parts)
+    composing = Composing(tuple(sums), apart, price, most, parts)
     _log.info("predictions: %s", composing.in_words())
     return composing
 
@@ -175,25 +177,26 @@ def _pairs(data: PerturbationData) -> list[tuple[int, int]]:
     return [pairs[i] for i in picked]
 
 
-def _some(data: PerturbationData) -> PerturbationData:
-    """These data with fewer cells of large conditions."""
-    rng = _random.stream(_random.seed_sequence(0), "some")
+def _some(data: PerturbationData, repeat: int) -> PerturbationData:
+    """These data with fewer cells of large conditions, others at each repeat."""
+    rng = _random.stream(_random.seed_sequence(0), "some", repeat)
     picked = [rng.permutation(rows)[:_CELLS] for rows in data.rows_by_environment]
     return data.rows(np.sort(np.concatenate(picked)))
 
 
-def _drawn(model: PDAE, data: PerturbationData, source: str) -> Iterator[PerturbationData]:
-    """Data like these, which the model drew, one after another."""
-    root = _random.child(_random.seed_sequence(0), "drawn")
-    for repeat in range(_REPEATS):
-        x = np.empty(data.stored.shape)
-        for e, rows in enumerate(data.rows_by_environment):
-            x[rows] = model.sample(data.labels[e], len(rows), rng=_random.child(root, repeat, e), source=source)
-        yield replace(data, x=x)
+def _redrawn(model: PDAE, data: PerturbationData, source: str, repeat: int) -> PerturbationData:
+    """Data like these, which the model drew."""
+    root, x = _random.child(_random.seed_sequence(0), "drawn", repeat), np.empty(data.stored.shape)
+    for e, rows in enumerate(data.rows_by_environment):
+        x[rows] = model.sample(data.labels[e], len(rows), rng=_random.child(root, e), source=source)
+    return replace(data, x=x)
 
 
-def _apart(composed: TransportParts, drawn: Mapping[str, np.ndarray]) -> tuple[float, ...]:
-    return tuple(_distance(composed.sample(name, _DRAWN, rng=1), cells) for name, cells in drawn.items())
+def _apart(measured: Iterable[PerturbationData], drawn: Mapping[str, np.ndarray], floor: float) -> tuple[float, ...]:
+    """At each sum, between cells that are drawn and composed ones: geometric mean, for few cells make them skewed."""
+    composed = [TransportParts().fit(cells) for cells in measured]
+    found = [[_distance(each.sample(name, _DRAWN, rng=1), x) for name, x in drawn.items()] for each in composed]
+    return tuple(np.exp(np.log(np.maximum(found, floor)).mean(0)).tolist())
 
 
 def _misses(model: PDAE, data: PerturbationData, composed: TransportParts, parts: tuple[str, ...]) -> bool:

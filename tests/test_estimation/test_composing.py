@@ -76,8 +76,8 @@ class TestChoice:
 
     def test_cells_are_composed_through_noise_too_and_the_model_draws_none_that_were_measured(self, monkeypatch):
         drawn: list[PerturbationData] = []
-        real = _composing._drawn
-        monkeypatch.setattr(_composing, "_drawn", lambda *given: drawn.extend(real(*given)) or drawn)
+        real = _composing._redrawn
+        monkeypatch.setattr(_composing, "_redrawn", lambda *given: drawn.append(real(*given)) or drawn[-1])
         data = data_of(stretch=2.0)
         noise = np.random.default_rng(1).normal(size=(len(data.x), 6)) / 4
         data = PerturbationData.from_arrays(
@@ -87,6 +87,7 @@ class TestChoice:
         assert model.source_.endswith("+tilting")
         assert model.source_at("A+B") == COMPOSED
         seen = {row.tobytes() for row in data.x.astype(np.float32)}
+        assert drawn
         assert not any(row.tobytes() in seen for own in drawn for row in own.x.astype(np.float32))
 
     def test_a_combination_that_was_measured_is_never_composed(self):
