@@ -68,10 +68,10 @@ def machine() -> str:
     return f"{platform.machine()}, {cores} cores, {threads} threads, {versions}"
 
 
-def command(module: str) -> str:
-    """The command line of a benchmark that runs, less workers and files, on which results do not depend."""
-    words = " ".join(["python -m", f"experiments.benchmarks.{module}", *sys.argv[1:]])
-    return re.sub(r" --(workers|out|json)[ =]\S+", "", words)
+def command(module: str, words: Sequence[str] | None = None) -> str:
+    """The command line of a benchmark, by default the one that runs, less workers and files, which results ignore."""
+    line = " ".join(["python -m", f"experiments.benchmarks.{module}", *(sys.argv[1:] if words is None else words)])
+    return re.sub(r" --(workers|out|json)[ =]\S+", "", line)
 
 
 def provenance(words: str) -> dict[str, str]:

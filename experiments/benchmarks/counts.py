@@ -66,6 +66,22 @@ def against(data: PerturbationData, model: PDAE, other: str, seed: int) -> tuple
     return float(low), float(high)
 
 
+HEADS = ("latents", "median", "quartiles", "linear", "below linear in", "processor s", "GiB")
+
+
+def table_rows(results: dict) -> list[list[str]]:
+    """What is said of each simulated screen, by its number of latents."""
+    rows = []
+    for name in sorted(set(results) - {"table"}, key=int):
+        told = results[name]
+        ours, linear = (np.array(told["distances"][kind]) for kind in ("pdae", "linear"))
+        low, middle, high = np.quantile(ours, [0.25, 0.5, 0.75])
+        below = f"{int((ours < linear).sum())} of {len(ours)}"
+        found = [f"{middle:.3f}", f"{low:.3f} to {high:.3f}", f"{np.median(linear):.3f}", below]
+        rows.append([name, *found, f"{told['processor seconds']}", f"{told['peak GiB']}"])
+    return rows
+
+
 def main() -> None:
     """Print the tables, and keep every number with `--out`."""
     arguments = options(__doc__, seed=0, latents=20, observation="auto", table=None, test="", out=None)
