@@ -24,6 +24,8 @@ _WHOLE = 0.05
 """Largest distance of a recovered count from a whole number, beside the rounding of float32: tables round decimals."""
 _FEWEST = 6
 """Molecules that the least count of a cell may have; one in all but a few cells."""
+_EXACT = 2**24
+"""Counts up to which wholeness tells anything: float32 holds no other numbers beyond."""
 _SAME_TOTAL = 1e-3
 """Largest relative spread of totals that are one total."""
 _LOOKED_AT, _VALUES = 2000, 2**22
@@ -196,10 +198,11 @@ def _whole(counts: np.ndarray, x: np.ndarray, transform: str) -> np.ndarray:
     """
     if transform == "counts":
         return (counts == np.rint(counts)).all(1)
+    small = counts < _EXACT
     rounding = 8 * np.finfo(x.dtype).eps if x.dtype == np.float32 else 8 * float(np.finfo(np.float32).eps)
     slack = _WHOLE + rounding * np.abs(counts) * (1 + np.abs(x))
     near = np.abs(counts - np.rint(counts)) <= np.minimum(slack, 0.25)
-    return (near & ((np.rint(counts) > 0) == (x > 0))).all(1)
+    return (small & near & ((np.rint(counts) > 0) == (x > 0))).all(1)
 
 
 def _logarithms(x: np.ndarray) -> np.ndarray:
@@ -227,7 +230,18 @@ def _adds_to_zero(x: np.ndarray) -> bool:
     return bool((np.abs(x.astype(np.float64).sum(1)) <= 1e-5 * np.maximum(size, 1e-30)).all())
 
 
-def share_of_zeros(x: Matrix) -> float:
-    """The share of entries that are exactly zero, of features that are not so throughout."""
-    share = sum((dense(x[part]) == 0).sum(0) for part in blocks(*x.shape)) / x.shape[0]
-    return float(share[share < 1].mean()) if (share < 1).any() else 0.0
+def share_of_zeros(x: Matrix) -> tuple[float, float]:
+    """The share of entries that are exactly zero, and of the commoner of the values next to zero on either side.
+
+    Of features that are not zero throughout. Values that were rounded are zero about as often as next to it.
+    """
+    parts = list(blocks(*x.shape))
+    above = np.min([np.where((v := dense(x[part])) > 0, v, np.inf).min(0) for part in parts], axis=0)
+    below = np.max([np.where((v := dense(x[part])) < 0, v, -np.inf).max(0) for part in parts], axis=0)
+    shares = [
+        sum((dense(x[part]) == value).sum(0) for part in parts) / x.shape[0] for value in (np.zeros(1), above, below)
+    ]
+    zero = shares[0]
+    beside = np.where(zero > 0, np.maximum(*shares[1:]), 0.0)
+    told = zero < 1
+    return (float(zero[told].mean()), float(beside[told].mean())) if told.any() else (0.0, 0.0)

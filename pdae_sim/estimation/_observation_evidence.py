@@ -24,7 +24,7 @@ from pdae_sim.estimation._observation import GAUSSIAN, ObservationChoice, as_giv
 _log = logging.getLogger(__name__)
 
 _ZEROS = (0.01, 0.9)
-"""Shares of zeros that are dropout, in a table that is no table of counts."""
+"""Shares of zeros that are dropout, in a table that is no table of counts: less twice that of the values beside zero."""
 _ERRORS = 3.0
 """Standard errors by which a richer model has to be better."""
 LEAST_GAIN = 0.01
@@ -37,7 +37,8 @@ def candidates(x: Matrix) -> list[str]:
     """The observation models with noise that a table (n, d_X) can be of, the simplest first."""
     if x.shape[1] > 1 and recognise_counts(x) is not None:
         return ["poisson", "negative_binomial"]
-    if _ZEROS[0] < share_of_zeros(x) < _ZEROS[1]:
+    zeros, beside = share_of_zeros(x)
+    if zeros - 2 * beside > _ZEROS[0] and zeros < _ZEROS[1]:
         return ["dropout"]
     positive = ["log_normal"] if x.min() > 0 else []
     return [*GAUSSIAN, *positive]

@@ -111,6 +111,8 @@ class TestCounts:
             np.random.default_rng(0).gamma(2.0, size=(60, 5)) * np.eye(5)[np.arange(60) % 5],
             np.log1p(np.random.default_rng(0).gamma(2.0, size=(60, 5))),
             np.zeros((60, 5)),
+            *(np.random.default_rng(0).normal(size=(60, 5)) + far for far in (42, 80, 300, 1000)),
+            np.random.default_rng(0).normal(size=(60, 5)).round(2) + 300,
         ],
         ids=[
             "normal",
@@ -123,6 +125,8 @@ class TestCounts:
             "one-positive",
             "log-gamma",
             "zeros",
+            *("at 42", "at 80", "at 300", "at 1000"),
+            "two decimals at 300",
         ],
     )
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -172,5 +176,16 @@ class TestTables:
 
     def test_zeros_count_where_a_feature_has_other_values(self):
         x = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 2.0], [0.0, 0.0, 3.0], [0.0, 4.0, 1.0]])
-        assert share_of_zeros(x) == pytest.approx(3 / 8)
-        assert share_of_zeros(np.zeros((4, 2))) == 0
+        assert share_of_zeros(x) == pytest.approx((3 / 8, 1 / 4))
+        assert share_of_zeros(np.zeros((4, 2))) == (0, 0)
+
+    def test_rounded_values_are_zero_as_often_as_next_to_it(self):
+        x = np.random.default_rng(0).normal(size=(4000, 3)).round(1)
+        zeros, beside = share_of_zeros(x)
+        assert zeros == pytest.approx(beside, rel=0.2)
+        x[:800, 1] = 0
+        assert share_of_zeros(x)[0] - zeros == pytest.approx(0.2 / 3, abs=0.01)
+        assert share_of_zeros(x)[1] <= beside
+
+    def test_of_features_without_zeros_no_value_is_beside(self):
+        assert share_of_zeros(np.full((5, 2), 3.0)) == (0, 0)

@@ -89,6 +89,13 @@ class TestWhatIsRecognised:
     def test_zeros_beside_other_values(self):
         assert framed(lossy()).observation_.name == "dropout"
 
+    def test_zeros_that_rounding_leaves_are_no_dropout(self):
+        assert framed(noisy().round(1)).observation_.name != "dropout"
+
+    def test_values_far_from_zero_are_no_counts(self):
+        """expm1 of 40 is whole, as every float beyond 2^53 is."""
+        assert framed(noisy() + 300).observation_.name.startswith("gaussian")
+
     def test_a_feature_of_zeros_is_no_dropout(self):
         x = curved()
         x[:, 3] = 0.0
