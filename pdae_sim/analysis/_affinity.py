@@ -31,16 +31,19 @@ class Affinity:
     Args:
         square: Estimate of ‖W(l_e − l_f)‖²; it may be negative.
         first, second: (n_e,) and (n_f,) influence of the cells, each of mean zero: the error is the sum of their means.
+        lost: What the variance of η̂ had taken from `square`, given back; it is known about as well as it is large.
     """
 
     square: float
     first: np.ndarray
     second: np.ndarray
+    lost: float = 0.0
 
     @property
     def standard_error(self) -> float:
-        """Standard error of `square`, of the two means."""
-        return float(np.sqrt(self.first.var() / len(self.first) + self.second.var() / len(self.second)))
+        """Standard error of `square`, of the two means and of what was lost."""
+        means = self.first.var() / len(self.first) + self.second.var() / len(self.second)
+        return float(np.sqrt(means + self.lost**2))
 
 
 def affinity(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> Affinity:
@@ -97,7 +100,7 @@ def _read(eta: np.ndarray, gap: np.ndarray, second: np.ndarray) -> Affinity:
     q = q / q.sum()
     lost = float(q @ (spread - q @ spread) ** 2) / 4
     first, last = (-4 * (w - 1) for w in weights)
-    return Affinity(-4 * sum(logs) + lost, first, last)
+    return Affinity(-4 * sum(logs) + lost, first, last, lost)
 
 
 def components(x: np.ndarray) -> np.ndarray:

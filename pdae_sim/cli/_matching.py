@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from pdae_sim import io
-from pdae_sim._checks import near_misses
+from pdae_sim import estimation, io, study
+from pdae_sim._checks import naming, near_misses
 from pdae_sim.errors import InputError
 
 if TYPE_CHECKING:
@@ -89,13 +89,31 @@ def check_match(model: PDAE, data: PerturbationData, where: Path, file: Path) ->
             raise InputError(f"{file}: its {what} are not those of {where} in the same order; fit on this file")
 
 
-def check_same_training(model: PDAE, data: PerturbationData, where: Path, file: Path) -> None:
-    """Raise an InputError unless the training conditions of a dataset are those that a model was fitted on."""
+def training_cells(model: PDAE, data: PerturbationData, where: Path, file: Path) -> PerturbationData:
+    """A dataset without the cells that were kept from a model, if what is left was what it was fitted to.
+
+    Raises:
+        InputError: If its training conditions or cells are others.
+    """
+    data, _ = without_fresh(model, data, file)
     fitted, held = (
         {tuple(row) for row in (labels + 0.0).tolist()} for labels in (model.train_labels_, data.train.labels)
     )
     if fitted != held:
         raise InputError(f"{file}: its training conditions are not those that {where} was fitted on; fit it again")
+    if not estimation.fitted_to(model, data):
+        raise InputError(f"{file}: its training cells are not those that {where} was fitted to; fit it to this file")
+    return data
+
+
+def without_fresh(model: PDAE, data: PerturbationData, file: Path) -> tuple[PerturbationData, PerturbationData | None]:
+    """A dataset without the cells that `fit --hold-out` kept from the model, and these."""
+    remembered = model.read_as_.get(KEPT_FRESH)
+    if remembered is None or data.held_out.all():
+        return data, None
+    with naming(file):
+        share, seed = cast("tuple[float, int]", remembered)
+        return study.keep_fresh(data, share, seed)
 
 
 def read_matching(

@@ -11,7 +11,7 @@ import numpy as np
 import pdae_sim
 from pdae_sim import analysis, estimation, io
 from pdae_sim.analysis import hypothesis_tests
-from pdae_sim.cli._matching import check_same_training, read_matching
+from pdae_sim.cli._matching import read_matching, training_cells
 
 if TYPE_CHECKING:
     from pdae_sim import PDAE, PerturbationData
@@ -83,7 +83,7 @@ def _perturbation_matrix(
         known = matrix is not None and matrix.shape[1] == len(data.names)  # contexts are coordinates that it lacks
         return KnownPerturbationMatrix(matrix, "truth") if matrix is not None and known else None
     assert folder is not None, "a fitted model has a folder"
-    check_same_training(fitted, data, folder, file)
+    training_cells(fitted, data, folder, file)
     error = None
     promise = _promise(fitted)
     if int(fitted.train_counts_.sum()) - len(fitted.train_counts_) > len(fitted.perturbation_matrix_) + 1:

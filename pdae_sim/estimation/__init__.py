@@ -13,6 +13,7 @@
 | `Dimension` | a number of latents with the evidence for it |
 | `fit_replicates`, `fit_restarts` | many fits of one shape at once, and the best of several seeds |
 | `fit_halves`, `HalfFits` | fits to halves of the cells, whose differences give intervals that count the whole fit |
+| `fitted_to` | whether data are those that a model was fitted to |
 | `Tilting` | weighted resampling of the cells that were seen, without a decoder |
 | `AdditiveVAE` | a variational autoencoder with additive latent shifts (SAMS-VAE and sVAE+ without sparsity) |
 | `AdversarialAutoencoder`, `Adversary` | an autoencoder whose basal code an adversary keeps free of labels (CPA) |

@@ -1,4 +1,5 @@
 from ._dimension import Dimension as Dimension
+from ._fitted_to import fitted_to as fitted_to
 from ._losses import TERMS as TERMS
 from ._observation import OBSERVATION_MODELS as OBSERVATION_MODELS
 from ._observation import ObservationChoice as ObservationChoice

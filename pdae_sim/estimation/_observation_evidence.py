@@ -24,7 +24,7 @@ from pdae_sim.estimation._observation import GAUSSIAN, ObservationChoice, as_giv
 _log = logging.getLogger(__name__)
 
 _ZEROS = (0.01, 0.9)
-"""Shares of zeros that are dropout, in a table that is no table of counts: less twice that of the values beside zero."""
+"""Shares of zeros that are dropout, in a table of no counts; the first above twice that of the values beside zero."""
 _ERRORS = 3.0
 """Standard errors by which a richer model has to be better."""
 LEAST_GAIN = 0.01

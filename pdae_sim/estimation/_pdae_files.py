@@ -81,6 +81,8 @@ def tensors_of(model: PDAE) -> dict[str, torch.Tensor]:
         "base": model.base_latents_.astype(np.float32),
         "base_environment": model._base_environment.astype(np.int64),
     }
+    if model._moments is not None:
+        arrays["train_moments"] = model._moments
     if model._kept is not None:
         arrays |= {"cells": model._kept.cells.x, "environment": model._kept.cells.environment}
     networks = {f"network.{k}": v.detach().cpu() for k, v in model._network.state_dict().items()}
@@ -106,6 +108,7 @@ def restore(model: PDAE, config: Mapping, tensors: Mapping[str, torch.Tensor], h
     _check_network(network, model.plan_.architecture)
     model._units = model.observation_.restored_units(arrays.get("scaling.centre"), arrays.get("scaling.scale"))
     model.train_labels_, model.train_counts_ = arrays["train_labels"], arrays["train_counts"]
+    model._moments = arrays.get("train_moments")
     model._label_scaling = LabelScaling.of(model.train_labels_, model.train_counts_)
     model.perturbation_matrix_, model._d_Z = arrays["perturbation_matrix"], len(arrays["perturbation_matrix"])
     model.base_latents_, model._base_environment = arrays["base"].astype(np.float64), arrays["base_environment"]
@@ -144,6 +147,7 @@ def _check_arrays(arrays: Mapping[str, np.ndarray], d_X: int, d_Z: int | None, K
         "scaling.scale": ("f", (d_X,)),
         "train_labels": ("f", (E, K)),
         "train_counts": ("i", (E,)),
+        "train_moments": ("f", (E, 2)),
         "perturbation_matrix": ("f", (d_Z, K)),
         "information": ("f", (d_Z, d_Z)),
         "exposure": ("f", (n, units)),

@@ -30,6 +30,7 @@ from pdae_sim.estimation._base import BaseEstimator
 from pdae_sim.estimation._batches import by_environment
 from pdae_sim.estimation._composing import Composing
 from pdae_sim.estimation._dimension import Dimension
+from pdae_sim.estimation._fitted_to import moments
 from pdae_sim.estimation._measurement import Units
 from pdae_sim.estimation._networks import PRECISIONS, Network
 from pdae_sim.estimation._observation import OBSERVATION_MODELS, ObservationChoice
@@ -97,6 +98,7 @@ class PDAE(BaseEstimator):
         True
     """
 
+    _moments: np.ndarray | None
     observation_: ObservationChoice
     dimension_: Dimension | None
     plan_: Preset
@@ -344,7 +346,7 @@ class PDAE(BaseEstimator):
         data = canonical(self._checked(data).train)
         self.space_, self.features_, self.read_as_ = data.space, data.features, data.read_as
         self.train_labels_ = data.labels.copy()
-        self.train_counts_ = data.counts.copy()
+        self.train_counts_, self._moments = data.counts.copy(), moments(data)
         self._label_scaling = LabelScaling.of(data.labels, data.counts)
         self.source_, self.selection_, self.composing_, self._kept = "pool", None, None, None
         framing.frame(self, data, known)

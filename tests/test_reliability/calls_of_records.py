@@ -119,6 +119,7 @@ def of_the_rest() -> dict[str, Call]:
         "estimation.random_encoder": Call(
             estimation.random_encoder, {"model": model(), "data": simulated().data, "rng": 0}
         ),
+        "estimation.fitted_to": Call(estimation.fitted_to, {"model": model(), "data": simulated().data}),
         "estimation.remeasure": Call(
             estimation.remeasure, {"model": noisy_model(), "x": few, "condition": "A", "draws": 2, "rng": 0}, ("x",)
         ),

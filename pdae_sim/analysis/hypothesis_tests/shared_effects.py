@@ -172,7 +172,10 @@ def _draws(
     n_draws: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """(n_draws, P, C) errors of the distances, cells with random signs; one sign a cell in all pairs it is part of."""
+    """(n_draws, P, C) errors of the distances, cells with random signs; one sign a cell in all pairs it is part of.
+
+    What the variance of the fits took is as uncertain as it is large, at each distance by itself.
+    """
     errors = np.full((n_draws, len(measured), len(data)), np.nan)
     for c, (context, part) in enumerate(data.items()):
         signs = {
@@ -181,7 +184,9 @@ def _draws(
         }
         for p, (pair, told) in enumerate(measured.items()):
             if context in told:
-                errors[:, p, c] = signs[pair[0]] @ told[context].first + signs[pair[1]] @ told[context].second
+                result = told[context]
+                errors[:, p, c] = signs[pair[0]] @ result.first + signs[pair[1]] @ result.second
+                errors[:, p, c] += result.lost * rng.normal(size=n_draws)
     return errors
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
@@ -24,7 +24,7 @@ from pdae_sim.cli._evaluation_tables import (
     observation_tables,
 )
 from pdae_sim.cli._figures import check_figure, write_figure
-from pdae_sim.cli._matching import KEPT_FRESH, check_unseen, observation_in_words, read_fresh, read_matching
+from pdae_sim.cli._matching import check_unseen, observation_in_words, read_fresh, read_matching, without_fresh
 from pdae_sim.cli._options import DatasetFile, DatasetOptions, FigureFile, Force, ModelFolder, Seed, command
 from pdae_sim.cli._output import NOTHING_JUDGED, Output
 from pdae_sim.cli._tables import Table
@@ -83,7 +83,7 @@ def evaluate(
     if not data.held_out.any() and (export is not None or not goodness):
         raise InputError(f"{file}: no condition is held out; mark some as test, or judge the fit with --goodness")
     check_unseen(fitted, data, model, file)
-    data, kept = _without_fresh(fitted, data, file)
+    data, kept = without_fresh(fitted, data, file)
     if data.held_out.all() and not baselines:
         output.say(f"{file}: holds no training cells, so metrics of changes against control are left out")
     with naming(file):
@@ -230,16 +230,6 @@ def _goodness(
         fresh = fresh.select(enough)
         fit = study.check_fit(model, fresh, fitted_on=data, rng=seed)
         return _Fit(fit, study.check_observation(model, fresh, fitted_on=data, rng=seed), skipped)
-
-
-def _without_fresh(model: PDAE, data: PerturbationData, file: Path) -> tuple[PerturbationData, PerturbationData | None]:
-    """A dataset without the cells that `fit --hold-out` kept from the model, and these."""
-    remembered = model.read_as_.get(KEPT_FRESH)
-    if remembered is None or data.held_out.all():
-        return data, None
-    with naming(file):
-        share, seed = cast("tuple[float, int]", remembered)
-        return study.keep_fresh(data, share, seed)
 
 
 def _simulated_cells(file: Path, seed: int) -> PerturbationData | None:

@@ -14,7 +14,7 @@ import pdae_sim
 from pdae_sim import _files as files
 from pdae_sim import estimation, study
 from pdae_sim._checks import naming
-from pdae_sim.cli._matching import check_same_training, observation_in_words, read_matching
+from pdae_sim.cli._matching import observation_in_words, read_matching, training_cells
 from pdae_sim.cli._options import DatasetFile, DatasetOptions, Force, Seed, command
 from pdae_sim.cli._output import Output
 from pdae_sim.cli._tables import Table, number, with_interval
@@ -94,8 +94,7 @@ def _settings(
         return pdae_sim.PDAE(latents, steps=steps, select=False, random_state=seed), data
     fitted = pdae_sim.PDAE.load(folder)
     data = read_matching(fitted, folder, file, options)
-    check_same_training(fitted, data, folder, file)
-    return fitted, data
+    return fitted, training_cells(fitted, data, folder, file)
 
 
 def _conditions(file: Path, data: PerturbationData, test: list[str] | None) -> tuple[list[str], list[str]]:
