@@ -218,6 +218,8 @@ def _problems(error: ValidationError, table: type[BaseModel]) -> Iterator[str]:
             yield f"unknown key {'.'.join(place)!r}; {near_misses(place[-1], _keys(table, place[:-1]))}"
         elif problem["type"] == "value_error":
             yield ": ".join([*([".".join(place)] if place else []), str(problem["ctx"]["error"])])
+        elif problem["type"] == "missing":
+            yield f"{'.'.join(place)} is missing; give it"
         else:
             yield f"{'.'.join(place)}: {problem['msg'].lower()}; received {problem['input']!r}"
 

@@ -174,8 +174,8 @@ class PerturbationData(matrices.Locked):
         """The part that holds the chosen environments (mask or indices), renumbered in the order chosen."""
         chosen = matrices.row_numbers("environments", environments, len(self.labels))
         if not chosen.size:
-            which = "not held out" if self.held_out.all() else "held out"
-            raise InputError(f"no environment is {which}; mark each condition as train or test")
+            every = "held out" if self.held_out.all() else "for training"
+            raise InputError(f"no environment is left, for every one is {every}; mark each as train or test")
         position = np.full(len(self.labels), -1)
         position[chosen] = np.arange(len(chosen))
         kept = position[self.environment] >= 0
@@ -240,7 +240,7 @@ class PerturbationData(matrices.Locked):
         elif table.ndim == 2:
             rows, codes = factorize_rows(table)
         else:
-            raise InputError(f"labels must have one row per row of x; received shape {table.shape}")
+            raise InputError(f"labels must be conditions as texts, or doses (n, K); received shape {table.shape}")
         data = cls.from_codes(
             x, codes, rows, names=names, held_out=held_out, features=features, control=control, read_as=read_as
         )

@@ -87,12 +87,12 @@ class TestParts:
         assert made().select(np.array([True, False, True])).conditions == made().select([0, 2]).conditions
 
     def test_nothing_held_out(self):
-        assert "no environment is held out; mark each condition as train or test" in said(
+        assert "no environment is left, for every one is for training; mark each as train or test" in said(
             lambda: made(held_out=None).test
         )
 
     def test_everything_held_out(self):
-        assert "no environment is not held out" in said(lambda: made(held_out=[True] * 3).train)
+        assert "every one is held out" in said(lambda: made(held_out=[True] * 3).train)
 
 
 class TestSparse:
@@ -240,7 +240,7 @@ class TestErrors:
         ("labels", "fields", "message"),
         [
             ([[0.0]], {}, "labels must have one row per row of x"),
-            ([0.0, 1.0], {}, "labels must have one row per row of x"),
+            ([0.0, 1.0], {}, r"labels must be conditions as texts, or doses \(n, K\)"),
             ([[0.0], [np.nan]], {}, "labels must be finite"),
             (["ctrl", "A:x"], {}, "malformed dose 'x'"),
             ([[0.0], [1.0]], {"held_out": [True]}, "held_out"),

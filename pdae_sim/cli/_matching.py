@@ -53,9 +53,10 @@ def match(model: PDAE, data: PerturbationData, where: Path, file: Path) -> Pertu
     position = {name: j for j, name in enumerate(data.features)}
     missing = [name for name in model.features_ if name not in position]
     if missing:
+        others = f", nor {len(missing) - 1} more" if missing[1:] else ", one"
         raise InputError(
-            f"{file}: has no {missing[0]!r}, nor {len(missing) - 1} more of the {len(model.features_)} features that"
-            f" {where} was fitted on; use a file with the same features"
+            f"{file}: has no {missing[0]!r}{others} of the {len(model.features_)} features that {where} was fitted on;"
+            " use a file with the same features"
         )
     unknown = [name for name in data.names if name not in model.space_.names]
     if unknown:

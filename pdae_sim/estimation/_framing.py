@@ -72,11 +72,22 @@ def plan_of(model: PDAE, counts: np.ndarray | None = None, *, noisy: bool) -> Pr
         noisy: Whether cells have noise.
     """
     default = (MARGINAL_SCREEN if _many(counts) else MARGINAL) if noisy else DEFAULT
-    phases = default.phases if model.phases is None else tuple(model.phases)
+    phases = _own_phases(model) or default.phases
     if counts is not None and cell_numbers.by_cells(counts):
         phases = tuple(phase.by_cells(len(counts)) for phase in phases)
     architecture = default.architecture if model.architecture is None else model.architecture
     return Preset(phases, architecture).shortened(model.steps)
+
+
+def _own_phases(model: PDAE) -> tuple[Phase, ...]:
+    """The phases that a model was given; empty if it was given none."""
+    if model.phases is None:
+        return ()
+    phases = tuple(model.phases) if isinstance(model.phases, Sequence) else ()
+    if not phases or not all(isinstance(phase, Phase) for phase in phases):
+        told = f"{model.phases!r:.60}"
+        raise InputError(f"phases must be one Phase or more, such as PRESETS['quick'].phases; received {told}")
+    return phases
 
 
 def _many(counts: np.ndarray | None) -> bool:
@@ -94,7 +105,7 @@ def expects_noise(model: PDAE) -> bool | None:
     """Whether the settings of a model say that cells have noise; None where the data are to say."""
     if model.observation != "auto":
         return model.observation != "noiseless"
-    weighted = [phase for phase in model.phases or () if phase.weights]
+    weighted = [phase for phase in _own_phases(model) if phase.weights]
     return any(phase.through_noise for phase in weighted) if weighted else None
 
 
@@ -128,7 +139,7 @@ def _observation(model: PDAE, data: PerturbationData, scores: _Scores) -> Observ
         return as_given(model.observation, data.stored)
     noise = expects_noise(model)
     if noise is False:
-        return ObservationChoice("noiseless", True, "the plan takes cells for noiseless")
+        return evidence.tell(evidence.planned(data.stored))
     names, rng = evidence.candidates(data.stored), _random.stream(_random.seed_sequence(0), "observation")
     rank = model._label_scaling.rank(data.labels, at_most=data.stored.shape[1])
     some = Scaling.of(data).gathered(data.stored, evidence.looked_at(data, rng))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pdae_sim import _random
+from pdae_sim._checks import choice
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._composing import COMPOSED, adds
@@ -105,3 +106,12 @@ def sources(model: PDAE) -> tuple[str, ...]:
     """Names of sources that a fitted model can predict from."""
     tilted = [source + TILTED for source in SOURCES] if model._kept and model.observation_.noisy else []
     return *SOURCES, *tilted, *compositions(model)
+
+
+def source_given(model: PDAE, label: np.ndarray, source: str | None) -> str:
+    """The source to predict a label (K,) from: the model's own, or one that it has."""
+    source = source_at(model, label) if source is None else source
+    if isinstance(source, str) and source.removesuffix(TILTED) in SOURCES and source not in sources(model):
+        why = "is noiseless" if not model.observation_.noisy else f"was fitted to more than {_VALUES:,} values"
+        raise InputError(f"source {source!r} asks for tilted cells, of which this model keeps none, for it {why}")
+    return choice("source", source, sources(model))

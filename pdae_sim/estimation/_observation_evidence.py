@@ -44,6 +44,14 @@ def candidates(x: Matrix) -> list[str]:
     return [*GAUSSIAN, *positive]
 
 
+def planned(x: Matrix) -> ObservationChoice:
+    """Cells without noise because a plan says so; not sure where they are counts."""
+    if x.shape[1] > 1 and recognise_counts(x) is not None:
+        why = "the plan takes cells for noiseless, and these are counts; other plans model those"
+        return ObservationChoice("noiseless", False, why)
+    return ObservationChoice("noiseless", True, "the plan takes cells for noiseless")
+
+
 def noiseless(x: np.ndarray, n_latents: int | None, rank: int, rng: np.random.Generator) -> tuple[bool, bool, str]:
     """Whether cells are taken to be without noise, whether that is sure, and why.
 

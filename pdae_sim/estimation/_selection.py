@@ -95,12 +95,14 @@ class Selection:
         """The choice, how far it was off where that is known, and a limit for one more combination."""
         means = {name: float(np.mean(each)) for name, each in self.distances.items()}
         mixed, _ = means.pop(_MIXED, math.inf), means.pop(self.chosen)
-        next_best = "".join(f" (next {name} {means[name]:.3g})" for name in sorted(means, key=means.__getitem__)[:1])
+        other = min(means, key=means.__getitem__, default="")
+        nearer = bool(other) and means[other] < self.expected
+        beside = f" ({other} {means[other]:.3g}, {'not clearly nearer' if nearer else 'next'})" if other else ""
         limit, n = self.upper_limit(), len(self.conditions)
         told = f"at one more below {limit:.3g} with 95 % confidence"
         if limit > _VAGUE * max(self.expected, 1e-12):
             told = f"at one more {n} are too few to tell"
-        combinations = f"{n} training combinations left out{next_best}"
+        combinations = f"{n} training combinations left out{beside}"
         if self.pooling_is_nearer:
             told += f"; training cells mixed have {mixed:.3g}, so that no prediction is to be relied on"
         return f"{self.chosen}: energy distance {self.expected:.3g} at {combinations}, {told}"

@@ -34,7 +34,8 @@ def fittable(data: object, architecture: Architecture | None = None) -> Perturba
         )
     train = np.flatnonzero(~data.held_out)
     if len(train) < 2:
-        raise InputError("a fit needs at least two training conditions that differ; only one is there")
+        there = f"only {data.conditions[train[0]]!r} is one" if len(train) else "all conditions are held out"
+        raise InputError(f"a fit needs at least two training conditions that differ; {there}")
     n = int(data.counts[train].sum())
     if n < ENOUGH and data.counts[train].min() < 2:
         few = data.conditions[train[np.argmin(data.counts[train])]]
@@ -66,11 +67,11 @@ def check_phases(phases: Sequence[Phase], architecture: Architecture) -> None:
 
 
 def check_device(device: object) -> None:
-    """Raise an InputError unless torch knows a device of this name."""
+    """Raise an InputError unless torch can use a device of this name."""
     try:
         if not isinstance(device, (str, torch.device)):
             raise TypeError(f"received {type(device).__name__}")
-        torch.device(device)
-    except (TypeError, RuntimeError) as error:
+        torch.empty(0, device=device)
+    except (TypeError, RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0][:60]
-        raise InputError(f"device must be cpu, cuda, cuda:0 or another that torch knows ({reason})") from None
+        raise InputError(f"device must be cpu, cuda, cuda:0 or another that torch can use ({reason})") from None

@@ -81,7 +81,8 @@ class Control(BaseEstimator):
         return self
 
     def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
-        own = resampling.own_control(self._train, self.space.label(label))
+        label = self.space.label(label)
+        own = resampling.own_control(self._train, label)
         return resampling.mixture(self._train, [own], n, rng)
 
 

@@ -262,7 +262,7 @@ class PDAE(BaseEstimator):
         """
         self._check_fitted()
         label, root = self.space_.label(condition), _random.seed_sequence(rng)
-        source = choice("source", self.source_at(label) if source is None else source, keeping.sources(self))
+        source = keeping.source_given(self, label, source)
         if self._kept and source in COMPOSITIONS:
             return self._kept.composed(source, label, whole("n", n), root)
         base = source.removesuffix(keeping.TILTED)

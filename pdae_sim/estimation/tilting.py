@@ -77,7 +77,8 @@ class Tilting(BaseEstimator):
 
     def weights(self, label: Condition) -> np.ndarray:
         """(n,) weights of the training cells at a label, adding to one."""
-        log_weights = logsumexp(self._z @ (self._W @ self.space.label(label)) - self._log_mixture, axis=0)
+        label = self.space.label(label)
+        log_weights = logsumexp(self._z @ (self._W @ label) - self._log_mixture, axis=0)
         if not np.isfinite(log_weights).all():
             raise InputError("the label is too far from the training labels to tilt to; lower the dose")
         return np.exp(log_weights - logsumexp(log_weights))
@@ -88,9 +89,8 @@ class Tilting(BaseEstimator):
 
     def sample(self, label: Condition, n: int, *, rng: SeedLike = None) -> np.ndarray:
         """n draws (n, d_X) with replacement by weight."""
-        rows = stream(seed_sequence(rng), "cells").choice(
-            len(self._train.environment), whole("n", n), p=self.weights(label)
-        )
+        weights = self.weights(label)
+        rows = stream(seed_sequence(rng), "cells").choice(len(weights), whole("n", n), p=weights)
         return self._train.gathered(rows).astype(np.float64)
 
 

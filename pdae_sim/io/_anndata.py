@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from pandas import Series
 
+_STEP = 1 / 200
+"""Step of float32 at the values of a column, at most, beside the range of these values."""
 _MANY = 0.1
 """Share of doses that are not zero above which they are written as a dense matrix."""
 
@@ -264,12 +266,25 @@ def _seal(uns: Mapping[str, Any]) -> str:
 
 
 def as_float32(x: Matrix, features: Sequence[str]) -> Matrix:
-    """A copy of x in the dataset's precision; values beyond its range are refused with their column."""
-    beyond = np.maximum(dense(x.max(0)), -dense(x.min(0))) > np.finfo(np.float32).max
-    if beyond.any():
+    """A copy of x in the dataset's precision; values that it cannot hold are refused with their column.
+
+    Those are beyond its range, or so far from zero that steps of float32 there are wide beside how a column varies.
+    """
+    if x.dtype.kind not in "iuf" or x.dtype == np.float32:
+        return x.astype(np.float32)
+    greatest, least = (dense(each).astype(np.float64) for each in (x.max(0), x.min(0)))
+    size = np.maximum(greatest, -least)
+    if (beyond := size > np.finfo(np.float32).max).any():
         name = features[int(np.flatnonzero(beyond)[0])]
         raise InputError(
             f"column {name!r} holds values beyond the range of float32, the precision of files; rescale it"
+        )
+    step = np.spacing(size.astype(np.float32)).astype(np.float64)
+    if (coarse := (greatest > least) & (step > _STEP * (greatest - least))).any():
+        name = features[j := int(np.flatnonzero(coarse)[0])]
+        raise InputError(
+            f"column {name!r} varies by {greatest[j] - least[j]:.3g} about {size[j]:.3g}, which float32, the precision"
+            " of files, cannot tell apart; subtract an offset"
         )
     return x.astype(np.float32)
 
@@ -335,12 +350,13 @@ def _dataset(
     taken = annotations.options.chosen(features, flags)
     if not (isinstance(X, np.ndarray) or sparse.issparse(X)):  # on disk: what is read of it is ours
         X = X.to_memory() if hasattr(X, "to_memory") else freeze(np.asarray(X))
-    return annotations.data(_cells(X if taken.all() else X[:, taken]), list(compress(features, taken)))
+    features = list(compress(features, taken))
+    return annotations.data(_cells(X if taken.all() else X[:, taken], features), features)
 
 
-def _cells(X: np.ndarray | Matrix) -> Matrix:
+def _cells(X: np.ndarray | Matrix, features: Sequence[str]) -> Matrix:
     """X in float32 or float64, sparse if it is."""
-    x = as_matrix(X if X.dtype in (np.float32, np.float64) else freeze(X.astype(np.float32)))
+    x = as_matrix(X if X.dtype in (np.float32, np.float64) else freeze(as_float32(X, features)))
     bad = ~np.isfinite(x.data if isinstance(x, sparse.csr_array) else x)
     if bad.any():
         rows = x.tocoo().row[bad] if isinstance(x, sparse.csr_array) else np.flatnonzero(bad.any(1))

@@ -46,6 +46,23 @@ def model(folder, tmp_path):
     return tmp_path / "m"
 
 
+def test_cells_of_another_table_are_refused(folder, model, capsys, tmp_path):
+    """Its conditions and features are the same."""
+    other = tmp_path / "other.h5ad"
+    size = ("--set", "design.cells=400", "--set", "design.test_cells=80", "--seed", 5)
+    answer(capsys, "simulate", "demo", "--out", other, *size)
+    for call in (("stability", other, "--model", model, *QUICK), ("span", other, "--model", model)):
+        assert f"{other}: its training cells are not those that {model} was fitted to" in refusal(capsys, *call)
+
+
+def test_cells_kept_from_a_fit_are_kept_from_its_halves(folder, capsys, tmp_path):
+    fit = ("--latents", 2, "--steps", 2, "--hold-out", 0.25)
+    answer(capsys, "fit", folder / "d.h5ad", "--out", tmp_path / "m", *fit)
+    answer(capsys, "stability", folder / "d.h5ad", "--model", tmp_path / "m", *QUICK)
+    one, two = HalfFits.load(tmp_path / "m").pairs[0]
+    assert one.train_counts_.tolist() == two.train_counts_.tolist() == [150, 150, 150]
+
+
 def test_a_model_keeps_them_and_span_and_predict_count_them(folder, model, capsys, tmp_path):
     before = answer(capsys, "span", folder / "d.h5ad", "--model", model)["verdicts"][0]
     first = answer(capsys, "stability", folder / "d.h5ad", "--model", model, *QUICK)

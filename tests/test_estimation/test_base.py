@@ -10,7 +10,14 @@ import pytest
 import pdae_sim
 from pdae_sim import PDAE
 from pdae_sim.errors import InputError
-from pdae_sim.estimation import BASELINES, AdditiveVAE, AdversarialAutoencoder, ConditionalGenerator, Tilting
+from pdae_sim.estimation import (
+    BASELINES,
+    COMPOSITIONS,
+    AdditiveVAE,
+    AdversarialAutoencoder,
+    ConditionalGenerator,
+    Tilting,
+)
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.baselines import Ceiling
 from pdae_sim.estimation.phases import Phase
@@ -88,3 +95,10 @@ def test_what_differs_from_the_default_is_shown():
 def test_no_estimator_imports_scikit_learn():
     files = Path(pdae_sim.__file__).parent.rglob("*.py")
     assert not [file for file in files if "import sklearn" in (text := file.read_text()) or "from sklearn" in text]
+
+
+@pytest.mark.parametrize("name", [*BASELINES, *COMPOSITIONS, "Tilting"])
+def test_what_is_not_fitted_says_so(name):
+    estimator = Tilting() if name == "Tilting" else (BASELINES | COMPOSITIONS)[name]()
+    with pytest.raises(InputError, match=r"not fitted; call fit\(data\)"):
+        estimator.sample("A", 3)

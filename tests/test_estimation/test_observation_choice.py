@@ -9,7 +9,7 @@ import pytest
 
 from pdae_sim import PDAE, PerturbationData
 from pdae_sim.errors import InputError
-from pdae_sim.estimation import DEFAULT, MARGINAL, OBSERVATION_MODELS, ObservationChoice
+from pdae_sim.estimation import DEFAULT, MARGINAL, OBSERVATION_MODELS, PRESETS, ObservationChoice
 from pdae_sim.estimation import _framing as framing
 from pdae_sim.estimation._bank import frame
 from tests.test_estimation.linear_gaussian import LinearGaussian
@@ -85,6 +85,11 @@ class TestWhatIsRecognised:
 
     def test_few_molecules_are_counts_too(self):
         assert framed(np.minimum(counts(4.0), 2)).observation_.transform == "counts"
+
+    def test_counts_under_a_plan_without_noise_are_not_sure(self):
+        choice = framed(counts(), phases=PRESETS["quick"].phases).observation_
+        assert (choice.name, choice.sure) == ("noiseless", False)
+        assert framed(noisy(), phases=PRESETS["quick"].phases).observation_.sure
 
     def test_zeros_beside_other_values(self):
         assert framed(lossy()).observation_.name == "dropout"

@@ -244,6 +244,15 @@ def test_nan_in_data_is_caught_where_it_enters():
         ({"beta": 2.0}, "beta must lie strictly between"),
         ({"random_state": -1}, "random_state must be a whole number"),
         ({"n_latents": 0}, "n_latents must be a whole number"),
+        ({"phases": PRESETS["quick"]}, r"phases must be one Phase or more, such as PRESETS\['quick'\].phases"),
+        ({"phases": "quick"}, "phases must be one Phase or more"),
+        ({"phases": []}, "phases must be one Phase or more"),
+        ({"device": "tpu"}, "device must be cpu, cuda"),
+        pytest.param(
+            {"device": "cuda"},
+            "device must be .* can use",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="it can be used here"),
+        ),
     ],
 )
 def test_bad_settings_are_refused_by_name(fields, words):

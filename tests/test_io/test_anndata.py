@@ -1,6 +1,7 @@
 """`.h5ad` files and AnnData objects: what is written is read back, a bad file is told in one line."""
 
 from fractions import Fraction
+from functools import partial
 
 import anndata
 import numpy as np
@@ -257,6 +258,23 @@ class TestWholeOrNothing:
         data = PerturbationData.from_arrays(x, ["ctrl", "A"], features=["a", "b", "c"])
         with pytest.raises(InputError, match="column 'b' holds values beyond the range of float32"):
             data.write(tmp_path / "big.h5ad")
+
+    @pytest.mark.parametrize("x", [np.float64, np.int64])
+    def test_values_that_float32_cannot_tell_apart_are_refused(self, tmp_path, x):
+        far = np.array([[0, 10**8], [1, 10**8 + 1], [2, 10**8 + 9]], x)
+        written = tmp_path / "far.h5ad"
+        if x is np.int64:
+            anndata.AnnData(far, obs=pd.DataFrame({"condition": ["ctrl", "A", "A"]}, list("abc"))).write_h5ad(written)
+            act = partial(PerturbationData.read, written)
+        else:
+            data = PerturbationData.from_arrays(far, ["ctrl", "A", "A"], features=["0", "1"])
+            act = partial(data.write, written)
+        with pytest.raises(InputError, match=r"column '1' varies by 9 about 1e\+08, .* subtract an offset"):
+            act()
+
+    def test_far_values_that_differ_enough_are_kept(self, tmp_path):
+        far = np.array([[1e8], [2e8], [3e8], [1e8]])
+        PerturbationData.from_arrays(far, ["ctrl", "A", "A", "ctrl"]).write(tmp_path / "far.h5ad")
 
 
 def test_predicted_cells_beside_measured_ones_are_neither_train_nor_test(tmp_path, caplog):

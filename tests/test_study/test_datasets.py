@@ -207,7 +207,7 @@ class TestRefusals:
             ('"mean_difference"', '"gram_error"', "metrics: 'gram_error' needs a truth, which a table has not"),
             ("steps = 3", "extra_latents = 1", "estimator 'density_ratio': extra_latents needs n_latents"),
             ("{path", "{tset = 1, path", "worlds.0: table: unknown key 'tset'; did you mean 'test'?"),
-            ('path = "data/cells.csv", ', "", "worlds.0: table: path: field required"),
+            ('path = "data/cells.csv", ', "", "worlds.0: table: path is missing; give it"),
             ("{path", '{transform = "lgo", path', "transform must be one of none, log1p, log; received 'lgo'"),
             ("{path", '{transform = "log", path', "outside the domain of log"),
             ("{path", '{condition = "drug", path', "cells.csv: no column 'drug'"),

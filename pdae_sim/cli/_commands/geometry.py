@@ -45,8 +45,9 @@ def geometry(
     overlap the distance is no guide and the lower limit is. Status 3 if no two overlap.
     """
     check_figure(figure, force=force)
-    data, small = _large(pdae_sim.PerturbationData.read(file, **options).train)
+    data = pdae_sim.PerturbationData.read(file, **options)
     with naming(file):
+        data, small = _large(data.train)
         found = analysis.environment_geometry(data, n_multipliers=multipliers, rng=seed)
     rows = _rows(found)
     payload = {

@@ -69,10 +69,11 @@ def span(
     """Verdict and certificate per condition. Support needs W: the truth of a simulated file, or --model."""
     check_figure(figure, force=force)
     data, W = read_with_model(file, options, model)
-    train, conditions = data.train, _conditions(file, data, test)
+    conditions = _conditions(file, data, test)
     with naming(f"{file}: --test"):
         labels = np.array([data.space.exact(condition) for condition in conditions])
     with naming(file):
+        train = data.train
         counts = train.counts.tolist() if counts_weighted else None
         certificates = analysis.check_span(train.labels, labels, counts=counts, sparse=sparse, rtol=rtol)
     if pooled and W is None:
