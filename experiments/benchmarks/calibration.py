@@ -28,9 +28,12 @@ from pdae_sim.analysis._permutation import merge_ties, quadratic_forms, relabell
 from pdae_sim.analysis.hypothesis_tests.additivity import additivity_test
 from pdae_sim.analysis.hypothesis_tests.latent_law import common_law_test
 from pdae_sim.analysis.hypothesis_tests.multiple_testing import CorrectedTests, two_sample_tests
+from pdae_sim.analysis.hypothesis_tests.shared_effects import shared_effects_test
 from pdae_sim.analysis.hypothesis_tests.two_sample import energy_test, equivalence_test, mmd_test
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
+from pdae_sim.simulation.latent import LinearLatentModel
+from pdae_sim.simulation.simulator import Simulator
 from pdae_sim.simulation.worlds import world
 
 PERMUTATIONS, PERMUTATIONS_EACH = 199, 399
@@ -283,6 +286,18 @@ def additivity(draw: Callable[[Rng], PerturbationData]) -> Errors:
     return lambda rng: rejected(additivity_test(draw(rng), "A+B", n_multipliers=PERMUTATIONS, rng=rng).p_value)
 
 
+def in_two_contexts(n: int) -> Errors:
+    """Two contexts of n cells a condition that differ in nothing: a random world, control and two singles."""
+
+    def errors(rng: Rng) -> np.ndarray:
+        latent = LinearLatentModel.random(n_latents=2, n_perturbations=3, rng=rng)
+        simulator = Simulator.random(latent, n_observed=5, rng=rng)
+        data = {name: simulator.sample(["ctrl", "A", "B"], n, rng=rng).data for name in ("one", "two")}
+        return rejected(shared_effects_test(data, n_multipliers=PERMUTATIONS, rng=rng).p_value)
+
+    return errors
+
+
 def claims() -> Iterator[Claim]:
     """Every test at every kind of world."""
     for name, test in (("energy", energy_test), ("MMD", mmd_test)):
@@ -304,6 +319,8 @@ def claims() -> Iterator[Claim]:
         yield Claim("additivity", kind, additivity(draw))
     for kind, draw in SPARSE_SQUARES.items():
         yield Claim("additivity", kind, additivity(draw), side=AT_MOST)
+    for n in (50, 100, 200, 400):
+        yield Claim("shared effects", f"two contexts of {n} cells a condition", in_two_contexts(n), side=AT_MOST)
 
 
 def row(claim: Claim, errors: np.ndarray) -> tuple:

@@ -22,6 +22,8 @@ from pdae_sim.analysis._kernels import Features, median_distance, nystrom_featur
 _PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 _LANDMARKS, _NEWTON_STEPS, _FOLDS = 100, 30, 3
 _COMPONENTS = 50
+_UNSURE = 2.0
+"""Standard deviation of what fits do to d², beside what their variance takes; chosen in worlds thrown away."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +33,7 @@ class Affinity:
     Args:
         square: Estimate of ‖W(l_e − l_f)‖²; it may be negative.
         first, second: (n_e,) and (n_f,) influence of the cells, each of mean zero: the error is the sum of their means.
-        lost: What the variance of η̂ had taken from `square`, given back; it is known about as well as it is large.
+        lost: What the variance of η̂ had taken from `square`, given back.
     """
 
     square: float
@@ -40,10 +42,15 @@ class Affinity:
     lost: float = 0.0
 
     @property
+    def unsure(self) -> float:
+        """How far `square` is off by the fits alone: by their variance, and by how badly that is known."""
+        return _UNSURE * self.lost
+
+    @property
     def standard_error(self) -> float:
-        """Standard error of `square`, of the two means and of what was lost."""
+        """Standard error of `square`, of the two means and of the fits."""
         means = self.first.var() / len(self.first) + self.second.var() / len(self.second)
-        return float(np.sqrt(means + self.lost**2))
+        return float(np.sqrt(means + self.unsure**2))
 
 
 def affinity(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> Affinity:

@@ -28,6 +28,7 @@ NOT_KEPT = {
         "engine",
         "engine --plans 1",
         "calibration",
+        'calibration 250 --only "shared effects" --out FILE',
         'calibration 500 --only "MMD: Poisson" --out FILE, and so on',
         "power",
         "goodness",

@@ -174,7 +174,7 @@ def _draws(
 ) -> np.ndarray:
     """(n_draws, P, C) errors of the distances, cells with random signs; one sign a cell in all pairs it is part of.
 
-    What the variance of the fits took is as uncertain as it is large, at each distance by itself.
+    What fits do to a distance is drawn for each by itself.
     """
     errors = np.full((n_draws, len(measured), len(data)), np.nan)
     for c, (context, part) in enumerate(data.items()):
@@ -186,7 +186,7 @@ def _draws(
             if context in told:
                 result = told[context]
                 errors[:, p, c] = signs[pair[0]] @ result.first + signs[pair[1]] @ result.second
-                errors[:, p, c] += result.lost * rng.normal(size=n_draws)
+                errors[:, p, c] += result.unsure * rng.normal(size=n_draws)
     return errors
 
 
