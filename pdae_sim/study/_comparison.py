@@ -50,7 +50,8 @@ def _measured(
     one_world = changed.keys() <= {*_OF_PREDICTIONS}
     one_scenario = changed.keys() <= {*_OF_PREDICTIONS, *settings}
     cell = [*each, "scenario", *settings, "seed", *(["condition"] if one_world else [])]
-    free = {*changed, *([] if one_scenario else {"scenario", *settings} - {*each})}
+    together = {column for column in settings for other in changed if "." in other and _follows(column, other, rows)}
+    free = {*changed, *together, *([] if one_scenario else {"scenario", *settings} - {*each})}
     shared = [column for column in cell if column not in free]
     others = _cells(_where(rows, expected.other_metric, {**expected.of, **changed}), shared)
     for measured in _cells(own, cell).values():
@@ -60,6 +61,12 @@ def _measured(
             yield group, seed, _median(measured, expected.missed)
         elif twins is not None:
             yield group, seed, _compared(expected, measured, twins)
+
+
+def _follows(column: str, other: str, rows: Sequence[Mapping]) -> bool:
+    """Whether a setting is one value for each of another, as those that are varied together are."""
+    pairs = {(str(row[other]), str(row[column])) for row in rows if other in row and column in row}
+    return len(pairs) == len({first for first, _ in pairs})
 
 
 def _failed(expected: Expectation, measured: Sequence[tuple], rows: Sequence[Mapping]) -> Iterator[tuple[tuple, Any]]:

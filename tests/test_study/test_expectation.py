@@ -99,6 +99,19 @@ def test_worlds_that_are_pooled_are_each_compared_with_themselves():
     assert expected.judge(moved).estimates[()].value == 9.0
 
 
+@pytest.mark.parametrize("varied", ["together", "apart"])
+def test_settings_that_vary_together_are_changed_together(varied):
+    small, large = {"design.cells": 40, "latent.n_latents": 2}, {"design.cells": 80, "latent.n_latents": 5}
+    told = rows([1.0] * 9, **small) + rows([3.0] * 9, **large)
+    if varied == "apart":
+        told += rows([2.0] * 9, **(large | {"latent.n_latents": 2})) + rows(
+            [9.0] * 9, **(small | {"latent.n_latents": 5})
+        )
+    found = expecting(of={"design.cells": 80}, each=["latent.n_latents"], over={"design.cells": 40}, at_least=0.0)
+    ratios = {group: estimate.value for group, estimate in found.judge(told).estimates.items()}
+    assert ratios == ({(5,): 3.0} if varied == "together" else {(2,): 2.0, (5,): 3.0 / 9})
+
+
 def test_another_scenario_is_compared_with_at_each_value_of_each_alone():
     table = [
         row
