@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pdae_sim import _random
+from pdae_sim._arguments import checked
 from pdae_sim._matrices import dense
 from pdae_sim.data import PerturbationData
 from pdae_sim.estimation._scaling import blocks
@@ -27,6 +28,7 @@ def moments(data: PerturbationData) -> np.ndarray:
     return np.array([[along[rows].mean(), along[rows].std()] for rows in data.rows_by_environment])
 
 
+@checked
 def fitted_to(model: PDAE, data: PerturbationData) -> bool:
     """Whether the training cells of `data` are those of a fit: labels, numbers of cells and, where kept, their moments.
 
