@@ -28,3 +28,4 @@ def _few_cells(monkeypatch):
     """Commands draw a fraction of the cells that a judgement deserves: none of these tests looks at its size."""
     monkeypatch.setattr("pdae_sim.study.evaluation._LEAST_SAMPLES", 200)
     monkeypatch.setattr("pdae_sim.cli._commands.evaluate._FRESH", 100)
+    monkeypatch.setattr("pdae_sim.estimation._composing._CELLS", 100)
