@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from experiments import judges_page, readme
-from experiments.benchmarks import accuracy, atlas, dimension, geometry, halves, judges, rivals
+from experiments.benchmarks import accuracy, atlas, counts, dimension, geometry, halves, judges, rivals
 from pdae_sim.report import format_estimate
 from pdae_sim.study.medians import median
 
@@ -213,6 +213,7 @@ QUOTATIONS: dict[str, Quotation] = {
     "demo": Quotation("demo.json", "make demo", _demo),
     "accuracy-in-words": Quotation("accuracy.json", "python -m experiments.benchmarks.accuracy", _accuracy_in_words),
     "accuracy": Quotation("accuracy.json", "python -m experiments.benchmarks.accuracy", _rows_of(accuracy)),
+    "counts": Quotation("counts.json", "python -m experiments.benchmarks.counts --latents 20", _rows_of(counts)),
     "atlas": Quotation("atlas.json", "python -m experiments.benchmarks.atlas", _atlas),
     "geometry": Quotation("geometry.json", "python -m experiments.benchmarks.geometry", _geometry),
     "halves": Quotation("halves.json", "python -m experiments.benchmarks.halves", _rows_of(halves)),
