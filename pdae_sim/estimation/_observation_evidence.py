@@ -35,7 +35,7 @@ Score = Callable[[ObservationChoice, int], np.ndarray]
 
 def candidates(x: Matrix) -> list[str]:
     """The observation models with noise that a table (n, d_X) can be of, the simplest first."""
-    if x.shape[1] > 1 and recognise_counts(x) is not None:
+    if _counted(x):
         return ["poisson", "negative_binomial"]
     zeros, beside = share_of_zeros(x)
     if zeros - 2 * beside > _ZEROS[0] and zeros < _ZEROS[1]:
@@ -44,9 +44,14 @@ def candidates(x: Matrix) -> list[str]:
     return [*GAUSSIAN, *positive]
 
 
+def _counted(x: Matrix) -> bool:
+    """Whether a table (n, d_X) of more features than one holds counts."""
+    return x.shape[1] > 1 and recognise_counts(x) is not None
+
+
 def planned(x: Matrix) -> ObservationChoice:
     """Cells without noise because a plan says so; not sure where they are counts."""
-    if x.shape[1] > 1 and recognise_counts(x) is not None:
+    if _counted(x):
         why = "the plan takes cells for noiseless, and these are counts; other plans model those"
         return ObservationChoice("noiseless", False, why)
     return ObservationChoice("noiseless", True, "the plan takes cells for noiseless")
