@@ -42,6 +42,7 @@ from theory.prediction import (
     posterior_variance,
     product_formula,
     support,
+    unknown_fields,
     unknown_mixing,
     verdicts,
 )
@@ -73,6 +74,7 @@ CLAIMS: tuple[Claim, ...] = (
     efficiency.CLAIM,
     minimax.CLAIM,
     unknown_mixing.CLAIM,
+    unknown_fields.CLAIM,
     known_noise.CLAIM,
     noise_level.CLAIM,
     free_noise.CLAIM,

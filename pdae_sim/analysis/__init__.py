@@ -8,6 +8,7 @@
 | `pooling_gain` | what importance sampling gains from all training conditions together |
 | `plan_experiments`, `ExperimentPlan`, `PlannedExperiment` | which conditions to add to identify targets |
 | `allocate_cells`, `CellAllocation` | how many cells of each condition a wanted precision takes |
+| `efficient_limit`, `EfficientLimit` | the least errors of a Gram matrix that anyone can have who must learn f |
 | `environment_geometry`, `EnvironmentGeometry` | squared latent distances from cells alone, rank, tests of the model |
 | `scale_doses`, `log_scale`, `hill_scale`, `learn_dose_scale`, `DoseScale` | doses on the scale in which effects add |
 | `energy_estimate`, `EnergyEstimate`, `EnergyReference` | energy distance of a prediction, unbiased, with an interval |

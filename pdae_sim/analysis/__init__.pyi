@@ -14,6 +14,8 @@ from .effect_metrics import direction_match as direction_match
 from .effect_metrics import discrimination_score as discrimination_score
 from .effect_metrics import overlap_at_n as overlap_at_n
 from .effect_metrics import pearson_delta as pearson_delta
+from .efficiency import EfficientLimit as EfficientLimit
+from .efficiency import efficient_limit as efficient_limit
 from .geometry import EnvironmentGeometry as EnvironmentGeometry
 from .geometry import environment_geometry as environment_geometry
 from .prediction_error import EnergyEstimate as EnergyEstimate

@@ -68,6 +68,11 @@ def _of_analysis() -> dict[str, Call]:
             | {"level": 0.9},
             (*numbers, "perturbation_matrix"),
         ),
+        a + "efficient_limit": Call(
+            analysis.efficient_limit,
+            {"train_labels": train, "counts": [90, 90, 90], "perturbation_matrix": W, "reference": 0, "degree": 2},
+            ("train_labels", "perturbation_matrix"),
+        ),
         a + "plan_experiments": Call(
             analysis.plan_experiments,
             {"train_labels": train[:2], "targets": [[1, 1]], "candidates": [[0, 1]], "counts": [9, 9], "cells": 9}

@@ -1,4 +1,4 @@
-"""Claims 2.7e, 2.10e, 2.14 to 2.14c and 2.16: what their checks refuse, and simulated cells."""
+"""Claims 2.7e, 2.10e, 2.10f, 2.14 to 2.14c and 2.16: what their checks refuse, and simulated cells."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from scipy import stats
 from theory.engine.checker import assess
 from theory.engine.instances import worlds
 from theory.identifiability import affinity, bounds, limits
-from theory.prediction import only_gaussian, unknown_mixing
+from theory.prediction import only_gaussian, unknown_fields, unknown_mixing
 
 
 def passed(measurements):
@@ -60,6 +60,20 @@ def test_the_information_left_is_that_of_the_plan(effect, share):
     assert unknown_mixing.share_left(effect) <= 8 / (8 + effect**2)
     assert all(passed(unknown_mixing.measure(effect)))
     assert not any(passed(unknown_mixing.measure(effect, 1e-3)))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_error_in_what_fields_leave_is_seen(seed):
+    assert all(passed(unknown_fields.measure(seed)))
+    assert not any(passed(unknown_fields.measure(seed, 1e-3)))
+
+
+def test_a_field_that_is_no_rotation_leaves_something_of_one():
+    turn, stretch = np.array([[0.0, 1.0], [-1.0, 0.0]]), np.array([[0.0, 1.0], [1.0, 0.0]])
+    mean = np.array([1.0, 2.0])
+    for A, left in ((turn, 0.0), (stretch, 4.0)):
+        field = unknown_fields.Field(lambda z, A=A: z @ A.T, lambda z, A=A: np.broadcast_to(A, (len(z), 2, 2)))
+        assert unknown_fields.by_scores(field, mean, A @ mean) == pytest.approx(left, abs=1e-12)
 
 
 def test_an_effect_in_units_of_the_spread_has_the_information_of_affine_mixings():

@@ -12,6 +12,7 @@
 | `efficiency` | 2.10c, the number of cells that a prediction can be worth |
 | `minimax` | 2.10d, and biased predictions have no smaller worst case |
 | `unknown_mixing` | 2.10e, what is left of the information if the mixing is unknown |
+| `unknown_fields` | 2.10f, the same with many effects and latents |
 | `posterior_variance` | 2.13 and 2.13b, the information of a noisy cell, and the noise gain with it |
 | `lifted` | 2.15, interactions of known order are labels |
 """

@@ -192,13 +192,13 @@ _CLAIMED = Rational(4, 9)
 _WHAT = "information that affine f leave at δ = 1"
 
 
-def _known_unit(size: Rational) -> Model:
+def known_unit(size: Rational) -> Model:
     """The unit of f is known to a share size: fields ½ + b y with b less by that share, at size 1 none."""
     best = (1 - size) / 9
     return compare((_WHAT, (1 - best) ** 2 / 2 + 4 * best**2, _CLAIMED), _seen())
 
 
-def _wider(size: Rational) -> Model:
+def wider(size: Rational) -> Model:
     """Under the perturbation the latent has variance (1 + size)²."""
     return compare((_WHAT, _affine(Integer(1), (1 + size) ** 2, Integer(0)), _CLAIMED), _seen())
 
@@ -208,12 +208,12 @@ def _more_control(size: Rational) -> Model:
     return compare((_WHAT, _affine(1 + size, Integer(1), Integer(0)), _CLAIMED), _seen())
 
 
-def _noisy(size: Rational) -> Model:
+def noisy(size: Rational) -> Model:
     """x = f(z + ε) with ε ~ N(0, size): an effect of δ/√(1 + size) in units of the spread."""
     return compare((_WHAT, _affine(Integer(1), Integer(1), size), _CLAIMED), _seen())
 
 
-def _laplace(size: Integer) -> Model:
+def laplace(size: Integer) -> Model:
     """A Laplace base of variance 1 at size 1, with score √2 sign ζ: a field ½ + b y leaves (1 − b)² + 2 b²."""
     s = Symbol("s", real=True)
     value = _least((1 - slope) ** 2 + 2 * slope**2) if size else _CLAIMED
@@ -223,7 +223,7 @@ def _laplace(size: Integer) -> Model:
     )
 
 
-def _even(size: Integer) -> Model:
+def even(size: Integer) -> Model:
     """f(z) = z² at size 1, the origin in the middle: the laws of x are equal and say nothing."""
     x = Symbol("x", real=True)
     folded = [normal_density(x - at) + normal_density(-x - at) for at in (Rational(1, 2), -Rational(1, 2))]
@@ -258,14 +258,12 @@ CLAIM = Claim(
     ),
     check=lambda fault=0.0: tuple(m for effect in _PLANNED for m in measure(effect, 1e-3 * fault)),
     counterexamples=(
-        Counterexample(GAUSSIAN, "the centre of a Laplace base is better known", _laplace, "affine_left"),
-        Counterexample(
-            ISOTROPIC, "a perturbation that widens the latent says less of its shift", _wider, "affine_left"
-        ),
-        Counterexample(NOISELESS, "noise makes the effect smaller and its error larger", _noisy, "bound"),
-        Counterexample(INJECTIVE, "an even f may hide the effect", _even, "bound"),
+        Counterexample(GAUSSIAN, "the centre of a Laplace base is better known", laplace, "affine_left"),
+        Counterexample(ISOTROPIC, "a perturbation that widens the latent says less of its shift", wider, "affine_left"),
+        Counterexample(NOISELESS, "noise makes the effect smaller and its error larger", noisy, "bound"),
+        Counterexample(INJECTIVE, "an even f may hide the effect", even, "bound"),
         Counterexample(EQUAL_COUNTS, "more cells of the control say more", _more_control, "affine_left"),
-        Counterexample(ANY_MIXING, "with the unit of f known ½ is left", _known_unit, "bound"),
+        Counterexample(ANY_MIXING, "with the unit of f known ½ is left", known_unit, "bound"),
     ),
     relaxations=(Relaxation(ONE_LATENT, "affine fields of two latents leave as much", _second_latent),),
     remark="The share is 0.992, 0.970, 0.888, 0.639 and 0.377 at δ = ¼, ½, 1, 2 and 3, and attained for increasing f on"

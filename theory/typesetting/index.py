@@ -93,6 +93,7 @@ INDEX: dict[str, Places] = {
     "efficiency": Places("theory/noise_gain", studies="sample_size"),
     "minimax": Places("theory/new_claims"),
     "unknown_mixing": Places("theory/limits"),
+    "unknown_fields": Places("analysis/efficiency theory/limits", declarations="graphs", benchmarks="limits"),
     "known_noise": Places("estimation/posterior theory/known_noise", declarations="noise", benchmarks="noise rivals"),
     "noise_level": Places("theory/known_noise", declarations="noise"),
     "free_noise": Places("theory/known_noise"),
