@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from experiments import judges_page, readme
-from experiments.benchmarks import accuracy, atlas, counts, dimension, geometry, halves, judges, rivals
+from experiments.benchmarks import accuracy, atlas, counts, dimension, geometry, halves, judges, limits, rivals
 from pdae_sim.report import format_estimate
 from pdae_sim.study.medians import median
 
@@ -209,10 +209,24 @@ def _accuracy_in_words(results: dict) -> str:
     return textwrap.fill(sentence, 120)
 
 
+def _limits_in_words(results: dict) -> str:
+    told = {"plane": "in these worlds", "ten": "with ten latents"}
+    worlds, cubic = results["worlds"], max(limits.DEGREES)
+    least = [f"{limits.least(worlds[limits.PARTS[part]], cubic):.2f} times {words}" for part, words in told.items()]
+    sentence = (
+        "No regular estimator that has to learn f can have a Gram error below "
+        f"{' or '.join(least)} that of the oracle, however many cells there are ([theory](theory/README.md), claim "
+        "2.10f; `efficient_limit`)."
+    )
+    return textwrap.fill(sentence, 120)
+
+
 QUOTATIONS: dict[str, Quotation] = {
     "demo": Quotation("demo.json", "make demo", _demo),
     "accuracy-in-words": Quotation("accuracy.json", "python -m experiments.benchmarks.accuracy", _accuracy_in_words),
     "accuracy": Quotation("accuracy.json", "python -m experiments.benchmarks.accuracy", _rows_of(accuracy)),
+    "limits-in-words": Quotation("limits.json", "python -m experiments.benchmarks.limits", _limits_in_words),
+    "limits": Quotation("limits.json", "python -m experiments.benchmarks.limits", _rows_of(limits)),
     "counts": Quotation("counts.json", "python -m experiments.benchmarks.counts --latents 20", _rows_of(counts)),
     "atlas": Quotation("atlas.json", "python -m experiments.benchmarks.atlas", _atlas),
     "geometry": Quotation("geometry.json", "python -m experiments.benchmarks.geometry", _geometry),

@@ -28,6 +28,7 @@ from pdae_sim._linalg import whitening_root
 from pdae_sim.errors import InputError
 
 _MOST_FIELDS = 12_000  # their matrix has 1.1 GiB
+_QUICK_FIELDS = 3_000
 _RIDGE = 1e-10  # relative; what it leaves over of a score makes the limit smaller, never larger
 _RANK = 1e-10  # share of the largest singular value
 
@@ -60,7 +61,7 @@ class EfficientLimit:
 
     @property
     def gram_error_seen(self) -> float:
-        """The same of whoever sees the latents."""
+        """The least root mean square of whoever sees the latents."""
         return self._relative(self.errors_seen)
 
     @property
@@ -84,7 +85,7 @@ def efficient_limit(
     counts: Sequence[int] | np.ndarray,
     perturbation_matrix: Sequence | np.ndarray,
     reference: int = 0,
-    degree: int = 3,
+    degree: int | None = None,
 ) -> EfficientLimit:
     """The least errors of a Gram matrix, whatever the estimator, where f is not known.
 
@@ -94,7 +95,8 @@ def efficient_limit(
         perturbation_matrix: (d_Z, K) W in the isotropic form.
         reference: The row of `train_labels` that shifts are counted from.
         degree: Of the polynomial fields, which have d_Z · C(d_Z + degree, degree) coefficients: the greater, the nearer
-            from below to the limit over all fields. At 0 only the origin of the latents is unknown.
+            from below to the limit over all fields. At 0 only the origin of the latents is unknown. By default the
+            greatest up to 3 that takes a second or two.
 
     Raises:
         InputError: If sizes do not fit, all labels are equal, or there are more unknowns than memory is well spent on.
@@ -108,10 +110,10 @@ def efficient_limit(
     labels = matrix("train_labels", train_labels)
     n = positive("counts", counts, len(labels))
     W = matrix("perturbation_matrix", perturbation_matrix, columns=labels.shape[1])
-    degree = whole("degree", degree, at_least=0)
+    degree = _quick_degree(len(W)) if degree is None else whole("degree", degree, at_least=0)
     if not 0 <= reference < len(labels):
         raise InputError(f"reference must be a row of train_labels, 0 to {len(labels) - 1}; received {reference}")
-    unknowns = len(W) * comb(len(W) + degree, degree)
+    unknowns = _coefficients(len(W), degree)
     if unknowns > _MOST_FIELDS:
         raise InputError(
             f"degree {degree} with {len(W)} latents has {unknowns:,} unknowns, more than {_MOST_FIELDS:,}; lower it"
@@ -127,6 +129,14 @@ def efficient_limit(
     )
     means = shifts[moved] @ W.T
     return EfficientLimit(means @ means.T, errors, errors_seen, degree)
+
+
+def _coefficients(d: int, degree: int) -> int:
+    return d * comb(d + degree, degree)
+
+
+def _quick_degree(d: int) -> int:
+    return next(degree for degree in (3, 2, 1, 0) if degree == 0 or _coefficients(d, degree) <= _QUICK_FIELDS)
 
 
 def _row_space(shifts: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from pdae_sim import _random
 from pdae_sim._arguments import checked
 from pdae_sim._json import plain
 from pdae_sim._random import SeedLike
+from pdae_sim.analysis.efficiency import efficient_limit
 from pdae_sim.analysis.identifiability.alignment import (
     Alignment,
     AlignmentIntervals,
@@ -69,6 +70,8 @@ class Identification:
         intervals: 95 % intervals over cells of ``affine_r2``, ``orthogonal_r2`` and ``singular_values``.
         gram_error_oracle: Central 95 % range of the Gram error of an oracle that sees the latents, at the same numbers
             of cells.
+        gram_error_limit: The least that a regular estimator can have which has to learn f, from such numbers of cells
+            without noise (`efficient_limit`).
         estimate: (n, d_Z) encoded latents.
         truth: The truth of the same cells, isotropic.
         conditions: The M training conditions that differ from the reference.
@@ -85,6 +88,7 @@ class Identification:
     gram_error: float
     intervals: AlignmentIntervals
     gram_error_oracle: Interval
+    gram_error_limit: float
     estimate: np.ndarray
     truth: Truth
     conditions: tuple[str, ...]
@@ -112,6 +116,7 @@ class Identification:
             "rotation": a.rotation,
             "intervals": self.intervals,
             "gram_error_oracle": self.gram_error_oracle,
+            "gram_error_limit": self.gram_error_limit,
             "orthogonality_defect": a.orthogonality_defect,
             "outcome": self.outcome,
             "maps": self.maps,
@@ -203,6 +208,9 @@ def identify(model: LatentModel, simulation: Simulation, *, n: int = 2000, rng: 
         gram_error=error,
         intervals=alignment_intervals(estimate, truth.z, rng=_random.child(root, "bootstrap")),
         gram_error_oracle=oracle_gram_error(W, moving, train.counts, train.reference, _random.stream(root, "oracle")),
+        gram_error_limit=efficient_limit(
+            train.labels, counts=train.counts, perturbation_matrix=W, reference=train.reference
+        ).gram_error,
         estimate=estimate,
         truth=truth,
         conditions=tuple(c for e, c in enumerate(train.conditions) if e != train.reference),

@@ -12,6 +12,7 @@ from scipy.stats import ortho_group
 
 from pdae_sim import LinearLatentModel, PerturbationData, Simulator
 from pdae_sim._json import plain
+from pdae_sim.analysis import efficient_limit
 from pdae_sim.analysis.identifiability.nested_maps import MAP_CLASSES
 from pdae_sim.cli._app import run
 from pdae_sim.estimation.baseline_encoders import random_encoder
@@ -58,6 +59,14 @@ class TestReport:
         for row in record["effects"]:
             assert row["learnt"] == pytest.approx(row["truth"])
             assert row["permuted"] < row["truth"]
+
+    def test_whoever_learns_the_mixing_has_a_greater_error_than_whoever_sees_the_latents(self, recovered):
+        simulation, _, found = recovered
+        train, W = simulation.data.train, simulation.truth.isotropic().perturbation_matrix
+        limit = efficient_limit(train.labels, counts=train.counts, perturbation_matrix=W, reference=train.reference)
+        low, high = found.gram_error_oracle
+        assert low < limit.gram_error_seen < high
+        assert found.gram_error_limit == limit.gram_error > limit.gram_error_seen
 
     def test_it_is_the_same_every_time(self, recovered):
         simulation, model, found = recovered

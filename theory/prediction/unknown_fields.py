@@ -135,7 +135,7 @@ def by_scores(field: Field, mean: np.ndarray, change: np.ndarray, nodes: int = 1
 
 
 def by_parts(field: Field, mean: np.ndarray, change: np.ndarray, nodes: int = 12) -> float:
-    """The same as the claim says.
+    """That mean square as the claim says.
 
     Example:
         >>> turn = np.array([[0.0, 1.0], [-1.0, 0.0]])
@@ -227,7 +227,7 @@ CLAIM = Claim(
         Counterexample(ANY_MIXING, "with the unit of f known ½ is left", known_unit, "bound"),
     ),
     remark="Counterexamples have one latent and affine fields. `pdae_sim.analysis.efficient_limit` takes all"
-    " polynomials of a degree: the standard error of a Gram matrix is at least 1.06 times that with z seen in the plane (three"
-    " singles of length 1 to √2), 1.19 times with ten latents and 15 singles of length 1.75, and more the longer the"
-    " shifts. It is a limit for regular estimators in large samples.",
+    " polynomials of a degree: the standard error of a Gram matrix is at least 1.06 times that with z seen in the plane"
+    " (three singles of length 1 to √2), 1.19 times with ten latents and 15 singles of length 1.75, and more the longer"
+    " the shifts. It is a limit for regular estimators in large samples.",
 )
