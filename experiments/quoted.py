@@ -210,13 +210,12 @@ def _accuracy_in_words(results: dict) -> str:
 
 
 def _limits_in_words(results: dict) -> str:
-    told = {"plane": "in these worlds", "ten": "with ten latents"}
-    worlds, cubic = results["worlds"], max(limits.DEGREES)
-    least = [f"{limits.least(worlds[limits.PARTS[part]], cubic):.2f} times {words}" for part, words in told.items()]
+    cubic = max(limits.DEGREES)
+    plane, ten = (limits.least(results["worlds"][limits.PARTS[part]], cubic) for part in ("plane", "ten"))
     sentence = (
-        "No regular estimator that has to learn f can have a Gram error below "
-        f"{' or '.join(least)} that of the oracle, however many cells there are ([theory](theory/README.md), claim "
-        "2.10f; `efficient_limit`)."
+        f"No regular estimator that has to learn f can have a Gram error below {plane:.2f} times that of the oracle in "
+        f"these worlds, or {ten:.2f} times with ten latents, however many cells there are "
+        "([theory](theory/README.md), claim 2.10f; `efficient_limit`)."
     )
     return textwrap.fill(sentence, 120)
 
