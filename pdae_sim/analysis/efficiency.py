@@ -29,6 +29,7 @@ from pdae_sim.errors import InputError
 
 _MOST_FIELDS = 12_000  # their matrix has 1.1 GiB
 _QUICK_FIELDS = 3_000
+_MOST_EFFECTS = 2_500  # entries of W; their covariance takes seconds
 _RIDGE = 1e-10  # relative; what it leaves over of a score makes the limit smaller, never larger
 _RANK = 1e-10  # share of the largest singular value
 
@@ -123,6 +124,11 @@ def efficient_limit(
         raise InputError("no row of train_labels differs from the reference; there is no effect to be known")
     basis = _row_space(shifts)
     coordinates, directions = shifts @ basis, W @ basis
+    if directions.size > _MOST_EFFECTS:
+        raise InputError(
+            f"{basis.shape[1]:,} effects in {len(W)} latents have {directions.size:,} entries, more than "
+            f"{_MOST_EFFECTS:,}; give the conditions of some of them"
+        )
     moved = np.flatnonzero(shifts.any(axis=1))
     errors, errors_seen = (
         _gram_errors(coordinates[moved], directions, _root(coordinates, directions, n, k)) for k in (degree, 0)
@@ -155,27 +161,24 @@ def _gram_errors(shifts: np.ndarray, W: np.ndarray, root: np.ndarray) -> np.ndar
 
 
 def _root(labels: np.ndarray, W: np.ndarray, counts: np.ndarray, degree: int) -> np.ndarray:
-    """(d r, ·) a root of the least covariance of Ŵ row by row, where rotations of W are left out if f may rotate."""
-    d, r = W.shape
-    left = np.kron(np.eye(d), (labels * counts[:, None]).T @ labels)
+    """(d r, d r) a root of the least covariance of Ŵ row by row, up to rotations if f may rotate."""
+    left = np.kron(np.eye(len(W)), (labels * counts[:, None]).T @ labels)
     fields, cross = _scores(labels, W, counts, degree)
     fields[np.diag_indices_from(fields)] *= 1 + _RIDGE
     left -= cross.T @ cho_solve(cho_factor(fields, overwrite_a=True), cross)
-    free = np.eye(d * r) if degree == 0 else _unturned(W)
-    return free @ whitening_root(free.T @ left @ free).T
+    if degree:  # nothing is left of rotations, and no Gram matrix asks for them
+        turns = _rotations(W)
+        left += np.trace(left) / len(left) * turns @ turns.T
+    return whitening_root(left).T
 
 
-def _unturned(W: np.ndarray) -> np.ndarray:
-    """(d r, ·) changes of W that are orthogonal to all rotations of it."""
-    turned = []
-    for i, j in combinations(range(len(W)), 2):
-        turn = np.zeros_like(W)
+def _rotations(W: np.ndarray) -> np.ndarray:
+    """(d r, ·) orthonormal changes of W that only rotate it."""
+    turned = np.zeros((len(W) * (len(W) - 1) // 2, *W.shape))
+    for turn, (i, j) in zip(turned, combinations(range(len(W)), 2), strict=True):
         turn[i], turn[j] = W[j], -W[i]
-        turned.append(turn.ravel())
-    if not turned:
-        return np.eye(W.size)
-    U, s, _ = np.linalg.svd(np.array(turned).T)
-    return U[:, np.count_nonzero(s > _RANK * s.max(initial=0.0)) :]
+    U, s, _ = np.linalg.svd(turned.reshape(len(turned), W.size).T, full_matrices=False)
+    return U[:, s > _RANK * s.max(initial=0.0)]
 
 
 def _scores(labels: np.ndarray, W: np.ndarray, counts: np.ndarray, degree: int) -> tuple[np.ndarray, np.ndarray]:

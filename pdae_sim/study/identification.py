@@ -71,7 +71,7 @@ class Identification:
         gram_error_oracle: Central 95 % range of the Gram error of an oracle that sees the latents, at the same numbers
             of cells.
         gram_error_limit: The least that a regular estimator can have which has to learn f, from such numbers of cells
-            without noise (`efficient_limit`).
+            without noise (`efficient_limit`); None where there are too many effects to compute it.
         estimate: (n, d_Z) encoded latents.
         truth: The truth of the same cells, isotropic.
         conditions: The M training conditions that differ from the reference.
@@ -88,7 +88,7 @@ class Identification:
     gram_error: float
     intervals: AlignmentIntervals
     gram_error_oracle: Interval
-    gram_error_limit: float
+    gram_error_limit: float | None
     estimate: np.ndarray
     truth: Truth
     conditions: tuple[str, ...]
@@ -208,9 +208,7 @@ def identify(model: LatentModel, simulation: Simulation, *, n: int = 2000, rng: 
         gram_error=error,
         intervals=alignment_intervals(estimate, truth.z, rng=_random.child(root, "bootstrap")),
         gram_error_oracle=oracle_gram_error(W, moving, train.counts, train.reference, _random.stream(root, "oracle")),
-        gram_error_limit=efficient_limit(
-            train.labels, counts=train.counts, perturbation_matrix=W, reference=train.reference
-        ).gram_error,
+        gram_error_limit=_least_gram_error(W, train),
         estimate=estimate,
         truth=truth,
         conditions=tuple(c for e, c in enumerate(train.conditions) if e != train.reference),
@@ -222,6 +220,13 @@ def identify(model: LatentModel, simulation: Simulation, *, n: int = 2000, rng: 
         joint=_joint(estimate, W_hat, fresh.data, truth, moving),
         nulls=nulls,
     )
+
+
+def _least_gram_error(W: np.ndarray, train: PerturbationData) -> float | None:
+    with suppress(InputError):  # too many effects
+        limit = efficient_limit(train.labels, counts=train.counts, perturbation_matrix=W, reference=train.reference)
+        return limit.gram_error
+    return None
 
 
 def _effects(model: LatentModel, fresh: PerturbationData, estimate: np.ndarray, reference: int) -> Effects:

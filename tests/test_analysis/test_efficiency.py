@@ -124,6 +124,10 @@ def test_without_an_effect_nothing_is_relative_to_it():
         ({"reference": 4}, "reference must be a row of train_labels, 0 to 3; received 4"),
         ({"labels": np.ones((2, 3))}, "no row of train_labels differs from the reference"),
         ({"W": np.ones((30, 3)), "degree": 3}, "degree 3 with 30 latents has 163,680 unknowns, more than 12,000"),
+        (
+            {"W": np.ones((9, 300)), "labels": np.eye(300)},
+            "299 effects in 9 latents have 2,691 entries, more than 2,500",
+        ),
         ({"degree": -1}, "degree"),
         ({"counts": [1, 2]}, "counts"),
     ],
