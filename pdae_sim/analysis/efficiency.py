@@ -122,6 +122,9 @@ def efficient_limit(
     shifts = labels - labels[reference]
     if not shifts.any():
         raise InputError("no row of train_labels differs from the reference; there is no effect to be known")
+    unit = np.abs(shifts).max(axis=0)
+    unit = np.where(unit > 0, unit, 1.0)  # a dose in molar is no smaller than one in micromolar
+    shifts, W = shifts / unit, W * unit
     basis = _row_space(shifts)
     coordinates, directions = shifts @ basis, W @ basis
     if directions.size > _MOST_EFFECTS:
@@ -134,7 +137,7 @@ def efficient_limit(
         _gram_errors(coordinates[moved], directions, _root(coordinates, directions, n, k)) for k in (degree, 0)
     )
     means = shifts[moved] @ W.T
-    return EfficientLimit(means @ means.T, errors, errors_seen, degree)
+    return EfficientLimit(means @ means.T, np.maximum(errors, errors_seen), errors_seen, degree)
 
 
 def _coefficients(d: int, degree: int) -> int:

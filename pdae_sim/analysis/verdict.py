@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from pdae_sim._arguments import checked_numbers
-from pdae_sim._checks import positive
+from pdae_sim._checks import at_least, matrix, positive
 from pdae_sim.analysis.span import SpanCertificate, check_span
 from pdae_sim.analysis.support import ShiftError, Support, supports
 from pdae_sim.errors import InputError
@@ -135,7 +135,7 @@ def judge(
         guaranteed: False if the model class lets the noise of cells have any law, as a decoder with noise of its own
             does: then a label in the span settles nothing (theory, claim 2.11c).
         information: J (d_Z, d_Z), what a noisy cell tells of a shift beside one whose z is seen; that of `error` if
-            None.
+            None. Eigenvalues below 0.001 count as 0.001.
 
     Returns:
         One verdict per test label.
@@ -160,6 +160,9 @@ def judge(
     """
     if information is not None and error is not None:
         error = replace(error, information=information)
+    min_effective_cells = at_least("min_effective_cells", min_effective_cells, 0.0)
+    if information is not None and perturbation_matrix is not None:
+        matrix("information", information, columns=len(np.asarray(perturbation_matrix)))
     spans = check_span(train_labels, test_labels) if certificates is None else list(certificates)
     if len(spans) != len(test_labels):
         raise InputError(f"certificates must be one per test label ({len(test_labels)}); received {len(spans)}")

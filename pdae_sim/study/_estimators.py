@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pdae_sim._checks import choice, imported, naming, near_misses, whole
+from pdae_sim._checks import choice, naming, near_misses, whole
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.estimation.additive_vae import AdditiveVAE
@@ -21,6 +21,7 @@ from pdae_sim.estimation.presets import LATENTS, PRESETS, Preset
 from pdae_sim.estimation.replicates import fit_replicates
 from pdae_sim.estimation.tilting import Tilting
 from pdae_sim.protocols import Estimator, LatentModel
+from pdae_sim.study._own_code import is_own, own_class
 
 _log = logging.getLogger(__name__)
 
@@ -139,26 +140,6 @@ def kind_of(kind: str) -> EstimatorKind:
     if kind not in KINDS:
         raise InputError(f"unknown estimator {kind!r}; {near_misses(kind, [*KINDS, *ALWAYS])}")
     return KINDS[kind]
-
-
-def is_own(kind: str) -> bool:
-    """Whether a kind is ``module:Class``, code of a user's own; what is written otherwise with a colon is refused."""
-    module, colon, name = kind.partition(":")
-    if colon and not (name.isidentifier() and all(map(str.isidentifier, module.split(".")))):
-        raise InputError(f"{kind!r} names no class that can be imported; write module:Class")
-    return bool(colon)
-
-
-def own_class(path: str) -> type:
-    """The class that ``module:Class`` names, imported.
-
-    Raises:
-        InputError: If it cannot be, or is no class with `fit` and `sample`.
-    """
-    found = imported(path)
-    if not (inspect.isclass(found) and all(callable(getattr(found, name, None)) for name in ("fit", "sample"))):
-        raise InputError(f"{path!r} is no class with fit(data) and sample(label, n, rng=…); name one")
-    return found
 
 
 def representation_of(estimator: object) -> LatentModel | None:

@@ -10,6 +10,7 @@ from pdae_sim import _random
 from pdae_sim.errors import InputError
 from pdae_sim.protocols import Estimator
 from pdae_sim.study._estimators import FitJob, fit_all, representation_of, settings_of
+from pdae_sim.study._own_code import check_code
 from pdae_sim.study._rows import error_text, traceback_text
 from pdae_sim.study._stopwatch import timed
 from pdae_sim.study.datasets import Dataset
@@ -85,6 +86,7 @@ def perform_task(task: Mapping, folder: str = ".") -> list[dict]:
 def _replicate_or_failure(task: Mapping, seed: int, folder: str) -> Replicate | dict:
     """A replicate, or the failure row if its data set cannot be made."""
     try:
+        check_code(task.get("code", {}))
         return Replicate.of(task, seed, folder)
     except InputError as error:
         return {

@@ -154,6 +154,8 @@ class Scenario(BaseModel):
                 raise InputError("give base (a simulated world) or table (a measured one), one of the two")
             if self.table is not None and (self.set or self.vary or self.together):
                 raise InputError("set, vary and together change simulated worlds; a table is taken as it is")
+            if "seed" in {**self.set, **self.vary, **self.together}:
+                raise InputError("the seed of a world is that of its task; give seeds of the study, and leave seed out")
             _check_grid(self.vary, self.together)
 
     def columns_taken(self) -> dict[str, list]:

@@ -16,6 +16,7 @@ from pdae_sim._files import read_toml
 from pdae_sim.errors import InputError
 from pdae_sim.study._costs import cost
 from pdae_sim.study._estimators import ALWAYS, check_estimator, settings_of
+from pdae_sim.study._own_code import code_of
 from pdae_sim.study._task import EVALUATION_DEFAULTS, METRICS, perform_task
 from pdae_sim.study.datasets import MeasuredTable, Scenario
 from pdae_sim.study.expectation import Expectation
@@ -217,6 +218,8 @@ class Declaration(BaseModel):
         common = {"estimators": self.to_fit, "metrics": self.metrics}
         if self.evaluation:
             common["evaluation"] = self.evaluation
+        if code := code_of(estimator["kind"] for estimator in self.to_fit):
+            common["code"] = code
         for columns, scene in scenario.points(self.folder):
             for seeds in self._blocks():
                 yield {"scenario": scenario.title, "columns": columns, **scene, **common, **seeds}

@@ -31,6 +31,7 @@ from pdae_sim.estimation.baseline_encoders import random_encoder
 from pdae_sim.estimation.pdae import PDAE
 from pdae_sim.intervals import Interval
 from pdae_sim.protocols import LatentModel
+from pdae_sim.simulation.simulator import Simulator
 from pdae_sim.study._oracle import central_range, fresh_cells, oracle_gram_error
 
 _LADDER_CELLS = 12_000
@@ -70,8 +71,9 @@ class Identification:
         intervals: 95 % intervals over cells of ``affine_r2``, ``orthogonal_r2`` and ``singular_values``.
         gram_error_oracle: Central 95 % range of the Gram error of an oracle that sees the latents, at the same numbers
             of cells.
-        gram_error_limit: The least that a regular estimator can have which has to learn f, from such numbers of cells
-            without noise (`efficient_limit`); None where there are too many effects to compute it.
+        gram_error_limit: The least root mean square of a regular estimator that has to learn f, from such numbers of
+            cells without noise (`efficient_limit`); None where the world breaks another assumption of it, and where
+            effects are too many.
         estimate: (n, d_Z) encoded latents.
         truth: The truth of the same cells, isotropic.
         conditions: The M training conditions that differ from the reference.
@@ -208,7 +210,7 @@ def identify(model: LatentModel, simulation: Simulation, *, n: int = 2000, rng: 
         gram_error=error,
         intervals=alignment_intervals(estimate, truth.z, rng=_random.child(root, "bootstrap")),
         gram_error_oracle=oracle_gram_error(W, moving, train.counts, train.reference, _random.stream(root, "oracle")),
-        gram_error_limit=_least_gram_error(W, train),
+        gram_error_limit=_least_gram_error(W, simulation),
         estimate=estimate,
         truth=truth,
         conditions=tuple(c for e, c in enumerate(train.conditions) if e != train.reference),
@@ -222,7 +224,10 @@ def identify(model: LatentModel, simulation: Simulation, *, n: int = 2000, rng: 
     )
 
 
-def _least_gram_error(W: np.ndarray, train: PerturbationData) -> float | None:
+def _least_gram_error(W: np.ndarray, simulation: Simulation) -> float | None:
+    if set(Simulator.from_state(simulation.simulator).assumptions().broken) - {"noiseless", "recoverable"}:
+        return None
+    train = simulation.data.train
     with suppress(InputError):  # too many effects
         limit = efficient_limit(train.labels, counts=train.counts, perturbation_matrix=W, reference=train.reference)
         return limit.gram_error

@@ -86,7 +86,17 @@ class Trial:
         """(C, n, d_X) cells that a fitted estimator draws at conditions, each under the same seed."""
         asked = self.labels if conditions is None else conditions
         with raising_nothing("sample"):
-            return np.array([model.sample(condition, n, rng=self.seed) for condition in asked])
+            return np.array([self.cells(model.sample(condition, n, rng=self.seed), n) for condition in asked])
+
+    def cells(self, drawn: object, n: int) -> np.ndarray:
+        """What `sample` gave as (n, d_X) finite real numbers, which every law but that of shapes takes for granted."""
+        x, wanted = np.asarray(drawn), (n, self.data.stored.shape[1])
+        if x.shape != wanted or x.dtype.kind not in "fiub":
+            found = f"{type(drawn).__name__} of shape {x.shape} and {x.dtype}"
+            raise BrokenError(f"sample(…, {n}) gives {found}, not numbers of shape {wanted}")
+        if not np.isfinite(x).all():
+            raise BrokenError(f"sample(…, {n}) gives cells that are not finite")
+        return x
 
     def drawn(self, *path: object) -> np.random.Generator:
         """A generator under a path of names."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,7 +103,7 @@ def check_estimator(
         >>> sum(result.held for result in results), [r.law for r in results if r.status == "skipped"]
         (20, ['saving'])
     """
-    made = estimator() if inspect.isroutine(estimator) or isinstance(estimator, type) else estimator
+    made = _made(estimator) if inspect.isroutine(estimator) or isinstance(estimator, type) else estimator
     if not (hasattr(made, "fit") and hasattr(made, "sample")):
         raise InputError(f"estimator must have fit(data) and sample(condition, n, rng=…); received {made!r}")
     excused = dict(exceptions or {})
@@ -117,6 +117,13 @@ def check_estimator(
     if any(result.status == "broken" for result in results):
         raise ContractError(type(made).__name__, results)
     return results
+
+
+def _made(maker: Callable[[], Any]) -> Any:
+    try:
+        return maker()
+    except TypeError as error:
+        raise InputError(f"estimator must be made without arguments ({error}); give one that is made") from None
 
 
 def _on(trial: Trial, laws: Sequence[ContractLaw], world: str, excused: Mapping[str, str]) -> list[LawResult]:

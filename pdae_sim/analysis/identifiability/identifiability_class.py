@@ -11,8 +11,10 @@ of the map to the estimate and of the map back, and opens a gap in R² even for 
 called not orthogonal only where one of the two has a singular value above 1 beyond its sampling error; and it is called
 so whatever the gap where one is above 1 + τ beyond its sampling error.
 
-Whatever the class, it must explain more than a null by τ², else nothing is identified; and along no direction
-of the truth may the most flexible map be no better than the mean, else only a part is.
+Whatever the class, it must explain more than a null by τ², else nothing is identified. Where the most flexible maps of
+a null explain as much, as those of a random encoder do of few latents without noise, a smaller class may tell: it must
+explain more than the null's by τ² and lack no more than a share τ of the variance, and is called *nearly* what it is.
+Along no direction of the truth may the most flexible map be no better than the mean, else only a part is.
 
 References:
     Theory, claims 2.2 and 2.3; Frisch (1934) and Klepper & Leamer (1984), Econometrica 52, for the bounds that two
@@ -21,6 +23,7 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,7 +58,8 @@ class IdentifiabilityClass:
     Args:
         name: ``identified exactly``, ``identified up to signed permutation``, ``identified up to orthogonal``, ``affine
             but not orthogonal``, ``nonlinear but not affine``, ``identified in part``, ``not identified``, or, where
-            the cells do not tell, ``identified up to affine; orthogonal not excluded`` and the like.
+            the cells do not tell, ``identified up to affine; orthogonal not excluded`` and the like; ``nearly`` before
+            it where only a class that lacks up to τ of the variance is beyond the null.
         map: The smallest class shown to be as good as all larger ones.
         decided: Whether the next smaller class was shown to be worse; where nothing, or a part, is identified, whether
             that was shown, and not only that the cells do not tell.
@@ -106,8 +110,16 @@ def classify_identifiability(
     tau = between("tolerance", tolerance, 0.0, 1.0)
     if null is not None and not np.array_equal(null.judged, maps.judged):
         raise InputError("null must be judged on the cells of the estimate; give both the same seed")
+    root = _random.seed_sequence(rng)
+    beyond_null = {
+        name: _beyond(maps, null, place, _random.stream(root, "null")) for place, name in enumerate(MAP_CLASSES)
+    }
     name, step = _descend(maps, tau)
-    beyond = _beyond(maps, null, MAP_CLASSES.index(name), _random.stream(_random.seed_sequence(rng), "null"))
+    nearly = ""
+    if beyond_null[name].low <= tau**2 and (below := _nearly(maps, name, tau, beyond_null)):
+        name, step = _descend(maps, tau, below)
+        nearly = "nearly "
+    beyond = beyond_null[name]
     if beyond.low <= tau**2:
         shown = beyond.high <= tau**2
         words = "no better than the null" if shown else "not shown to be better than the null"
@@ -117,7 +129,8 @@ def classify_identifiability(
         return IdentifiabilityClass(
             _IN_PART, name, shown, beyond, f"R² {_shown(maps.weakest)} along its worst direction"
         )
-    return IdentifiabilityClass(_named(name, step), name, step != _OPEN, beyond, _reason(maps, name, step))
+    named = f"{nearly}{_named(name, step)}"
+    return IdentifiabilityClass(named, name, step != _OPEN, beyond, _reason(maps, name, step))
 
 
 def _compare(maps: NestedMaps, smaller: str, tolerance: float) -> str:
@@ -135,9 +148,19 @@ def _compare_orthogonal(maps: NestedMaps, gap: Estimate, tolerance: float) -> st
     return _AS_GOOD if gap.high <= tolerance**2 else _OPEN
 
 
-def _descend(maps: NestedMaps, tolerance: float) -> tuple[str, str]:
-    """The smallest class reached through steps as good, and how the next smaller one compares with it."""
-    for smaller, name in zip(MAP_CLASSES[-2::-1], MAP_CLASSES[:0:-1], strict=True):
+def _nearly(maps: NestedMaps, name: str, tolerance: float, beyond_null: Mapping[str, Estimate]) -> str:
+    """The largest smaller class that is beyond its null, if it lacks at most a share `tolerance` of the variance."""
+    best = maps[MAP_CLASSES[-1]].r2.value
+    for smaller in MAP_CLASSES[MAP_CLASSES.index(name) - 1 :: -1] if name != MAP_CLASSES[0] else ():
+        if beyond_null[smaller].low > tolerance**2:
+            return smaller if best - maps[smaller].r2.value <= tolerance else ""
+    return ""
+
+
+def _descend(maps: NestedMaps, tolerance: float, largest: str = MAP_CLASSES[-1]) -> tuple[str, str]:
+    """The smallest class reached from `largest` by steps as good, and how the next smaller one compares with it."""
+    top = MAP_CLASSES.index(largest)
+    for smaller, name in zip(MAP_CLASSES[:top][::-1], MAP_CLASSES[top:0:-1], strict=True):
         step = _compare(maps, smaller, tolerance)
         if step != _AS_GOOD:
             return name, step

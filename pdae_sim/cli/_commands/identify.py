@@ -89,7 +89,7 @@ def _quantities(result: dict) -> list[tuple[str, object]]:
         *((f"singular value {j}", text) for j, text in enumerate(singular_values, 1)),
         ("Gram error", result["gram_error"]),
         ("Gram error of an oracle", interval_text(Interval(*result["gram_error_oracle"]))),
-        ("Gram error, the least if f is learnt", result["gram_error_limit"]),
+        ("Gram error, least root mean square if f is learnt", result["gram_error_limit"]),
         ("Gram error, environments permuted", interval_text(Interval(*permuted))),
         *((f"error of {_JOINT[part]} under one rotation", joint.get(part)) for part in _JOINT),
     ]
