@@ -7,7 +7,7 @@ import numpy as np
 from pdae_sim._checks import matrix
 from pdae_sim.errors import InputError
 
-_ROUNDING = 0.05  # an estimate may be beyond by as much
+_ROUNDING = 0.5  # an estimate may be beyond by as much
 _LEAST = 1e-3
 """Share of the information in a direction below which an estimate of it is all error."""
 

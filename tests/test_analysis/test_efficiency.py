@@ -96,7 +96,10 @@ def test_laws(d, n_effects, seed, size, degree):
     assert limit(W, labels, counts=4 * counts, degree=degree).errors == pytest.approx(found.errors / 2, **close)
     mixed = np.linalg.qr(draw.normal(size=(n_effects, n_effects)))[0]
     assert limit(W @ mixed, labels @ mixed, counts=counts, degree=degree).errors == pytest.approx(found.errors, **close)
-    assert (found.errors >= found.errors_seen * (1 - 1e-6)).all()
+    units = 10.0 ** draw.integers(-9, 10, n_effects)
+    scaled = limit(W / units, labels * units, counts=counts, degree=degree)
+    assert scaled.errors == pytest.approx(found.errors, **close)
+    assert (found.errors >= found.errors_seen).all()
     assert (limit(W, labels, counts=counts, degree=degree + 1).errors >= found.errors * (1 - 1e-6)).all()
 
 

@@ -51,6 +51,18 @@ class TestClass:
         counts = Counter(named(name, k, n, seed).name for seed in range(25))
         assert counts[name] >= 24, counts
 
+    def test_where_a_null_is_as_flexible_a_smaller_class_tells(self):
+        """A rotation with some curvature beside a null that is a curved chart of everything: nearly what it is."""
+        z, rng = latents(2000), np.random.default_rng(1)
+        bent = z + 0.12 * (z**2 - 1) @ rotation(rng)
+        null = fit_nested_maps(turned(z) @ rotation(rng), z, rng=0)
+        maps = fit_nested_maps(bent @ rotation(rng), z, rng=0)
+        assert maps["affine"].defect.low > 0.01
+        found = classify_identifiability(maps, null=null, rng=0)
+        assert found.name.startswith("nearly "), found
+        assert found.beyond_null.low > 0.01
+        assert classify_identifiability(null, null=null, rng=0).name == "not identified"
+
     def test_noise_is_not_taken_for_a_stretch(self):
         """Noise of 0.6 opens a gap of 0.1 for a rotation too; singular values both ways tell a stretch from it."""
         z, rng = latents(2000), np.random.default_rng(1)

@@ -67,6 +67,15 @@ class TestInformation:
         assert inflation(np.diag([1.2, 1.0])) == 1.0
         assert inflation(np.diag([-0.1, 1.0])) == pytest.approx(500.5)
 
+    @pytest.mark.parametrize("wrong", [-np.eye(2), 2 * np.eye(2)])
+    def test_what_no_estimate_can_be_is_refused(self, wrong):
+        with pytest.raises(InputError, match="eigenvalues from 0 to 1"):
+            judge(TRAIN, LABEL, counts=COUNTS, perturbation_matrix=W, information=wrong)
+
+    def test_one_of_other_latents_is_refused_by_a_verdict(self):
+        with pytest.raises(InputError, match="information must have 2 columns"):
+            judge(TRAIN, LABEL, counts=COUNTS, perturbation_matrix=W, information=np.eye(3))
+
     def test_its_size_is_that_of_the_latents(self):
         error = ShiftError.of(TRAIN, COUNTS, information=np.eye(3))
         with pytest.raises(InputError, match="2 latents"):

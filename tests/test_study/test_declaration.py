@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -136,7 +137,12 @@ class TestRefusals:
             ({"worlds": [{"base": "demo", "varies": {}}]}, "worlds.0: unknown key 'varies'; did you mean 'vary'"),
             ({"worlds": ["demo"]}, "worlds.0: expected a table with base or table; received 'demo'"),
             ({"worlds": [{"name": "a"}]}, "world 'a': give base (a simulated world) or table (a measured one)"),
-            ({"worlds": [{"base": "demo", "vary": {"seed": []}}]}, "world 'demo': 'seed' takes no value"),
+            ({"worlds": [{"base": "demo", "vary": {"seed": [1, 2]}}]}, "the seed of a world is that of its task"),
+            ({"worlds": [{"base": "demo", "set": {"seed": 5}}]}, "the seed of a world is that of its task"),
+            (
+                {"worlds": [{"base": "demo", "vary": {"design.cells": []}}]},
+                "world 'demo': 'design.cells' takes no value",
+            ),
             ({"worlds": [{"base": "demo", "vary": A, "together": A}]}, "'design.cells' is in vary and in together"),
             (
                 {"worlds": [{"base": "demo", "together": {**A, "latent.n_latents": [2]}}]},
@@ -233,3 +239,25 @@ class TestRows:
         rows = perform_task(task)
         assert all(row["status"] == "ok" for row in rows)
         assert {"over", "mine"} <= {row["estimator"] for row in rows}
+
+
+class TestOwnCode:
+    """Estimators of a user's own: another file makes other tasks."""
+
+    CODE = "class Mean:\n    def fit(self, data):\n        self.x = data.train.x\n        return self\n\n" + (
+        "    def sample(self, condition, n, *, rng=None):\n        return self.x[:n] + SHIFT\n\n\nSHIFT = 0.0\n"
+    )
+
+    def test_a_changed_file_makes_new_tasks_and_refuses_old_ones(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
+        path = tmp_path / "my_own_means.py"
+        path.write_text(self.CODE)
+        said = {"estimators": [{"kind": "my_own_means:Mean"}], "metrics": ["energy_distance"], "seeds": 1}
+        first = declared(**said).study()
+        assert first.ids == declared(**said).study().ids
+        path.write_text(self.CODE.replace("0.0", "5.0"))
+        assert not set(first.ids) & set(declared(**said).study().ids)
+        rows = first.perform(first.tasks[0])
+        assert {row["status"] for row in rows} == {"failed"}
+        assert "the code of my_own_means:Mean has changed since the study was declared" in rows[0]["error"]

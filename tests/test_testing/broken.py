@@ -81,6 +81,12 @@ class GlobalNumpy(Sound):
         return super().fit(data)
 
 
+class SeedsNumpy(Sound):
+    def fit(self, data):
+        np.random.seed(0)  # noqa: NPY002
+        return super().fit(data)
+
+
 class GlobalTorch(Sound):
     def sample(self, condition, n, *, rng=None):
         torch.manual_seed(0)
@@ -264,11 +270,42 @@ class SavesRounded(Sound):
         return model
 
 
+class Lying(Sound):
+    """Features by cells."""
+
+    def sample(self, condition, n, *, rng=None):
+        return super().sample(condition, n, rng=rng).T
+
+
+class Lazy(Sound):
+    def sample(self, condition, n, *, rng=None):
+        return (row for row in super().sample(condition, n, rng=rng))
+
+
+class Silent(Sound):
+    def sample(self, condition, n, *, rng=None):
+        return None
+
+
+class NotFinite(Sound):
+    def sample(self, condition, n, *, rng=None):
+        return np.nan * super().sample(condition, n, rng=rng)
+
+
+MALFORMED = {
+    Lying: "gives ndarray of shape",
+    Lazy: "gives generator of shape () and object",
+    Silent: "gives NoneType of shape () and object",
+    NotFinite: "gives cells that are not finite",
+}
+"""Estimators whose cells are none, with what is said of them."""
+
+
 BREAKS = {
     "fit": [ReturnsNothing],
     "shape": [SinglePrecision, OneRowForOne],
     "rng": [OwnSeed, NeverTheSame],
-    "global_state": [GlobalNumpy, GlobalTorch],
+    "global_state": [GlobalNumpy, SeedsNumpy, GlobalTorch],
     "refit": [RandomStart, WarmStart],
     "spelling": [LooksUpText],
     "unknown_label": [KeyErrors, DropsUnknown],

@@ -12,7 +12,7 @@ from pdae_sim import PDAE, InputError, PerturbationData, strategies
 from pdae_sim.estimation import BASELINES, AdditiveVAE, AdversarialAutoencoder, ConditionalGenerator, Tilting
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.testing import CONTRACT_WORLDS, LAWS, ContractError, check_estimator, contract_data
-from tests.test_testing.broken import BREAKS, ReturnsNothing, Sound, WrongSign
+from tests.test_testing.broken import BREAKS, MALFORMED, ReturnsNothing, Sound, WrongSign
 
 CELLS_OF_CONTROL = "it starts from the cells of the control, and of another reference from others"
 EXCEPTIONS = {
@@ -45,6 +45,25 @@ def test_each_law_is_broken_by_an_estimator_that_has_the_defect(law, broken):
     with pytest.raises(ContractError, match=rf"{broken.__name__} breaks 1 law\n{law} on curved: ") as caught:
         check_estimator(broken, laws=[law])
     assert LAWS[law].says in str(caught.value)
+
+
+@pytest.mark.parametrize("broken", MALFORMED)
+def test_what_is_no_sample_of_cells_breaks_laws_and_not_the_suite(broken):
+    with pytest.raises(ContractError) as caught:
+        check_estimator(broken, "linear")
+    by_law = {result.law: result for result in caught.value.results}
+    assert by_law["fit"].held
+    assert by_law["shape"].status == by_law["refit"].status == "broken"
+    assert MALFORMED[broken] in by_law["refit"].evidence
+
+
+def test_a_class_that_needs_an_argument_is_no_bug():
+    class Needs(Sound):
+        def __init__(self, size):
+            self.size = size
+
+    with pytest.raises(InputError, match=r"made without arguments .*'size'"):
+        check_estimator(Needs, "linear")
 
 
 def test_every_law_has_an_estimator_that_breaks_it():
