@@ -36,6 +36,10 @@ def as_text(value: object) -> str:
 def plain_labels(labels: Any) -> Any:
     """Labels as an array of numbers or of Python strings, whatever kind of text they are; sparse ones as they are."""
     table = labels if hasattr(labels, "tocsr") else np.asarray(labels)
+    if isinstance(labels, (list, tuple)) and table.ndim == 1 and table.dtype.kind in "SU":
+        others = [value for value in labels if not isinstance(value, (str, bytes))]
+        if others:  # numpy would have written NaN as a name
+            raise InputError(f"labels must all be texts, or all doses; received {others[0]!r} among texts")
     if table.dtype.kind in "ST":
         return np.array([as_text(value) for value in table.ravel().tolist()], dtype=object).reshape(table.shape)
     if table.dtype == object and table.ndim == 1 and any(isinstance(value, bytes) for value in table):

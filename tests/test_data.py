@@ -243,6 +243,8 @@ class TestErrors:
             ([0.0, 1.0], {}, r"labels must be conditions as texts, or doses \(n, K\)"),
             ([[0.0], [np.nan]], {}, "labels must be finite"),
             (["ctrl", "A:x"], {}, "malformed dose 'x'"),
+            (["ctrl", float("nan")], {}, "labels must all be texts, or all doses; received nan among texts"),
+            (["ctrl", 3], {}, "received 3 among texts"),
             ([[0.0], [1.0]], {"held_out": [True]}, "held_out"),
         ],
     )

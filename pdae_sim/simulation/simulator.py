@@ -91,6 +91,8 @@ class Simulator:
 
     def labels(self, conditions: Sequence[Condition] | np.ndarray) -> np.ndarray:
         """(E, K) doses of E condition strings or labels."""
+        if isinstance(conditions, str):
+            raise InputError(f"conditions must be several, in a list; received {conditions!r}, write [{conditions!r}]")
         return np.array([self.space.label(c) for c in conditions]).reshape(len(conditions), len(self.names))
 
     @checked_numbers
@@ -201,7 +203,12 @@ class Simulator:
 
         Args:
             train: Training labels; without them diversity is not judged.
+
+        Raises:
+            InputError: If there are none, or one is unknown.
         """
+        if train is not None:
+            _some(train)
         return Assumptions.of_world(
             self.latent.breaks,
             self.mixing.breaks,
@@ -224,6 +231,7 @@ class Simulator:
             train: E labels or condition strings.
             counts: Training cells, one number or one per environment.
         """
+        _some(train)
         cells = self._counts(counts, len(train))
         return true_verdicts(
             self.latent, self._exact(train), self._exact(test), cells, self.assumptions(), self.observation.recovery
@@ -259,3 +267,8 @@ class Simulator:
 def _label_key(label: np.ndarray) -> str:
     """A name for a label that does not change when further perturbations are appended."""
     return ",".join(f"{k}:{float(dose).hex()}" for k, dose in enumerate(label) if dose)
+
+
+def _some(train: Sequence[Condition] | np.ndarray) -> None:
+    if not len(train):
+        raise InputError("train must hold a condition at least; received none")

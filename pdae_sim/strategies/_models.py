@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pdae_sim._checks import choice
+from pdae_sim._checks import choice, whole
 from pdae_sim.simulation.departures import (
     DEPARTURES,
     Departure,
@@ -153,9 +153,10 @@ def latent_models(
         >>> find(latent_models(n_latents=2), lambda model: True).perturbation_matrix.tolist()
         [[0.0], [0.0]]
     """
-    K = n_perturbations or draw(st.integers(1, 4))
+    K = draw(st.integers(1, 4)) if n_perturbations is None else whole("n_perturbations", n_perturbations)
     law = Gaussian() if noise is None else draw(noise)
-    if n_latents:
+    if n_latents is not None:
+        whole("n_latents", n_latents)
         D = draw(st.lists(_VARIANCES, min_size=n_latents, max_size=n_latents))
         A, S = draw(adjacency_matrices(n_latents)), draw(_quarters((n_latents, K)))
     else:

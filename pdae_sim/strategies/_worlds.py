@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pdae_sim._checks import choice
+from pdae_sim._checks import choice, whole
 from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.simulation.mixings import FAMILIES, LinearTanh, Mixing, Orthonormal, SmoothLeaky, random_mixing
 from pdae_sim.simulation.observation import Noiseless, Observation
@@ -28,7 +28,8 @@ def mixings(draw: st.DrawFn, n_latents: int, n_observed: int | None = None) -> M
         >>> find(mixings(1, 2), lambda f: True)(np.array([[3.0]])).tolist()
         [[3.0, 0.0]]
     """
-    p = n_observed or n_latents + draw(st.integers(0, 3))
+    d = whole("n_latents", n_latents)
+    p = d + draw(st.integers(0, 3)) if n_observed is None else whole("n_observed", n_observed, at_least=d)
     layers = [draw(_orthonormal_layers(p, n_latents))]
     for _ in range(draw(st.integers(0, 2))):
         layers += [draw(_activations()), draw(_orthonormal_layers(p, p))]
@@ -127,11 +128,12 @@ def perturbation_data(
         >>> find(perturbation_data(), lambda data: True).x.shape
         (1, 1)
     """
-    space = draw(label_spaces(min_size=n_perturbations or 1, max_size=n_perturbations or 3))
+    sizes = (1, 3) if n_perturbations is None else (whole("n_perturbations", n_perturbations),) * 2
+    space = draw(label_spaces(min_size=sizes[0], max_size=sizes[1]))
     rows = draw(st.lists(labels(len(space), kind="float"), min_size=1, max_size=max_environments, unique=True))
-    sizes = [draw(st.integers(1, 3)) for _ in rows]
-    environment = np.array(draw(st.permutations(np.repeat(np.arange(len(rows)), sizes).tolist())))
-    width = n_observed or draw(st.integers(1, 3))
+    cells = [draw(st.integers(1, 3)) for _ in rows]
+    environment = np.array(draw(st.permutations(np.repeat(np.arange(len(rows)), cells).tolist())))
+    width = draw(st.integers(1, 3)) if n_observed is None else whole("n_observed", n_observed)
     x = draw(hnp.arrays(np.float32, (len(environment), width), elements=moderate(1024.0, width=32)))
     held_out = draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
     return PerturbationData(x, np.array(rows), environment, space.names, held_out=np.array(held_out))

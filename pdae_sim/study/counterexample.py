@@ -110,8 +110,8 @@ def find_counterexample(
     (certificate,) = check_span(labels, [target])
     if certificate.witness is None:
         raise InputError(
-            f"{name!r} is identified, {certificate.in_words(name, names, space.names)}: models that fit the training "
-            "conditions alike agree there; choose a condition that is not"
+            f"{name!r} is identified, {certificate.in_words(name, names, space.names)}: models of the class that fit "
+            "the training conditions alike agree there; choose a condition that is not"
         )
     size = between("effect", effect, 0.0, math.inf)
     u = most_visible_move(model, target, size, rng=rng) if direction is None else _scaled(direction, adapted.root, size)

@@ -244,7 +244,7 @@ class _Judge:
             try:
                 predicted = self.draw(name, estimator, condition)
             except Exception as error:
-                _log.warning("an estimator failed: %s", error)
+                _log.warning("%s failed at %s: %s", name, condition, error)
                 return [{**about, **failed_row(metric, error)} for metric in chosen]
             measures = _law_measures(predicted, *self._reference(condition))
             if self.effects is not None:

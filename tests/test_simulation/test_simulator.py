@@ -106,6 +106,23 @@ class TestSimulator:
             call(world())
 
 
+class TestConditions:
+    """What is asked of a simulator is a list of conditions."""
+
+    SIMULATOR = Simulator.random(LinearLatentModel.random(2, 2, rng=0), n_observed=3, rng=0)
+
+    @pytest.mark.parametrize("text", ["A+B", "AB", "ctrl"])
+    def test_a_text_alone_is_not_taken_apart(self, text):
+        for ask in (lambda: self.SIMULATOR.sample(text, 5), lambda: self.SIMULATOR.assumptions(text)):
+            with pytest.raises(InputError, match="conditions must be several, in a list"):
+                ask()
+
+    def test_none_at_all_are_refused(self):
+        for ask in (lambda: self.SIMULATOR.assumptions([]), lambda: self.SIMULATOR.verdicts(["A"], [], 10)):
+            with pytest.raises(InputError, match="train must hold a condition at least"):
+                ask()
+
+
 class TestStreams:
     def cells(self, drawn, condition):
         e = drawn.data.conditions.index(condition)

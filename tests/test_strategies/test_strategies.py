@@ -14,6 +14,7 @@ from hypothesis.errors import HypothesisWarning
 
 from pdae_sim import strategies
 from pdae_sim.contexts import by_context, context_levels, sharing_contexts
+from pdae_sim.errors import InputError
 from pdae_sim.simulation.departures import DEPARTURES
 from pdae_sim.simulation.laws import LAWS, Gaussian
 from pdae_sim.simulation.mixings import Orthonormal
@@ -269,6 +270,21 @@ class TestWorlds:
 
     def test_data_out_of_order_with_a_held_out_environment_is_found(self):
         some(strategies.perturbation_data(), lambda d: (np.diff(d.environment) < 0).any() and 0 < d.held_out.sum() < 3)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "says"),
+    [
+        (lambda: strategies.perturbation_data(n_perturbations=0), "n_perturbations"),
+        (lambda: strategies.perturbation_data(n_observed=0), "n_observed"),
+        (lambda: strategies.latent_models(n_latents=0), "n_latents"),
+        (lambda: strategies.latent_models(n_perturbations=0), "n_perturbations"),
+        (lambda: strategies.mixings(3, 2), "n_observed"),
+    ],
+)
+def test_a_size_that_cannot_be_is_refused_and_not_replaced(strategy, says):
+    with pytest.raises(InputError, match=says):
+        find(strategy(), lambda _: True, settings=settings(database=None))
 
 
 def _shifts(problem):
