@@ -31,8 +31,6 @@ NOT_KEPT = {
         'calibration 250 --only "shared effects" --out FILE',
         'calibration 500 --only "MMD: Poisson" --out FILE, and so on',
         "power",
-        "goodness",
-        "observation_fit --fits 0",
         "observation_fit 20 --fits 1 --draws 12 --workers 1",
         "worth",
         "verdicts",
