@@ -33,7 +33,6 @@ NOT_KEPT = {
         "power",
         "observation_fit 20 --fits 1 --draws 12 --workers 1",
         "worth",
-        "verdicts",
         "intervals 500",
     )
 }
