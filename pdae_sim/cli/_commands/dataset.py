@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,11 @@ from pdae_sim.cli._tables import Table
 from pdae_sim.errors import InputError
 
 if TYPE_CHECKING:
-    from pdae_sim import PerturbationData, Simulation
+    from pdae_sim import PerturbationData, Simulation, Simulator
 
+_log = logging.getLogger(__name__)
+
+_ROUNDED, _LOST = 200, 0.01  # cells that are tried, and standard deviations of latents that are told
 
 _LISTED = 60
 """Conditions that are listed; of more those of test, and those of most cells, come first."""
@@ -147,7 +151,20 @@ class _Truth:
         judged = simulator.verdicts(data.labels[held_out], data.labels[~held_out], data.counts[~held_out])
         names = [name for name, apart in zip(data.conditions, held_out, strict=True) if apart]
         verdicts = {name: verdict.name for name, verdict in zip(names, judged, strict=True)}
+        _tell_rounding(simulator, result)
         return cls(simulator.assumptions().broken, simulator.observation.recovery, verdicts)
+
+
+def _tell_rounding(simulator: Simulator, result: Simulation) -> None:
+    """Say in a line where float32, in which cells are written, loses latents that f determines."""
+    if simulator.assumptions().broken:
+        return
+    some = slice(_ROUNDED)
+    z, x = result.truth.z[some], result.data.stored[some].astype(np.float32)
+    off = float(np.abs(simulator.encode(x) - z).max() / z.std())
+    if off > _LOST:
+        told = "as they are written, in float32, cells tell latents to %.2g standard deviations; lower mixing.condition"
+        _log.warning(told, off)
 
 
 def _describe(
