@@ -32,7 +32,6 @@ NOT_KEPT = {
         'calibration 500 --only "MMD: Poisson" --out FILE, and so on',
         "power",
         "observation_fit 20 --fits 1 --draws 12 --workers 1",
-        "worth",
         "intervals 500",
     )
 }
