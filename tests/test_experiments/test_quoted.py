@@ -30,7 +30,6 @@ NOT_KEPT = {
         "calibration",
         'calibration 250 --only "shared effects" --out FILE',
         'calibration 500 --only "MMD: Poisson" --out FILE, and so on',
-        "power",
         "observation_fit 20 --fits 1 --draws 12 --workers 1",
         "intervals 500",
     )
