@@ -207,7 +207,8 @@ def allocate_cells(
     c = np.abs(alpha)
     c[reference] = abs(alpha.sum() - alpha[reference])
     factor = 1.0 if information is None else inflation(information)
-    cells = np.maximum(m, np.ceil(_multiplier(c, m, s**2 / factor) * c - 1e-9)).astype(np.int64)
+    wanted = np.ceil(_multiplier(c, m, s**2 / factor) * c - 1e-9)
+    cells = np.maximum(np.maximum(m, c > 0), wanted).astype(np.int64)  # whatever has a weight is measured
     used = c > 0
     attained = float(np.sqrt(factor * (c[used] ** 2 / cells[used]).sum()))
     return CellAllocation(cells, cells - m.astype(np.int64), attained)

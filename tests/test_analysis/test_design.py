@@ -297,3 +297,9 @@ class TestCommandLine:
         status, out, err = ran(capsys, *(a.format(f=file) for a in arguments))
         assert (status, out, err.count("\n")) == (2, "", 1)
         assert words in err
+
+
+@pytest.mark.parametrize("weight", [1e-4, 1e-6, 1e-12])
+def test_a_condition_of_hardly_any_weight_has_a_cell(weight):
+    found = allocate_cells([0, weight, 1], 0, standard_error=1e3)
+    assert found.cells.tolist() == [1, 1, 1]

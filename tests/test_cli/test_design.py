@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_cli.calls import PNG, answer, refusal, write_table
+from tests.test_cli.calls import PNG, answer, ran, refusal, write_table
 
 
 def test_pictures_of_the_plan_and_of_the_cells(singles, tmp_path, capsys):
@@ -21,6 +21,16 @@ def test_pictures_of_the_plan_and_of_the_cells(singles, tmp_path, capsys):
 
 def test_without_a_picture_none_is_drawn(singles, capsys):
     assert answer(capsys, "design", singles, "--target", "A+B")["figures"] == []
+
+
+def test_a_target_that_nothing_offered_identifies_has_two_ways_out(tmp_path, capsys):
+    file = write_table(tmp_path / "a.h5ad", 0.0, labels=((0, 0), (1, 0)))
+    status, out, _ = ran(capsys, "design", file, "--target", "B")
+    assert status == 1
+    assert "no candidates identify B: measure it, or offer others with --candidate" in out
+    status, out, _ = ran(capsys, "design", file, "--target", "B", "--candidate", "A+B")
+    assert status == 0
+    assert "no candidates" not in out
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,9 @@ class _Design:
             error = self._standard_error(c)
             gain = "" if error is None else f" Standard error of its mean at these cells: {error:.3g}."
             parts.append(f"{c.answer}: {c.in_words(name, self.conditions, self.train.names)}.{gain}")
+        if self.plan.unreachable:
+            lost = ", ".join(self.targets[t] for t in self.plan.unreachable)
+            parts.append(f"no candidates identify {lost}: measure it, or offer others with --candidate")
         added = self.cells_to_add()
         if added is not None:
             lines = list(added.items())
