@@ -243,7 +243,7 @@ def imported(path: str) -> Any:
     """What ``module:name`` names; modules of the working folder are found however the program started."""
     module, _, name = path.partition(":")
     if not name:
-        raise InputError(f"{path!r} names no class or function; write module:name")
+        raise InputError(f"{path!r} cannot be imported (it names no class or function); write module:name")
     if not {"", os.getcwd()} & set(sys.path):
         sys.path.append(os.getcwd())
     try:

@@ -31,7 +31,6 @@ NOT_KEPT = {
         'calibration 250 --only "shared effects" --out FILE',
         'calibration 500 --only "MMD: Poisson" --out FILE, and so on',
         "observation_fit 20 --fits 1 --draws 12 --workers 1",
-        "intervals 500",
     )
 }
 """Commands of such rows whose prints are not kept yet; this set may shrink."""

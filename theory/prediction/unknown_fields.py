@@ -21,7 +21,7 @@ import numpy as np
 from sympy import Integer, MatMul, Matrix, Symbol, symbols
 
 from theory.assumptions import GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS
-from theory.engine.instances import EPS
+from theory.engine.instances import EPS, World, symmetric_columns, worlds
 from theory.engine.proof import Lemma, Step
 from theory.engine.record import Claim, Counterexample, Measurement
 from theory.prediction.unknown_mixing import ANY_MIXING, even, galerkin, known_unit, laplace, noisy, wider
@@ -117,9 +117,8 @@ class Field(NamedTuple):
     slopes: Callable[[np.ndarray], np.ndarray]
 
 
-def cubic(d: int, draw: np.random.Generator) -> Field:
-    """v(z) = A (B z)³ + C z entrywise, drawn at random."""
-    A, B, C = draw.normal(size=(3, d, d)) / d
+def cubic(A: np.ndarray, B: np.ndarray, C: np.ndarray) -> Field:
+    """v(z) = A (B z)³ + C z entrywise."""
     return Field(
         lambda z: (z @ B.T) ** 3 @ A.T + z @ C.T,
         lambda z: np.einsum("ik,nk,kj->nij", A, 3 * (z @ B.T) ** 2, B) + C,
@@ -181,20 +180,17 @@ def least_cubic(effect: float) -> float:
     return float(2 * (none - g @ np.linalg.solve(H, g)))  # with the origin unknown z says ½
 
 
-def measure(seed: int, tilt: float = 0.0) -> tuple[Measurement, ...]:
-    """Cubic fields by scores and by parts, a rotation by scores, and the least over cubic fields of one latent.
+def measure(world: World, tilt: float = 0.0) -> tuple[Measurement, ...]:
+    """A cubic field by scores and by parts, a rotation by scores, and the least over cubic fields of one latent.
 
     Exact by quadrature up to rounding, magnified by the size of what is added up.
     """
-    draw = np.random.default_rng(seed)
-    d = 1 + seed % 3
-    mean, change = draw.normal(size=(2, d))
-    field = cubic(d, draw)
+    d, mean, change = len(world.W), world.W @ world.labels[0], world.u
+    field = cubic(world.Q / d, symmetric_columns(world)[0] / d, world.R)
     direct, parts = by_scores(field, mean, change), (1 + tilt) * by_parts(field, mean, change)
-    Q = np.triu(draw.normal(size=(d, d)), 1)
-    Q = Q - Q.T + tilt * np.eye(d)
+    Q = world.Q - world.Q.T + tilt * np.eye(d)
     turned = Field(lambda z: z @ Q.T, lambda z: np.broadcast_to(Q, (len(z), d, d)))
-    effect = 1.0 + seed % 3
+    effect = 1.0 + d % 3
     return (
         Measurement("left", abs(direct - parts), 1e4 * EPS * abs(direct)),
         Measurement("rotations", by_scores(turned, mean, Q @ mean), 1e3 * EPS),
@@ -218,7 +214,7 @@ CLAIM = Claim(
         (apart + trace, "=", Integer(0)),
         (value, "≤", apart + trace),
     ),
-    check=lambda fault=0.0: tuple(m for seed in range(3) for m in measure(seed, 1e-3 * fault)),
+    check=lambda fault=0.0: tuple(m for world in worlds(4) for m in measure(world, 1e-3 * fault)),
     counterexamples=(
         Counterexample(GAUSSIAN, "the centre of a Laplace base is better known", laplace, "left"),
         Counterexample(ISOTROPIC, "a perturbation that widens the latent says less of its shift", wider, "left"),

@@ -68,8 +68,8 @@ IDEAS: dict[str, str] = {
     "unknown_mixing": "A small change of f is a field along the latents and has a score of its own. What the score"
     " of the"
     " effect has beyond those of all fields is the information that is left.",
-    "unknown_fields": "The same with many latents: a change of f is a field, and integrating by parts twice turns the"
-    " mean square of what is left of a score into that of a distance and of a derivative.",
+    "unknown_fields": "With many latents a change of f is a field among them. Integrating by parts twice turns the mean"
+    " square of what it leaves of a score into that of a distance and a derivative.",
     "known_noise": "The characteristic function of a sum of independent parts is a product. Divide by that of the"
     " noise,"
     " and the law of f(z) is left.",
