@@ -9,6 +9,7 @@ OUT ?= demo-out
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,dask,slurm]"
+	-$(BIN)/python -c "import dcor"  # compiled and kept on disk here: two test workers at once may break what they keep
 	touch $@
 
 demo: .venv/installed
