@@ -295,11 +295,12 @@ def _cells(known: Mapping[str, str]) -> list[str]:
 
 def gram_ratio(found: Mapping[str, Mapping[str, list[float]]]) -> float:
     """The median Gram error of what was learnt over that of the oracle."""
-    learnt, oracle = (np.median(found["gram_error"][name]) for name in (_learnt(found), "oracle"))
+    learnt, oracle = (np.median(found["gram_error"][name]) for name in (learnt_by(found), "oracle"))
     return float(learnt / oracle)
 
 
-def _learnt(found: Mapping[str, Mapping[str, list[float]]]) -> str:
+def learnt_by(found: Mapping[str, Mapping[str, list[float]]]) -> str:
+    """The estimator of a part whose latents are judged."""
     return next(name for name in ("pdae", *_BESIDE, "tilting") if name in found["gram_error"])
 
 

@@ -66,12 +66,16 @@ def of_study(name: str) -> Iterator[tuple[str, dict]]:
 
 def of_part(part: str) -> tuple[str, dict]:
     """Name, limits and Gram errors of a part of `accuracy`, in the order of its worlds."""
-    found = json.loads((RESULTS / "accuracy.json").read_text(encoding="utf-8"))[part]["gram_error"]
+    stored = json.loads((RESULTS / "accuracy.json").read_text(encoding="utf-8"))[part]
+    found = stored["gram_error"]
     study = accuracy.PARTS[part](len(found["oracle"])).study()
     seeds = [(task, seed) for task in study.tasks for seed in task.get("seeds", [task.get("seed")])]
     worlds = [limits(Dataset.of(task, seed, ".").simulation) for task, seed in seeds]
-    learnt = found["pdae" if "pdae" in found else "tilting"]
-    return PARTS[part], {"limits": worlds, "learnt": learnt, "oracle": found["oracle"]}
+    return PARTS[part], {
+        "limits": worlds,
+        "learnt": found[accuracy.learnt_by(stored)],
+        "oracle": found["oracle"],
+    }
 
 
 def least(found: dict, degree: int) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import os
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from pdae_sim._checks import imported
 from pdae_sim.errors import InputError
+from pdae_sim.study._digests import digest_of, refuse_changed
 
 
 def is_own(kind: str) -> bool:
@@ -37,7 +37,7 @@ def own_class(path: str) -> type:
 def code_of(kinds: Iterable[str]) -> dict[str, str]:
     """SHA-256 of the file of every class of a user's own, by its kind: found, not imported, or left out."""
     found = {kind: _source(kind.partition(":")[0]) for kind in kinds if is_own(kind)}
-    return {kind: hashlib.sha256(path.read_bytes()).hexdigest() for kind, path in found.items() if path}
+    return {kind: digest_of(path) for kind, path in found.items() if path}
 
 
 def check_code(declared: Mapping[str, str]) -> None:
@@ -47,11 +47,7 @@ def check_code(declared: Mapping[str, str]) -> None:
         InputError: With the class and the fix.
     """
     for kind, digest in code_of(declared).items():
-        if digest != declared[kind]:
-            raise InputError(
-                f"the code of {kind} has changed since the study was declared (SHA-256 {digest[:12]}…, then "
-                f"{declared[kind][:12]}…); run the declaration anew, or put the file back"
-            )
+        refuse_changed(f"the code of {kind}", digest, declared[kind])
 
 
 def _source(module: str) -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from pdae_sim.errors import InputError
 from pdae_sim.io import convert_file
 from pdae_sim.simulation.config import WorldConfig
 from pdae_sim.simulation.worlds import world
+from pdae_sim.study._digests import digest_of, refuse_changed
 from pdae_sim.study._stopwatch import timed
 from pdae_sim.study.spec import task_root
 
@@ -91,12 +91,7 @@ class MeasuredTable(BaseModel):
         """
         table = cls(**{key: value for key, value in described.items() if key != "digest"})
         path = Path(folder) / table.path
-        digest, declared = _digest(_file_state(path)), described["digest"]
-        if digest != declared:
-            raise InputError(
-                f"{path}: its content has changed since the study was declared (SHA-256 {digest[:12]}…, then "
-                f"{declared[:12]}…); plan the study anew, or put the file back"
-            )
+        refuse_changed(f"{path}: its content", _digest(_file_state(path)), described["digest"])
         return table.read(folder)
 
 
@@ -285,8 +280,7 @@ def _toml(value: object) -> str:
 @lru_cache(maxsize=64)
 def _digest(state: _FileState) -> str:
     """SHA-256 of the content of a file."""
-    with open(state[0], "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest_of(state[0])
 
 
 def _file_state(path: Path) -> _FileState:

@@ -21,7 +21,7 @@ from pdae_sim.cli._tables import Table
 from pdae_sim.errors import InputError
 
 if TYPE_CHECKING:
-    from pdae_sim import PerturbationData, Simulation, Simulator
+    from pdae_sim import PerturbationData, Simulation
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ def simulate(
     with naming(config):
         result = _configured(config, overrides).simulate()
     result.write(out, force=force)
+    _tell_rounding(result)
     _describe(output, out, result.data, _Truth.of(result))
 
 
@@ -151,12 +152,12 @@ class _Truth:
         judged = simulator.verdicts(data.labels[held_out], data.labels[~held_out], data.counts[~held_out])
         names = [name for name, apart in zip(data.conditions, held_out, strict=True) if apart]
         verdicts = {name: verdict.name for name, verdict in zip(names, judged, strict=True)}
-        _tell_rounding(simulator, result)
         return cls(simulator.assumptions().broken, simulator.observation.recovery, verdicts)
 
 
-def _tell_rounding(simulator: Simulator, result: Simulation) -> None:
+def _tell_rounding(result: Simulation) -> None:
     """Say in a line where float32, in which cells are written, loses latents that f determines."""
+    simulator = pdae_sim.Simulator.from_state(result.simulator)
     if simulator.assumptions().broken:
         return
     some = slice(_ROUNDED)
