@@ -94,7 +94,7 @@ def _rows_in_time(perform: Perform, task: Mapping, timeout: float | None) -> lis
         json.dumps(rows, allow_nan=False)
     except TaskTimeout as error:
         return failure_rows(task, "timeout", traceback_text(error))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return failure_rows(task, "failed", traceback_text(error))
     return rows
 

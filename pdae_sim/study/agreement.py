@@ -227,7 +227,13 @@ def _distances_and_log_cells(fit: PDAE, label: np.ndarray, counts: np.ndarray) -
 
 @checked
 def feature_intervals(
-    model: PDAE, halves: HalfFits, condition: Condition, *, n: int = 10 * _CELLS, rng: SeedLike = None
+    model: PDAE,
+    halves: HalfFits,
+    condition: Condition,
+    *,
+    n: int = 10 * _CELLS,
+    rng: SeedLike = None,
+    source: str | None = None,
 ) -> list[dict[str, object]]:
     """Predicted mean and quantiles of every feature at a condition, with 95 % intervals that count the whole fit.
 
@@ -237,6 +243,7 @@ def feature_intervals(
         condition: The condition.
         n: Cells to draw of each.
         rng: Seed or generator.
+        source: How all are to predict, as in `PDAE.sample`.
 
     Returns:
         A row for each feature and statistic: ``feature``, ``statistic`` (``mean``, ``q05``, ``q50``, ``q95``),
@@ -245,7 +252,7 @@ def feature_intervals(
     whole("n", n, at_least=100)
 
     def of(fit: PDAE) -> np.ndarray:
-        x = fit.sample(condition, n, rng=rng)
+        x = fit.sample(condition, n, rng=rng, source=source)
         return np.vstack([x.mean(0), np.quantile(x, _QUANTILES, axis=0)])
 
     value = of(model)

@@ -70,7 +70,7 @@ class Trial:
     @cached_property
     def fitted(self) -> Any:
         """A copy, fitted to the data; what it raises is not a law's affair."""
-        return _model(copy.deepcopy(self.estimator).fit(self.data))
+        return _fitted(self.estimator, self.data)
 
     @cached_property
     def predicted(self) -> np.ndarray:
@@ -80,7 +80,7 @@ class Trial:
     def refitted(self, data: PerturbationData) -> Any:
         """Another copy, fitted to other data."""
         with raising_nothing("fit"):
-            return _model(copy.deepcopy(self.estimator).fit(data))
+            return _fitted(self.estimator, data)
 
     def predict(self, model: Any, conditions: Sequence | np.ndarray | None = None, n: int = N_DRAWN) -> np.ndarray:
         """(C, n, d_X) cells that a fitted estimator draws at conditions, each under the same seed."""
@@ -158,7 +158,11 @@ class Trial:
         return f"energy distance {far:.3g} at {where}, allowed {self.allowed:.3g}"
 
 
-def _model(fitted: Any) -> Any:
-    if not hasattr(fitted, "sample"):
-        raise BrokenError(f"fit must return the fitted estimator; it returned {type(fitted).__name__}")
-    return fitted
+def _fitted(estimator: Any, data: PerturbationData) -> Any:
+    try:
+        model = copy.deepcopy(estimator).fit(data)
+    except SystemExit as error:
+        raise BrokenError(f"fit ended the program (SystemExit: {error}); raise an error in its place") from error
+    if not hasattr(model, "sample"):
+        raise BrokenError(f"fit must return the fitted estimator; it returned {type(model).__name__}")
+    return model

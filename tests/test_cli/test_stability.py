@@ -86,6 +86,9 @@ def test_a_model_keeps_them_and_span_and_predict_count_them(folder, model, capsy
     assert (table["low"] <= table["value"]).all()
     assert (table["value"] <= table["high"]).all()
     assert len(table) == 4 * (len(pd.read_csv(out).columns) - 2)
+    asked = ("--condition", "A+B", "--samples", 50, "--source", "reference")
+    answer(capsys, "predict", model, *asked, "--out", tmp_path / "r.csv")
+    assert not table.equals(pd.read_csv(tmp_path / "r.features.csv"))
     assert "p.features.csv: already exists" in refusal(
         capsys, "predict", model, "--condition", "A+B", "--out", tmp_path / "p.parquet", "--out", tmp_path / "p.h5ad"
     )

@@ -18,15 +18,6 @@ BY_COMMAND = ("| what | against | here | rival", "| what | worlds | found")
 NOT_KEPT = {
     f"python -m experiments.benchmarks.{words}"
     for words in (
-        "energy",
-        "step",
-        "replicates",
-        "scale",
-        "scale --fit",
-        "span",
-        "simulation",
-        "engine",
-        "engine --plans 1",
         "calibration",
         'calibration 250 --only "shared effects" --out FILE',
         'calibration 500 --only "MMD: Poisson" --out FILE, and so on',

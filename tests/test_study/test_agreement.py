@@ -120,6 +120,19 @@ def test_features_have_their_mean_and_quantiles_with_intervals():
     assert all(row["low"] < row["value"] < row["high"] for row in rows)
 
 
+def test_features_are_predicted_as_asked():
+    asked = []
+
+    class Asked(Fit):
+        def sample(self, condition, n, *, rng, source=None):
+            asked.append(source)
+            return super().sample(condition, n, rng=rng)
+
+    pairs = HalfFits(((Asked(0), Asked(1)),))
+    feature_intervals(Asked(2), pairs, "A", n=100, rng=0, source="reference")
+    assert asked == ["reference"] * 3
+
+
 def test_intervals_of_a_verdict_grow_with_the_spread_of_fits():
     model, label = Fit(99), np.array([1.0, 1.0])
     error = ShiftError.of(model.train_labels_, model.train_counts_)

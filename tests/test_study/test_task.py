@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import replace
 
@@ -236,6 +237,12 @@ class TestProvenance:
         outcome = execute(slow, {"seed": 0}, timeout=0.1)
         assert outcome.failed
         assert outcome.provenance["parts"]["fit"]["slow"] >= 0.09
+
+    def test_holds_them_of_a_task_that_would_end_the_program(self):
+        outcome = execute(lambda _: sys.exit("no cells"), {"seed": 3})
+        (row,) = json.loads(outcome.rows)
+        assert (row["status"], row["seed"]) == ("failed", 3)
+        assert "SystemExit: no cells" in row["error"]
 
     def test_of_tasks_without_parts_is_as_it_was(self, tmp_path):
         run_study(toys.study(2), Store(tmp_path))

@@ -126,6 +126,15 @@ def test_data_that_an_estimator_refuses_are_no_broken_law():
         check_estimator(Refuses, "linear")
 
 
+def test_a_fit_that_ends_the_program_is_told():
+    class Leaves(Sound):
+        def fit(self, data):
+            raise SystemExit("no cells")
+
+    with pytest.raises(ContractError, match=r"Leaves breaks 1 law\nfit on linear: fit ended the program .*no cells"):
+        check_estimator(Leaves, "linear")
+
+
 def test_a_fit_that_returns_nothing_is_told_before_anything_else():
     with pytest.raises(ContractError, match="ReturnsNothing breaks 1 law\nfit on curved: fit must return"):
         check_estimator(ReturnsNothing)

@@ -214,7 +214,8 @@ def predict(
     payload |= {"observation": fitted.observation_.name, "source": source or fitted.source_at(condition)}
     told = _unmeasured_doses(fitted, condition)
     if halves is not None:
-        files.write_table(features, study.feature_intervals(fitted, halves, condition, rng=seed), force=force)
+        rows = study.feature_intervals(fitted, halves, condition, rng=seed, source=source)
+        files.write_table(features, rows, force=force)
         payload |= {"features": features}
         told.append(f"{features}: mean and quantiles of every feature, with 95 % intervals that count the whole fit")
     if fitted.selection_ is not None and fitted.selection_.pooling_is_nearer:
