@@ -1,10 +1,10 @@
 """Intervals from fits to halves of the cells: whether they hold what a fitted model says, and how long they are.
 
 Run: `python -m experiments.benchmarks.halves [WORLDS] [--cells 1000] [--splits 5] [--steps 400] [--first 0]
-[--only noiseless,noisy] [--workers 1] [--out FILE]`. Named worlds of two latents, control and two singles; the seed is
-the number of the world. The truth is the world's own W, and 200,000 cells of it for features at A+B, whose standard
-error counts as nothing. With few steps a fit has an error of its own, which the intervals have to count too. `--out`
-keeps every world; worlds that the file holds are not measured again.
+[--only noiseless,noisy,composed] [--workers 1] [--out FILE]`. Named worlds of two latents, control and two singles; the
+seed is the number of the world. The truth is the world's own W, and 200,000 cells of it for features at A+B, whose
+standard error counts as nothing. With few steps a fit has an error of its own, which the intervals have to count too.
+`--out` keeps every world; worlds that the file holds are not measured again.
 """
 
 from __future__ import annotations
@@ -28,8 +28,12 @@ from pdae_sim.estimation import HalfFits, fit_halves
 from pdae_sim.simulation.worlds import world
 from pdae_sim.study import count_fit, feature_intervals, stability
 
-KINDS = {"noiseless": ("two-latents", "noiseless"), "noisy": ("noisy", "gaussian")}
-"""World and observation model by name."""
+KINDS = {
+    "noiseless": ("two-latents", "noiseless"),
+    "noisy": ("noisy", "gaussian"),
+    "composed": ("variance-changes", "noiseless"),
+}
+"""World and observation model by name; the last is of no true W, and its target is composed of measured cells."""
 TARGET, TRUE_CELLS, DRAWN, JUDGED = "A+B", 200_000, 20_000, 4000
 HEADS = ("cells are", "worlds", "quantity", "held, %", "without the fit, %", "length / truth")
 
@@ -41,11 +45,14 @@ def measure(kind: str, seed: int, cells: int, splits: int, steps: int) -> dict[s
     simulator, simulation = config.simulator(), config.simulate()
     train = simulation.data.train
     d = simulator.latent.n_latents
-    model = PDAE(d, observation=observation, steps=steps, select=False, random_state=seed).fit(train)
+    composed = kind == "composed"
+    model = PDAE(d, observation=observation, steps=steps, select=composed, random_state=seed).fit(train)
     halves = fit_halves(model, train, n_splits=splits, rng=seed)
+    x = simulator.sample([TARGET], TRUE_CELLS, rng=seed + 10**6).data.x
+    if composed:
+        return _features(x, model, halves)
     found = stability(halves, train, conditions=[TARGET], n_cells=1000, rng=seed)
     W = simulation.truth.isotropic().perturbation_matrix
-    x = simulator.sample([TARGET], TRUE_CELLS, rng=seed + 10**6).data.x
     rows = {
         "Gram matrix": _gram(W, model, halves),
         **_verdict(W, simulation, model, halves),

@@ -4,7 +4,8 @@ Run: `python -m experiments.benchmarks.limits [--only plane,few,ten,graphs,dimen
 those of `accuracy` and of two studies, whose stored results say what was learnt there; nothing is fitted. For every
 world the limit (`pdae_sim.analysis.efficient_limit`, theory 2.10f) over the error of an oracle that sees the latents,
 with polynomials of degree 1, 2 and 3 for the changes of f, where there are no more than 5,000 coefficients. All are
-from below, the more so the longer the shifts. Prints medians over worlds.
+from below, the more so the longer the shifts. Prints medians over worlds; with `--json` values by world are written,
+beside parts that the file holds.
 """
 
 from __future__ import annotations
@@ -102,7 +103,8 @@ def table_rows(results: dict) -> Iterator[tuple[str, ...]]:
 def main() -> None:
     """Compute, print and write."""
     arguments = options(__doc__, only=",".join((*PARTS, *STUDIES)), json=None)
-    worlds = {}
+    kept = arguments.json and Path(arguments.json).exists()
+    worlds = json.loads(Path(arguments.json).read_text(encoding="utf-8"))["worlds"] if kept else {}
     for name in arguments.only.split(","):
         worlds |= rounded(dict([of_part(name)] if name in PARTS else of_study(name)))
     results = {"provenance": provenance(command("limits")), "worlds": worlds}

@@ -11,6 +11,7 @@ import pytest
 from experiments.benchmarks import (
     _timing,
     accuracy,
+    beyond,
     calibration,
     effects,
     goodness,
@@ -173,6 +174,18 @@ class TestCalibrations:
             print_part(rows)
         out = capsys.readouterr().out
         assert out.count("|---|---|\n") == 2 + bool(rows[0]["worth"])
+
+
+class TestBeyond:
+    def test_a_spline_goes_through_cells_and_is_a_parabola_where_they_lie_on_one(self):
+        z = np.random.default_rng(0).normal(size=(60, 2))
+        f = lambda z: np.column_stack([z[:, 0] * z[:, 1], z[:, 1] ** 2 - z[:, 0]])  # noqa: E731
+        np.testing.assert_allclose(beyond.spline(z, f(z))(3 * z), f(3 * z), atol=1e-6)
+
+    def test_who_knows_f_is_nearest(self):
+        found = beyond.measure(0, cells=100, steps=1, drawn=100)
+        assert set(found) == {f"{name} at {c}" for name in beyond.PREDICTORS for c in beyond.CONDITIONS}
+        assert min(beyond.PREDICTORS, key=lambda name: found[f"{name} at A+B+C:2"]) == "f known"
 
 
 class TestStudies:
