@@ -9,7 +9,9 @@ which is exact at these and as smooth as can be between and beyond them:
 - *latents seen*: true latents, the shift from their means, decoded by a spline: who has to learn f, and nothing else;
 - *f known*: true latents, the shift from their means, decoded by f.
 
-All draw the same base latents, the default too. Medians of unbiased energy distances.
+All draw the same base latents, the default too. *Limit* is what the best estimator that has to learn f would have, by
+the joint errors of W and f that scores allow in large samples (theory, claim 2.10f), polynomials of a degree standing
+for all changes of f: from below, the more so the farther off the support. Medians of unbiased energy distances.
 """
 
 from __future__ import annotations
@@ -19,16 +21,19 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.interpolate import RBFInterpolator
 
+from experiments.benchmarks._efficient import EfficientErrors
 from experiments.benchmarks._table import Spread, machine, options, print_table
 from experiments.benchmarks._worlds import measure_worlds
 from experiments.benchmarks.accuracy import CELLS, OFF_SUPPORT, PLANE, SUPPORTED
-from pdae_sim import PDAE
+from pdae_sim import PDAE, Simulator
 from pdae_sim.analysis import energy_estimate
 from pdae_sim.simulation.worlds import world
 
 CONDITIONS = (*SUPPORTED, *OFF_SUPPORT)
-PREDICTORS = ("default", "spline", "true shift", "latents seen", "f known")
-DRAWN, THROUGH = 8192, 4000
+DEGREES = (1, 2, 3, 4)
+LIMITS = tuple(f"limit, degree {degree}" for degree in DEGREES)
+PREDICTORS = ("default", "spline", "true shift", "latents seen", "f known", *LIMITS)
+DRAWN, THROUGH, ERRORS = 8192, 2000, 8
 
 
 def spline(z: np.ndarray, x: np.ndarray) -> RBFInterpolator:
@@ -68,6 +73,27 @@ def measure(seed: int, *, cells: int = CELLS, steps: int | None = None, drawn: i
             "f known": simulator.decode(truly_unmoved + W_seen @ label),
         }
         found |= {f"{name} at {condition}": energy_estimate(each, x).value for name, each in predicted.items()}
+    return found | limits(simulator, train.labels, W, cells, drawn // 2, rng)
+
+
+def limits(
+    simulator: Simulator, labels: np.ndarray, W: np.ndarray, cells: int, drawn: int, rng: np.random.Generator
+) -> dict[str, float]:
+    """Mean energy distances over some drawn errors of the best estimator, by degree and condition."""
+    found = {}
+    for name, degree in zip(LIMITS, DEGREES, strict=True):
+        best = EfficientErrors(labels, W, cells, degree, rng)
+        for condition in CONDITIONS:
+            label, distances = simulator.space.label(condition), []
+            for _ in range(ERRORS):
+                off, field = best.draw(rng)
+                z = rng.normal(size=(3 * drawn, len(W)))
+                z[:drawn] += (W + off) @ label
+                z[drawn:] += W @ label
+                z[:drawn] = best.moved(z[:drawn], field)
+                x = simulator.decode(z)
+                distances.append(energy_estimate(x[:drawn], x[drawn:]).value)
+            found[f"{name} at {condition}"] = float(np.mean(distances))
     return found
 
 

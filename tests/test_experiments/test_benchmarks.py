@@ -23,12 +23,13 @@ from experiments.benchmarks import (
     verdicts,
     worth,
 )
+from experiments.benchmarks._efficient import EfficientErrors
 from experiments.benchmarks._latent_arithmetic import LatentArithmetic
 from experiments.benchmarks._laws import count_distance, normal_distance, student_distance
 from experiments.benchmarks._table import Spread, machine, options, print_table
 from experiments.benchmarks._worlds import band, measure_worlds
 from experiments.quoted import RESULTS
-from pdae_sim.analysis import energy_estimate
+from pdae_sim.analysis import efficient_limit, energy_estimate
 from pdae_sim.analysis.identifiability.alignment import align
 from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.estimation.baselines import BASELINES
@@ -181,6 +182,18 @@ class TestBeyond:
         z = np.random.default_rng(0).normal(size=(60, 2))
         f = lambda z: np.column_stack([z[:, 0] * z[:, 1], z[:, 1] ** 2 - z[:, 0]])  # noqa: E731
         np.testing.assert_allclose(beyond.spline(z, f(z))(3 * z), f(3 * z), atol=1e-6)
+
+    def test_drawn_errors_are_as_large_as_the_efficient_limit(self):
+        """Scores in simulated latents against expectations in closed form."""
+        labels, W, rng = (
+            np.vstack([np.zeros(3), np.eye(3)]),
+            np.array([[1.0, 0, 1], [0, 1.5, 1]]),
+            np.random.default_rng(0),
+        )
+        limit = efficient_limit(labels, counts=[1000] * 4, perturbation_matrix=W, degree=2)
+        best = EfficientErrors(labels, W, 1000, 2, rng)
+        errors = [W.T @ off + off.T @ W for off, _ in (best.draw(rng) for _ in range(2000))]
+        assert np.sqrt(np.mean(np.square(errors), axis=0)) == pytest.approx(limit.errors, rel=0.1)
 
     def test_who_knows_f_is_nearest(self):
         found = beyond.measure(0, cells=100, steps=1, drawn=100)
