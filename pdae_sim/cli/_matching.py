@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from pdae_sim import PDAE, PerturbationData
     from pdae_sim.cli._options import DatasetOptions
 
+_TOGETHER = {
+    "condition": ("condition", "separator", "dose_separator", "control", "no_control", "reference"),
+    "dose": ("dose",),
+    "split": ("split", "train_words", "test_words"),
+    "layer": ("layer",),
+}
+"""By the option that names a field: all that a field of that name is read by."""
 KEPT_FRESH = "kept_fresh"
 """What a model remembers of the cells that `fit --hold-out` kept from it: their share and the seed."""
 
@@ -146,8 +153,11 @@ def read_fresh(model: PDAE, where: Path, file: Path, options: DatasetOptions) ->
 def _remembered(model: PDAE, file: Path, *, control: bool) -> dict[str, Any]:
     """How a model's data were read, as far as that bears on a file."""
     remembered = {name: value for name, value in model.read_as_.items() if name != KEPT_FRESH}
-    if io.is_dataset(file):
-        remembered = {name: remembered[name] for name in ("covariate", "batch", "shared") if name in remembered}
+    if io.is_dataset(file):  # its conditions may be those of another file under the names of this package
+        fields = io.field_names(file)
+        there = [name for key, names in _TOGETHER.items() if remembered.get(key) in fields for name in names]
+        told = {"covariate", "batch", "shared", *there}
+        remembered = {name: value for name, value in remembered.items() if name in told}
     return remembered if control else remembered | {"no_control": True}
 
 

@@ -8,6 +8,7 @@
 | `from_anndata`, `to_anndata` | the same conversion in memory |
 | `read_simulation`, `write_simulation` | simulated data with its truth and the state of its simulator |
 | `is_dataset` | whether a file was written by this package |
+| `field_names` | columns, entries of obsm and layers of a file |
 | `read_truth`, `has_truth` | the truth of a simulated file, without reading X |
 | `ReadOptions` | what readers and commands are told of a file: columns, control, separators, layer, features |
 | `write_cell_eval` | measured and predicted cells as files that cell-eval reads |

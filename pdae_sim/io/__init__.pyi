@@ -9,6 +9,7 @@ from ._cell_eval import write_cell_eval as write_cell_eval
 from ._convert import Conversion as Conversion
 from ._convert import convert_file as convert_file
 from ._convert import read_table as read_table
+from ._hdf5 import field_names as field_names
 from ._hdf5 import has_truth as has_truth
 from ._hdf5 import is_dataset as is_dataset
 from ._hdf5 import read_features as read_features

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 _STEP = 1 / 200
 """Step of float32 at the values of a column, at most, beside the range of these values."""
+_SMALL = 1e-30
+"""Size of values below which float32 has steps that no offset makes finer."""
 _MANY = 0.1
 """Share of doses that are not zero above which they are written as a dense matrix."""
 
@@ -168,7 +170,8 @@ def read_names(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
 
 
 def _flags(adata: AnnData) -> dict[str, np.ndarray]:
-    return {name: adata.var[name].to_numpy() for name in adata.var if adata.var[name].dtype == bool}
+    columns = {name: adata.var[name] for name in adata.var if adata.var[name].dtype in (bool, "boolean")}
+    return {name: column.to_numpy(bool) for name, column in columns.items() if not column.isna().any()}
 
 
 def read_fresh(path: Path, **options: Any) -> PerturbationData | None:
@@ -270,10 +273,14 @@ def as_float32(x: Matrix, features: Sequence[str]) -> Matrix:
 
     Those are beyond its range, or so far from zero that steps of float32 there are wide beside how a column varies.
     """
+    if x.dtype.kind == "c":
+        raise InputError("X holds complex numbers; write real ones")
     if x.dtype.kind not in "iuf" or x.dtype == np.float32:
         return x.astype(np.float32)
     greatest, least = (dense(each).astype(np.float64) for each in (x.max(0), x.min(0)))
     size = np.maximum(greatest, -least)
+    if np.isinf(size).any():
+        return x.astype(np.float32)  # told of where all values are
     if (beyond := size > np.finfo(np.float32).max).any():
         name = features[int(np.flatnonzero(beyond)[0])]
         raise InputError(
@@ -284,7 +291,7 @@ def as_float32(x: Matrix, features: Sequence[str]) -> Matrix:
         name = features[j := int(np.flatnonzero(coarse)[0])]
         raise InputError(
             f"column {name!r} varies by {greatest[j] - least[j]:.3g} about {size[j]:.3g}, which float32, the precision"
-            " of files, cannot tell apart; subtract an offset"
+            f" of files, cannot tell apart; {'rescale it' if size[j] < _SMALL else 'subtract an offset'}"
         )
     return x.astype(np.float32)
 

@@ -144,7 +144,7 @@ class Annotations:
         for word in ASIDE:
             n = 0 if kept.all() else int((~kept & (words == word)).sum())
             if n:
-                _log.info("%s cells of the split %r are set aside: neither train nor test", f"{n:,}", word)
+                _log.warning("%s cells of the split %r are set aside: neither train nor test", f"{n:,}", word)
         return kept
 
     def _absent(self, name: str, option: str) -> InputError:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 _NAMES = {
-    "row numbers": r"unnamed: ?\d+|index|id|row(_?names?|_?number)?|level_0|cell[_ ]?(id|number|name)s?|barcodes?",
+    "no name in the header": r"unnamed: ?[1-9]\d*",
+    "row numbers": r"unnamed: ?0|index|id|row(_?names?|_?number)?|level_0|cell[_ ]?(id|number|name)s?|barcodes?",
     "a total or a quality": r"n_?(counts?|genes?(_by_counts)?|umis?|features?|molecules?|cells?)|n(count|feature)_\w+"
     r"|(log1p_)?(total|n)_(counts?|umis?|genes?|features?)\w*|lib(rary)?[_ ]?size|size[_ ]?factors?|total|sum"
     r"|(pct|percent|frac(tion)?)[._ ].*|mito(chondrial)?[._ ].*|.*[._ ](pct|percent|fraction)|doublet[._ ]?scores?"

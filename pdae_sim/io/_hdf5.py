@@ -95,6 +95,17 @@ def is_dataset(path: Path) -> bool:
         return "schema_version" in file.get("uns/pdae_sim", {})
 
 
+def field_names(path: Path) -> set[str]:
+    """Names of the columns of `obs`, the entries of `obsm` and the layers of a file.
+
+    Args:
+        path: An `.h5ad` file.
+    """
+    with readable(path), h5py.File(path) as file:
+        groups = [file.get(name) for name in ("obs", "obsm", "layers")]
+        return {str(key) for group in groups if isinstance(group, h5py.Group) for key in group}
+
+
 def read_truth(path: Path) -> Truth:
     """Read the truth of a simulated file without its X.
 
@@ -171,8 +182,16 @@ def annotations_of(file: h5py.File, options: ReadOptions) -> Annotations:
 
 def flags_of(file: h5py.File) -> dict[str, np.ndarray]:
     """The boolean columns of `var`."""
-    columns = {name: column for name, column in file["var"].items() if isinstance(column, h5py.Dataset)}
-    return {name: column[()] for name, column in columns.items() if column.dtype == bool}
+    flags = {name: _flag(column) for name, column in file["var"].items()}
+    return {name: flag for name, flag in flags.items() if flag is not None}
+
+
+def _flag(column: h5py.Dataset | h5py.Group) -> np.ndarray | None:
+    """A boolean column, nullable or not; None if it is of another kind, or empty somewhere."""
+    if isinstance(column, h5py.Dataset):
+        return column[()] if column.dtype == bool else None
+    nullable = column.attrs.get("encoding-type") == "nullable-boolean"
+    return column["values"][()] if nullable and not column["mask"][()].any() else None
 
 
 def table_of(element: h5py.Group | h5py.Dataset) -> h5py.Dataset | sparse.csr_array | sparse.csc_array:

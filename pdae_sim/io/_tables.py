@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
 import gzip
 import logging
+import lzma
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -36,9 +38,11 @@ _log = logging.getLogger(__name__)
 _MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None")
 TRANSFORMS = {"none": np.positive, "log1p": np.log1p, "log": np.log}
 DOMAINS = {"log": 0.0, "log1p": -1.0}
+_OPENED: dict[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+([eE][-+]?\d+)?\s*")
 _DECIMAL_POINT = re.compile(_DECIMAL_COMMA.pattern.replace(",", "[.]"))
+_THOUSANDS = re.compile(r"\s*[-+]?[1-9]\d{0,2}(,\d{3})+\s*")
 _SNIFFED = 200  # rows that show how numbers are written
 _SHOWN = 3  # problems of a kind that are written out
 
@@ -48,6 +52,7 @@ Problem = tuple[str, str]
 _FIXES = {
     "missing": "write the control's name or drop them",
     "comma": "write decimals with a point",
+    "thousands": "write thousands with nothing between, decimals with a point",
     "text": "write numbers, or leave the column out with leave_out=",
     "empty": "drop or impute them",
     "infinite": "drop or clip them",
@@ -241,6 +246,9 @@ def _decimal(table: Path, separator: str, texts: tuple[str, ...]) -> str:
     rows = pd.read_csv(table, dtype=str, keep_default_na=False, sep=separator, nrows=_SNIFFED)
     values = rows[[name for name in rows if name not in texts]].to_numpy().ravel().tolist()
     commas = [value for value in values if _DECIMAL_COMMA.fullmatch(value)]
+    small = next((value for value in values if re.fullmatch(r"\s*[-+]?[1-9]\d{0,2}\s*", value)), None)
+    if commas and small and all(map(_THOUSANDS.fullmatch, commas)):
+        raise InputError(f"values such as {commas[0]!r} beside {small!r} have commas at thousands; write them without")
     if not commas or any(_DECIMAL_POINT.fullmatch(value) for value in values):
         return "."
     _log.warning("decimals are read after a comma, such as %r", commas[0])
@@ -250,10 +258,9 @@ def _decimal(table: Path, separator: str, texts: tuple[str, ...]) -> str:
 def _separator(table: Path) -> str:
     """What separates the columns: that of the suffix, unless the header has none of it and others instead."""
     expected = SEPARATORS[kind(table)]
-    opened = gzip.open if table.suffix.lower() == ".gz" else open
-    if table.suffix.lower() in (".bz2", ".xz", ".zst"):
+    if (suffix := table.suffix.lower()) == ".zst":
         return expected
-    with opened(table, "rt", encoding="utf-8", errors="replace", newline="") as file:
+    with _OPENED.get(suffix, open)(table, "rt", encoding="utf-8", errors="replace", newline="") as file:
         header = next(csv.reader(file, delimiter="\x00"), [""])[:1]
     counts = {sign: "".join(header).count(sign) for sign in (expected, ",", ";", "\t")}
     return expected if counts[expected] else max(counts, key=lambda sign: counts[sign])
@@ -285,7 +292,7 @@ def _column_problems(column: Series, name: str, transform: str) -> Iterator[Prob
     text = column[values.isna() & column.notna()]
     if len(text):
         first = str(text.iloc[0])
-        kind = "comma" if _DECIMAL_COMMA.fullmatch(first) else "text"
+        kind = "thousands" if _THOUSANDS.fullmatch(first) else "comma" if _DECIMAL_COMMA.fullmatch(first) else "text"
         yield kind, f"column {name!r}: {_rows(values.isna() & column.notna())} not numeric, the first {first!r}"
     if column.isna().any():
         yield "empty", f"column {name!r}: {_rows(column.isna())} empty or NaN"

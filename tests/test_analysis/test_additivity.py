@@ -297,3 +297,13 @@ def test_many_features_are_fitted_in_the_span_of_the_cells(monkeypatch):
     assert (narrow.p_value, narrow.penalty) == (wide.p_value, wide.penalty)
     assert narrow.cross_entropy == pytest.approx(wide.cross_entropy, rel=1e-6)
     assert narrow.effective_cells == pytest.approx(wide.effective_cells, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "x", [np.zeros((400, 3)), np.full((400, 3), 7.0), 1e-170 * np.random.default_rng(0).normal(size=(400, 3))]
+)
+def test_cells_that_do_not_vary_tell_nothing(x):
+    data = PerturbationData.from_arrays(x, np.repeat(["ctrl", "A", "B", "A+B"], 100))
+    with pytest.raises(InputError, match="all alike to rounding; nothing can be tested"):
+        additivity_test(data, "A+B", rng=0)
+    assert "all alike" in additivity_tests(data, rng=0).skipped["A+B"]

@@ -94,6 +94,13 @@ def test_a_scale_that_cannot_be_is_refused_in_a_line(capsys, tmp_path, text):
     assert err.splitlines()[-1].startswith("error: --dose-scale: ")
 
 
+def test_one_perturbation_has_one_scale(capsys, tmp_path):
+    table = tmp_path / "doses.csv"
+    table.write_text("condition,g1\nctrl,0.5\nA,1.5\nA:3,2.5\n")
+    twice = ("--dose-scale", "A=log:1", "--dose-scale", "A=hill:1")
+    assert "'A' is given two scales" in refusal(capsys, "convert", table, "--out", tmp_path / "d.h5ad", *twice)
+
+
 def test_doses_on_a_scale_can_be_typed(capsys, tmp_path):
     table = tmp_path / "doses.csv"
     table.write_text("condition,g1\nctrl,0.5\nA:0.7,1.5\nA:3,2.5\n")

@@ -52,6 +52,28 @@ def test_a_model_remembers_how_its_file_is_read(raw, capsys):
     assert verdict["condition"] == "A_B"
 
 
+def test_a_model_remembers_fields_that_were_added_to_a_dataset(raw, capsys, tmp_path):
+    """A file of this package has default names for the rest, and one without these fields is read by them alone."""
+    condition = np.repeat(["ctrl", "A", "B", "A+B"], 30)
+    x = np.random.default_rng(0).normal(size=(120, 3))
+    PerturbationData.from_arrays(x, condition, held_out=condition == "A+B").write(tmp_path / "plain.h5ad")
+    adata = anndata.read_h5ad(tmp_path / "plain.h5ad")
+    adata.layers["scaled"] = 10 * adata.X + 100
+    adata.obs["fold"] = np.where(np.isin(condition, ["A", "A+B"]), "later", "now")
+    adata.write_h5ad(tmp_path / "added.h5ad")
+    how = ("--layer", "scaled", "--split-key", "fold", "--train-words", "now", "--test-words", "later")
+    answer(capsys, "fit", tmp_path / "added.h5ad", *how, "--out", tmp_path / "m", "--steps", 2, "--latents", 1)
+    asked = ("--metrics", "mean_difference")
+    found, again = (
+        answer(capsys, "evaluate", tmp_path / "m", tmp_path / "added.h5ad", *asked, *given)["rows"]
+        for given in ((), how)
+    )
+    assert found == again
+    assert len({row["condition"] for row in found}) == 2
+    (row, *_) = answer(capsys, "evaluate", tmp_path / "m", tmp_path / "plain.h5ad", *asked)["rows"]
+    assert row["condition"] == "A+B"
+
+
 def test_features_and_perturbations_are_matched_by_name(raw, tmp_path, capsys):
     adata = anndata.read_h5ad(raw / "cells.h5ad")
     rows = answer(capsys, "evaluate", raw / "m", raw / "cells.h5ad", "--metrics", "mean_difference")["rows"]

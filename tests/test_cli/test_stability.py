@@ -94,6 +94,18 @@ def test_a_model_keeps_them_and_span_and_predict_count_them(folder, model, capsy
     )
 
 
+def test_no_table_of_features_stays_beside_other_cells(folder, model, capsys, tmp_path):
+    out, features = tmp_path / "p.csv", tmp_path / "p.features.csv"
+    features.write_text("of other cells")
+    call = ("predict", model, "--condition", " B + A:1.0", "--samples", 20, "--out", out)
+    assert "p.features.csv: already exists" in refusal(capsys, *call)
+    assert not out.exists()
+    (removed,) = answer(capsys, *call, "--force")["notes"]
+    assert "removed" in removed
+    assert not features.exists()
+    assert set(pd.read_csv(out)["condition"]) == {"A+B"}
+
+
 def test_an_interrupted_run_goes_on_after_its_last_split(folder, model, capsys, monkeypatch):
     """Three splits in two runs are those of one, and cells of a seed are not mixed with those of another."""
     call = ("stability", folder / "d.h5ad", "--model", model, "--no-shuffled")

@@ -87,6 +87,28 @@ def test_features_are_chosen_by_name_by_pattern_or_by_a_column_of_var(tmp_path):
         data = convert_file(tmp_path / "a.h5ad", **OPTIONS, **choice).data
         assert (data.features, data.x.ravel().tolist()) == (("g2",), X[:, 1].tolist())
     assert "features= 'g3' matches no feature" in said(convert_file, tmp_path / "a.h5ad", features="g3", **OPTIONS)
+    made.var["highly_variable"] = pd.array([False, True], "boolean")
+    made.write_h5ad(tmp_path / "nullable.h5ad")
+    for read in (lambda **o: convert_file(tmp_path / "nullable.h5ad", **o).data, lambda **o: from_anndata(made, **o)):
+        assert read(features="highly_variable", **OPTIONS).features == ("g2",)
+
+
+@pytest.mark.parametrize(
+    ("x", "told"),
+    [
+        (np.array([[1j], [2]]), "X holds complex numbers; write real ones"),
+        (np.array([[np.inf], [2]], np.float16), "infinite"),
+    ],
+)
+def test_numbers_that_no_file_can_hold(x, told, tmp_path):
+    made = anndata.AnnData(x, obs=pd.DataFrame({"condition": ["ctrl", "A"]}, index=["0", "1"]))
+    made.write_h5ad(tmp_path / "x.h5ad")
+    assert told in said(convert_file, tmp_path / "x.h5ad")
+
+
+def test_values_too_small_for_files_are_to_be_rescaled(tmp_path):
+    data = PerturbationData.from_arrays(np.array([[1e-300], [2e-300]]), ["ctrl", "A"])
+    assert "cannot tell apart; rescale it" in said(data.write, tmp_path / "x.h5ad")
 
 
 def metadata(n: int = 60) -> pd.DataFrame:
@@ -181,6 +203,29 @@ class TestProblems:
         (tmp_path / "both.csv").write_text("condition;g;h\nctrl;1,5;2.5\nA;2,5;1.5\n")
         assert "column 'g': 2 rows not numeric, the first '1,5'" in said(convert_file, tmp_path / "both.csv")
 
+    @pytest.mark.parametrize("values", [("4,253", "914", "1,131"), ("4,253", "12", "1,131,000")])
+    @pytest.mark.parametrize(("name", "sign"), [("t.csv", ";"), ("t.tsv", "\t"), ("quoted.csv", ",")])
+    def test_thousands_are_no_decimals(self, tmp_path, values, name, sign):
+        rows = [("condition", "g"), *zip(("ctrl", "A", "B"), (f'"{value}"' for value in values), strict=True)]
+        (tmp_path / name).write_text("\n".join(map(sign.join, rows)))
+        assert "thousands" in said(convert_file, tmp_path / name)
+
+    def test_three_decimals_after_a_comma(self, tmp_path):
+        (tmp_path / "t.csv").write_text("condition;g\nctrl;1,253\nA;0,914\nB;7\n")
+        assert convert_file(tmp_path / "t.csv").data.x.ravel().tolist() == pytest.approx([1.253, 0.914, 7])
+
+    @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz"])
+    def test_the_separator_of_a_compressed_table(self, tmp_path, suffix):
+        pd.DataFrame({"condition": ["ctrl", "A"], "g": [1, 2]}).to_csv(
+            tmp_path / f"t.csv{suffix}", sep=";", index=False
+        )
+        assert convert_file(tmp_path / f"t.csv{suffix}").data.features == ("g",)
+
+    def test_a_column_without_a_name(self, tmp_path):
+        (tmp_path / "t.csv").write_text(",condition,g,\n0,ctrl,1,2\n1,A,2,3\n")
+        reasons = {"Unnamed: 0": "row numbers", "Unnamed: 3": "no name in the header"}
+        assert convert_file(tmp_path / "t.csv").left_out == reasons
+
     def test_nullable_columns(self, tmp_path):
         frame = pd.DataFrame(
             {"condition": ["ctrl", "A"], "g": pd.array([1, 2], "Int64"), "h": pd.array([1.5, 2], "Float32")}
@@ -236,6 +281,11 @@ WRONG = {
     "comma.csv": (
         'condition,g\nctrl,"1,5"\nA,"2,5"\n',
         "column 'g': 2 rows not numeric, the first '1,5' (write decimals with a point)",
+    ),
+    "thousands.csv": (
+        'condition,g\nctrl,"1,500"\nA,"2,500"\n',
+        "column 'g': 2 rows not numeric, the first '1,500' (write thousands with nothing between, decimals with a"
+        " point)",
     ),
     "dates.csv": (
         "condition,day\nctrl,2026-01-01\nA,2026-01-02\n",

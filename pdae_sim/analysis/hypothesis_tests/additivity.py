@@ -208,6 +208,8 @@ def additivity_test(
     _enough_cells(part, whole("n_folds", n_folds, at_least=2))
     root = seed_sequence(rng)
     z, weights = standardised(part.x.astype(np.float64)), np.array(w)
+    if not z.any():
+        raise _UntestableError(f"cells of {target!r} and its parts are all alike to rounding; nothing can be tested")
     with on_one_thread():
         odds = cross_fitted(z, part.environment, weights, n_folds=n_folds, root=root)
         R, v = efficient_scores(odds.eta, part.environment, weights)
@@ -251,7 +253,7 @@ def additivity_tests(
         own, settings = child(root, "additivity", target), {"n_multipliers": n_multipliers, "n_folds": n_folds}
         try:
             tests[target] = additivity_test(data, target, coefficients=alpha, rng=own, **settings)
-        except _TooFewCellsError as error:
+        except _UntestableError as error:
             skipped[target] = str(error)
     return adjust_p_values({target: test.p_value for target, test in tests.items()}, tests=tests, skipped=skipped)
 
@@ -298,7 +300,7 @@ def _position(data: PerturbationData, condition: str) -> int:
     return int(rows[0])
 
 
-class _TooFewCellsError(InputError):
+class _UntestableError(InputError):
     """Fewer cells of a condition than the test needs."""
 
 
@@ -306,7 +308,7 @@ def _enough_cells(part: PerturbationData, n_folds: int) -> None:
     least, needed = int(np.argmin(part.counts)), max(n_folds, 10)
     if part.counts[least] < needed:
         name, n = part.conditions[least], part.counts[least]
-        raise _TooFewCellsError(f"{name!r} must have at least {needed} cells; it has {n}")
+        raise _UntestableError(f"{name!r} must have at least {needed} cells; it has {n}")
 
 
 def _statistics(

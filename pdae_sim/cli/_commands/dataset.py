@@ -82,9 +82,11 @@ def convert(
     files.check_target(out, force=force, suffix=".h5ad")
     result = io.convert_file(source, test=test or (), transform=transform, **options)
     with naming("--dose-scale"):
-        scales = {
-            name: _rounded(scale) for name, scale in (_dose_scale(text, result.data, seed) for text in dose_scale or ())
-        }
+        scales: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
+        for name, scale in (_dose_scale(text, result.data, seed) for text in dose_scale or ()):
+            if name in scales:
+                raise InputError(f"{name!r} is given two scales; give one")
+            scales[name] = _rounded(scale)
         data = analysis.scale_doses(result.data, scales) if scales else result.data
     with naming(f"{source}: --hold-out"):
         fresh = None if hold_out is None else study.choose_fresh(data, hold_out, seed)

@@ -114,7 +114,7 @@ def fit(
     tests, about_contexts = shared_effects(file, data, options, seed)
     line = f"{out}: {told}; {ended}{_selected(model)}"
     told_apart = [*_raw_values(model, data), *_diverged(model.history_), *about_contexts]
-    output.result(payload | tests, [line, *told_apart])
+    output.result(payload | tests | {"notes": told_apart}, [line, *told_apart])
 
 
 def _read(file: Path, options: DatasetOptions, hold_out: float | None, seed: int) -> PerturbationData:
@@ -198,8 +198,7 @@ def predict(
         raise InputError(f"{out}: --out must end in .h5ad, .csv or .parquet")
     fitted, halves = pdae_sim.PDAE.load(model), estimation.HalfFits.load(model)
     features = out.with_name(f"{out.stem}.features{'.parquet' if out.suffix.lower() == '.parquet' else '.csv'}")
-    if halves is not None:
-        files.refuse_existing(features, force=force)
+    files.refuse_existing(features, force=force)
     with naming(f"{model}: --condition"):
         label = fitted.space_.exact(condition)
     (certificate,) = pdae_sim.check_span(fitted.train_labels_, [label])
@@ -209,18 +208,22 @@ def predict(
         raise InputError(
             f"--condition {condition!r} is not identified: {why}; pass --allow-unidentified to sample it anyway"
         )
-    _write_cells(out, fitted.sample(condition, samples, rng=seed, source=source), condition, fitted, force=force)
+    cells, told = fitted.sample(condition, samples, rng=seed, source=source), _unmeasured_doses(fitted, condition)
     payload = {"file": out, "condition": condition, "cells": samples, "identified": certificate.identified}
     payload |= {"observation": fitted.observation_.name, "source": source or fitted.source_at(condition)}
-    told = _unmeasured_doses(fitted, condition)
     if halves is not None:
         rows = study.feature_intervals(fitted, halves, condition, rng=seed, source=source)
         files.write_table(features, rows, force=force)
         payload |= {"features": features}
         told.append(f"{features}: mean and quantiles of every feature, with 95 % intervals that count the whole fit")
+    elif features.is_file():
+        features.unlink()
+        told.append(f"{features}: removed, for it told of other cells; a model without fits to halves has no intervals")
+    _write_cells(out, cells, condition, fitted, force=force)
     if fitted.selection_ is not None and fitted.selection_.pooling_is_nearer:
         told.append(_POOLED)
-    output.result(payload, [f"{out}: {samples} cells of {condition}, {observation_in_words(fitted)}", *told])
+    said = [f"{out}: {samples} cells of {condition}, {observation_in_words(fitted)}", *told]
+    output.result(payload | {"notes": told}, said)
 
 
 def _unmeasured_doses(model: PDAE, condition: str) -> list[str]:
@@ -256,7 +259,7 @@ def _write_cells(out: Path, x: np.ndarray, condition: str, model: PDAE, *, force
         return
     import pandas as pd
 
-    own = {"condition": condition, "split": "predicted"}
+    own = {"condition": model.space_.condition(model.space_.vector(condition)), "split": "predicted"}
     for name in own:
         if name in model.features_:
             raise InputError(f"{out}: a feature is called {name!r}, as a column of the table is; choose .h5ad")
