@@ -25,10 +25,12 @@ Record = TypeVar("Record", bound="BaseModel")
 
 @contextmanager
 def naming(where: object) -> Iterator[None]:
-    """Put `where` (a file, an option) in front of the message of an `InputError` raised inside."""
+    """Put `where` (a file, an option) in front of the message of an `InputError` raised inside, where it is not yet."""
     try:
         yield
     except InputError as error:
+        if str(error).startswith(f"{where}: "):
+            raise
         raise type(error)(f"{where}: {error}") from None
 
 

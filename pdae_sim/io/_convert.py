@@ -89,7 +89,9 @@ def convert_file(path: Path, *, test: Sequence[str] = (), transform: str = "none
     with naming(path):
         reference = result.data.read_as.get("reference")
         told = result.data.space.separators | ({} if reference is None else {"reference": reference})
-        data = _held_out(replace(result.data, x=result.data.stored, read_as=told), test)
+        x, features = result.data.stored, result.data.features
+        x = x if x.dtype == np.float32 else as_float32(x, features)
+        data = _held_out(replace(result.data, x=x, read_as=told), test)
         if reference is not None and data.held_out[0] and not data.held_out.all():
             raise InputError(f"reference= {reference!r} is held out; name a condition of training")
         if not at.no_control and has_control(result.data.labels, result.data.held_out):

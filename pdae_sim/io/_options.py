@@ -73,6 +73,8 @@ class ReadOptions:
             if isinstance(field.default, tuple):
                 object.__setattr__(self, field.name, (value,) if isinstance(value, str) else tuple(value))
         check_fields(self, globals())
+        if taken := {self.condition, self.split}.intersection(self.context):
+            raise InputError(f"column {min(taken)!r} is no context, for it tells conditions or the split; leave it out")
         both = set(self.train_words) & set(self.test_words)
         if both:
             raise InputError(f"{min(both)!r} is among both train_words= and test_words=; give it once")

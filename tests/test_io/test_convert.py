@@ -107,8 +107,19 @@ def test_numbers_that_no_file_can_hold(x, told, tmp_path):
 
 
 def test_values_too_small_for_files_are_to_be_rescaled(tmp_path):
-    data = PerturbationData.from_arrays(np.array([[1e-300], [2e-300]]), ["ctrl", "A"])
-    assert "cannot tell apart; rescale it" in said(data.write, tmp_path / "x.h5ad")
+    made = anndata.AnnData(
+        np.array([[1e-300], [2e-300]]), obs=pd.DataFrame({"condition": ["ctrl", "A"]}, index=list("ab"))
+    )
+    made.write_h5ad(tmp_path / "x.h5ad")
+    message = said(convert_file, tmp_path / "x.h5ad")
+    assert message.startswith(str(tmp_path / "x.h5ad"))
+    assert message.endswith("cannot tell apart; rescale it")
+
+
+@pytest.mark.parametrize("column", ["drug", "fold"])
+def test_the_column_of_conditions_is_no_context(column):
+    with pytest.raises(InputError, match=f"column '{column}' is no context"):
+        ReadOptions(condition="drug", split="fold", batch=(column,))
 
 
 def metadata(n: int = 60) -> pd.DataFrame:
