@@ -12,7 +12,7 @@ from experiments.quoted import DOCUMENTS, QUOTATIONS, RESULTS, ROOT, block, quot
 
 README, DETAILS = (path.read_text(encoding="utf-8") for path in DOCUMENTS)
 
-BY_COMMAND = ("| what | against | here | rival", "| what | worlds | found")
+BY_COMMAND = ("| what | against | here | rival", "| what | worlds | found", "| energy distance at | known")
 """Tables in words, a command a row, by how they begin."""
 
 NOT_KEPT = {
