@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -15,16 +16,14 @@ README, DETAILS = (path.read_text(encoding="utf-8") for path in DOCUMENTS)
 BY_COMMAND = ("| what | against | here | rival", "| what | worlds | found", "| energy distance at | known")
 """Tables in words, a command a row, by how they begin."""
 
-NOT_KEPT = {
-    f"python -m experiments.benchmarks.{words}"
-    for words in (
-        "calibration",
-        'calibration 250 --only "shared effects" --out FILE',
-        'calibration 500 --only "MMD: Poisson" --out FILE, and so on',
-        "observation_fit 20 --fits 1 --draws 12 --workers 1",
-    )
-}
+_RUN = "python -m experiments.benchmarks."
+NOT_KEPT = {_RUN + "calibration", _RUN + "observation_fit 20 --fits 1 --draws 12 --workers 1"}
 """Commands of such rows whose prints are not kept yet; this set may shrink."""
+IN_JSON = {
+    False: _RUN + 'calibration 500 --only "MMD: Poisson" --out FILE, and so on',
+    True: _RUN + 'calibration 250 --only "shared effects" --out FILE',
+}
+"""Commands of rows that tell of calibration.json, by whether effects are shared there."""
 
 ON_PAGES = "| study | question | outcome |"
 """The table of studies, whose figures are held to their pages below."""
@@ -89,7 +88,7 @@ def unprinted(figures: str, printed: str) -> set[str]:
     return {figure for figure in numbers(figures) if figure not in rounded(figure)}
 
 
-@pytest.mark.parametrize(("said", "figures"), [row for row in ROWS if row[0] not in NOT_KEPT])
+@pytest.mark.parametrize(("said", "figures"), [row for row in ROWS if row[0] in kept()])
 def test_figures_of_a_row_are_printed_by_its_command(said, figures):
     assert numbers(figures)
     assert not unprinted(figures, kept()[said])
@@ -100,8 +99,20 @@ def test_a_figure_that_was_not_printed_is_noticed():
     assert unprinted("0.58 of 1,201 (2.46 %)", "| 0.574 | 1200 | 2.46 |") == {"0.58", "1,201"}
 
 
+@pytest.mark.parametrize("shared", IN_JSON)
+def test_shares_of_worlds_are_those_stored(shared):
+    stored = json.loads((RESULTS / "calibration.json").read_text(encoding="utf-8"))
+    kinds = [v for k, v in stored.items() if v["claim"] != "power" and k.startswith("shared") == shared]
+    missed = [each for kind in kinds for each in kind["missed"]]
+    (figures,) = [figures for said, figures in ROWS if said == IN_JSON[shared]]
+    assert figures.startswith(f"{len(missed) - sum(missed)} of {len(missed)} shares")
+    if shared:
+        at_5 = numbers(figures.partition(":")[2].partition(" at ")[0])
+        assert at_5 == {f"{100 * kind['errors'][1]:.1f}" for kind in kinds}
+
+
 def test_nothing_that_is_kept_goes_unheld():
-    assert {said for said, _ in ROWS} == NOT_KEPT | set(kept())
+    assert {said for said, _ in ROWS} == NOT_KEPT | set(IN_JSON.values()) | set(kept())
 
 
 class TestKeeping:
