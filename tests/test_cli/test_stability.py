@@ -82,6 +82,8 @@ def test_a_model_keeps_them_and_span_and_predict_count_them(folder, model, capsy
     told = answer(capsys, "predict", model, "--condition", "A+B", "--out", out, "--samples", 50)
     table = pd.read_csv(tmp_path / "p.features.csv")
     assert told["features"] == str(tmp_path / "p.features.csv")
+    assert told["source"] == "transport_parts"
+    assert told["notes"][0].endswith("count the whole fit, but not what composing cells errs by")
     assert set(table["statistic"]) == {"mean", "q05", "q50", "q95"}
     assert (table["low"] <= table["value"]).all()
     assert (table["value"] <= table["high"]).all()

@@ -35,10 +35,16 @@ def test_threads_change_no_cell(name, monkeypatch):
     used = set()
     monkeypatch.setattr(blocks, "_SERIAL", 0)
     monkeypatch.setattr(blocks, "_threads", lambda: 4)
-    draw = type(simulator.latent).draw
-    monkeypatch.setattr(
-        type(simulator.latent), "draw", lambda *a, **k: (used.add(threading.get_ident()), draw(*a, **k))[1]
-    )
+    draw, several = type(simulator.latent).draw, threading.Event()
+
+    def drawn(*arguments, **settings):
+        used.add(threading.get_ident())
+        if len(used) > 1:
+            several.set()
+        several.wait(timeout=30)  # the first one waits for another, however busy the machine is
+        return draw(*arguments, **settings)
+
+    monkeypatch.setattr(type(simulator.latent), "draw", drawn)
     together = simulator.sample(["ctrl", "A", "A+B"], 9000, rng=3)
     assert len(used) > 1
     assert np.allclose(together.data.x, alone.data.x, rtol=1e-12, atol=1e-12)

@@ -215,7 +215,9 @@ def predict(
         rows = study.feature_intervals(fitted, halves, condition, rng=seed, source=source)
         files.write_table(features, rows, force=force)
         payload |= {"features": features}
-        told.append(f"{features}: mean and quantiles of every feature, with 95 % intervals that count the whole fit")
+        composed = ", but not what composing cells errs by" if payload["source"] in estimation.COMPOSITIONS else ""
+        what = f"with 95 % intervals that count the whole fit{composed}"
+        told.append(f"{features}: mean and quantiles of every feature, {what}")
     elif features.is_file():
         features.unlink()
         told.append(f"{features}: removed, for it told of other cells; a model without fits to halves has no intervals")
