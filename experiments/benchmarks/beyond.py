@@ -41,9 +41,9 @@ def spline(z: np.ndarray, x: np.ndarray) -> RBFInterpolator:
     return RBFInterpolator(z, x, kernel="quintic", degree=2)
 
 
-def regressed(labels: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """The matrix W (d_Z, K) of the regression of latents on labels."""
-    return np.linalg.lstsq(np.column_stack([np.ones(len(labels)), labels]), z, rcond=None)[0][1:].T
+def regressed(on: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """The matrix (d_Z, K) of the regression of latents (n, d_Z), with an intercept, on labels or others (n, K)."""
+    return np.linalg.lstsq(np.column_stack([np.ones(len(on)), on]), z, rcond=None)[0][1:].T
 
 
 def measure(seed: int, *, cells: int = CELLS, steps: int | None = None, drawn: int = DRAWN) -> dict[str, float]:
@@ -55,8 +55,7 @@ def measure(seed: int, *, cells: int = CELLS, steps: int | None = None, drawn: i
     labels, W = train.labels[train.environment], truth.perturbation_matrix
     model = PDAE(z.shape[1], observation="noiseless", steps=steps, random_state=seed).fit(train)
     fitted, Ŵ, W_seen = model.encode(train.x), model.perturbation_matrix_, regressed(labels, z)
-    # the affine map that takes true latents to fitted ones, by which a true shift is one of the fit
-    turned = np.linalg.lstsq(np.column_stack([np.ones(len(z)), z]), fitted, rcond=None)[0][1:].T
+    turned = regressed(z, fitted)  # what makes a true shift one of the fit
     rng = np.random.default_rng(seed)
     some, base = rng.permutation(len(z))[:THROUGH], rng.integers(0, len(z), drawn)
     of_fit, of_truth = spline(fitted[some], train.x[some]), spline(z[some], train.x[some])
