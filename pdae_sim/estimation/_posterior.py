@@ -48,13 +48,13 @@ class PotentialEncoder(nn.Module):
         self.network = MLP([n_seen + n_own, *shape.hidden, d + d * (d + 1) // 2], shape, generators)
         rows, columns = torch.tril_indices(d, d)
         self.register_buffer("_places", rows * d + columns, persistent=False)
-        self.register_buffer("_diagonal", rows == columns, persistent=False)
+        self.register_buffer("on_diagonal", rows == columns, persistent=False)
         self.register_buffer("turn", torch.eye(d).repeat(len(generators), 1, 1))
         self.register_buffer("unturn", torch.eye(d).repeat(len(generators), 1, 1))
 
     axes: torch.Tensor | None
     _places: torch.Tensor
-    _diagonal: torch.Tensor
+    on_diagonal: torch.Tensor
     turn: torch.Tensor
     unturn: torch.Tensor
 
@@ -65,9 +65,13 @@ class PotentialEncoder(nn.Module):
             values, own = inputs.split([self.axes.shape[1], self.n_own], -1)
             seen = torch.cat([_times(values, self.axes), own], -1)
         h, entries = self.network(seen).split([self.d, self.d * (self.d + 1) // 2], -1)
-        entries = torch.where(self._diagonal, functional.softplus(entries), entries)
+        entries = torch.where(self.on_diagonal, functional.softplus(entries), entries)
         flat = entries.new_zeros(*entries.shape[:-1], self.d**2).index_copy(-1, self._places, entries)
         return _times(h, self.turn), _under(self.unturn, h) @ flat.unflatten(-1, (self.d, self.d))
+
+    def entries(self, root: torch.Tensor) -> torch.Tensor:
+        """The lower triangle (R, d (d + 1) / 2) of matrices (R, d, d), in the order of the network's outputs."""
+        return root.flatten(1)[:, self._places]
 
     @torch.no_grad()
     def compose(self, matrix: torch.Tensor, offset: torch.Tensor) -> None:

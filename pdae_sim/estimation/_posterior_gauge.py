@@ -80,13 +80,12 @@ def _start_encoder(
     root = _OWN_PRECISION**0.5 * torch.eye(d).to(loadings).repeat(len(loadings), 1, 1)
     certain = (loadings / residual[:, None]) @ loadings.mT + 1e-4 * torch.eye(d_Z).to(loadings)
     root[:, :d_Z, :d_Z] = torch.linalg.cholesky(certain)
-    rows, columns = torch.tril_indices(d, d)
-    entries = root[:, rows, columns]
+    entries = network.encoder.entries(root)
     softplus_inverse = torch.log(torch.expm1(entries.clamp(1e-2, 20.0)))
-    entries = torch.where(rows == columns, softplus_inverse, entries)
+    entries = torch.where(network.encoder.on_diagonal, softplus_inverse, entries)
     weights = scores.new_zeros(len(scores), scores.shape[1] + n_own, d + entries.shape[1])
     weights[:, : scores.shape[1], :d_Z] = scores
-    weights[:, scores.shape[1] :, d_Z:d] = torch.eye(n_own)
+    weights[:, scores.shape[1] :, d_Z:d] = torch.eye(n_own).to(weights)
     network.encoder.network.init_linear(weights)
     _bias(network.encoder.network, torch.cat([offset, offset.new_zeros(len(offset), n_own), entries], -1))
 
