@@ -59,7 +59,7 @@ def start_linear(network: PosteriorNetwork, cells: Cells) -> None:
     if network.encoder.axes is not None:
         axes = components[..., : network.encoder.axes.shape[2]]
         network.encoder.axes.copy_(axes)
-        scores = torch.linalg.lstsq(axes, scores).solution
+        scores = (axes.mT @ scores) / axes.square().sum(1)[..., None]  # the axes are orthogonal, and span the scores
     _start_encoder(network, loadings, scores, offset, residual)
     network.shift.copy_(W)
 
