@@ -28,6 +28,7 @@ from pdae_sim._checks import between, matrix
 from pdae_sim.errors import InputError
 
 _BLOCK_ELEMENTS = 2**19  # pairs held at once, over all batches: 2–4 MiB, within a core's cache
+_ON_A_CARD = 32  # times as many there, where starting to work on a block takes as long as 2¹⁹ pairs do
 _REPAIRED_ELEMENTS = 2**20  # coordinates of differences held at once
 _DIRECT_DIMENSION = 3  # up to here differences are as cheap as a matrix product
 _CANCELLED = {torch.float32: 2e-3, torch.float64: 1e-6}  # ‖x−y‖² below this share of ‖x‖²+‖y‖² is recomputed
@@ -232,7 +233,7 @@ def marginal_sums(
     """
     same, y = y is None, x if y is None else y
     sums = [torch.zeros(len(v), dtype=torch.float64, device=x.device) for v in ((x,) if same else (x, y))]
-    for rows, columns in _blocks(1, len(x), len(y), same):
+    for rows, columns in _blocks(1, len(x), len(y), same, x.device.type):
         diagonal = same and rows == columns
         powers = _powers(_squared_distances(x[None, rows], y[None, columns], diagonal), beta)[0]
         sums[0][rows] += powers.sum(1, dtype=torch.float64)
@@ -268,16 +269,15 @@ class _DistanceSum(torch.autograd.Function):
         grad_x = torch.zeros_like(x) if wanted[0] else None
         grad_y = torch.zeros_like(y) if wanted[1] else None
         total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-        blocks = _blocks(len(x), x.shape[1], y.shape[1], same)
+        blocks = _blocks(len(x), x.shape[1], y.shape[1], same, x.device.type)
         for rows, columns in islice(blocks, 2) if x.is_meta else blocks:  # without values all blocks are alike
             x_block, y_block = x[:, rows], y[:, columns]
             diagonal = same and rows == columns
             squared = _squared_distances(x_block, y_block, diagonal)
             twice = 2 if same and not diagonal else 1
             if any(wanted):
-                total += twice * _accumulate(
-                    squared, x_block, y_block, beta, _slots(grad_x, grad_y, rows, columns, same)
-                )
+                slots = _slots(grad_x, grad_y, rows, columns, same)
+                total += twice * _accumulate(squared, x_block, y_block, beta, slots)
             else:
                 total += twice * _powers(squared, beta).sum((1, 2), dtype=torch.float64)
             if tell is not None:
@@ -317,9 +317,9 @@ def _powers(squared: torch.Tensor, beta: float) -> torch.Tensor:
     return squared.sqrt_() if beta == 1.0 else squared.pow_(beta / 2)
 
 
-def _blocks(batch: int, n: int, m: int, same: bool) -> Iterator[tuple[slice, slice]]:
+def _blocks(batch: int, n: int, m: int, same: bool, device: str = "cpu") -> Iterator[tuple[slice, slice]]:
     """Index blocks that cover all pairs; of a symmetric set the upper triangle only."""
-    per_batch = max(_BLOCK_ELEMENTS // max(batch, 1), 64 * 64)
+    per_batch = max(_BLOCK_ELEMENTS * (_ON_A_CARD if device == "cuda" else 1) // max(batch, 1), 64 * 64)
     side = max(int(per_batch**0.5), 1)
     height, width = (side, side) if same else (max(per_batch // max(min(m, 2 * side), 1), 1), min(m, 2 * side))
     for top in range(0, n, height):

@@ -210,6 +210,16 @@ def test_marginal_sums_are_those_of_the_matrix_of_distances(monkeypatch, d, beta
     torch.testing.assert_close(columns, D.sum(0))
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_blocks_are_larger_on_a_card(same):
+    """Its kernels are over before the next one is sent; every pair is in one block, on or above the diagonal."""
+    few, many = (list(energy._blocks(1, 20_000, 20_000, same, device)) for device in ("cuda", "cpu"))
+    assert 10 * len(few) < len(many)
+    pairs = sum((rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in few)
+    diagonal = sum((rows.stop - rows.start) ** 2 for rows, columns in few if rows == columns)
+    assert pairs == ((20_000**2 + diagonal) / 2 if same else 20_000**2)
+
+
 class TestGradients:
     @pytest.mark.parametrize("beta", BETAS)
     @pytest.mark.parametrize("d", [2, 5])

@@ -11,7 +11,7 @@ from torch.distributions import MultivariateNormal, Normal
 
 from pdae_sim.errors import InputError
 from pdae_sim.estimation._posterior import PosteriorNetwork
-from pdae_sim.estimation._posterior_gauge import settle, start_linear
+from pdae_sim.estimation._posterior_gauge import _start_encoder, settle, start_linear
 from pdae_sim.estimation._posterior_prediction import draw_training, draw_under, encode
 from pdae_sim.estimation.architecture import Architecture
 from tests.test_estimation.linear_gaussian import LinearGaussian
@@ -277,3 +277,24 @@ class TestStart:
         flat = replace(cells, x=cells.x[:, :1] * torch.ones(1, 6))
         with pytest.raises(InputError, match="n_latents must not exceed 1, the directions in which x varies"):
             start_linear(WORLD.untrained(), flat)
+
+    def test_of_many_features_it_is_the_same_to_the_last_bit_wherever_memory_is(self):
+        world, starts, held = LinearGaussian.random(120), set(), []
+        for k in range(8):
+            held.append(np.ones(1 + 137 * k))
+            network = world.untrained()
+            start_linear(network, world.cells(50, dtype=torch.float32))
+            assert network.encoder.axes is not None
+            starts.add(network.encoder.network.skip.detach().numpy().tobytes())
+        assert len(starts) == 1
+
+    @pytest.mark.parametrize("law", ["gaussian_by_feature", "latent_library"])
+    def test_it_stays_on_the_device_of_the_networks(self, law):
+        """The meta device, where tensors meet only tensors of their own device, stands for any other."""
+        network = small(law, 2)[0].to("meta")
+        d, n = 2, network.encoder.network.skip.shape[1] - network.likelihood.n_own
+        sizes = {"loadings": (2, d, n), "scores": (2, n, d), "offset": (2, d), "residual": (2, n)}
+        found = {name: torch.empty(*size, dtype=torch.float64, device="meta") for name, size in sizes.items()}
+        with torch.no_grad():
+            _start_encoder(network, **found)
+        assert network.encoder.network.skip.device.type == "meta"

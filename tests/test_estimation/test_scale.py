@@ -9,18 +9,20 @@ import numpy as np
 import pytest
 import torch
 
-from pdae_sim import PDAE, energy_distance
+from pdae_sim import PDAE, PerturbationData, energy_distance
 from pdae_sim.energy import distance_sum, paired_distances
 from pdae_sim.errors import InputError
 from pdae_sim.estimation import _scaling as scaling
 from pdae_sim.estimation._losses import TERMS, Step
 from pdae_sim.estimation._networks import Network
+from pdae_sim.estimation._observation import OBSERVATION_MODELS
 from pdae_sim.estimation._scaling import Scaling
 from pdae_sim.estimation.architecture import Architecture
 from pdae_sim.estimation.presets import DEFAULT, PRESETS
 from pdae_sim.estimation.replicates import fit_replicates
 from pdae_sim.simulation.worlds import world
 
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 SHORT = tuple(replace(phase, steps=20, cells=32) for phase in DEFAULT.phases)
 
 
@@ -159,7 +161,21 @@ class TestPrecision:
         with pytest.raises(InputError, match="same precision"):
             fit_replicates(models, [counts] * 2)
 
-    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+    @needs_cuda
+    @pytest.mark.parametrize("observation", [name for name in OBSERVATION_MODELS if name != "noiseless"])
+    def test_a_fit_through_noise_on_cuda_is_used_there_and_on_the_processor(self, observation, tmp_path):
+        x = np.random.default_rng(0).poisson(5.0, size=(400, 8)).astype(float)
+        x = 0.5 + np.log1p(x) if observation in ("log_normal", "dropout") else x
+        data = PerturbationData.from_arrays(x, ["ctrl", "A", "B", "A+B"] * 100)
+        here, there = (PDAE(2, observation=observation, steps=10, device=d).fit(data) for d in ("cpu", "cuda"))
+        last = [list(model.history_[-1].values())[2] for model in (here, there)]
+        assert abs(last[1] - last[0]) < 0.1 * abs(last[0])
+        there.save(tmp_path / "m")
+        for model in (there, PDAE.load(tmp_path / "m")):
+            assert np.isfinite(model.encode(x)).all()
+            assert model.sample("A+B", 50, rng=0).shape == (50, 8)
+
+    @needs_cuda
     @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
     @pytest.mark.parametrize("phases", [SHORT, PRESETS["joint"].shortened(20).phases], ids=["staged", "joint"])
     def test_a_fit_on_cuda_ends_near_that_on_the_processor(self, counts, phases, precision):
