@@ -115,13 +115,14 @@ def training_cells(model: PDAE, data: PerturbationData, where: Path, file: Path)
 
 
 def without_fresh(model: PDAE, data: PerturbationData, file: Path) -> tuple[PerturbationData, PerturbationData | None]:
-    """A dataset without the cells that `fit --hold-out` kept from the model, and these."""
+    """A dataset without the cells that `fit --hold-out` kept from the model, and these; None where it was another."""
     remembered = model.read_as_.get(KEPT_FRESH)
     if remembered is None or data.held_out.all():
         return data, None
     with naming(file):
         share, seed = cast("tuple[float, int]", remembered)
-        return study.keep_fresh(data, share, seed)
+        rest, kept = study.keep_fresh(data, share, seed)
+    return (rest, kept) if estimation.fitted_to(model, rest) else (data, None)
 
 
 def read_matching(

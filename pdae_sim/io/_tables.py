@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import bz2
-import csv
-import gzip
 import logging
-import lzma
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -38,7 +34,6 @@ _log = logging.getLogger(__name__)
 _MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None")
 TRANSFORMS = {"none": np.positive, "log1p": np.log1p, "log": np.log}
 DOMAINS = {"log": 0.0, "log1p": -1.0}
-_OPENED: dict[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+([eE][-+]?\d+)?\s*")
 _DECIMAL_POINT = re.compile(_DECIMAL_COMMA.pattern.replace(",", "[.]"))
@@ -198,6 +193,8 @@ def read_frame(table: Path, options: ReadOptions) -> Table:
         raise InputError(
             f"not a text of UTF-8 (byte {error.start:,} is of another encoding); save it as UTF-8"
         ) from None
+    except ImportError as error:
+        raise InputError(f"reading {table.suffix} takes a package more: {str(error).splitlines()[0]}") from None
     except Exception as error:  # pandas and pyarrow raise many kinds; the reader needs one line
         reason = str(error).splitlines()[0]
         raise InputError(f"not a readable {table.suffix} table ({reason}); write it again") from None
@@ -257,12 +254,11 @@ def _decimal(table: Path, separator: str, texts: tuple[str, ...]) -> str:
 
 def _separator(table: Path) -> str:
     """What separates the columns: that of the suffix, unless the header has none of it and others instead."""
+    import pandas as pd
+
     expected = SEPARATORS[kind(table)]
-    if (suffix := table.suffix.lower()) == ".zst":
-        return expected
-    with _OPENED.get(suffix, open)(table, "rt", encoding="utf-8", errors="replace", newline="") as file:
-        header = next(csv.reader(file, delimiter="\x00"), [""])[:1]
-    counts = {sign: "".join(header).count(sign) for sign in (expected, ",", ";", "\t")}
+    header = pd.read_csv(table, sep="\x00", header=None, nrows=1, dtype=str, encoding_errors="replace")
+    counts = {sign: str(header.iloc[0, 0]).count(sign) for sign in (expected, ",", ";", "\t")}
     return expected if counts[expected] else max(counts, key=lambda sign: counts[sign])
 
 

@@ -112,6 +112,33 @@ def test_cells_kept_from_the_fit_judge_it(screen, tmp_path, capsys):
     assert "between 0 and 1" in refusal(capsys, *fit[:3], tmp_path / "n", *fit[4:], 1.5, "--quiet")
 
 
+def test_cells_kept_from_the_fit_are_known_in_any_order_and_not_looked_for_in_other_tables(screen, tmp_path, capsys):
+    data = PerturbationData.read(screen / "d.h5ad")
+    order = np.random.default_rng(0).permutation(len(data.environment))
+    data.rows(order).write(tmp_path / "mixed.h5ad")
+    replace(data, x=np.roll(data.x, 1, axis=1)).write(tmp_path / "other.h5ad")
+    fit = ["fit", screen / "d.h5ad", "--out", tmp_path / "m", "--latents", 2, "--steps", 2, "--hold-out", 0.5]
+    answer(capsys, *fit, "--observation", "noiseless", "--plan", "staged", "--no-select")
+    found = {}
+    for file in (screen / "d.h5ad", tmp_path / "mixed.h5ad", tmp_path / "other.h5ad"):
+        chosen = ["--metrics", "energy_distance", "--goodness"]
+        found[file.stem] = answer(capsys, "evaluate", tmp_path / "m", file, *chosen)
+    seen, mixed = (
+        {row["condition"]: row["n_eff"] for row in found[name]["goodness"]["rows"] if row["part"] == "transport"}
+        for name in ("d", "mixed")
+    )
+    assert mixed == pytest.approx(seen)  # of the very same fresh cells
+    assert found["other"]["goodness"] is None
+    assert "--cells FILE" in found["other"]["goodness_missing"]
+
+
+@pytest.mark.parametrize("asked", [["--baselines"], ["--effects", "A+B"]])
+def test_what_takes_training_cells_is_refused_by_name_where_a_file_has_none(folder, tmp_path, capsys, asked):
+    PerturbationData.read(folder / "d.h5ad").test.write(tmp_path / "test.h5ad")
+    err = refusal(capsys, "evaluate", folder / "m", tmp_path / "test.h5ad", *asked)
+    assert f"test.h5ad: holds no training cells, which {asked[0]} take; give the file that was fitted" in err
+
+
 def test_export_of_what_cell_eval_cannot_read_is_refused(folder, screen, tmp_path, capsys):
     err = refusal(capsys, "evaluate", folder / "m", folder / "d.h5ad", "--export", "cell-eval", tmp_path, "--quiet")
     assert "cell-eval needs counts, or their log1p in [0, 15)" in err

@@ -1,5 +1,8 @@
 """Files of other tools: every format says the same, and what is no gene is left out and told."""
 
+import re
+import sys
+
 import anndata
 import h5py
 import numpy as np
@@ -231,6 +234,12 @@ class TestProblems:
             tmp_path / f"t.csv{suffix}", sep=";", index=False
         )
         assert convert_file(tmp_path / f"t.csv{suffix}").data.features == ("g",)
+
+    def test_a_compression_whose_package_is_missing(self, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "zstandard", None)
+        (tmp_path / "t.csv.zst").write_bytes(b"(\xb5/\xfd")
+        told = said(convert_file, tmp_path / "t.csv.zst")
+        assert re.search(r"t\.csv\.zst: reading \.zst takes a package more: .*zstandard", told)
 
     def test_a_column_without_a_name(self, tmp_path):
         (tmp_path / "t.csv").write_text(",condition,g,\n0,ctrl,1,2\n1,A,2,3\n")

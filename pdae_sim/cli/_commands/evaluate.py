@@ -84,7 +84,8 @@ def evaluate(
         raise InputError(f"{file}: no condition is held out; mark some as test, or judge the fit with --goodness")
     check_unseen(fitted, data, model, file)
     data, kept = without_fresh(fitted, data, file)
-    if data.held_out.all() and not baselines:
+    if data.held_out.all():
+        _check_training_cells(file, **{"--baselines": baselines, "--export": export, "--effects": effects})
         output.say(f"{file}: holds no training cells, so metrics of changes against control are left out")
     with naming(file):
         changes = {c: study.feature_effects(fitted, data, c, rng=seed) for c in effects or ()}
@@ -124,6 +125,14 @@ def _tell(
     output.result(payload, tables if judged is None else tables + judged.tables(law))
     any_judged = any(row["status"] == "ok" for row in rows) or (judged is not None and judged.goodness is not None)
     return 0 if any_judged else NOTHING_JUDGED
+
+
+def _check_training_cells(file: Path, **asked: object) -> None:
+    """Raise an InputError if anything was asked for that takes training cells."""
+    if wanted := [option for option, value in asked.items() if value]:
+        raise InputError(
+            f"{file}: holds no training cells, which {' and '.join(wanted)} take; give the file that was fitted"
+        )
 
 
 def _check_csv(csv: Path | None, *, force: bool) -> None:
