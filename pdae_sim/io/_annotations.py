@@ -140,6 +140,8 @@ class Annotations:
             return np.ones(len(self.labels()[0]), bool)
         kept = np.isin(words.astype(str), (*at.train_words, *at.test_words))
         if not kept.any():
+            if (words == ASIDE[0]).any():
+                _log.warning("the cells were predicted by a model and not measured; they are read as test cells")
             return np.ones(len(kept), bool)
         for word in ASIDE:
             n = 0 if kept.all() else int((~kept & (words == word)).sum())

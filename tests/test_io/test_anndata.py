@@ -298,6 +298,13 @@ def test_predicted_cells_beside_measured_ones_are_neither_train_nor_test(tmp_pat
     assert "2 cells of the split 'predicted' are set aside" in caplog.text
 
 
+def test_predicted_cells_alone_are_told_not_to_be_measured(tmp_path, caplog):
+    predicted = PerturbationData.from_arrays(np.ones((2, 4)), ["A", "B"], no_control=True)
+    to_anndata(predicted, split=np.full(2, "predicted")).write_h5ad(tmp_path / "p.h5ad")
+    assert read_data(tmp_path / "p.h5ad").held_out.all()
+    assert "predicted by a model and not measured" in caplog.text
+
+
 @pytest.mark.parametrize("names", [[["A", "B"]], "A", [1, 2], 3.0])
 def test_names_of_perturbations_are_a_list_of_texts(names):
     adata = to_anndata(PerturbationData.from_arrays(np.eye(2), ["ctrl", "A"]))
