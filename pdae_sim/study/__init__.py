@@ -12,6 +12,7 @@
 | `training_shifts` | shifts of the training labels from the reference |
 | `check_fit`, `check_observation` | goodness of fit on fresh cells: part by part, and of the observation model by feature |
 | `keep_fresh`, `choose_fresh` | a seeded share of training cells kept out of fits, for goodness; which they are |
+| `fresh_cells` | cells that no fit has seen, from the world of a simulation in the features of its data |
 | `fit_samples`, `refuse_cells_of_fit` | what that compares, and that no cell of the fit is among it |
 | `stability`, `Stability`, `StablePrediction`, `shuffled_conditions` | what fits to halves of the cells agree in |
 | `count_fit`, `feature_intervals` | verdicts, and predicted means and quantiles, with intervals that count the whole fit |

@@ -1,5 +1,6 @@
 from ._held_out import choose_fresh as choose_fresh
 from ._held_out import keep_fresh as keep_fresh
+from ._oracle import fresh_cells as fresh_cells
 from ._stopwatch import timed as timed
 from .agreement import Stability as Stability
 from .agreement import StablePrediction as StablePrediction

@@ -200,7 +200,7 @@ def identify(model: LatentModel, simulation: Simulation, *, n: int = 2000, rng: 
         True
     """
     root, train = _random.seed_sequence(rng), simulation.data.train
-    fresh = fresh_cells(simulation, n, root)
+    fresh = fresh_cells(simulation, n, rng=root)
     truth, estimate = fresh.truth.isotropic(), model.encode(fresh.data.x)
     W, W_hat, moving = truth.perturbation_matrix, model.perturbation_matrix_, training_shifts(simulation.data)
     error = gram_error(W_hat, W, moving)  # first: it refuses a world without effects

@@ -122,7 +122,7 @@ def _mean_moves(simulation: Simulation) -> np.ndarray:
 def _same_dimension(
     model: LatentModel, simulation: Simulation, n: int, root: np.random.SeedSequence
 ) -> dict[str, _Numbers]:
-    fresh = fresh_cells(simulation, n, root)
+    fresh = fresh_cells(simulation, n, rng=root)
     estimate, truth = model.encode(fresh.data.x), fresh.truth.isotropic().z
     alignment = align(estimate, truth)
     intervals = alignment_intervals(estimate, truth, rng=_random.child(root, "bootstrap"))
@@ -136,7 +136,7 @@ def _same_dimension(
 def _other_dimension(
     model: LatentModel, simulation: Simulation, n: int, root: np.random.SeedSequence
 ) -> dict[str, _Numbers]:
-    fresh = fresh_cells(simulation, n, root)
+    fresh = fresh_cells(simulation, n, rng=root)
     estimate, truth = model.encode(fresh.data.x), fresh.truth.isotropic().z
     Z_hat, Z = estimate - estimate.mean(0), truth - truth.mean(0)
     affine = np.linalg.lstsq(Z_hat, Z, rcond=None)[0]

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from pdae_sim.cli._app import run
-from pdae_sim.data import PerturbationData
+from pdae_sim.data import PerturbationData, Simulation
 from pdae_sim.estimation import PDAE
 from pdae_sim.estimation.baselines import BASELINES
-from pdae_sim.study import PREDICTION_METRICS
+from pdae_sim.study import PREDICTION_METRICS, fresh_cells
 from tests.test_cli.calls import answer, ran, refusal
 
 
@@ -178,3 +178,41 @@ def test_changes_of_features_are_shown_at_any_measured_condition(folder, capsys,
     assert "data must hold cells of 'A:7'" in refusal(
         capsys, "evaluate", folder / "m", folder / "d.h5ad", "--effects", "A:7"
     )
+
+
+class TestTablesThatChangedSinceTheyWereSimulated:
+    """Fresh cells come in the features of the file; in other units there are none."""
+
+    @pytest.fixture
+    def reversed_file(self, folder, tmp_path):
+        path = tmp_path / "reversed.h5ad"
+        anndata.read_h5ad(folder / "d.h5ad")[:, ::-1].copy().write_h5ad(path)
+        return path
+
+    def test_columns_in_another_order_are_known_by_name(self, folder, reversed_file):
+        plain, turned = (Simulation.read(file) for file in (folder / "d.h5ad", reversed_file))
+        cells = [fresh_cells(simulation, 20, rng=0).data for simulation in (plain, turned)]
+        assert cells[1].features == cells[0].features[::-1]
+        assert np.array_equal(cells[1].x, cells[0].x[:, ::-1])
+
+    def test_goodness_is_judged_in_the_features_of_the_model(self, folder, reversed_file, capsys):
+        chosen = ["--metrics", "energy_distance", "--goodness"]
+        files = folder / "d.h5ad", reversed_file
+        rows = [answer(capsys, "evaluate", folder / "m", file, *chosen)["goodness"]["rows"] for file in files]
+        assert [row["n_eff"] for row in rows[1]] == pytest.approx([row["n_eff"] for row in rows[0]])
+
+    @pytest.mark.parametrize("asked", [["identify"], ["evaluate", "--goodness"]])
+    def test_other_units_are_refused(self, folder, tmp_path, capsys, asked):
+        cells = anndata.read_h5ad(folder / "d.h5ad")
+        cells.X = 3 * cells.X + 1
+        cells.write_h5ad(tmp_path / "scaled.h5ad")
+        err = refusal(capsys, asked[0], folder / "m", tmp_path / "scaled.h5ad", *asked[1:], "--quiet")
+        assert "scaled.h5ad: feature 'x" in err
+        assert "is not as it was simulated" in err
+
+    def test_a_model_of_other_cells_is_told(self, folder, tmp_path, capsys):
+        assert answer(capsys, "identify", folder / "m", folder / "d.h5ad")["notes"] == []
+        size = ["--set", "design.cells=80", "--set", "design.test_cells=80", "--seed", "9"]
+        ran(capsys, "simulate", "demo", "--out", tmp_path / "other.h5ad", *size)
+        (note,) = answer(capsys, "identify", folder / "m", tmp_path / "other.h5ad")["notes"]
+        assert "was fitted to other cells than those of" in note

@@ -185,6 +185,7 @@ def of_study() -> dict[str, Call]:
             study.refuse_cells_of_fit, {"model": autoencoder, "fresh": fresh, "fitted_on": simulated().data}
         ),
         s + "identify": Call(study.identify, judged),
+        s + "fresh_cells": Call(study.fresh_cells, {name: judged[name] for name in ("simulation", "n", "rng")}),
         s + "identification_rows": Call(study.identification_rows, {**judged, "metrics": ["affine_r2"]}),
         s + "oracle_rows": Call(study.oracle_rows, {"simulation": simulated(), "metrics": ["gram_error"], "rng": 0}),
         s + "training_shifts": Call(study.training_shifts, {"data": data()}),

@@ -24,7 +24,7 @@ from pdae_sim.cli._evaluation_tables import (
     observation_tables,
 )
 from pdae_sim.cli._figures import check_figure, write_figure
-from pdae_sim.cli._matching import check_unseen, observation_in_words, read_fresh, read_matching, without_fresh
+from pdae_sim.cli._matching import check_unseen, match, observation_in_words, read_fresh, read_matching, without_fresh
 from pdae_sim.cli._options import DatasetFile, DatasetOptions, FigureFile, Force, ModelFolder, Seed, command
 from pdae_sim.cli._output import NOTHING_JUDGED, Output
 from pdae_sim.cli._tables import Table
@@ -94,7 +94,7 @@ def evaluate(
     judged: _Fit | None = None
     if goodness:
         given = None if cells is None else read_matching(fitted, model, cells, options)
-        fresh = given or kept or read_fresh(fitted, model, file, options) or _simulated_cells(file, seed)
+        fresh = given or kept or read_fresh(fitted, model, file, options) or _simulated_cells(fitted, model, file, seed)
         if fresh is not None:
             output.say("judging the fit on fresh cells")
         judged = _goodness(fitted, fresh, data, model, cells or file, seed)
@@ -241,11 +241,10 @@ def _goodness(
         return _Fit(fit, study.check_observation(model, fresh, fitted_on=data, rng=seed), skipped)
 
 
-def _simulated_cells(file: Path, seed: int) -> PerturbationData | None:
+def _simulated_cells(fitted: PDAE, model: Path, file: Path, seed: int) -> PerturbationData | None:
     """Cells of training conditions from the world of a simulated dataset; None for any other file."""
     if not io.has_truth(file):
         return None
-    simulation = pdae_sim.Simulation.read(file)
-    root = child(seed_sequence(seed), "goodness")
-    labels = simulation.data.train.labels
-    return pdae_sim.Simulator.from_state(simulation.simulator).sample(labels, _FRESH, rng=root).data
+    with naming(file):
+        drawn = study.fresh_cells(pdae_sim.Simulation.read(file), _FRESH, rng=child(seed_sequence(seed), "goodness"))
+    return match(fitted, drawn.data, model, file)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pdae_sim
-from pdae_sim import report, study
+from pdae_sim import estimation, report, study
 from pdae_sim._checks import naming
 from pdae_sim.cli._figures import check_figure, write_figure
-from pdae_sim.cli._matching import check_match, observation_in_words
+from pdae_sim.cli._matching import check_match, observation_in_words, without_fresh
 from pdae_sim.cli._options import DatasetFile, DatasetOptions, FigureFile, Force, ModelFolder, Seed, command
 from pdae_sim.cli._output import Output
 from pdae_sim.cli._tables import Table, interval_text, with_interval
@@ -39,8 +39,10 @@ def identify(
     output.say(f"{model}: {observation_in_words(fitted)}")
     with naming(file):
         identification = study.identify(fitted, simulation, rng=seed)
-    result = identification.to_json()
-    output.result(result, _text(result, f"{model} against the truth of {file}"))
+    rest, _ = without_fresh(fitted, simulation.data, file)
+    notes = [] if estimation.fitted_to(fitted, rest) else [f"{model} was fitted to other cells than those of {file}"]
+    result = identification.to_json() | {"notes": notes}
+    output.result(result, [*_text(result, f"{model} against the truth of {file}"), *notes])
     write_figure(figure, lambda: report.identifiability_figure(identification), force=force)
 
 
