@@ -203,8 +203,7 @@ class Expectation(BaseModel):
         found = ranges(self, rows)
         estimates, verdicts, unknown = {}, {}, self._unmeasured(found)
         for group, seeds in found.items():
-            medians = zip(*(np.median(numbers, axis=0).tolist() for numbers in seeds.values()), strict=True)
-            least, values, most = map(list, medians)
+            least, values, most = zip(*(_middles(numbers, self.missed) for numbers in seeds.values()), strict=True)
             if any(map(math.isnan, values)):
                 unknown.append(f"{self.group_name(group) or 'it'} is divided by what is not positive")
                 continue
@@ -232,6 +231,15 @@ class Expectation(BaseModel):
         if low <= estimate.low and estimate.high <= high:
             return True
         return False if estimate.high < low or high < estimate.low else None
+
+
+def _middles(numbers: Sequence[tuple[float, float, float]], missed: float) -> tuple[float, float, float]:
+    """The medians of lower ends, values and upper ends; between −∞ and ∞, a miss and an open end, the ends are both."""
+    x = np.sort(np.array(numbers, dtype=np.float64), axis=0)
+    lower, upper = x[(len(x) - 1) // 2], x[len(x) // 2]
+    torn = np.isneginf(lower) & np.isposinf(upper)
+    low, value, high = np.median(np.where(torn, 0.0, x), axis=0)
+    return tuple(np.where(torn, [-math.inf, missed, math.inf], [low, value, high]).tolist())
 
 
 def _check_values(column: str, values: Sequence, taken: Collection) -> None:

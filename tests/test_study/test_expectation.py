@@ -186,6 +186,21 @@ def test_a_world_that_failed_counts_as_a_miss(bounds):
     assert any(map(math.isinf, half.estimates[()].interval))
 
 
+@pytest.mark.parametrize(("bounds", "value"), [({"at_least": 100}, -math.inf), ({"at_most": 100}, math.inf)])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_failure_beside_a_worth_that_is_only_bounded_has_both_ends(bounds, value, whole):
+    """Of the two conditions of a world one has no upper end and the other failed, alone or with its fit."""
+    open_end = [{**row, "condition": "A+B", "high": None} for row in rows([200.0] * 9)]
+    failed = [{**row, "condition": "A+C", "value": None, "status": "failed"} for row in rows([0.0] * 9)]
+    failed = [{**row, "metric": None, "condition": None} for row in failed] if whole else failed
+    found = expecting(**bounds).judge(open_end + failed)
+    assert found.estimates[()].value == value
+    assert found.estimates[()].interval == Interval(value, math.inf)
+    one = expecting(**bounds).judge(open_end + failed[:1])
+    assert one.estimates[()].value == 200.0
+    assert one.verdicts[()] is (True if "at_least" in bounds else None)
+
+
 def test_a_reference_that_failed_is_a_miss_too():
     table = rows([2.0] * 9, estimator="a") + rows([1.0] * 9, estimator="b", status="failed")
     assert expecting(of={"estimator": "a"}, over={"estimator": "b"}, at_most=3.0).judge(table).met is False
