@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sympy import Add, Identity, Integer, Rational, Symbol, cos, sqrt
+from sympy import Add, Identity, Integer, Rational, Symbol, cos, sqrt, symbols
 from sympy.matrices.expressions import MatAdd
 
 from theory.assumptions import ADDITIVE
@@ -12,10 +12,11 @@ from theory.causal import latent_causal
 from theory.claims import CLAIMS
 from theory.engine.checker import assess, assess_counterexample, assess_relaxation, prove, residual, vanishes, verify
 from theory.engine.instances import structures, worlds
-from theory.engine.proof import Equation, Step
+from theory.engine.proof import DEFINITION, Equation, Lemma, Step
 from theory.engine.record import Counterexample, Measurement, Model, Relaxation
 from theory.identifiability import affine, converse, density_ratio, extrapolation, orthogonal
-from theory.symbols import L, W, W_rival, l_0
+from theory.prediction import product_formula
+from theory.symbols import L, W, W_rival, l_0, l_e
 
 STEPS = [(claim, item) for claim in CLAIMS for item in claim.proof if isinstance(item, Step)]
 
@@ -107,6 +108,55 @@ def test_a_claim_cannot_use_one_whose_proof_fails():
     broken = tuple(item.negated() if item.name == "shifts" else item for item in affine.CLAIM.proof)
     outcomes = prove(replace(orthogonal.CLAIM, uses=(replace(affine.CLAIM, proof=broken),)))
     assert not any(outcome.passed for outcome in outcomes)
+
+
+class TestGenericLetters:
+    """A step holds of other letters only if all that it rests on does."""
+
+    x, y, u, v = symbols("x y u v")
+
+    def outcome(self, *proof):
+        last = proof[-1]
+        said = ((last.left, "=", last.right),)
+        return prove(replace(CLAIMS[0], proof=proof, conclusions=(last.name,), says=said, uses=()))[-1]
+
+    def at_y(self, step):
+        at = {self.x: self.y}
+        return Step("cited", "it holds of y", step.left.xreplace(at), step.right.xreplace(at), (step.equation(at),))
+
+    def test_what_is_defined_is_one_thing(self):
+        five = Step("five", "x", self.x, Integer(5), (Equation(DEFINITION, self.x, Integer(5)),), generic=(self.x,))
+        assert self.outcome(five).passed
+        found = self.outcome(five, self.at_y(five))
+        assert (found.passed, "five is of one x alone" in found.detail) == (False, True)
+
+    def test_a_letter_that_another_is_defined_by_is_no_more_generic(self):
+        double = Equation(DEFINITION, self.u, 2 * self.x)
+        twice = Step("twice", "u", self.u + self.x, 3 * self.x, (double,), generic=(self.x,))
+        assert not self.outcome(twice, self.at_y(twice)).passed
+        inside = Step("inside", "u drops out", self.x**2 - 1, (self.x - 1) * (self.x + 1), (double,), generic=(self.x,))
+        assert self.outcome(inside, self.at_y(inside)).passed
+
+    @pytest.mark.parametrize("generic", [True, False])
+    @pytest.mark.parametrize("between", [True, False])
+    def test_of_a_lemma_it_holds_as_far_as_the_lemma_does(self, generic, between):
+        letters = (self.x,) if generic else ()
+        lemma = Lemma("square", "x² = v x", "", (), ((self.x**2, self.v * self.x),), letters)
+        x, v = self.x, self.v
+        first = Step("first", "x² + 1", x**2 + 1, v * x + 1, (lemma.equation(),), generic=(x,))
+        second = Step("second", "x² + 2", x**2 + 2, v * x + 2, (first.equation(),), generic=(x,))
+        steps = (first, second) if between else (first,)
+        found = self.outcome(lemma, *steps, self.at_y(steps[-1]))
+        assert found.passed is generic
+
+    def test_the_product_formula_needs_the_label_of_every_condition(self, monkeypatch):
+        """Δ_A and Δ_B are lₑ − l₀ at labels of their own; with one lₑ for both they would be equal."""
+        centred = step_of(product_formula.CLAIM, "centred")
+        one_label = replace(centred, generic=tuple(letter for letter in centred.generic if letter != l_e))
+        monkeypatch.setattr(product_formula, "CENTRED", one_label)
+        proof = product_formula._proof()
+        failed = {found.name for found in prove(replace(product_formula.CLAIM, proof=proof)) if not found.passed}
+        assert {"product", "double"} <= failed
 
 
 class TestWrongFormulas:

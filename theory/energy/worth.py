@@ -21,6 +21,7 @@ cross, within, apart, itself = symbols(
 other, spread, spread_other, wrong, cross_other = symbols(
     r"V' m m_Q \mathrm{ED} \mathbb{E}_{Q}\lvert{X_{i}-Y}\rvert", real=True
 )
+within_wrong, apart_wrong = symbols(r"V_Q \mathbb{E}_{Q}\lvert{X_{i}-X_{j}}\rvert", real=True)
 k = Symbol("k", integer=True, positive=True)
 
 IDENTICAL = Assumption(
@@ -29,19 +30,18 @@ IDENTICAL = Assumption(
 INDEPENDENT = Assumption("independent", "the cells are independent of each other", states=((apart, spread),))
 
 
+def _within(name: str, statement: str, own: Symbol, n: Symbol, two: Symbol, m: Symbol) -> Step:
+    """The mean distance of the pairs within a sample of n cells, two of which are m apart."""
+    of_law = Equation((INDEPENDENT, IDENTICAL), two, m, ((apart, two), (spread, m)))
+    mean = Equation(DEFINITION, own, (n * itself + n * (n - 1) * two) / n**2)
+    return Step(name, statement, own, m - m / n, (mean, Equation(DEFINITION, itself, Integer(0)), of_law))
+
+
 def _worth() -> tuple[Step, ...]:
-    pairs = Step(
-        "within_sample",
-        "of the n² pairs within the sample n are a cell with itself: their mean distance is (1 − 1/n) m",
-        within,
-        spread - spread / n,
-        (
-            Equation(DEFINITION, within, (n * itself + n * (n - 1) * apart) / n**2),
-            Equation(DEFINITION, itself, Integer(0)),
-            Equation((INDEPENDENT, IDENTICAL), apart, spread),
-        ),
-        generic=(within, n, spread),
-    )
+    told = "of the n² pairs within the sample n are a cell with itself: their mean distance is (1 − 1/n) m"
+    pairs = _within("within_sample", told, within, n, apart, spread)
+    pairs_other = _within("within_other", "the same of k cells", other, k, apart, spread)
+    pairs_wrong = _within("within_wrong", "the same of n cells of Q", within_wrong, n, apart_wrong, spread_other)
     same = Equation(IDENTICAL, cross, spread)
     worth = Step(
         "worth",
@@ -55,19 +55,19 @@ def _worth() -> tuple[Step, ...]:
         "𝔼 ED(Pₙ, P′ₖ) = m (1/n + 1/k) for two samples of P",
         2 * cross - within - other,
         spread / n + spread / k,
-        (pairs.equation(), pairs.equation({within: other, n: k}), same),
+        (pairs.equation(), pairs_other.equation(), same),
     )
     off = Step(
         "wrong_law",
         "n cells of another law Q are at 𝔼 ED(Qₙ, P) = ED(Q, P) + m_Q / n",
-        2 * cross_other - within - spread,
+        2 * cross_other - within_wrong - spread,
         wrong + spread_other / n,
         (
-            pairs.equation({spread: spread_other}),
+            pairs_wrong.equation(),
             Equation(DEFINITION, cross_other, (wrong + spread_other + spread) / 2),
         ),
     )
-    return pairs, worth, two, off
+    return pairs, worth, pairs_other, two, pairs_wrong, off
 
 
 def measure_worth(world: World, n_cells: int, claimed: float | None = None, factor: float = 1.0) -> Measurement:

@@ -1,8 +1,8 @@
 """Whether an equation that a step uses is stated by what it cites.
 
 A cited step, lemma, assumption or claim must *be* the equation: as it stands, in either direction, up to terms moved
-from one side to the other, or with generic letters replaced. A definition introduces a letter that nothing else
-speaks of.
+from one side to the other, or with generic letters replaced, if all that a step rests on holds of these. A definition
+introduces a letter that nothing else speaks of.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -54,6 +54,8 @@ def fault(equation: Equation, step: Step, ledger: Ledger) -> str:
     if equation.old in ledger.defined and all(isinstance(source, Assumption) for source in sources):
         return f"{equation.old} is a defined letter"
     stating = [source for source in (*sources, *_joined(sources)) if states(source, equation)]
+    if stating and not any(_free(source, dict(equation.at), ledger) for source in stating):
+        return f"{stating[0].name} is of one {', '.join(str(letter) for letter, _ in equation.at)} alone"
     if any(isinstance(source, Assumption) for source in stating):
         meant = ledger.meant.setdefault(equation.old, equation.new)
         return "" if meant == equation.new else f"{equation.old} was {meant} before"
@@ -62,13 +64,38 @@ def fault(equation: Equation, step: Step, ledger: Ledger) -> str:
     return f"{', '.join(equation.rests_on)} does not state {equation.old} = {equation.new}"
 
 
+def _free(source: Any, at: Mapping[Any, Any], ledger: Ledger) -> bool:
+    """Whether what a step rests on holds of other letters too, in place of those that it calls generic."""
+    return not isinstance(source, Step) or all(_holds_at(equation, at, source, ledger) for equation in source.equations)
+
+
+def _holds_at(equation: Equation, at: Mapping[Any, Any], step: Step, ledger: Ledger) -> bool:
+    """Whether an equation of a step, with other letters, is stated by what it cites. What is defined is one thing."""
+    letters = letters_of(equation.old, equation.new)
+    if not letters & set(at):
+        return True
+    if DEFINITION in equation.rests_on:
+        own = {one for one in letters & set(ledger.defined) if _same_definition(equation, one, ledger.defined[one])}
+        return not own & (set(at) | letters_of(step.left, step.right))
+    old, new = (side.xreplace(dict(at)) for side in (equation.old, equation.new))
+    sources = [source for source in map(ledger.facts.get, equation.rests_on) if source is not None]
+    for source in (*sources, *_joined(sources)):
+        fixed = isinstance(source, Lemma | Step)
+        moved = {letter: image for letter, image in at.items() if not fixed or letter in source.generic}
+        moved |= {letter: image.xreplace(dict(at)) for letter, image in equation.at}
+        if _states(source, Equation(equation.cites, old, new, tuple(moved.items()))) and _free(source, moved, ledger):
+            return not isinstance(source, Assumption) or ledger.meant.get(old, new) == new
+    return False
+
+
 def _joined(sources: Sequence[Any]) -> Iterable[Step]:
     """What two steps with the same left side say of their right sides."""
     steps = [source for source in sources if isinstance(source, Step) and source.relation == "="]
     for place, one in enumerate(steps):
         for other in steps[place + 1 :]:
             if one.left == other.left:
-                yield Step("", "", one.right, other.right)
+                both = tuple(letter for letter in one.generic if letter in other.generic)
+                yield Step("", "", one.right, other.right, (*one.equations, *other.equations), both)
 
 
 def states(source: Any, equation: Equation) -> bool:

@@ -108,7 +108,8 @@ class Step:
     of these the left may leave products, derivatives and the like to be worked out, so that it reads as it is stated.
 
     Attributes:
-        generic: letters that stand for any of their kind, so that the step may be cited with others in their place.
+        generic: letters that stand for any of their kind, so that the step may be cited with others in their place, as
+            far as what it rests on may.
         relation: "=", "≥" or "≤".
         slack: by what the larger side exceeds the smaller; not negative as it is written.
         positive: lemmas that say which letters in `slack` are positive.

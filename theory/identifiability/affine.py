@@ -77,6 +77,7 @@ TRANSPORT = Lemma(
     " models have a density, so the exceptional set has Lebesgue measure zero",
     (RECOVERABLE, INJECTIVE, EQUIVALENT, density_ratio.CLAIM),
     states=((slopes_rival * h, r - b_rival), (slopes * z, r - b)),
+    generic=(h, z),
 )
 POINTS = Lemma(
     "points",
@@ -121,23 +122,21 @@ def increments(equal: Step, image: Image, left: MatrixExpr, right: MatrixExpr, s
     """From `left` h(z) = `right` z + c, by the difference of two points."""
     at_points = (equal.equation({image.at: at, z: point}) for at, point in ((image.at_1, z_1), (image.at_0, z_0)))
     sides = left * image.rise, right * run
-    return Step("increments", statement, *sides, (*image.differences, *at_points), generic=(image.rise, run))
+    return Step("increments", statement, *sides, (*image.differences, *at_points))
 
 
 def linear_part(
     equal: Step,
-    difference: Step,
     image: Image,
     sides: tuple[MatrixExpr, MatrixExpr],
     inverse_of_right: MatrixExpr,
     regular: tuple[Equation, ...],
     statements: tuple[str, str, str],
-) -> tuple[Step, Step, Step]:
+) -> tuple[Lemma, Step, Step, Step]:
     """Steps to: h is affine with an invertible slope H, if `left` h(z) = `right` z + c and `right` has a left inverse.
 
     Args:
-        equal: the step that says so.
-        difference: its `increments`.
+        equal: the step that says so, whose `increments` precede.
         image: h.
         sides: left and right.
         inverse_of_right: a matrix that times `right` is I, by `regular`.
@@ -145,12 +144,20 @@ def linear_part(
         statements: of the steps `inverse`, `affine` and `slope`.
     """
     (left, right), N = sides, inverse_of_right * sides[0]
-    stacked, spread = difference.equation({image.rise: Y, run: E}), Equation(POINTS, E * E_inverse, Identity(d))
+    stacked = Lemma(
+        "stacked",
+        "the increments from z₀ to z₁, …, z_d side by side: those of the image are the columns of Y",
+        "`increments` holds for any two points, and E has the increments of z as its columns",
+        ("points", "increments"),
+        ((left * Y, right * E),),
+    )
+    columns, spread = stacked.equation(), Equation(POINTS, E * E_inverse, Identity(d))
     define_H, define_k = Equation(DEFINITION, H, Y * E_inverse), Equation(DEFINITION, k, H * inverse_of_right * c)
     return (
-        Step("inverse", statements[0], N * H, Identity(d), (define_H, stacked, spread, *regular)),
+        stacked,
+        Step("inverse", statements[0], N * H, Identity(d), (define_H, columns, spread, *regular)),
         Step("affine", statements[1], H * N * image.at, H * z + k, (equal.equation(), *regular, define_k)),
-        Step("slope", statements[2], left * H, right, (define_H, stacked, spread)),
+        Step("slope", statements[2], left * H, right, (define_H, columns, spread)),
     )
 
 
@@ -183,9 +190,8 @@ def _affine_at(image: MatrixSymbol, point: MatrixSymbol) -> Equation:
 
 
 def _linear_part() -> tuple[tuple[Step | Lemma, ...], Step]:
-    inverse, affine, slope = linear_part(
+    stacked, inverse, affine, slope = linear_part(
         EQUAL_RATIOS,
-        INCREMENTS,
         IMAGE,
         (slopes_rival, slopes),
         Sigma * right_inverse.T,
@@ -203,7 +209,7 @@ def _linear_part() -> tuple[tuple[Step | Lemma, ...], Step]:
         H * run,
         (*IMAGE.differences, _affine_at(IMAGE.at_1, z_1), _affine_at(IMAGE.at_0, z_0)),
     )
-    return (POINTS, inverse, affine, IMAGE_AT, constant_jacobian, slope), slope
+    return (POINTS, stacked, inverse, affine, IMAGE_AT, constant_jacobian, slope), slope
 
 
 def _transformation(slope: Step) -> tuple[Step, ...]:
@@ -214,6 +220,7 @@ def _transformation(slope: Step) -> tuple[Step, ...]:
         Expectation(h),
         H * W * l_e + k,
         (IMAGE_AT.equation(), MEANS.equation(1)),
+        generic=(l_e,),
     )
     labels = Step(
         "labels",

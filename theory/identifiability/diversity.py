@@ -255,6 +255,7 @@ def _conclusion(line: Step) -> tuple[Step, ...]:
         E(h),
         U * T * W * l_e + k,
         (affine.equation(), MEANS.equation(1)),
+        generic=(l_e,),
     )
     labels = Step(
         "labels",

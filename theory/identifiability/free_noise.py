@@ -28,7 +28,7 @@ half = Rational(1, 2)
 R, C, C_right = (MatrixSymbol(name, d, d) for name in ("R", "C", "C_R"))
 eta, z_rival, zeta = Random("eta", d, 1), Random(r"\tilde{z}", d, 1), Base(r"z_{\mathrm{base}}", d, 1)
 D, D_rival, lost = (MatrixSymbol(name, 1, 1) for name in ("D", r"\tilde{D}", "r"))
-m_e, m_0 = MatrixSymbol("m_e", d, 1), MatrixSymbol("m_0", d, 1)
+m_e, m_0, m_e_rival, m_0_rival = (MatrixSymbol(name, d, 1) for name in ("m_e", "m_0", "mtilde_e", "mtilde_0"))
 rho = Symbol("rho", positive=True)
 
 FREE_DECODER = Assumption(
@@ -113,6 +113,7 @@ def _from_below() -> tuple[Step | Lemma, ...]:
         "Gaussian integral",
         (GAUSSIAN, ISOTROPIC),
         ((D, half * (m_e - m_0).T * (m_e - m_0)),),
+        (D, m_e, m_0),
     )
     divergence = Step(
         "divergence",
@@ -125,7 +126,7 @@ def _from_below() -> tuple[Step | Lemma, ...]:
             Equation(NOTATION, l_e, l_0 + Delta_e),
             Equation(ADDITIVE, m_0, W * l_0),
         ),
-        generic=(W, D),
+        generic=(W, D, m_e, m_0),
     )
     processing = Lemma(
         "processing",
@@ -136,7 +137,7 @@ def _from_below() -> tuple[Step | Lemma, ...]:
         ((D_rival, D + lost),),
         positive=(lost,),
     )
-    at_rival = {W: W_rival, D: D_rival}
+    at_rival = {W: W_rival, D: D_rival, m_e: m_e_rival, m_0: m_0_rival}
     below = Step(
         "from_below",
         "|W̃ Δₑ|² ≥ |W Δₑ|², the excess being 2 r: no equivalent model has a smaller effect",

@@ -40,7 +40,7 @@ half = Rational(1, 2)
 d_rival = Symbol("dtilde", integer=True, positive=True)
 W_rival, W_rival_square = MatrixSymbol("Wtilde", d_rival, K), MatrixSymbol("Wtilde", d, K)
 zeta, zeta_rival = Base("zeta", d, 1), Base("zetatilde", d_rival, 1)
-rho_e, rho_f, r_e = Random("rho_e", 1, 1), Random("rho_f", 1, 1), Random("r_e", 1, 1)
+rho_e, rho_f, r_e, rho_stacked = Random("rho_e", 1, 1), Random("rho_f", 1, 1), Random("r_e", 1, 1), Random("rho", M, 1)
 Delta_f, Delta_s, beta = MatrixSymbol("Delta_f", K, 1), MatrixSymbol("Delta_s", K, 1), MatrixSymbol("beta", M, 1)
 pseudo_inverse = MatrixSymbol("(W L)^{+}", M, d)
 Q, W_rotated = MatrixSymbol("Q", d, d), MatrixSymbol("W'", d, K)
@@ -61,6 +61,7 @@ RATIOS = Lemma(
         (rho_f, zeta.T * W * Delta_f),
         (r_e, Delta_e.T * W.T * zeta - half * Delta_e.T * W.T * W * Delta_e),
     ),
+    (rho_e, rho_f, Delta_e, Delta_f),
 )
 COMMON = Lemma(
     "common",
@@ -68,6 +69,7 @@ COMMON = Lemma(
     "the ratios are functions of the laws of y, which the rival has at every training label; claim 2.1 in the rival",
     ("ratios", EQUIVALENT),
     ((rho_e, Delta_e.T * W_rival.T * zeta_rival), (rho_f, zeta_rival.T * W_rival * Delta_f)),
+    (rho_e, rho_f, Delta_e, Delta_f),
 )
 PENROSE = Lemma(
     "penrose",
@@ -86,7 +88,8 @@ ROTATION = Lemma(
 )
 
 gram, gram_rival = L.T * W.T * W * L, L.T * W_rival.T * W_rival * L
-_same_gram = Equation("gram", gram_rival, gram, ((Delta_e, L), (Delta_f, L)))
+_stacked = {Delta_e: L, Delta_f: L, rho_e: rho_stacked, rho_f: rho_stacked.T}
+_same_gram = Equation("gram", gram_rival, gram, tuple(_stacked.items()))
 
 
 def _identified() -> tuple[Step | Lemma, ...]:
@@ -96,6 +99,7 @@ def _identified() -> tuple[Step | Lemma, ...]:
         E(rho_e * rho_f),
         Delta_e.T * W.T * W * Delta_f,
         (RATIOS.equation(0), RATIOS.equation(1), Equation(ISOTROPIC, E(zeta * zeta.T), Identity(d))),
+        generic=(Delta_e, Delta_f, rho_e, rho_f),
     )
     covariance_rival = Step(
         "covariance_rival",
@@ -103,6 +107,7 @@ def _identified() -> tuple[Step | Lemma, ...]:
         E(rho_e * rho_f),
         Delta_e.T * W_rival.T * W_rival * Delta_f,
         (COMMON.equation(0), COMMON.equation(1), Equation(ISOTROPIC, E(zeta_rival * zeta_rival.T), Identity(d_rival))),
+        generic=(Delta_e, Delta_f, rho_e, rho_f),
     )
     own, rival = Delta_e.T * W.T * W * Delta_f, Delta_e.T * W_rival.T * W_rival * Delta_f
     same = Step(
@@ -111,7 +116,7 @@ def _identified() -> tuple[Step | Lemma, ...]:
         rival,
         own,
         (Equation((covariance, covariance_rival), rival, own),),
-        generic=(Delta_e, Delta_f),
+        generic=(Delta_e, Delta_f, rho_e, rho_f),
     )
     divergence = Step(
         "divergence",

@@ -51,6 +51,7 @@ RATIOS = Lemma(
     " the latents, and equivalent models have one law of x",
     ("determinants_cancel", density_ratio.CLAIM, EQUIVALENT),
     ((slopes_rival * h, affine.r - affine.b_rival), (slopes * affine.z, affine.r - affine.b)),
+    (h, affine.z),
 )
 CHAIN = Lemma(
     "chain_rule",
@@ -58,6 +59,7 @@ CHAIN = Lemma(
     "linearity of the derivative; computed for an undetermined h in the steps `chain_d`",
     (DIFFEOMORPHISM, "chain_d1", "chain_d2", "chain_d3", "equal_ratios"),
     ((slopes_rival * J, derivative), (slopes, derivative)),
+    (J,),
 )
 BOTH_SIDES = Lemma(
     "both_sides",

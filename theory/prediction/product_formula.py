@@ -47,14 +47,16 @@ from theory.engine.proof import DEFINITION, Equation, Lemma, Step
 from theory.engine.record import Claim, Counterexample, Measurement, Model, Relaxation, compare
 from theory.identifiability import density_ratio
 from theory.identifiability.affine import largest, slopes
-from theory.symbols import Delta_e, Delta_t, K, L, M, P, W, alpha, d, l_0, l_e, z
+from theory.symbols import Delta_e, Delta_t, K, L, M, P, W, alpha, d, l_0, l_e, l_t, z
 
 half = Rational(1, 2)
 y = MatrixSymbol(r"\left(z - W l_{0}\right)", d, 1)
 ratio, ratio_t, ratio_a, ratio_b, ratio_ab = (
     MatrixSymbol(rf"\log \frac{{p_{{{name}}}}}{{p_{{0}}}}", 1, 1) for name in ("e", "t", "A", "B", "AB")
 )
-Delta_A, Delta_B, Delta_AB = (MatrixSymbol(f"Delta_{name}", K, 1) for name in ("A", "B", "AB"))
+Delta_A, Delta_B, Delta_AB, label_a, label_b, label_ab = (
+    MatrixSymbol(f"{letter}_{name}", K, 1) for letter in ("Delta", "l") for name in ("A", "B", "AB")
+)
 r, g = MatrixSymbol("r", M, 1), MatrixSymbol(r"\operatorname{diag}(G)", M, 1)
 labels, ones, kappa, logs, w = (
     MatrixSymbol("Lambda", K, M),
@@ -106,12 +108,12 @@ CENTRED = Step(
         Equation(NOTATION, Delta_e, l_e - l_0),
         Equation(SHARED_COVARIANCE, P.T, P),
     ),
-    generic=(ratio, Delta_e),
+    generic=(ratio, Delta_e, l_e),
 )
 
 
-def _at(name: MatrixSymbol, shift: MatrixSymbol) -> Equation:
-    return CENTRED.equation({ratio: name, Delta_e: shift})
+def _at(name: MatrixSymbol, shift: MatrixSymbol, label: MatrixSymbol) -> Equation:
+    return CENTRED.equation({ratio: name, Delta_e: shift, l_e: label})
 
 
 def _proof() -> tuple[Step | Lemma, ...]:
@@ -128,7 +130,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
         ratio_t,
         alpha.T * r + half * alpha.T * g - half * alpha.T * slopes * W * L * alpha,
         (
-            _at(ratio_t, Delta_t),
+            _at(ratio_t, Delta_t, l_t),
             Equation(IN_SPAN, Delta_t, L * alpha),
             stacked.equation(),
         ),
@@ -142,7 +144,9 @@ def _proof() -> tuple[Step | Lemma, ...]:
         ratio_ab,
         ratio_a + ratio_b - (W * Delta_A).T * P * (W * Delta_B),
         (
-            *(_at(*pair) for pair in ((ratio_ab, Delta_AB), (ratio_a, Delta_A), (ratio_b, Delta_B))),
+            _at(ratio_ab, Delta_AB, label_ab),
+            _at(ratio_a, Delta_A, label_a),
+            _at(ratio_b, Delta_B, label_b),
             both.equation(),
             Equation(SHARED_COVARIANCE, P.T, P),
         ),

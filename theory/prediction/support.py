@@ -23,7 +23,7 @@ from sympy import Expr, Identity, Integer, MatrixSymbol, Rational, Symbol, diff,
 from theory.assumptions import ADDITIVE, GAUSSIAN, INJECTIVE, ISOTROPIC, NOISELESS, OURS
 from theory.engine.formulas import normal_density
 from theory.engine.instances import EPS, World, log_densities, worlds
-from theory.engine.proof import DEFINITION, Equation, Lemma, Step
+from theory.engine.proof import Equation, Lemma, Step
 from theory.engine.record import Claim, Counterexample, Measurement, Model, compare
 from theory.symbols import P, W, d, l_e, l_t, z
 
@@ -31,10 +31,10 @@ half = Rational(1, 2)
 log_t, log_e, kappa = (MatrixSymbol(name, 1, 1) for name in (r"\log p_{t}", r"\log p_{e}", "kappa"))
 m_t, m_e = (MatrixSymbol(name, d, 1) for name in ("m_t", "m_e"))
 
-worth, n, fraction, moment, squared = symbols(r"omega_e n_e F_e \mathbb{E}_{e}w^{2} \delta_{e}^{2}", positive=True)
+worth, n, moment, squared = symbols(r"omega_e n_e \mathbb{E}_{e}w^{2} \delta_{e}^{2}", positive=True)
 a, b, share, slack, pooled = symbols("a b lambda D r", positive=True)
-worth_a, worth_b, n_a, n_b, squared_a, squared_b, p = symbols(
-    r"omega_a omega_b n_a n_b \delta_{a}^{2} \delta_{b}^{2} p", positive=True
+worth_a, worth_b, n_a, n_b, moment_a, moment_b, squared_a, squared_b, p = symbols(
+    r"omega_a omega_b n_a n_b \mathbb{E}_{a}w^{2} \mathbb{E}_{b}w^{2} \delta_{a}^{2} \delta_{b}^{2} p", positive=True
 )
 
 sum_of_two = n_a * exp(-squared_a) + n_b * exp(-squared_b)
@@ -45,13 +45,15 @@ UNIT_MASS = Lemma(
     "translation of the Gaussian integral; for d_Z = 1 by the antiderivative in the step `explicit_d1`",
     ("second_moment", "explicit_d1"),
     ((moment, exp(squared)),),
+    (moment, squared),
 )
 KISH = Lemma(
     "kish",
     "the worth of nₑ cells x is nₑ / 𝔼ₑ w², w the density ratio of the latents",
     "𝔼ₑ w = 1; x and z determine each other, so the density ratio of x at f(z) is that of z",
     (NOISELESS, INJECTIVE),
-    ((fraction, 1 / moment),),
+    ((worth, n / moment),),
+    (worth, n, moment),
 )
 INTEGRATED = Lemma(
     "integrated",
@@ -97,12 +99,8 @@ def _fraction() -> tuple[Step | Lemma, ...]:
         "one environment is worth nₑ exp(−δₑ²)",
         worth,
         n * exp(-squared),
-        (
-            Equation(DEFINITION, worth, n * fraction),
-            KISH.equation(),
-            UNIT_MASS.equation(),
-        ),
-        generic=(worth, n, squared),
+        (KISH.equation(), UNIT_MASS.equation()),
+        generic=(worth, n, moment, squared),
     )
     return second_moment, _explicit(), UNIT_MASS, KISH, alone
 
@@ -140,8 +138,8 @@ def _pooled(alone: Step) -> tuple[Step | Lemma, ...]:
         sum_of_two,
         (
             superadditive.equation(),
-            alone.equation({worth: worth_a, n: n_a, squared: squared_a}),
-            alone.equation({worth: worth_b, n: n_b, squared: squared_b}),
+            alone.equation({worth: worth_a, n: n_a, moment: moment_a, squared: squared_a}),
+            alone.equation({worth: worth_b, n: n_b, moment: moment_b, squared: squared_b}),
         ),
         relation="≥",
         slack=sum_of_two * slack / pooled,

@@ -47,6 +47,7 @@ RATIOS = Lemma(
     "claims 3.7 and 2.1; an injective f without noise carries density ratios from z to x",
     (classifier.CLAIM, density_ratio.CLAIM, ISOTROPIC, NOISELESS, INJECTIVE),
     ((L.T * W_rival.T * g, r + rho - b), (L.T * W.T * z, r - kappa)),
+    (g, z),
 )
 LOGITS = Step(
     "equal_logits",
@@ -65,9 +66,8 @@ LOGITS = Step(
 def _linear() -> tuple[Step | Lemma, ...]:
     sides = L.T * W_rival.T, L.T * W.T
     difference = increments(LOGITS, IMAGE, *sides, "(W̃ L)ᵀ (g(z₁) − g(z₀)) = (W L)ᵀ (z₁ − z₀)")
-    inverse, affine, slope = linear_part(
+    stacked, inverse, affine, slope = linear_part(
         LOGITS,
-        difference,
         IMAGE,
         sides,
         right_inverse.T,
@@ -78,7 +78,7 @@ def _linear() -> tuple[Step | Lemma, ...]:
             "(W̃ L)ᵀ H = (W L)ᵀ, i.e. W̃ L = H⁻ᵀ W L: g and W̃ turn against each other",
         ),
     )
-    return difference, POINTS, inverse, affine, IMAGE_AT, slope, *_white(slope)
+    return difference, POINTS, stacked, inverse, affine, IMAGE_AT, slope, *_white(slope)
 
 
 def _white(slope: Step) -> tuple[Step, ...]:
