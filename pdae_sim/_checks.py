@@ -252,3 +252,6 @@ def imported(path: str) -> Any:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError, SyntaxError) as error:
         raise InputError(f"{path!r} cannot be imported ({error}); write module:name") from None
+    except Exception as error:  # whatever a module does as it is imported
+        reason = f"the module raised {type(error).__name__}: {error}"
+        raise InputError(f"{path!r} cannot be imported ({reason}); mend it") from error

@@ -46,6 +46,7 @@ def table(name: str, labels: Sequence | np.ndarray) -> np.ndarray:
     Raises:
         InputError: If rows differ in length or a value is not a finite number.
     """
+    labels = labels.toarray() if hasattr(labels, "toarray") else labels
     n = len(labels)
     if isinstance(labels, np.ndarray) and labels.dtype.kind in "iufb":
         rows = labels.reshape(n, -1) if n else labels.reshape(0, 0)

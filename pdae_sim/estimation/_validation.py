@@ -39,7 +39,8 @@ def fittable(data: object, architecture: Architecture | None = None) -> Perturba
     n = int(data.counts[train].sum())
     if n < ENOUGH and data.counts[train].min() < 2:
         few = data.conditions[train[np.argmin(data.counts[train])]]
-        raise InputError(f"condition {few!r} has one cell, and {n} are there in all; a fit needs {ENOUGH} at least")
+        needed = f"two of every condition, or {ENOUGH} in all"
+        raise InputError(f"condition {few!r} has one cell, and {n} are there in all; a fit needs {needed}")
     lowest = float(data.train.stored.min()) if architecture is not None and architecture.output == "softplus" else 0.0
     if lowest < 0:
         _logger.warning("x falls to %.3g, and a decoder with output='softplus' has no negative values", lowest)

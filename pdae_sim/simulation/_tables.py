@@ -55,6 +55,9 @@ class LatentConfig(Table):
 
     def check(self) -> None:
         """Refuse keys that nothing would read."""
+        W = self.perturbation_matrix
+        if W is not None and (not W or not W[0] or len({len(row) for row in W}) != 1):
+            raise InputError("latent.perturbation_matrix must have rows of one length, one at least and not empty")
         if self.covariance is None:
             self.refuse("latent", "without covariance", "perturbation_matrix")
         if self.adjacency is not None:

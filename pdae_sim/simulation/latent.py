@@ -219,11 +219,11 @@ class LinearLatentModel(Locked):
         d = self.n_latents
         return LinearLatentModel(np.zeros((d, d)), np.ones(d), self.whitening @ self.perturbation_matrix)
 
-    def sample_base(self, n: int, *, rng: np.random.Generator) -> np.ndarray:
+    def sample_base(self, n: int, *, rng: _random.SeedLike) -> np.ndarray:
         """n draws (n, d_Z) of z_base = (I − A)⁻¹ u; the first rows do not depend on n."""
         return self._reference.solve(self.noise.sample((n, self.n_latents), rng=rng))
 
-    def draw(self, n: int, label: np.ndarray, *, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def draw(self, n: int, label: np.ndarray, *, rng: _random.SeedLike) -> tuple[np.ndarray, np.ndarray]:
         """n draws of z_base and z (n, d_Z), the same noises through the mechanisms of no label and of this one.
 
         z = z_base + W l where there are no departures. The first rows do not depend on n, and z_base does not depend

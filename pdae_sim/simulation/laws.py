@@ -12,6 +12,7 @@ import numpy as np
 
 from pdae_sim._arguments import checked_numbers
 from pdae_sim._checks import between
+from pdae_sim._random import SeedLike
 from pdae_sim.simulation._registry import Registry
 
 _LOG_2PI = np.log(2 * np.pi)
@@ -31,7 +32,7 @@ class Law(Protocol):
     def breaks(self) -> tuple[str, ...]:
         """The assumptions of the theory violated: ``gaussian``, but for the Gaussian."""
 
-    def sample(self, shape: tuple[int, ...], *, rng: np.random.Generator) -> np.ndarray:
+    def sample(self, shape: tuple[int, ...], *, rng: SeedLike) -> np.ndarray:
         """Independent draws, in an array of this shape."""
 
     def log_density(self, u: np.ndarray) -> np.ndarray:
@@ -62,8 +63,8 @@ class Gaussian:
     skewness = 0.0
     excess_kurtosis = 0.0
 
-    def sample(self, shape: tuple[int, ...], *, rng: np.random.Generator) -> np.ndarray:
-        return rng.standard_normal(shape)
+    def sample(self, shape: tuple[int, ...], *, rng: SeedLike) -> np.ndarray:
+        return np.random.default_rng(rng).standard_normal(shape)
 
     def log_density(self, u: np.ndarray) -> np.ndarray:
         return -0.5 * (np.square(u) + _LOG_2PI)
@@ -91,8 +92,8 @@ class StudentT:
     def __post_init__(self) -> None:
         between("df", self.df, 2, np.inf)
 
-    def sample(self, shape: tuple[int, ...], *, rng: np.random.Generator) -> np.ndarray:
-        return rng.standard_t(self.df, shape) * np.sqrt((self.df - 2) / self.df)
+    def sample(self, shape: tuple[int, ...], *, rng: SeedLike) -> np.ndarray:
+        return np.random.default_rng(rng).standard_t(self.df, shape) * np.sqrt((self.df - 2) / self.df)
 
     def log_density(self, u: np.ndarray) -> np.ndarray:
         v = self.df
@@ -126,8 +127,8 @@ class Laplace:
     skewness = 0.0
     excess_kurtosis = 3.0
 
-    def sample(self, shape: tuple[int, ...], *, rng: np.random.Generator) -> np.ndarray:
-        return rng.laplace(0.0, np.sqrt(0.5), shape)
+    def sample(self, shape: tuple[int, ...], *, rng: SeedLike) -> np.ndarray:
+        return np.random.default_rng(rng).laplace(0.0, np.sqrt(0.5), shape)
 
     def log_density(self, u: np.ndarray) -> np.ndarray:
         return -np.sqrt(2) * np.abs(u) - 0.5 * np.log(2)
@@ -156,8 +157,8 @@ class Skewed:
     def __post_init__(self) -> None:
         between("shape", self.shape, 0, np.inf)
 
-    def sample(self, shape: tuple[int, ...], *, rng: np.random.Generator) -> np.ndarray:
-        return (rng.standard_gamma(self.shape, shape) - self.shape) / np.sqrt(self.shape)
+    def sample(self, shape: tuple[int, ...], *, rng: SeedLike) -> np.ndarray:
+        return (np.random.default_rng(rng).standard_gamma(self.shape, shape) - self.shape) / np.sqrt(self.shape)
 
     def log_density(self, u: np.ndarray) -> np.ndarray:
         from scipy.special import xlogy  # loaded on first use, as every part of scipy here: it costs half a second
@@ -213,8 +214,8 @@ class Bimodal:
     def __post_init__(self) -> None:
         between("separation", self.separation, 0, 1)
 
-    def sample(self, shape: tuple[int, ...], *, rng: np.random.Generator) -> np.ndarray:
-        side, within = np.moveaxis(rng.standard_normal((*shape, 2)), -1, 0)
+    def sample(self, shape: tuple[int, ...], *, rng: SeedLike) -> np.ndarray:
+        side, within = np.moveaxis(np.random.default_rng(rng).standard_normal((*shape, 2)), -1, 0)
         return np.copysign(self.separation, side) + np.sqrt(1 - self.separation**2) * within
 
     def log_density(self, u: np.ndarray) -> np.ndarray:

@@ -23,7 +23,10 @@ from pdae_sim.simulation.worlds import world
 from pdae_sim.study._digests import digest_of, refuse_changed
 from pdae_sim.study._stopwatch import timed
 from pdae_sim.study.spec import task_root
+from pdae_sim.study.store import _COLUMNS
 
+_TAKEN = {*_COLUMNS, "diversity", "distance"}
+"""Columns that the rows of a study have anyway."""
 _LATER = ("reference", "covariate", "batch", "shared")
 """Settings of tables that tasks tell of only where they are given, so that those without keep their seeds."""
 
@@ -151,7 +154,15 @@ class Scenario(BaseModel):
                 raise InputError("set, vary and together change simulated worlds; a table is taken as it is")
             if "seed" in {**self.set, **self.vary, **self.together}:
                 raise InputError("the seed of a world is that of its task; give seeds of the study, and leave seed out")
+            for column in self.columns:
+                if column in _TAKEN or "." in column:
+                    raise InputError(f"columns cannot hold {column!r}, which rows have already or a world is set by")
             _check_grid(self.vary, self.together)
+
+    def told_apart(self) -> list[str]:
+        """What the rows of each of its worlds, or of its table, say of it."""
+        points = ({**self.columns, **varied} for varied in _grid(self.vary, self.together))
+        return [" ".join([self.title, *(f"{key}={_toml(value)}" for key, value in point.items())]) for point in points]
 
     def columns_taken(self) -> dict[str, list]:
         """Columns that its rows have beside those of every study, and the values they take."""

@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator
 
 from pdae_sim._arguments import checked
-from pdae_sim._checks import naming, near_misses, validated
+from pdae_sim._checks import naming, near_misses, validated, whole
 from pdae_sim._files import read_toml
 from pdae_sim.errors import InputError
 from pdae_sim.study._costs import cost
@@ -25,6 +26,8 @@ from pdae_sim.study.spec import Study
 from pdae_sim.verdicts import NO_GUARANTEE, NOT_IDENTIFIED, OFF_SUPPORT, SUPPORTED
 
 _MOST_SEEDS = 100_000
+_LEAST = {"n_samples": 4, "n_fresh": 2}
+"""Draws and fresh cells that can be judged."""
 
 
 class EstimatorDeclaration(BaseModel):
@@ -90,7 +93,7 @@ class Declaration(BaseModel):
     worlds: list[Scenario] = Field(min_length=1)
     estimators: list[EstimatorDeclaration] = Field(min_length=1)
     metrics: list[str] = Field(["energy_distance"], min_length=1)
-    seeds: int | list[int] = 10
+    seeds: Annotated[int, Strict()] | list[Annotated[int, Strict()]] = 10
     replicates: int = Field(1, ge=1)
     timeout: float | None = Field(None, gt=0)
     evaluation: dict[str, int] = {}
@@ -141,6 +144,7 @@ class Declaration(BaseModel):
         for key in self.evaluation:
             if key not in EVALUATION_DEFAULTS:
                 raise InputError(f"evaluation: unknown key {key!r}; {near_misses(key, EVALUATION_DEFAULTS)}")
+            whole(f"evaluation: {key}", self.evaluation[key], at_least=_LEAST[key])
         _once("estimators", [e["name"] for e in self.to_fit])
         _once("metrics", self.metrics)
         if isinstance(self.seeds, int) and self.seeds > _MOST_SEEDS:
@@ -153,6 +157,8 @@ class Declaration(BaseModel):
             expected.check(self.metrics, columns)
         for scenario in self.worlds:
             scenario.check()
+        _once("worlds", [told for scenario in self.worlds for told in scenario.told_apart()])
+        for scenario in self.worlds:
             if scenario.table is not None:
                 with naming(f"world {scenario.title!r}"):
                     self._check_table(scenario.table)

@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 
 from pdae_sim._arguments import checked
-from pdae_sim._checks import near_misses
+from pdae_sim._checks import near_misses, whole
 from pdae_sim._random import SeedLike
 from pdae_sim.analysis.prediction_error import (
     EnergyReference,
@@ -204,7 +204,7 @@ def effect_cells(
 
 
 def _n_draws(truth: np.ndarray, n_samples: int | None) -> int:
-    return n_samples or max(len(truth), _LEAST_SAMPLES)
+    return max(len(truth), _LEAST_SAMPLES) if n_samples is None else whole("n_samples", n_samples)
 
 
 def _too_few(condition: str, estimator: str, metric: str, n: int) -> dict:

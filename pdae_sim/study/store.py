@@ -187,7 +187,7 @@ class Store:
         fix = "run the study again, which does this task again"
         try:
             with undamaged(self._path(key), fix):
-                record = unsealed(read_json(self._path(key), fix=fix), where=self._path(key), fix=fix)
+                record = unsealed(read_json(self._path(key), fix=fix), where=self._path(key), fix=fix, required=True)
                 return _checked_record(record, key)
         except FileNotFoundError:
             return None

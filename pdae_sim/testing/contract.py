@@ -124,6 +124,8 @@ def _made(maker: Callable[[], Any]) -> Any:
         return maker()
     except TypeError as error:
         raise InputError(f"estimator must be made without arguments ({error}); give one that is made") from None
+    except Exception as error:
+        raise InputError(f"estimator cannot be made: it raised {type(error).__name__}: {error}") from error
 
 
 def _on(trial: Trial, laws: Sequence[ContractLaw], world: str, excused: Mapping[str, str]) -> list[LawResult]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array, csr_matrix
 
 from pdae_sim import strategies
 from pdae_sim.analysis.span import _FLOAT_RTOL, check_span
@@ -293,3 +294,15 @@ class TestErrors:
     def test_the_argument_is_named(self, train, test, reference, message):
         with pytest.raises(InputError, match=message):
             check_span(train, test, reference)
+
+
+def test_sparse_labels_are_those_that_they_hold():
+    train, test = np.array([[0, 0], [1, 0], [0, 2]]), np.array([[1, 1], [0, 3]])
+    for kind in (csr_matrix, csr_array):
+        found = check_span(kind(train), kind(test))
+        assert [c.coefficients.tolist() for c in found] == [c.coefficients.tolist() for c in check_span(train, test)]
+
+
+def test_coefficients_that_float64_takes_for_zero_are_refused():
+    with pytest.raises(InputError, match="beyond float64; give doses in units of similar size"):
+        check_span([[0, 0], [10**400, 0]], [[1, 0]])

@@ -14,6 +14,10 @@ from pdae_sim.estimation import Linear
 class Mine(Linear):
     def sample(self, label, n, *, rng=None):
         return super().sample(label, n, rng=0)
+
+class Raises:
+    def __init__(self):
+        raise RuntimeError("not made")
 """
 
 
@@ -21,6 +25,7 @@ class Mine(Linear):
 def _own_module(tmp_path, monkeypatch):
     (tmp_path / "an_estimator_of_mine.py").write_text(OWN)
     (tmp_path / "not_python_at_all.py").write_text("def f(:")
+    (tmp_path / "raises_at_import.py").write_text("raise RuntimeError('not today')")
     monkeypatch.chdir(tmp_path)
 
 
@@ -53,6 +58,8 @@ def test_a_broken_law_has_status_one_and_is_said_in_words(capsys):
         (["an_estimator_of_mine:Yours"], ["cannot be imported"]),
         (["an_estimator_of_mine"], ["cannot be imported"]),
         (["an_estimator_of_mine:OWN"], ["cannot be imported"]),
+        (["raises_at_import:Mine"], ["cannot be imported (the module raised RuntimeError: not today)"]),
+        (["an_estimator_of_mine:Raises"], ["estimator cannot be made: it raised RuntimeError: not made"]),
         (["pdae_sim.labels:Condition"], ["estimator must have fit(data) and sample"]),
         (["pdae_sim.estimation:Linear", "--world", "flat"], ["--world", "linear, curved"]),
         (["pdae_sim.estimation:Linear", "--law", "shap"], ["--law", "shape"]),

@@ -25,6 +25,7 @@ def test_simulate_tells_the_truth_about_held_out_conditions(tmp_path, capsys):
     assert verdicts[3:] == ["identified, off support", "identified, off support", "not identified"]  # 60 cells are few
     assert result["breaks"] == []
     assert answer(capsys, "simulate", "noisy", "--out", tmp_path / "noisy.h5ad", *few)["breaks"] == ["noiseless"]
+    assert answer(capsys, "simulate", "one-short", "--out", tmp_path / "short.h5ad", *few)["breaks"] == ["diverse"]
 
 
 def test_simulate_says_where_float32_loses_the_latents(tmp_path, capsys):

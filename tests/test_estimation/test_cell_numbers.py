@@ -216,7 +216,9 @@ class TestSingletons:
 
 
 def test_a_handful_of_single_cells_is_refused_in_a_line():
-    with pytest.raises(InputError, match="has one cell, and 3 are there in all; a fit needs 20 at least"):
+    with pytest.raises(
+        InputError, match="has one cell, and 3 are there in all; a fit needs two of every condition, or 20 in all"
+    ):
         PDAE(1).fit(PerturbationData.from_arrays(np.eye(3), ["ctrl", "A", "B"]))
 
 

@@ -204,13 +204,15 @@ def test_a_broken_task_is_set_aside_and_done_again(tmp_path, caplog):
     run_study(TOY, store)
     rows = store.rows(TOY.name, TOY.ids)
     broken = store.tasks / f"{TOY.ids[0]}.json"
-    for content in (b"{}", b"\xff", broken.read_bytes()[:-9], broken.read_bytes().replace(b'"status"', b'"estate"', 1)):
+    whole = broken.read_bytes()
+    unsealed = json.dumps({key: value for key, value in json.loads(whole).items() if key != "sha256"}).encode()
+    for content in (b"{}", b"\xff", whole[:-9], whole.replace(b'"status"', b'"estate"', 1), unsealed):
         broken.write_bytes(content)
         assert store.tally(TOY.ids).finished == len(TOY.ids) - 1
         assert "does this task again" in caplog.text
         assert run_study(TOY, store).finished == len(TOY.ids)
         assert store.rows(TOY.name, TOY.ids) == rows
-    assert len(list(store.tasks.glob("*.damaged*"))) == 4
+    assert len(list(store.tasks.glob("*.damaged*"))) == 5
 
 
 def test_a_damaged_description_is_mended_by_the_next_run(tmp_path):

@@ -39,6 +39,10 @@ class TestConfiguration:
             ({"latent": {"noise": {"kind": "student_t", "df": 2}}}, "df must"),
             ({"latent": {"departures": {"epistass": 1}}}, "latent: departure must be one of epistasis"),
             ({"latent": {"covariance": [[1, 0], [0, 1]]}}, "covariance needs perturbation_matrix"),
+            *(
+                ({"latent": {"covariance": [[1.0]], "perturbation_matrix": W}}, "latent.perturbation_matrix must have")
+                for W in ([], [[]], [[1.0], [1.0, 2.0]], [[1.0], []])
+            ),
             ({"latent": {"targets": [[1.0]]}}, "targets must have shape"),
             ({"mixing": {"depth": -1}}, "mixing: depth must be a whole number"),
             ({"mixing": {"n_observed": 1}}, "mixing: n_observed must be at least n_latents = 2"),

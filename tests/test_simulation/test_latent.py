@@ -118,6 +118,7 @@ class TestDraws:
         size = 20 * EPS * (1 + np.abs(z).max() + np.abs(model.perturbation_matrix * label).sum())
         assert np.abs(z - base - model.perturbation_matrix @ np.array(label)).max() <= size
         assert np.array_equal(base, model.sample_base(7, rng=rng(1)))
+        assert np.array_equal(z, model.draw(7, label, rng=1)[1])
 
     @pytest.mark.parametrize("kind", [None, *DEPARTURES])
     @pytest.mark.parametrize("law", LAWS)

@@ -112,6 +112,10 @@ class TestDensities:
 
 
 class TestSamples:
+    @pytest.mark.parametrize("law", EXAMPLES, ids=str)
+    def test_a_seed_is_as_good_as_a_generator(self, law):
+        assert np.array_equal(law.sample((9, 2), rng=3), law.sample((9, 2), rng=np.random.default_rng(3)))
+
     @pytest.mark.statistical
     @pytest.mark.parametrize("law", EXAMPLES, ids=str)
     def test_they_follow_the_law(self, law):

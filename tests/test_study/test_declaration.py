@@ -153,6 +153,20 @@ class TestRefusals:
             ({"timeout": -1.0}, "timeout: input should be greater than 0"),
             ({"evaluation": {"n_sample": 3}}, "unknown key 'n_sample'; did you mean 'n_samples'"),
             ({"name": "a/b"}, "name: string should match"),
+            ({"evaluation": {"n_samples": 0}}, "evaluation: n_samples must be a whole number ≥ 4; received 0"),
+            ({"evaluation": {"n_fresh": 1}}, "evaluation: n_fresh must be a whole number ≥ 2; received 1"),
+            ({"seeds": True}, "seeds"),
+            ({"seeds": "3"}, "seeds"),
+            (
+                {"worlds": [{"base": "demo", "set": {"design.cells": n}} for n in (20, 40)]},
+                "worlds: 'demo' is declared twice; give each a name of its own",
+            ),
+            (
+                {"worlds": [{"base": "demo", "vary": A}, {"base": "demo", "vary": {"design.cells": [20]}}]},
+                "worlds: 'demo design.cells=20' is declared twice",
+            ),
+            ({"worlds": [{"base": "demo", "columns": {"seed": 5}}]}, "world 'demo': columns cannot hold 'seed'"),
+            ({"worlds": [{"base": "demo", "columns": {"design.cells": 7}}]}, "columns cannot hold 'design.cells'"),
         ],
     )
     def test_are_one_line_with_the_near_miss(self, changes, message):

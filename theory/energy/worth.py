@@ -113,7 +113,7 @@ CLAIM = Claim(
     says=(
         (2 * cross - within - spread, "=", spread / n),
         (2 * cross - within - other, "=", spread / n + spread / k),
-        (2 * cross_other - within - spread, "=", wrong + spread_other / n),
+        (2 * cross_other - within_wrong - spread, "=", wrong + spread_other / n),
     ),
     check=lambda fault=0.0: tuple(
         measure_worth(world, n_cells, factor=1 + 1e-3 * fault) for world in worlds(4) for n_cells in (1, 2, 3)

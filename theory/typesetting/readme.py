@@ -26,8 +26,8 @@ rivals. A counterexample says what agrees in the two models and what differs aga
 all records, of sixteen kinds, are made by the thousand; 97 % are noticed by the check itself, and the kinds of those
 that are not, with the reasons, are in `tests/test_theory/test_campaign.py`.
 
-*What it takes as given.* Lemmas, with their reasons; the reading of assumptions as equations; that the words say what
-the formulas say.
+*What it takes as given.* Lemmas, with their reasons and the letters that they hold of; the reading of assumptions as
+equations; that the words say what the formulas say.
 [The proofs as a page](../experiments/results/proofs.html) can be read without Python; `python -m experiments.proofs`
 makes it anew.
 """

@@ -154,7 +154,8 @@ class _Truth:
         judged = simulator.verdicts(data.labels[held_out], data.labels[~held_out], data.counts[~held_out])
         names = [name for name, apart in zip(data.conditions, held_out, strict=True) if apart]
         verdicts = {name: verdict.name for name, verdict in zip(names, judged, strict=True)}
-        return cls(simulator.assumptions().broken, simulator.observation.recovery, verdicts)
+        broken = simulator.assumptions(data.labels[~held_out]).broken
+        return cls(broken, simulator.observation.recovery, verdicts)
 
 
 def _tell_rounding(result: Simulation) -> None:
