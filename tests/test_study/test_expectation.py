@@ -198,7 +198,7 @@ def test_a_failure_beside_a_worth_that_is_only_bounded_has_both_ends(bounds, val
     assert found.estimates[()].interval == Interval(value, math.inf)
     one = expecting(**bounds).judge(open_end + failed[:1])
     assert one.estimates[()].value == 200.0
-    assert one.verdicts[()] is (True if "at_least" in bounds else None)
+    assert one.verdicts[()] is ("at_least" in bounds)
 
 
 def test_a_reference_that_failed_is_a_miss_too():
