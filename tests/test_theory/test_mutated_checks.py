@@ -30,6 +30,7 @@ PLANTED = {
     ("error_propagation", "between"),
     ("error_propagation", "variation"),
     ("unknown_mixing", "left"),
+    ("unknown_fields", "rotations"),
     ("lower_limits", "donsker_varadhan"),
     ("no_upper_limit", "pieces"),
     ("bounds", "ends"),
