@@ -188,7 +188,7 @@ class TestSingletons:
         assert energy_distance(drawn, x, unbiased=True) < 0.05
         assert abs(Tilting(model).fit(data).weights("P0+P1").sum() - 1) < 1e-9
 
-    @pytest.mark.parametrize("observation", ["noiseless", "gaussian"])
+    @pytest.mark.parametrize("observation", ["noiseless", pytest.param("gaussian", marks=pytest.mark.slow)])
     def test_the_number_of_latents_is_found_on_them(self, observation):
         rng = np.random.default_rng(3)
         plain = singletons(700)

@@ -135,6 +135,7 @@ class TestCalibrations:
         assert "exact 99 % band" in out
         assert all(f"| {law} | centre |" in out for law in observation_fit.LAWS)
 
+    @pytest.mark.slow
     def test_goodness_prints_the_band_and_a_row_for_every_part(self, capsys):
         goodness.main(["1", "--power-worlds", "0", "--fits", "0"])
         assert capsys.readouterr().out.count("one condition") == 8

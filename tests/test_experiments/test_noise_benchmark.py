@@ -42,6 +42,7 @@ def test_an_efficient_estimate_of_w_has_the_error_of_its_means():
     assert noise.efficient_gram_error(W, np.eye(2) / 4, rng) == pytest.approx(2 * seen, rel=0.15)
 
 
+@pytest.mark.slow
 def test_the_picture_has_a_panel_for_the_truth_and_each_estimator():
     titles = [panel.get_title() for panel in picture(cells=60, steps=2).axes]
     assert [title.split(":")[0] for title in titles] == ["truth under A+B", "pdae", "tilting", "additive"]

@@ -66,7 +66,9 @@ def test_its_spread_is_that_of_the_standard_errors(linear):
 
 
 @pytest.mark.statistical
-@pytest.mark.parametrize("name", ["heteroscedastic", "counts", "proteins", "dropout"])
+@pytest.mark.parametrize(
+    "name", ["heteroscedastic", "counts", pytest.param("proteins", marks=pytest.mark.slow), "dropout"]
+)
 def test_posteriors_are_calibrated(name):
     """Over 200 cells: true latents whitened by posterior moments have mean 0 and variance 1; draws are as spread."""
     config = world(name, ("design.cells=200", "design.test_cells=8"), seed=1)

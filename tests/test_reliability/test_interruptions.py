@@ -85,7 +85,7 @@ COMMANDS = {
     "study index": Command("study index .", ("index.html",)),
 }
 CHANGES = (2, 3, 5, 8, 13)
-FAST = ("fit --force", "predict .csv --force", "study run")
+FAST = ("predict .csv --force", "study run")
 INPUTS = ("d.h5ad", "m", "c.h5ad", "mc", "cells.csv", "s.toml")
 COPIED = {"old": "m", "old.csv": "old.csv", "done": "done"}
 """What is there before a command, and of what it is a copy."""

@@ -148,6 +148,7 @@ class TestKilled:
         assert ended(started(tmp_path)) == [0]
         return toys.digest(tmp_path)
 
+    @pytest.mark.slow
     def test_at_a_random_moment_loses_nothing(self, tmp_path, undisturbed):
         assert self._disturbed(tmp_path, 1, np.random.default_rng(0)) == undisturbed
 
