@@ -69,12 +69,15 @@ def factorize_rows(table: Table) -> tuple[np.ndarray, np.ndarray]:
     return distinct.reshape(len(keys), table.shape[1]).copy(), codes
 
 
-def row_keys(table: Table) -> Iterator[bytes]:
-    """A short key of each row of a table of numbers, read block by block: equal rows have one key, others another."""
+def row_keys(table: Table, precision: type[np.floating] = np.float64) -> Iterator[bytes]:
+    """A short key of each row of a table of numbers, read block by block: equal rows have one key, others another.
+
+    Values are equal that are so in this precision.
+    """
     step = max(_BLOCK // max(table.shape[1], 1), 1)
     for start in range(0, table.shape[0], step):
         block = table[start : start + step]
-        rows = np.asarray(block.toarray() if sparse.issparse(block) else block, dtype=np.float64) + 0.0
+        rows = np.asarray(block.toarray() if sparse.issparse(block) else block, dtype=precision) + precision(0.0)
         yield from (blake2b(row.tobytes(), digest_size=16).digest() for row in rows)
 
 

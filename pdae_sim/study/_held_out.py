@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 
 from pdae_sim import _random
 from pdae_sim._arguments import checked
-from pdae_sim._matrices import dense
+from pdae_sim._coding import row_keys
 from pdae_sim._random import SeedLike
 from pdae_sim.data import PerturbationData
 from pdae_sim.errors import InputError
 from pdae_sim.protocols import Estimator
 
-_AT_ONCE = 1024  # cells of which a copy is made
 MIN_CELLS = 8  # fewer cells of a held-out condition cannot be split and judged by
 
 
@@ -102,20 +100,12 @@ def choose_fresh(data: PerturbationData, share: float, rng: SeedLike) -> np.ndar
     """
     if not 0 < share < 1:
         raise InputError(f"the share of fresh cells must lie between 0 and 1; received {share}")
-    root, chosen, content = _random.seed_sequence(rng), np.zeros(len(data.environment), bool), _content(data)
+    root, chosen = _random.seed_sequence(rng), np.zeros(len(data.environment), bool)
+    keys = list(row_keys(data.stored, np.float32))  # a cell is known by its values, as files keep them
     for e in np.flatnonzero(~data.held_out):
-        rows = data.rows_by_environment[e]
-        rows = rows[np.argsort(content[rows], kind="stable")]
+        rows = sorted(data.rows_by_environment[e].tolist(), key=keys.__getitem__)
         n = min(round(share * len(rows)), len(rows) - 1)
         chosen[_random.stream(root, "fresh", data.conditions[e]).permutation(rows)[:n]] = True
     if not chosen.any():
         raise InputError(f"a share of {share} keeps no cell of any condition; give a larger one")
     return chosen
-
-
-def _content(data: PerturbationData) -> np.ndarray:
-    """(n,) a number of each cell, by its values as float32 and not by its place in the table."""
-    parts = (data.stored[start : start + _AT_ONCE] for start in range(0, data.stored.shape[0], _AT_ONCE))
-    cells = (cell + np.float32(0.0) for part in parts for cell in dense(part).astype(np.float32))  # −0 is 0
-    digests = [hashlib.blake2b(cell.tobytes(), digest_size=8).digest() for cell in cells]
-    return np.frombuffer(b"".join(digests), dtype="<u8")

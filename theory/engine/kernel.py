@@ -50,10 +50,10 @@ def fault(equation: Equation, step: Step, ledger: Ledger) -> str:
         return ""
     if DEFINITION in equation.rests_on:
         return _definition_fault(equation, step, ledger)
-    sources = [source for source in map(ledger.facts.get, equation.rests_on) if source is not None]
+    sources = _cited(equation, ledger)
     if equation.old in ledger.defined and all(isinstance(source, Assumption) for source in sources):
         return f"{equation.old} is a defined letter"
-    stating = [source for source in (*sources, *_joined(sources)) if states(source, equation)]
+    stating = [source for source in sources if states(source, equation)]
     if stating and not any(_free(source, dict(equation.at), ledger) for source in stating):
         return f"{stating[0].name} is of one {', '.join(str(letter) for letter, _ in equation.at)} alone"
     if any(isinstance(source, Assumption) for source in stating):
@@ -78,14 +78,19 @@ def _holds_at(equation: Equation, at: Mapping[Any, Any], step: Step, ledger: Led
         own = {one for one in letters & set(ledger.defined) if _same_definition(equation, one, ledger.defined[one])}
         return not own & (set(at) | letters_of(step.left, step.right))
     old, new = (side.xreplace(dict(at)) for side in (equation.old, equation.new))
-    sources = [source for source in map(ledger.facts.get, equation.rests_on) if source is not None]
-    for source in (*sources, *_joined(sources)):
+    for source in _cited(equation, ledger):
         fixed = isinstance(source, Lemma | Step)
         moved = {letter: image for letter, image in at.items() if not fixed or letter in source.generic}
         moved |= {letter: image.xreplace(dict(at)) for letter, image in equation.at}
         if _states(source, Equation(equation.cites, old, new, tuple(moved.items()))) and _free(source, moved, ledger):
             return not isinstance(source, Assumption) or ledger.meant.get(old, new) == new
     return False
+
+
+def _cited(equation: Equation, ledger: Ledger) -> list[Any]:
+    """What an equation rests on, as far as it is a record, and what two steps of it say together."""
+    sources = [source for source in map(ledger.facts.get, equation.rests_on) if source is not None]
+    return [*sources, *_joined(sources)]
 
 
 def _joined(sources: Sequence[Any]) -> Iterable[Step]:
@@ -257,7 +262,7 @@ def _gcd(numbers: Sequence[Rational]) -> Rational:
 
 
 def _definition_fault(equation: Equation, step: Step, ledger: Ledger) -> str:
-    stating = [name for name, source in ledger.facts.items() if _may_state(source, equation)]
+    stating = [name for name, source in ledger.facts.items() if states(source, equation)]
     if stating:
         return f"{equation.old} = {equation.new} is no definition: {stating[0]} states it"
     for letter, meaning in ledger.defined.items():
@@ -284,13 +289,6 @@ def _same_definition(equation: Equation, letter: Any, meaning: Formula) -> bool:
         return False
     scaled = {word: value * wanted[letter,] / own[letter,] for word, value in own.items()}
     return _matches(scaled, wanted, every=False)
-
-
-def _may_state(source: Any, equation: Equation) -> bool:
-    at = dict(equation.at)
-    if isinstance(source, Lemma | Step) and not set(at) <= set(source.generic):
-        return False
-    return states(source, equation)
 
 
 def _solved(equation: Equation, letter: Any) -> Formula | None:

@@ -144,9 +144,7 @@ def _proof() -> tuple[Step | Lemma, ...]:
         ratio_ab,
         ratio_a + ratio_b - (W * Delta_A).T * P * (W * Delta_B),
         (
-            _at(ratio_ab, Delta_AB, label_ab),
-            _at(ratio_a, Delta_A, label_a),
-            _at(ratio_b, Delta_B, label_b),
+            *map(_at, (ratio_ab, ratio_a, ratio_b), (Delta_AB, Delta_A, Delta_B), (label_ab, label_a, label_b)),
             both.equation(),
             Equation(SHARED_COVARIANCE, P.T, P),
         ),
